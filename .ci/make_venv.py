@@ -1,0 +1,125 @@
+"""Make .venv from requirements.lock, with nothing but the standard library; `make` runs this before each command.
+
+Nothing is done when .venv already fits: the lock, pyproject.toml, this Python and this folder make up a stamp. It is
+written last, so an interrupted installation is begun again. Of two at once the second waits for the first.
+
+pip does the work and reads the user's settings (pip.conf, PIP_INDEX_URL, proxies) as always.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "stamp"
+LOCK = ROOT / "requirements.lock"
+LOG = ROOT / ".cache" / "pip.log"
+DOWNLOAD_MB, INSTALLED_GB = 460, 1.8
+
+
+def main() -> None:
+    """Make or complete .venv, or say in a sentence why not."""
+    if not (3, 11) <= sys.version_info[:2] < (3, 14):
+        sys.exit(f"Platestream needs Python 3.11, 3.12 or 3.13; {sys.executable} is {sys.version.split()[0]}.")
+    wanted = stamp()
+    if fits(wanted):
+        return
+    LOG.parent.mkdir(exist_ok=True)
+    with open(LOG.parent / "venv.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another make is preparing .venv; waiting for it.", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not fits(wanted):
+            install(wanted)
+
+
+def stamp() -> str:
+    """Everything that .venv depends on, in one line."""
+    files = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    return f"{files} {sys.version.split()[0]} {VENV}"
+
+
+def fits(wanted: str) -> bool:
+    """Whether .venv is complete and made for this checkout."""
+    return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == wanted
+
+
+def install(wanted: str) -> None:
+    """Fill .venv; one of another Python or folder, or an incomplete one, is made anew."""
+    started = time.monotonic()
+    LOG.unlink(missing_ok=True)
+    complete = STAMP.exists() and STAMP.read_text().split()[1:] == wanted.split()[1:]
+    if complete:
+        STAMP.unlink()
+    else:
+        shutil.rmtree(VENV, ignore_errors=True)
+        need = f"downloads about {DOWNLOAD_MB} MB, {INSTALLED_GB} GB on disk, one to five minutes"
+        print(f"Preparing .venv with Python {sys.version.split()[0]}, once: {need}.", flush=True)
+        make_venv()
+    packages = sum(line[0].isalnum() for line in LOCK.read_text().splitlines() if line)
+    pip("packages", packages, "--require-hashes", "--no-compile", "--requirement", str(LOCK))
+    pip("Platestream itself", 1, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+    progress("compiling to bytecode")
+    subprocess.run([PYTHON, "-W", "ignore", "-m", "compileall", "-q", "-j", "0", str(VENV / "lib")], check=False)
+    STAMP.write_text(wanted)
+    progress(f".venv is ready after {time.monotonic() - started:.0f} s", end="\n")
+
+
+def make_venv() -> None:
+    """Make an empty .venv with pip."""
+    made = subprocess.run([sys.executable, "-m", "venv", VENV], capture_output=True, text=True, check=False)
+    if made.returncode:
+        shutil.rmtree(VENV, ignore_errors=True)
+        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        cure = f"on Debian or Ubuntu: apt-get install python{version}-venv"
+        sys.exit(f"{made.stdout}{made.stderr}Python's venv module does not work here; {cure}.")
+
+
+def pip(what: str, packages: int, *arguments: str) -> None:
+    """Run pip install with a count of packages; its own words go to a log, which is shown when it fails."""
+    command = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", *arguments]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PIP_NO_INPUT": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    seen = 0
+    with open(LOG, "a") as log, process:
+        for line in process.stdout or ():
+            log.write(line)
+            if line.startswith(("Collecting ", "Requirement already satisfied", "Ignoring ", "Obtaining ")):
+                seen += 1
+                progress(f"{what}: {seen} of {packages}, {name_in(line)}", often=seen % 20 == 0)
+            if line.startswith("Installing collected"):
+                progress(f"unpacking {line.count(',') + 1} packages")
+    if process.returncode:
+        print("\n" + "".join(LOG.read_text().splitlines(keepends=True)[-20:]))
+        sys.exit(
+            f"pip could not install {what}. Is a package index within reach (pip config list)? The whole log: {LOG}. "
+            "The next make begins again."
+        )
+
+
+def name_in(line: str) -> str:
+    """Name of the package that a line of pip's is about."""
+    return line.split(": ")[-1].removeprefix("Collecting ").split("==")[0].split(" ")[0].strip()
+
+
+def progress(text: str, *, often: bool = True, end: str = " ") -> None:
+    """Show how far it is: on a terminal in place, else as a line now and then."""
+    if sys.stdout.isatty():
+        print(f"\r\033[K  {text}", end=end, flush=True)
+    elif often:
+        print(f"  {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

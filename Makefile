@@ -1,0 +1,60 @@
+# Platestream's commands. Each first prepares .venv by itself; it takes Python 3.11 to 3.13, make and a package index.
+# PYTHON=/path/to/python3.12 chooses another Python.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && \
+	{ echo "$$python"; break; }; done)
+RUN := .venv/bin/python
+UV := .cache/uv/bin/uv --cache-dir .cache/uv/cache
+
+.PHONY: help venv demo test check format bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## say what there is
+	@echo "make demo      two simulated plates on this machine, from the first image to the pages"
+	@echo "make test      all tests that this machine has the parts for; names what it left out"
+	@echo "make check     style, types and layers"
+	@echo "make format    put the code into the style that make check asks for"
+	@echo "make bench     measure; the results are written to benchmarks/results"
+	@echo "make lock      choose package versions anew, within pyproject.toml (LOCK_OPTIONS=--upgrade for the newest)"
+	@echo "make clean     remove what make made: .venv and .cache"
+
+venv:
+	@test -n "$(PYTHON)" || { echo "Platestream needs Python 3.11, 3.12 or 3.13, and found $$(python3 --version 2>&1). \
+	Install one, or name it: make PYTHON=/path/to/python3.12"; exit 2; }
+	@"$(PYTHON)" .ci/make_venv.py
+
+demo: venv
+	@.venv/bin/platestream demo
+
+test: venv
+	@$(RUN) -m pytest $(TESTS)
+
+# pyright runs on the node.js that playwright brings, so that nothing else has to be fetched.
+check: venv
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	.venv/bin/lint-imports --cache-dir .cache/import-linter
+	@PATH="$$($(RUN) -c 'import importlib.util as u; print(u.find_spec("playwright").submodule_search_locations[0])')/driver:$$PATH" \
+		PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(RUN) -m pyright --pythonpath $(RUN)
+
+format: venv
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+bench: venv
+	@$(RUN) -m benchmarks.run
+
+# One set of versions for Python 3.11 to 3.13, with hashes and without the address of an index. Only this needs uv, which
+# does not read pip.conf: another index than the usual one is named to it by UV_DEFAULT_INDEX.
+lock:
+	@test -x .cache/uv/bin/uv || \
+		{ "$(PYTHON)" -m venv .cache/uv && .cache/uv/bin/python -m pip install --quiet uv; }
+	$(UV) pip compile pyproject.toml --group dev --output-file requirements.lock $(LOCKING)
+	$(UV) pip compile pyproject.toml --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock $(LOCKING)
+
+LOCKING := --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-annotate --quiet \
+	--no-emit-find-links --custom-compile-command "make lock" $(LOCK_OPTIONS)
+
+clean:
+	rm -rf .venv .cache

@@ -1,0 +1,95 @@
+"""`platestream`: the command line.
+
+Commands that describe an experiment (``init``, ``check``) stand in flows/cli_declare.py, those that look at results in
+flows/cli_results.py, those that run something in flows/cli_run.py. Each imports what it needs when it runs, so that
+``--help`` answers at once.
+
+A fault of the plate or of what it needs is one sentence on stderr, without a traceback. Exit status: 0 done, 1 failed,
+2 bad input, 3 a part (program, service, package) is missing.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+import typer
+
+from flows import cli_declare, cli_results, cli_run
+from flows.ours import find_strangers
+
+if TYPE_CHECKING:
+    from imaging.errors import PlateError
+
+FAILED, BAD_INPUT, MISSING_PART = 1, 2, 3
+
+app = typer.Typer(
+    name="platestream",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_shows_tracebacks = False
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from flows import __version__
+        from imaging.recipes import NUMBERS_VERSION
+
+        typer.echo(f"platestream {__version__}, numbers version {NUMBERS_VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: bool = typer.Option(False, "--debug", envvar="PLATESTREAM_DEBUG", help="Show tracebacks of faults."),
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Turn microscopy plates into thumbnails, quality metrics, cell features and SQL tables while they are imaged."""
+    global _shows_tracebacks
+    _shows_tracebacks = debug
+
+
+for _module, _panel in ((cli_declare, "Describe"), (cli_run, "Run"), (cli_results, "Look")):
+    for _command in _module.COMMANDS:
+        app.command(rich_help_panel=_panel)(_command)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    strangers = find_strangers()
+    if strangers:
+        typer.echo("error: " + "\n  - ".join(["the installation is broken", *strangers]), err=True)
+        sys.exit(MISSING_PART)
+    from imaging.errors import PlateError
+
+    try:
+        app()
+    except PlateError as error:
+        if _shows_tracebacks:
+            traceback.print_exc()
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(exit_status(error))
+    except OSError as error:
+        if _shows_tracebacks or error.filename is None:
+            raise
+        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
+        sys.exit(FAILED)
+
+
+def exit_status(error: PlateError) -> int:
+    """Exit status for a fault: whose it is decides."""
+    from imaging.errors import MissingPartError, StoredDataError, UnreadableImageError
+
+    if isinstance(error, MissingPartError):
+        return MISSING_PART
+    is_of_data = isinstance(error, StoredDataError | UnreadableImageError)
+    return BAD_INPUT if isinstance(error, ValueError) and not is_of_data else FAILED
+
+
+if __name__ == "__main__":
+    main()

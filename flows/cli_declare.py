@@ -1,0 +1,180 @@
+"""`platestream init` and `platestream check`: an experiment's declaration, before any pixel is read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from flows.cli_results import STORE, open_existing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from imaging.experiment import Experiment
+    from imaging.initialize import FolderLook
+
+
+def init(
+    folder: Path = typer.Argument(help="Folder of one plate's images."),
+    out: Path = typer.Option(Path("experiment.yaml"), "--out", "-o", help="File to write."),
+    name: str = typer.Option("", help="Name of the experiment.", show_default="the folder's name"),
+    force: bool = typer.Option(False, "--force", help="Overwrite the file if it exists."),
+    as_json: bool = typer.Option(False, "--json", help="Print what was found as JSON and write no file."),
+) -> None:
+    """Write a first experiment.yaml from the names and headers of a folder of images."""
+    from imaging.errors import ConfigurationError
+    from imaging.experiment_text import write_experiment_yaml
+    from imaging.initialize import look_at
+    from imaging.names import check_name
+
+    check_name("experiment", name or folder.resolve().name)
+    if not folder.is_dir():
+        raise ConfigurationError(f"there is no folder {folder}; give the folder of one plate's images")
+    if out.exists() and not (force or as_json):
+        raise ConfigurationError(f"{out} exists; use --force to overwrite it, or --out for another file")
+    look = look_at(_names_below(folder), lambda path: (folder / path).open("rb"))
+    if as_json:
+        typer.echo(json.dumps(_look_as_dict(look), indent=2))
+        return
+    if not out.resolve().parent.is_dir():
+        raise ConfigurationError(f"there is no folder {out.parent} to write {out.name} into; make it first")
+    out.write_text(write_experiment_yaml(look, name=name or folder.resolve().name), encoding="utf-8")
+    typer.echo(f"wrote {out}: {_describe_look(look)}")
+    for note in look.notes:
+        typer.echo(f"note: {note}")
+    if not any(channel.role == "nucleus" for channel in look.channels):
+        typer.echo("note: no channel looks like the nuclei; give one the role nucleus, else no object is measured")
+    typer.echo(f"next: read it, then `platestream check {out} --images {folder}`")
+
+
+def check(
+    file: Path = typer.Argument(Path("experiment.yaml"), help="The declaration to check."),
+    experiment: str = typer.Option("", help="Check the one stored for this experiment instead."),
+    store: str = STORE,
+    images: Path | None = typer.Option(None, help="Count which files of this plate's folder would be images."),
+    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
+) -> None:
+    """Check an experiment.yaml and its plate maps: all faults at once, each with its place and what to do."""
+    from imaging.platemaps import check_plate_maps
+
+    declared, read = _open_stored(store, experiment) if experiment or store else _open_file(file)
+    result = _describe(declared) | {"plate_maps": check_plate_maps(read, declared)}
+    if images is not None:
+        result["images"] = _count_images(declared, images)
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+    else:
+        _print_result(result)
+
+
+COMMANDS = (init, check)
+
+
+def _open_file(file: Path) -> tuple[Experiment, Callable[[str], bytes]]:
+    """The declaration in a file, and a reader of the files beside it."""
+    from imaging.errors import ConfigurationError
+    from imaging.experiment import read_experiment
+
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file} cannot be read ({error.strerror}); `platestream init FOLDER` writes a first one"
+        ) from error
+    return read_experiment(data, place=str(file)), lambda name: (file.parent / name).read_bytes()
+
+
+def _open_stored(store: str, name: str) -> tuple[Experiment, Callable[[str], bytes]]:
+    """The declaration of an experiment in the store, and a reader of the files beside it."""
+    from flows.settings import Settings
+    from imaging.errors import ConfigurationError
+    from imaging.job import open_experiment
+    from imaging.names import check_name, experiment_key
+
+    if not name:
+        raise ConfigurationError("which experiment of the store? give --experiment NAME")
+    root = open_existing(Settings(store=store) if store else Settings())
+    folder = experiment_key(check_name("experiment", name)).rpartition("/")[0]
+    return open_experiment(root, name), lambda file: root.read(f"{folder}/{file}")
+
+
+def _names_below(folder: Path) -> list[str]:
+    """Paths of all files below a folder, links left out."""
+    from imaging.store import open_store
+
+    return [item.key for item in open_store(str(folder)).list("").objects]
+
+
+def _count_images(declared: Experiment, folder: Path) -> dict[str, Any]:
+    """How many files of a plate's folder are images, and which are not."""
+    from imaging.arrivals import sort_arrivals
+    from imaging.errors import ConfigurationError
+    from imaging.store import open_store
+
+    if not folder.is_dir():
+        raise ConfigurationError(f"there is no folder {folder}; give the folder of one plate's images")
+    listing = open_store(str(folder)).list("")
+    arrivals = sort_arrivals(declared, "", listing.objects, listing.refused)
+    arrived = sum(len(channels) for channels in arrivals.images.values())
+    if not arrived:
+        reason = f"; {arrivals.unknown[0].name}: {arrivals.unknown[0].reason}" if arrivals.unknown else ""
+        raise ConfigurationError(f"no file in {folder} is an image of this experiment{reason}")
+    return {
+        "expected": len(declared.expected_sites()) * len(declared.channels),
+        "arrived": arrived,
+        "unknown": [{"name": file.name, "reason": file.reason} for file in arrivals.unknown],
+    }
+
+
+def _look_as_dict(look: FolderLook) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(look)
+
+
+def _describe_look(look: FolderLook) -> str:
+    channels = ", ".join(channel.name for channel in look.channels)
+    return (
+        f"{look.image_count} images, wells {', '.join(look.imaged)} of {look.wells}, {len(look.sites)} "
+        f"site{'s' if len(look.sites) > 1 else ''} per well, channels {channels}"
+    )
+
+
+def _describe(declared: Experiment) -> dict[str, Any]:
+    sites = len(declared.expected_sites())
+    return {
+        "experiment": declared.name,
+        "recipe": declared.recipe_id,
+        "wells": declared.layout.wells,
+        "wells_imaged": len(declared.layout.imaged_wells),
+        "sites": sites,
+        "images": sites * len(declared.channels),
+        "channels": [channel.model_dump() for channel in declared.channels],
+        "objects": [part for part in ("nuclei", "cells") if getattr(declared.recipe, part) is not None],
+        "patience_s": declared.patience_s,
+    }
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    typer.echo(f"{result['experiment']} is sound: recipe {result['recipe']}")
+    channels = ", ".join(
+        f"{channel['name']} (code {channel['code']}, {channel['role']})" for channel in result["channels"]
+    )
+    typer.echo(f"channels    {channels}")
+    typer.echo(
+        f"plate       {result['wells_imaged']} of {result['wells']} wells imaged, {result['sites']} sites, "
+        f"{result['sites'] * len(result['channels'])} images"
+    )
+    typer.echo(f"objects     {', '.join(result['objects']) or 'none: recipe.nuclei is not given, images are measured'}")
+    for file, wells in result["plate_maps"].items():
+        typer.echo(f"plate map   {file}: {wells} wells")
+    counted = result["images"]
+    if isinstance(counted, dict):
+        typer.echo(f"images      {counted['arrived']} of {counted['expected']} are there")
+        for file in counted["unknown"][:10]:
+            typer.echo(f"unknown     {file['name']}: {file['reason']}")
+        if len(counted["unknown"]) > 10:
+            typer.echo(f"unknown     and {len(counted['unknown']) - 10} more files")

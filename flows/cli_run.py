@@ -1,0 +1,121 @@
+"""`platestream process`, `watch`, `serve`, `cluster`, `deploy` and `demo`: what runs for minutes or for ever."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from flows.cli_results import STORE
+
+if TYPE_CHECKING:
+    from flows.process_folder import ProcessedPlate
+    from flows.settings import Settings
+    from imaging.planning import Plan, SiteState
+
+WORKERS = typer.Option(0, min=0, max=1024, help="Worker processes.", show_default="one per CPU core")
+
+
+def process(
+    folder: Path | None = typer.Argument(None, help="Folder of one plate's images; left out, the plate in the store."),
+    experiment: str = typer.Option(..., help="Its experiment.yaml; without FOLDER, the experiment's name."),
+    plate: str = typer.Option("", help="Name of the plate.", show_default="the folder's name"),
+    store: str = STORE,
+    workers: int = WORKERS,
+) -> None:
+    """Process one plate on this machine and wait for it; no service is needed.
+
+    `platestream process IMAGES --experiment experiment.yaml` takes a folder anywhere and writes into the store.
+
+    `platestream process --experiment NAME --plate PLATE` takes a plate that lies under raw/ of the store.
+    """
+    from flows.process_folder import process_folder, process_stored
+    from imaging.errors import ConfigurationError
+
+    if folder is None and not plate:
+        raise ConfigurationError("which plate? give the FOLDER of its images, or --plate NAME of one in the store")
+    settings = _settings(store, workers)
+    if folder is not None:
+        name = plate or folder.resolve().name
+        processed = process_folder(folder, Path(experiment), plate=name, settings=settings, on_look=_show_progress)
+    else:
+        processed = process_stored(experiment, plate, settings=settings, on_look=_show_progress)
+    _print_processed(processed, settings)
+
+
+def watch(store: str = STORE) -> None:
+    """Watch all plates of the store and wake a run for each that has work; runs until it is stopped."""
+    from flows.watch import watch as run
+
+    run(_settings(store))
+
+
+def serve(store: str = STORE, workers: int = WORKERS) -> None:
+    """Run everything on this machine: Prefect server, cluster, watcher and flows, until it is stopped."""
+    from flows.serve import serve as run
+
+    run(_settings(store, workers))
+
+
+def cluster(
+    workers: int = WORKERS,
+    device: str = typer.Option("", help="cpu or cuda.", show_default="PLATESTREAM_DEVICE or cpu"),
+) -> None:
+    """Run the Dask cluster that measures sites, until it is stopped."""
+    from flows.cluster import run_cluster
+
+    settings = _settings("", workers, device=device)
+    port = int(settings.scheduler.rpartition(":")[2])
+    run_cluster(workers=settings.workers, scheduler_port=port, device=settings.device)
+
+
+def deploy(environment: str = typer.Argument(help="Name of a file in deployments/, such as lab.")) -> None:
+    """Register flows and automations of an environment with the Prefect server."""
+    from flows.deploy import deploy as run
+
+    run(environment)
+
+
+def demo(store: str = typer.Option("", help="Root of the store.", show_default="a temporary folder")) -> None:
+    """Show the pipeline at work on a real plate that is uploaded out of order and with accidents."""
+    from flows.demo import run_demo
+
+    run_demo(store or None)
+
+
+COMMANDS = (process, watch, serve, cluster, deploy, demo)
+
+
+def _settings(store: str, workers: int = 0, **said: Any) -> Settings:
+    """Settings of the environment, with what the command line says on top."""
+    from flows.settings import Settings
+
+    said |= {"store": store, "workers": workers}
+    return Settings(**{name: value for name, value in said.items() if value})
+
+
+def _show_progress(plan: Plan) -> None:
+    """Rewrite one line of a terminal with the number of sites that ended."""
+    if sys.stderr.isatty():
+        ended = sum(site.state in ("done", "failed", "missing") for site in plan.sites)
+        typer.echo(f"\r{ended} of {len(plan.sites)} sites", nl=ended == len(plan.sites), err=True)
+
+
+def _print_processed(processed: ProcessedPlate, settings: Settings) -> None:
+    plan, publication = processed.plan, processed.publication
+    typer.echo(
+        f"{processed.job.experiment.name}/{processed.job.plate} is published ({publication.status}): "
+        f"{len(plan.of('done'))} of {len(plan.sites)} sites, {plan.images_arrived} of {plan.images_expected} images"
+    )
+    ended: dict[SiteState, str] = {"failed": "could not be processed", "missing": "have no image"}
+    for state, meaning in ended.items():
+        if sites := plan.of(state):
+            shown = ", ".join(f"{site.well} site {site.site}" for site in sites[:5])
+            more = f" and {len(sites) - 5} more" if len(sites) > 5 else ""
+            typer.echo(f"{len(sites)} sites {meaning}: {shown}{more}")
+    if plan.unknown:
+        typer.echo(f"{len(plan.unknown)} files are no image, such as {plan.unknown[0].name}: {plan.unknown[0].reason}")
+    page = Path(settings.store, processed.page)
+    typer.echo(f"page: {page if page.is_file() else processed.page}")

@@ -1,0 +1,197 @@
+"""Following one plate: look, hand ready sites to the cluster, take back what ended, until nothing is left to do.
+
+A follower holds nothing that is not in the store: kill it, start two, start it again tomorrow.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+from distributed import Future, KilledWorker
+
+from flows.sites import measure_site
+from imaging.errors import PlateError
+from imaging.job import PlateJob
+from imaging.planning import Plan, SitePlan
+from imaging.site import SiteTask
+from imaging.steps import beat, decide_due, record_attempt, site_task, stop_beating
+
+TICK_S = 0.1
+BACK_OFF_S = 5.0
+WINDOW_PER_WORKER = 3
+
+
+class Cluster(Protocol):
+    """What a follower needs of a cluster (``flows.compute.Compute``)."""
+
+    @property
+    def workers(self) -> int:
+        """Number of workers now."""
+        ...
+
+    def submit(self, function: Callable[..., object], *args: object, key: str) -> Future:
+        """Start a task under a key; the same key anywhere shares its result."""
+        ...
+
+    def ensure_connected(self) -> bool:
+        """Reconnect if the scheduler went away; ``False`` when what was in flight is lost."""
+        ...
+
+
+@dataclass
+class _InFlight:
+    future: Future
+    site: SitePlan
+
+
+@dataclass
+class Follower:
+    """Follows one plate on one cluster.
+
+    Parameters
+    ----------
+    job
+        The plate.
+    cluster
+        Where sites are processed.
+    name
+        Who follows, for the heartbeat: the flow run's id.
+    linger_s
+        How long nothing may happen before the follower is finished.
+    relist_s
+        How often files and records are listed, in seconds.
+    heartbeat_s
+        How often the heartbeat is written, in seconds.
+    on_look
+        Called with each new plan, for progress.
+    """
+
+    job: PlateJob
+    cluster: Cluster
+    name: str
+    linger_s: float = 60.0
+    relist_s: float = 1.0
+    heartbeat_s: float = 30.0
+    on_look: Callable[[Plan], None] = lambda plan: None
+    plan: Plan | None = None
+    finished_sites: int = 0
+    _in_flight: dict[str, _InFlight] = field(default_factory=dict)
+    _ended: set[str] = field(default_factory=set)
+    _not_before: dict[str, float] = field(default_factory=dict)
+    _looked_at: float = 0.0
+    _beat_at: float = 0.0
+    _changed_at: float = field(default_factory=time.monotonic)
+    _published: tuple[object, ...] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Give up what is in flight (whoever else waits for it keeps it) and stop the heartbeat."""
+        for item in self._in_flight.values():
+            item.future.release()
+        self._in_flight.clear()
+        stop_beating(self.job)
+
+    def measure(self, sites: int) -> Plan:
+        """Go on until this many more sites ended, or the plate can be published, or the follower is idle."""
+        goal = self.finished_sites + sites
+        while True:
+            plan = self._step()
+            if self.finished_sites >= goal or self.is_idle or (plan.is_publishable and not self.is_published):
+                return plan
+            time.sleep(TICK_S)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is to be done and nothing came for ``linger_s``."""
+        if self.plan is None or self._in_flight or self.plan.todo:
+            return False
+        return time.monotonic() - self._changed_at >= self.linger_s
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the plan at hand was published by this follower's owner."""
+        return self.plan is not None and self._signature(self.plan) == self._published
+
+    def note_published(self) -> None:
+        """Take note that the plan at hand is published."""
+        self._published = self._signature(self.plan) if self.plan else None
+
+    def _signature(self, plan: Plan) -> tuple[object, ...]:
+        return (tuple(site.name for site in plan.sites), plan.unknown, len(plan.faulted))
+
+    def _step(self) -> Plan:
+        now = time.monotonic()
+        if now - self._beat_at >= self.heartbeat_s:
+            beat(self.job, self.name)
+            self._beat_at = now
+        if not self.cluster.ensure_connected():
+            self._in_flight.clear()
+        ended = self._collect()
+        is_drained = self.plan is not None and not self._waiting_sites() and not self._in_flight and ended
+        if self.plan is None or is_drained or now - self._looked_at >= self.relist_s:
+            self._look()
+        assert self.plan is not None
+        self._submit()
+        return self.plan
+
+    def _look(self) -> None:
+        before = self.plan
+        self.plan = self.job.survey()
+        self._ended.clear()
+        self._looked_at = time.monotonic()
+        if before is None or self._signature(before) != self._signature(self.plan):
+            self._changed_at = self._looked_at
+        if decide_due(self.job, self.plan):
+            self._looked_at = 0.0
+        self.on_look(self.plan)
+
+    def _waiting_sites(self) -> list[SitePlan]:
+        if self.plan is None:
+            return []
+        now = time.monotonic()
+        return [
+            site
+            for site in self.plan.todo
+            if site.name not in self._in_flight
+            and site.name not in self._ended
+            and self._not_before.get(site.name, 0.0) <= now
+        ]
+
+    def _submit(self) -> None:
+        room = WINDOW_PER_WORKER * max(self.cluster.workers, 1) - len(self._in_flight)
+        for site in self._waiting_sites()[: max(room, 0)]:
+            self.job.ensure_pins()
+            task: SiteTask = site_task(self.job, site)
+            self._in_flight[site.name] = _InFlight(self.cluster.submit(measure_site, task, key=task.key), site)
+
+    def _collect(self) -> bool:
+        """Take back what ended; a future that is ``lost`` is left to Dask, which counts a site's deaths."""
+        ended = [name for name, item in self._in_flight.items() if item.future.status in _OVER]
+        for name in ended:
+            item = self._in_flight.pop(name)
+            if item.future.status == "error":
+                self._note_failure(item)
+            if item.future.status != "cancelled":
+                self.finished_sites += 1
+                self._ended.add(name)
+                self._changed_at = time.monotonic()
+            item.future.release()
+        return bool(ended)
+
+    def _note_failure(self, item: _InFlight) -> None:
+        error = item.future.exception()
+        if isinstance(error, PlateError) and error.retryable:
+            self._not_before[item.site.name] = time.monotonic() + BACK_OFF_S
+        elif isinstance(error, KilledWorker):
+            reason = "it ended its worker three times (out of memory, or a crash in a library)"
+            record_attempt(self.job, item.site, reason, is_final=True)
+        else:
+            record_attempt(self.job, item.site, f"{type(error).__name__}: {error}")
+
+
+_OVER = frozenset({"finished", "error", "cancelled"})

@@ -1,0 +1,92 @@
+"""`platestream process`: a finished plate to published tables on this machine, without any service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.compute import start_here
+from flows.follow import Follower
+from flows.settings import Settings
+from imaging.errors import ConfigurationError, PlateError
+from imaging.experiment import read_experiment
+from imaging.job import PlateJob, open_job
+from imaging.names import check_name
+from imaging.planning import Plan
+from imaging.projection import page_folder, publish_and_project
+from imaging.publication import Publication
+from imaging.store import FolderStore, open_store
+
+OnLook = Callable[[Plan], None]
+
+
+@dataclass(frozen=True)
+class ProcessedPlate:
+    """The outcome: the plate, its plan at the end, its publication and the address of its page."""
+
+    job: PlateJob
+    plan: Plan
+    publication: Publication
+    page: str
+
+
+def process_folder(
+    folder: Path, experiment_file: Path, *, plate: str, settings: Settings, on_look: OnLook = lambda plan: None
+) -> ProcessedPlate:
+    """Process a folder of one plate's images, which is finished and only read.
+
+    Raises
+    ------
+    ConfigurationError
+        If the folder or the experiment's file is not there or at fault; with all faults.
+    PlateError
+        If the plate holds no image of the experiment.
+    """
+    return _process(folder_job(folder, experiment_file, plate=plate, settings=settings), settings, on_look)
+
+
+def process_stored(
+    experiment: str, plate: str, *, settings: Settings, on_look: OnLook = lambda plan: None
+) -> ProcessedPlate:
+    """Process a plate that lies under ``raw/`` of the store and is finished."""
+    job = open_job(open_store(settings.store), experiment, plate, settle_s=0.0)
+    return _process(_impatient(job), settings, on_look)
+
+
+def folder_job(folder: Path, experiment_file: Path, *, plate: str, settings: Settings) -> PlateJob:
+    """Describe the processing of a folder anywhere on this machine into the store."""
+    if not folder.is_dir():
+        raise ConfigurationError("there is no such folder; give the folder of one plate's images", key=str(folder))
+    if not experiment_file.is_file():
+        raise ConfigurationError("there is no such file; `platestream init` writes a first one", key=str(experiment_file))
+    experiment = read_experiment(experiment_file.read_bytes(), place=str(experiment_file))
+    maps = FolderStore(experiment_file.resolve().parent)
+    check_name("plate", plate)
+    raw = FolderStore(folder.resolve())
+    return _impatient(PlateJob(open_store(settings.store), raw, "", experiment, plate, maps, "", settle_s=0.0))
+
+
+def _impatient(job: PlateJob) -> PlateJob:
+    """The plate is finished: nothing more is waited for."""
+    experiment = job.experiment.model_copy(update={"patience_s": -1.0})
+    return PlateJob(job.store, job.raw, job.raw_folder, experiment, job.plate, job.maps, job.maps_folder, job.settle_s)
+
+
+def _process(job: PlateJob, settings: Settings, on_look: OnLook) -> ProcessedPlate:
+    plan = job.survey()
+    if not plan.has_arrivals:
+        reasons = f"; {plan.unknown[0].name}: {plan.unknown[0].reason}" if plan.unknown else ""
+        raise PlateError(
+            f"none of the folder's files is an image of the experiment{reasons}",
+            experiment=job.experiment.name,
+            plate=job.plate,
+        )
+    with start_here(settings) as compute:
+        follower = Follower(job, compute, "process", linger_s=0.0, relist_s=0.5, on_look=on_look)
+        with follower:
+            while True:
+                plan = follower.measure(len(plan.sites))
+                publication = publish_and_project(job) if plan.is_publishable else None
+                if publication is not None:
+                    return ProcessedPlate(job, plan, publication, f"{page_folder(job)}index.html")

@@ -1,0 +1,161 @@
+"""The Prefect server of one machine as a service: ``python -m flows.server --state FOLDER --cache FOLDER --port N``.
+
+The database, logs and all else lie in the state folder; nothing calls home; a person's own Prefect profile plays no part.
+A fresh database takes as long to create as all else together, so a copy of the first one is kept in the cache folder,
+taken before the server listens, and later state folders begin with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from flows.settings import Settings, child_environment
+from flows.supervise import Service
+
+HOST = "127.0.0.1"
+DATABASE = "prefect.db"
+PREPARED = (DATABASE, "memo_store.toml")
+"""What a state folder begins with; the second says which block types the database holds."""
+CLIENT_RETRIES = 12
+"""How often a client asks a server that does not answer: about ten minutes, so that runs outlast its restart."""
+
+
+def api_address(port: int) -> str:
+    """Address of the API of a server on this machine."""
+    return f"http://{HOST}:{port}/api"
+
+
+def server_variables(state: Path, cache: Path) -> dict[str, str]:
+    """Environment variables that make a Prefect server keep to itself and to its folders."""
+    return {
+        "PREFECT_HOME": str(state),
+        # relative to the state folder, so that the note on block types fits every copy
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///./{DATABASE}",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(cache / "ui"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def client_variables(api_url: str, state: Path) -> dict[str, str]:
+    """Environment variables that make a process of ours a client of that server, patient when it is restarted."""
+    return {
+        "PREFECT_HOME": str(state),
+        "PREFECT_API_URL": api_url,
+        "PREFECT_CLIENT_MAX_RETRIES": str(CLIENT_RETRIES),
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # "database is locked"
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # the automation for dead runs lives on these; 30 s is the least
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_CLI_PROMPT": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def prefect_environment(variables: dict[str, str]) -> dict[str, str]:
+    """Environment of a Prefect process of ours: whatever a person set for another Prefect is left out."""
+    loopback = {"NO_PROXY": f"{HOST},localhost", "no_proxy": f"{HOST},localhost"}
+    return child_environment({**loopback, **variables}, without=("PREFECT_",))
+
+
+def is_healthy(api_url: str, timeout_s: float = 1.0) -> bool:
+    """Whether a Prefect API answers at this address."""
+    try:
+        with httpx.Client(timeout=timeout_s, trust_env=False) as client:
+            return client.get(f"{api_url}/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def server_service(settings: Settings, port: int, log_file: Path) -> Service:
+    """Return the server as a service, with its database in the state folder."""
+    state, cache = settings.state_folder / "prefect", settings.cache_folder
+    argv = (sys.executable, "-m", "flows.server", "--state", str(state), "--cache", str(cache), "--port", str(port))
+    environment = prefect_environment(settings.as_environment())
+    return Service("server", argv, log_file, environment=environment, is_ready=lambda: is_healthy(api_address(port)))
+
+
+def run_server(state: Path, cache: Path, port: int) -> None:
+    """Run the server until SIGTERM or SIGINT.
+
+    ``uvicorn`` is called directly: ``prefect server start`` imports the command line first, and starts it as a child.
+    """
+    prepared = cache / f"prefect-{version('prefect')}"
+    state.mkdir(parents=True, exist_ok=True)
+    prepared.mkdir(parents=True, exist_ok=True)
+    is_fresh = not (state / DATABASE).exists()
+    if is_fresh:
+        copy_prepared(prepared, state)
+    os.environ.update(server_variables(state, prepared))
+    os.chdir(state)
+
+    import uvicorn  # noqa: PLC0415  # Prefect reads its settings while it is imported
+    from prefect.server.api.server import create_app  # noqa: PLC0415
+
+    app = create_app(final=True)
+    start = app.router.lifespan_context
+
+    @contextlib.asynccontextmanager
+    async def start_and_keep(app: Any) -> AsyncIterator[Any]:
+        async with start(app) as started:
+            if is_fresh:
+                keep_prepared(state, prepared)
+            yield started
+
+    app.router.lifespan_context = start_and_keep
+    uvicorn.run(app, host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=2)
+
+
+def copy_prepared(prepared: Path, state: Path) -> None:
+    """Begin a state folder with the prepared files, the database last; nothing when there are none."""
+    if not (prepared / DATABASE).exists():
+        return
+    for name in reversed(PREPARED):
+        if (prepared / name).exists():
+            shutil.copyfile(prepared / name, state / f"{name}.new")
+            (state / f"{name}.new").replace(state / name)
+
+
+def keep_prepared(state: Path, prepared: Path) -> None:
+    """Keep a copy of a database that was just created and of the note beside it, unless there is one."""
+    if (prepared / DATABASE).exists():
+        return
+    with tempfile.TemporaryDirectory(dir=prepared) as folder:
+        with (
+            contextlib.closing(sqlite3.connect(state / DATABASE)) as source,
+            contextlib.closing(sqlite3.connect(Path(folder) / DATABASE)) as copy,
+        ):
+            source.backup(copy)
+        if (state / PREPARED[1]).exists():
+            shutil.copyfile(state / PREPARED[1], Path(folder) / PREPARED[1])
+            (Path(folder) / PREPARED[1]).replace(prepared / PREPARED[1])
+        (Path(folder) / DATABASE).replace(prepared / DATABASE)
+
+
+def main() -> None:
+    """Run the server from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m flows.server", description="Run a Prefect server on this machine.")
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=4200)
+    options = parser.parse_args()
+    run_server(options.state.absolute(), options.cache.absolute(), options.port)
+
+
+if __name__ == "__main__":
+    main()

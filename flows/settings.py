@@ -1,0 +1,174 @@
+"""Settings of a run and of the services around it: the only file that reads the environment.
+
+Every field is an environment variable: ``linger_s`` is ``PLATESTREAM_LINGER_S``. Prefect's own ``PREFECT_API_URL`` and
+``PREFECT_API_AUTH_STRING`` are read when ours are not set.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from imaging.errors import ConfigurationError
+
+PREFIX = "PLATESTREAM_"
+_ADDRESS = re.compile(r"(tcp|tls|ucx)://[^/:\s]+(:\d{1,5})")
+
+
+def _xdg_folder(variable: str, default: str) -> Path:
+    folder = Path(os.environ.get(variable, ""))  # a relative path is to be ignored, says the XDG specification
+    return (folder if folder.is_absolute() else Path.home() / default) / "platestream"
+
+
+class Settings(BaseSettings):
+    """What a run and its services need to know about where they are.
+
+    Raises
+    ------
+    ConfigurationError
+        One sentence per value that cannot be used and per ``PLATESTREAM_`` name that is no setting.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True, populate_by_name=True
+    )
+
+    store: str = Field(
+        "platestream-data",
+        description="root of images, results and tables: a folder, file:///, gs://bucket/prefix or memory://name",
+    )
+    scheduler: str = Field("tcp://127.0.0.1:8786", description="address of the Dask scheduler")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where kernels compute; cuda without a GPU is an error")
+    workers: int | None = Field(
+        None, ge=1, le=1024, description="worker processes of a cluster on this machine; default one per CPU core"
+    )
+    sites_in_flight: int = Field(3, ge=1, le=100, description="sites of one plate handed to each worker at a time")
+    plates_at_once: int = Field(8, ge=1, le=1000, description="plates that `serve` follows at the same time")
+    linger_s: float = Field(60.0, ge=0, description="seconds that a run waits after the last image arrived")
+    heartbeat_s: float = Field(30.0, gt=0, description="seconds between two heartbeats of a plate's follower")
+    heartbeat_stale_s: float = Field(90.0, gt=0, description="age in seconds at which a heartbeat means nobody follows")
+    settle_s: float = Field(3.0, ge=0, description="age in seconds below which a local file is still being written")
+    rescan_s: float = Field(2.0, gt=0, description="seconds between two looks at a plate being imaged")
+    sweep_s: float = Field(60.0, gt=0, description="seconds between two looks at all unpublished and recent plates")
+    reconnect_s: float = Field(60.0, ge=0, description="seconds that a run waits for a Dask scheduler that went away")
+    api_url: str = Field(
+        "http://127.0.0.1:4200/api",
+        validation_alias=AliasChoices(f"{PREFIX}API_URL", "PREFECT_API_URL"),
+        description="address of the Prefect API",
+    )
+    api_auth: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices(f"{PREFIX}API_AUTH", "PREFECT_API_AUTH_STRING"),
+        description="user:password of the Prefect API, when it asks for one",
+    )
+    state_folder: Path = Field(
+        default_factory=lambda: _xdg_folder("XDG_STATE_HOME", ".local/state"),
+        description="folder for the Prefect database, logs and process ids of services on this machine",
+    )
+    cache_folder: Path = Field(
+        default_factory=lambda: _xdg_folder("XDG_CACHE_HOME", ".cache"),
+        description="folder for what can be made again, such as an empty Prefect database",
+    )
+
+    def __init__(self, **values: Any) -> None:
+        unknown = _unknown_names(os.environ)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            unknown += [_sentence(fault) for fault in error.errors()]
+        if unknown:
+            raise ConfigurationError("the settings cannot be used:", tuple(unknown))
+
+    @field_validator("store")
+    @classmethod
+    def _make_absolute(cls, store: str) -> str:
+        if not store.strip():
+            raise ValueError("must name a folder or a gs:// address")
+        if "://" not in store:
+            return str(Path(store).expanduser().absolute())
+        scheme = store.split("://")[0]
+        if scheme not in ("file", "gs", "memory"):
+            raise ValueError("must be a folder, file:///, gs://bucket/prefix or memory://name")
+        return store
+
+    @field_validator("scheduler")
+    @classmethod
+    def _check_address(cls, address: str) -> str:
+        if _ADDRESS.fullmatch(address) is None:
+            raise ValueError("must be an address such as tcp://127.0.0.1:8786")
+        return address
+
+    @field_validator("api_url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("must be an address such as http://127.0.0.1:4200/api")
+        return url.rstrip("/")
+
+    @field_validator("state_folder", "cache_folder")
+    @classmethod
+    def _make_folder_absolute(cls, folder: Path) -> Path:
+        return folder.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _check_heartbeats(self) -> Settings:
+        if self.heartbeat_stale_s < 2 * self.heartbeat_s:
+            raise ValueError(
+                f"{PREFIX}HEARTBEAT_STALE_S must be at least twice {PREFIX}HEARTBEAT_S, or one late heartbeat starts "
+                f"a second run; got {self.heartbeat_stale_s:g} and {self.heartbeat_s:g}"
+            )
+        return self
+
+    def following(self) -> dict[str, float]:
+        """How a plate is followed, as keywords of the follower."""
+        return {"linger_s": self.linger_s, "relist_s": self.rescan_s, "heartbeat_s": self.heartbeat_s}
+
+    def as_environment(self) -> dict[str, str]:
+        """These settings as variables for a process of ours: ``{"PLATESTREAM_STORE": "/data", ...}``."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        secret = values.pop("api_auth")
+        if secret is not None:
+            values["api_auth"] = secret.get_secret_value()
+        return {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items() if value is not None}
+
+
+def child_environment(changes: Mapping[str, str], *, without: tuple[str, ...] = ()) -> dict[str, str]:
+    """Environment of a process that we start: ours without names that begin with ``without``, and ``changes`` on top."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(without)}
+    return {**kept, **changes}
+
+
+def _unknown_names(environment: Mapping[str, str]) -> list[str]:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    sentences = []
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in known:
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        sentences.append(f"{name} is no setting; " + (f"is {near[0]} meant?" if near else "unset it"))
+    return sentences
+
+
+def _sentence(fault: Any) -> str:
+    """Turn one fault of pydantic into one sentence that names the variable and the value."""
+    message = fault["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    if not fault["loc"]:
+        return message
+    place = str(fault["loc"][0])
+    name = place if place.isupper() else PREFIX + place.upper()
+    if name == f"{PREFIX}API_URL":
+        name += " (or PREFECT_API_URL)"
+    if fault["type"] == "extra_forbidden":
+        return f"{place} is no setting"
+    if place.endswith(("AUTH", "AUTH_STRING", "auth")):
+        return f"{name} {message}"
+    field = Settings.model_fields.get(place.lower().removeprefix(PREFIX.lower()))
+    meaning = f" ({field.description})" if field is not None and field.description else ""
+    return f"{name} {message}, got {fault['input']!r}{meaning}"

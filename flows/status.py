@@ -1,0 +1,58 @@
+"""`platestream status`: how far each plate is, from the store alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.settings import Settings
+from imaging.errors import PlateError
+from imaging.job import PlateJob, open_experiment, plate_job
+from imaging.planning import Plan
+from imaging.publication import is_current, read_publication
+from imaging.steps import is_followed
+from imaging.store import Store
+
+
+def read_status(store: Store, settings: Settings | None = None) -> list[dict[str, Any]]:
+    """Describe every plate under ``raw/``, in the order of their names.
+
+    Returns
+    -------
+    One dict per plate: experiment, plate, recipe, state (``imaging``, ``publishable``, ``published``, or ``at fault``
+    with its ``problem``), counts of images and sites, is_followed, publication number, run and status.
+    """
+    settings = settings or Settings()
+    rows: list[dict[str, Any]] = []
+    for experiment in store.list_folders("raw"):
+        for plate in store.list_folders(f"raw/{experiment}"):
+            try:
+                job = plate_job(store, open_experiment(store, experiment), plate, settle_s=settings.settle_s)
+                rows.append(describe_plate(job, job.survey(), stale_s=settings.heartbeat_stale_s))
+            except PlateError as error:
+                rows.append({"experiment": experiment, "plate": plate, "state": "at fault", "problem": str(error)})
+    return rows
+
+
+def describe_plate(job: PlateJob, plan: Plan, *, stale_s: float) -> dict[str, Any]:
+    """Describe one plate; see ``read_status``."""
+    last = plan.records.last_publication
+    publication = read_publication(job, last) if last else None
+    is_published = plan.is_publishable and is_current(job, plan)
+    return {
+        "experiment": job.experiment.name,
+        "plate": job.plate,
+        "recipe": job.recipe,
+        "state": "published" if is_published else "publishable" if plan.is_publishable else "imaging",
+        "images_expected": plan.images_expected,
+        "images_arrived": plan.images_arrived,
+        "images_missing": sum(len(site.missing) for site in plan.sites),
+        "files_faulted": len(plan.faulted),
+        "files_unknown": len(plan.unknown),
+        "sites_expected": len(plan.sites),
+        **{f"sites_{state}": len(plan.of(state)) for state in ("waiting", "todo", "done", "failed", "missing")},
+        "is_followed": is_followed(plan, stale_s=stale_s),
+        "publication": last or None,
+        "run": publication.run if publication else None,
+        "status": publication.status if publication else None,
+        "page": f"{job.prefix}page/index.html" if is_published else None,
+    }

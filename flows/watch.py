@@ -1,0 +1,149 @@
+"""`platestream watch`: looks at all plates again and again and wakes a run for each that has work and no follower.
+
+It keeps nothing that it could not find out again: what it forgets, a look at the folders tells. Plates that are being
+imaged are looked at every ``rescan_s`` seconds, closed ones once a day, spread over the day.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from imaging.errors import PlateError
+from imaging.job import PlateJob, open_experiment, plate_job
+from imaging.names import check_name
+from imaging.planning import Plan
+from imaging.publication import is_current
+from imaging.records import heartbeat_key
+from imaging.store import Store
+
+DAY_S = 86_400.0
+REPEAT_S = 31.0
+"""Seconds between two events of one plate: Prefect's trigger swallows those within 30 s of the last."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Why a plate needs a follower."""
+
+    experiment: str
+    plate: str
+    recipe: str
+    reason: str
+
+
+@dataclass
+class Watch:
+    """The state of one watcher: when to look at which plate, and whom it woke when.
+
+    Parameters
+    ----------
+    store
+        The root that holds ``raw/``, ``experiments/`` and ``results/``.
+    wake
+        Called for each plate that needs a follower; raises when nobody could be told, and is called again.
+    rescan_s, stale_s, settle_s
+        Seconds between looks at an open plate; age at which a heartbeat means nobody; age at which a file is there.
+    """
+
+    store: Store
+    wake: Callable[[Need], None]
+    rescan_s: float = 2.0
+    stale_s: float = 90.0
+    settle_s: float = 3.0
+    _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    _woken_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    _said: set[str] = field(default_factory=set)
+
+    def round(self, now: float | None = None) -> int:
+        """Look once at every plate whose time has come; return how many were looked at."""
+        now = time.time() if now is None else now
+        looked = 0
+        for experiment in self._folders("raw", "experiment"):
+            try:
+                declared = open_experiment(self.store, experiment)
+            except PlateError as error:
+                self._say_once(str(error))
+                continue
+            for plate in self._folders(f"raw/{experiment}", "plate"):
+                if self._look_at.get((experiment, plate), 0.0) <= now:
+                    looked += self._look(plate_job(self.store, declared, plate, settle_s=self.settle_s), now)
+        return looked
+
+    def _folders(self, prefix: str, kind: str) -> Iterator[str]:
+        for name in self.store.list_folders(prefix):
+            try:
+                yield check_name(kind, name)
+            except PlateError as error:
+                self._say_once(str(error))
+
+    def _look(self, job: PlateJob, now: float) -> int:
+        place = (job.experiment.name, job.plate)
+        try:
+            if place not in self._look_at and self._is_closed(job, now):
+                self._look_at[place] = now + _offset(place)
+                return 0
+            self._look_at[place] = now + self.rescan_s
+            beat_at = self.store.modified(heartbeat_key(job.prefix))
+            if beat_at is not None and abs(now - beat_at) < self.stale_s:
+                return 1
+            plan = job.survey(now)
+            reason = find_need(job, plan)
+            if reason and not plan.records.has_pins and (others := self._published_recipes(job)):
+                self._say_once(
+                    f"{place[0]}/{place[1]} is published with recipe {', '.join(others)}; to process it with "
+                    f"{job.recipe} as well: platestream process --experiment {place[0]} --plate {place[1]}"
+                )
+            elif reason:
+                self._wake(Need(*place, job.recipe, reason), now)
+            elif self._is_closed(job, now):
+                self._look_at[place] = now + DAY_S
+        except PlateError as error:
+            self._look_at[place] = now + self.rescan_s
+            self._say_once(str(error))
+        return 1
+
+    def _wake(self, need: Need, now: float) -> None:
+        place = (need.experiment, need.plate)
+        if now - self._woken_at.get(place, float("-inf")) < REPEAT_S:
+            return
+        self.wake(need)
+        self._woken_at[place] = now
+        log.info("%s/%s: %s; a run is asked for", need.experiment, need.plate, need.reason)
+
+    def _is_closed(self, job: PlateJob, now: float) -> bool:
+        """Published more than a day ago."""
+        published = self.store.list(f"{job.prefix}publications/").objects
+        return bool(published) and now - max(item.modified for item in published) > DAY_S
+
+    def _published_recipes(self, job: PlateJob) -> list[str]:
+        """Recipes under which the plate is published; a changed recipe must not reprocess all plates by itself."""
+        folder = f"results/{job.experiment.name}/{job.plate}/"
+        recipes = self.store.list_folders(folder)
+        return [recipe for recipe in recipes if self.store.list(f"{folder}{recipe}/publications/").objects]
+
+    def _say_once(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
+            log.warning(sentence)
+
+
+def find_need(job: PlateJob, plan: Plan) -> str:
+    """Say in words why a plate needs a follower; empty if it needs none."""
+    if plan.todo:
+        return f"{len(plan.todo)} sites to process"
+    if plan.due:
+        return f"{len(plan.due)} images did not arrive within {job.experiment.patience_s:g} s"
+    if plan.is_publishable and not is_current(job, plan):
+        return "a publication is due"
+    return ""
+
+
+def _offset(place: tuple[str, str]) -> float:
+    """Spread the daily looks over the day."""
+    return zlib.crc32("/".join(place).encode()) % int(DAY_S)

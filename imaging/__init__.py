@@ -1,0 +1,1 @@
+"""Plates, wells, sites, images, records, tables and pages: everything a plate is, without an orchestrator."""

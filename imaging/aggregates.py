@@ -1,0 +1,205 @@
+"""Rows of images, sites, wells and the plate, made from site manifests level by level.
+
+Rows are dictionaries without the columns that say which plate they belong to. Everything here is a pure function of
+what it is given: the same sites give the same rows in any order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imaging.experiment import Limit
+from imaging.platemaps import PlateMapRow
+from imaging.tables import IMAGE_METRICS
+from imaging.verdicts import Finding, judge_image, judge_site, verdict_of, verdict_of_plate
+from imaging.wells import parse_well
+
+Row = dict[str, Any]
+_FILE_COLUMNS = ("name", "size_bytes", "digest", "height", "width", "dtype")
+
+
+@dataclass(frozen=True, slots=True)
+class SiteResult:
+    """How one expected site ended: with its manifest, failed with a reason, or missing.
+
+    ``faulted`` channels have a file that cannot be read; ``missing`` channels have none, or are given up.
+    """
+
+    well: str
+    site: int
+    state: str
+    manifest: Mapping[str, Any] | None = None
+    reason: str = ""
+    missing: frozenset[str] = frozenset()
+    faulted: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRows:
+    """Rows of one site: of the site and of each of its images, and all that was found wrong with them."""
+
+    site: Row
+    images: tuple[Row, ...]
+    findings: tuple[Finding, ...]
+
+
+def sort_sites(sites: Iterable[SiteResult]) -> list[SiteResult]:
+    """Sites in plate order: row by row, then by site number."""
+    return sorted(sites, key=lambda item: (parse_well(item.well), item.site))
+
+
+def aggregate_site(
+    result: SiteResult, channels: Sequence[str], limits: Sequence[Limit], *, is_empty_well: bool = False
+) -> SiteRows:
+    """Make the rows of one site and its images.
+
+    Parameters
+    ----------
+    result
+        How the site ended.
+    channels
+        Names of all expected channels, in the declaration's order.
+    limits
+        Limits of the declaration.
+    is_empty_well
+        Whether the plate map says that the well holds no cells.
+    """
+    manifest = result.manifest or {}
+    counts = manifest.get("counts") or {}
+    nuclei, cells = counts.get("Nuclei"), counts.get("Cells")
+    images = [_image_row(result, channel) for channel in channels]
+    seen = [judge_image(row, limits) for row in images]
+    for row, findings in zip(images, seen, strict=True):
+        is_unmeasured = result.state == "failed" and row["state"] == "arrived"
+        row.update({"verdict": None, "reasons": []} if is_unmeasured else verdict_of(findings))
+    own = judge_site(
+        result.well,
+        result.site,
+        result.state,
+        nuclei_count=nuclei,
+        is_empty_well=is_empty_well,
+        reason=result.reason,
+    )
+    of_images = [] if result.state == "missing" else [item for findings in seen for item in findings]
+    findings = (*own, *of_images)
+    site = {
+        "well": result.well,
+        "site": result.site,
+        "state": result.state,
+        "nuclei_count": nuclei,
+        "cells_count": cells,
+        "channels_missing": [row["channel"] for row in images if row["state"] != "arrived"],
+        **verdict_of(findings),
+    }
+    return SiteRows(site, tuple(images), findings)
+
+
+def aggregate_well(well: str, sites: Sequence[SiteRows], mapped: PlateMapRow | None) -> Row:
+    """Make the row of one well from those of its sites; features are added to it."""
+    place = parse_well(well)
+    findings = [item for site in sites for item in site.findings]
+    return {
+        "well": well,
+        "row": place.row_name,
+        "column": place.column,
+        "treatment": mapped.treatment if mapped else None,
+        "concentration": mapped.concentration if mapped else None,
+        "concentration_unit": mapped.concentration_unit if mapped else None,
+        "control": mapped.control if mapped else None,
+        "sites_expected": len(sites),
+        "sites_done": sum(site.site["state"] == "done" for site in sites),
+        "nuclei_count": sum_known(site.site["nuclei_count"] for site in sites),
+        "cells_count": sum_known(site.site["cells_count"] for site in sites),
+        **verdict_of(findings),
+    }
+
+
+def count_states(rows: SiteRows) -> Counter[str]:
+    """Count a site and its images by state, e.g. ``sites_expected``, ``sites_done``, ``images_missing``."""
+    states = [("sites", rows.site["state"]), *(("images", image["state"]) for image in rows.images)]
+    return Counter(f"{what}_{name}" for what, state in states for name in ("expected", state))
+
+
+def aggregate_plate(
+    counts: Mapping[str, int], wells: Sequence[Row], findings: Sequence[Finding], *, is_declared: bool
+) -> Row:
+    """Make the plate's row, but for its statistics, from the counts of all its sites.
+
+    Its status is ``complete`` when every expected image arrived and every site was measured, else ``with-missing``.
+    """
+    counted = {name: counts.get(name, 0) for name in _COUNTED}
+    is_complete = (
+        counted["images_arrived"] == counted["images_expected"] and counted["sites_done"] == counted["sites_expected"]
+    )
+    return {
+        **counted,
+        "status": "complete" if is_complete else "with-missing",
+        "is_declared": is_declared,
+        "nuclei_count": sum_known(well["nuclei_count"] for well in wells),
+        "cells_count": sum_known(well["cells_count"] for well in wells),
+        **verdict_of_plate(findings),
+    }
+
+
+def sum_known(values: Iterable[int | None]) -> int | None:
+    """Sum of the values that are known; ``None`` when none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def median_of_cells(values: np.ndarray) -> np.ndarray:
+    """Median of each feature over the cells of a well, cells without a value left out.
+
+    Parameters
+    ----------
+    values
+        Shape ``(feature, cell)``, float64; NaN where a cell has no value.
+
+    Returns
+    -------
+    Shape ``(feature,)``, float64; NaN where no cell has a value.
+    """
+    n_features, n_cells = values.shape
+    if not n_cells:
+        return np.full(n_features, np.nan)
+    has_gap = np.isnan(values).any(axis=1)
+    medians = np.full(n_features, np.nan)
+    medians[~has_gap] = np.median(values[~has_gap], axis=1)
+    for index in np.flatnonzero(has_gap):
+        known = values[index][~np.isnan(values[index])]
+        if known.size:
+            medians[index] = np.median(known)
+    return medians
+
+
+_COUNTED = (
+    *(f"images_{state}" for state in ("expected", "arrived", "faulted", "missing")),
+    *(f"sites_{state}" for state in ("expected", "done", "failed", "missing")),
+)
+_METRIC_NAMES = frozenset(column.name for column in IMAGE_METRICS)
+
+
+def _image_row(result: SiteResult, channel: str) -> Row:
+    manifest = result.manifest or {}
+    file = next((image for image in manifest.get("images", ()) if image["channel"] == channel), {})
+    metrics = next((item for item in manifest.get("image_metrics", ()) if item["channel"] == channel), {})
+    return {
+        "well": result.well,
+        "site": result.site,
+        "channel": channel,
+        "state": _image_state(result, channel, has_file=bool(file)),
+        **{column: file.get(column) for column in _FILE_COLUMNS},
+        **{name: value for name, value in metrics.items() if name in _METRIC_NAMES},
+    }
+
+
+def _image_state(result: SiteResult, channel: str, *, has_file: bool) -> str:
+    """A site is measured, or tried, only when each channel has a readable file or is given up."""
+    if has_file or (result.state == "failed" and channel not in result.missing):
+        return "arrived"
+    return "faulted" if channel in result.faulted else "missing"

@@ -1,0 +1,159 @@
+"""One uploaded image file to one plane of pixels, or one sentence that says why not.
+
+TIFF (uncompressed, LZW, deflate, PackBits; strips or tiles) and PNG, unsigned 8 or 16 bits, one channel, one plane.
+Everything is decided from the header before memory is taken, and a file that was cut off is refused wherever it was
+cut: missing pixels are never filled with zeros. Pixels that are all zero are an image; judging them is a matter of
+image quality.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.errors import UnreadableImageError
+from imaging.tiff_layout import MAX_EXPANSION, TiffLayout, read_tiff_layout
+
+MAX_PIXELS = 128 * 1024 * 1024
+"""Largest plane that is read, height x width: 256 MiB of 16-bit pixels."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_OTHERS = {
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"BM": "a BMP image",
+    b"\x1f\x8b": "a gzip file",
+    b"PK": "a ZIP file",
+    b"\xd0\xcf\x11\xe0": "a Microsoft compound file (such as .C01)",
+    b"<": "XML or HTML text",
+    b"%PDF": "a PDF document",
+}
+_PNG_COLOURS = {2: "RGB colour", 3: "a palette", 4: "greyscale with transparency", 6: "RGB colour with transparency"}
+_DECODERS: dict[str, Callable[..., Any]] = {
+    "LZW": imagecodecs.lzw_decode,
+    "deflate": imagecodecs.deflate_decode,
+    "PackBits": imagecodecs.packbits_decode,
+}
+
+
+def decode_plane(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8 | np.uint16]:
+    """Read the plane of an image file.
+
+    Parameters
+    ----------
+    data
+        The whole file.
+    name
+        The file's name, for the error.
+    max_pixels
+        Largest height x width that is taken.
+
+    Returns
+    -------
+    Pixels, shape ``(y, x)``, uint8 or uint16 of the machine's byte order, writable, as stored: no scaling, no rotation.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the file is empty, cut off, damaged or too large, or is not one plane of unsigned 8- or 16-bit pixels.
+    """
+    try:
+        if data[:2] in (b"II", b"MM"):
+            return _decode_tiff(data, read_tiff_layout(data, max_pixels=max_pixels))
+        if data[:8] == _PNG:
+            return _decode_png(data, max_pixels)
+        raise UnreadableImageError(_what_it_is(data))
+    except UnreadableImageError as error:
+        error.key = name
+        raise
+
+
+def _what_it_is(data: bytes) -> str:
+    """Say what a file that is neither TIFF nor PNG is."""
+    if not data:
+        return "the file is empty (0 bytes)"
+    if data.count(0) == len(data):
+        return f"the file is all zero bytes ({len(data):,} of them)"
+    for magic, what in _OTHERS.items():
+        if data.startswith(magic):
+            return f"the file is {what}, not TIFF or PNG"
+    return f"the file is not TIFF or PNG: it begins with {data[:8].hex(' ')}"
+
+
+def _decode_tiff(data: bytes, layout: TiffLayout) -> NDArray[np.uint8 | np.uint16]:
+    """Decode each strip or tile to its place; each must yield all of its pixels."""
+    rows, columns = layout.segment_shape
+    per_row = -(-layout.width // columns)
+    plane = np.empty((layout.height, layout.width), layout.dtype.newbyteorder("="))
+    room = bytearray(0 if layout.compression == "none" else rows * columns * layout.dtype.itemsize)
+    view = memoryview(data)
+    for index, (start, size) in enumerate(zip(layout.offsets.tolist(), layout.byte_counts.tolist(), strict=True)):
+        y, x = index // per_row * rows, index % per_row * columns
+        place = plane[y : y + rows, x : x + columns]
+        stored_rows = rows if columns != layout.width else place.shape[0]  # the last strip may hold fewer rows
+        stored = _expand(layout.compression, view[start : start + size], room)
+        if len(stored) < stored_rows * columns * layout.dtype.itemsize:
+            raise UnreadableImageError(
+                f"its pixel data are damaged: part {index + 1} of {len(layout.offsets)} yields {len(stored):,} bytes "
+                f"of {stored_rows * columns * layout.dtype.itemsize:,}"
+            )
+        pixels = np.frombuffer(stored, layout.dtype, stored_rows * columns).reshape(stored_rows, columns)
+        if layout.has_differences:
+            pixels = np.add.accumulate(pixels, axis=1, dtype=plane.dtype)  # modulo 2^bits, as written
+        place[...] = pixels[: place.shape[0], : place.shape[1]]
+    return plane
+
+
+def _expand(compression: str, stored: memoryview, room: bytearray) -> memoryview | bytearray:
+    """Decompress one segment into ``room``, never beyond it; what comes back may be shorter."""
+    if compression == "none":
+        return stored
+    try:
+        return _DECODERS[compression](stored, out=room)
+    except RuntimeError as error:  # what all errors of imagecodecs are
+        raise UnreadableImageError(f"its pixel data are damaged: they are not {compression} data") from error
+
+
+def _decode_png(data: bytes, max_pixels: int) -> NDArray[np.uint8 | np.uint16]:
+    """Check the frame of a PNG file and every part's checksum, then decode it."""
+    if len(data) < 33:
+        raise UnreadableImageError(f"the file ends after {len(data)} bytes, inside its header")
+    width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
+    if colour != 0:
+        raise UnreadableImageError(f"its pixels are {_PNG_COLOURS.get(colour, 'of unknown kind')}; greyscale is needed")
+    if bits not in (8, 16):
+        raise UnreadableImageError(f"it has {bits} bits per pixel; 8 or 16 are needed")
+    if not 0 < width * height <= max_pixels:
+        raise UnreadableImageError(f"the header claims {width:,} x {height:,} pixels; {max_pixels:,} are the limit")
+    if width * height * bits // 8 > MAX_EXPANSION * len(data):
+        raise UnreadableImageError(
+            f"the header claims {width:,} x {height:,} pixels in a file of {len(data):,} bytes, which no writer reaches"
+        )
+    _check_png_parts(data)
+    try:
+        return np.array(imagecodecs.png_decode(data))
+    except RuntimeError as error:
+        raise UnreadableImageError("its pixel data are damaged: they are not PNG data") from error
+
+
+def _check_png_parts(data: bytes) -> None:
+    """Walk the parts (chunks) of a PNG file up to its end mark."""
+    start, kind = 8, b""
+    while kind != b"IEND":
+        if start + 12 > len(data):
+            raise UnreadableImageError("the file is cut off: it ends before its end mark")
+        (size,), kind = struct.unpack_from(">I", data, start), data[start + 4 : start + 8]
+        end = start + 12 + size
+        if end > len(data):
+            raise UnreadableImageError(f"the file is cut off: it ends inside its part at byte {start:,}")
+        if zlib.crc32(data[start + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
+            raise UnreadableImageError(f"its part at byte {start:,} is damaged: the checksum differs")
+        if kind in (b"tRNS", b"acTL"):
+            raise UnreadableImageError("it has transparency or several frames; one plane of one channel is needed")
+        start = end

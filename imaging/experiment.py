@@ -1,0 +1,243 @@
+"""experiment.yaml: what the plates of an experiment should be, validated before any pixel is read.
+
+    Experiment
+      channels     Channel...     what was stained, and how its files are told apart
+      layout       Layout         wells of the plate, which of them are imaged, sites per well
+      files        Files          how a file's name gives its place
+      plate_maps   PlateMapSource...
+      recipe       Recipe         every parameter that stored values depend on (imaging/recipes.py)
+      analysis     Analysis       what is computed from stored values, and the limits of verdicts
+
+``read_experiment`` is the only door: it reports all faults of a file at once, each with its place.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator
+
+from imaging.contradictions import find_contradictions
+from imaging.declared import Declared, Texts, did_you_mean, explain_faults, spell_faults
+from imaging.errors import ConfigurationError, RefusedNameError
+from imaging.layouts import Layout
+from imaging.names import check_name, hash_of
+from imaging.plain_yaml import read_plain_yaml
+from imaging.platemaps import PlateMapSource
+from imaging.recipes import NUMBERS_VERSION, Recipe
+
+IMAGE_METRICS = (
+    "FocusScore",
+    "MeanIntensity",
+    "MedianIntensity",
+    "StdIntensity",
+    "MADIntensity",
+    "MinIntensity",
+    "MaxIntensity",
+    "TotalIntensity",
+    "TotalArea",
+    "PercentMaximal",
+    "PercentMinimal",
+    "PercentSaturated",
+    "PowerLogLogSlope",
+)
+"""Metrics of an image that a limit can name; ``kernels.image_quality`` measures them."""
+
+_STAIN_COLORS = {"dna": "0000FF", "dapi": "0000FF", "hoechst": "0000FF", "gfp": "00FF00", "fitc": "00FF00"}
+_STAIN_COLORS |= {"er": "00FF00", "rna": "FFFF00", "agp": "FF8000", "mito": "FF0000", "rfp": "FF0000", "cy5": "FF00FF"}
+_ROLE_COLORS = {"nucleus": "0000FF", "cell": "00FF00", "other": "FFFFFF"}
+_SECONDS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+def _seconds(value: Any) -> Any:
+    """Seconds of ``1800``, ``30 min``, ``2 h``."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(s|min|h|d|)", str(value).strip())
+    if match is None:
+        raise ValueError(f"must be seconds or a time such as '30 min' or '2 h', 0 or more, got {value!r}")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+class Channel(Declared):
+    """One stain or camera channel."""
+
+    name: str = Field(description="the stain, such as DNA; it ends the names of features")
+    code: str = Field(
+        default_factory=lambda data: data.get("name", ""), min_length=1, description="its text in file names"
+    )
+    role: Literal["nucleus", "cell", "other"] = Field("other", description="nucleus, cell or other")
+    full_scale: int = Field(ge=1, le=65535, description="count at which the camera clips, such as 65535, 4095 or 255")
+    color: str = Field(
+        default_factory=lambda data: default_color(data.get("name", ""), data.get("role", "other")),
+        description="six hexadecimal digits, such as 00FF00",
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,39}", name) is None:
+            raise ValueError(f"must be a letter and then letters, digits and _ (at most 40), got {name!r}")
+        return name
+
+    @field_validator("color")
+    @classmethod
+    def _hexadecimal(cls, color: str) -> str:
+        if re.fullmatch(r"#?[0-9A-Fa-f]{6}", color) is None:
+            raise ValueError(f"must be six hexadecimal digits such as 00FF00, got {color!r}")
+        return color.removeprefix("#").upper()
+
+
+class Files(Declared):
+    """How the name of an uploaded file gives its place on the plate."""
+
+    pattern: str = Field(max_length=500, description="a regular expression with groups such as well, site")
+
+
+class Limit(Declared):
+    """Fixed limits of one image metric: outside them an image warns or fails."""
+
+    metric: str = Field(description="an image metric such as PercentSaturated")
+    channel: str | None = Field(None, description="the channel it holds for; left out, all of them")
+    warn_below: float | None = None
+    warn_above: float | None = None
+    fail_below: float | None = None
+    fail_above: float | None = None
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, metric: str) -> str:
+        if metric not in IMAGE_METRICS:
+            raise ValueError(f"{metric!r} is no image metric; {did_you_mean(metric, IMAGE_METRICS)}")
+        return metric
+
+
+class Analysis(Declared):
+    """What is computed from stored values; changing it costs no pixel."""
+
+    statistics: Texts = Field((), description="features for which plate statistics (Z', doses) are computed")
+    limits: tuple[Limit, ...] = Field((), description="limits of image metrics")
+
+
+class Experiment(Declared):
+    """All that experiment.yaml declares; made by ``read_experiment``."""
+
+    name: str = Field(description="the experiment's name, as its folder")
+    channels: tuple[Channel, ...] = Field(description="the list of channels")
+    layout: Layout = Field(description="wells, sites and pixel size")
+    files: Files = Field(description="pattern of the file names")
+    plate_maps: tuple[PlateMapSource, ...] = Field((), description="files that say what is in the wells")
+    recipe: Recipe = Field(Recipe.model_validate({}), description="how objects are found")
+    analysis: Analysis = Field(Analysis.model_validate({}), description="statistics and limits")
+    patience_s: Annotated[float, BeforeValidator(_seconds)] = Field(
+        1800.0,
+        validation_alias=AliasChoices("patience", "patience_s"),
+        description="how long to wait for missing images, such as 30 min",
+    )
+    images: Literal["zarr", "none"] = Field("zarr", description="zarr keeps the pixels as OME-Zarr, none does not")
+    plates: Texts = Field((), description="names of the plates, where they are known beforehand")
+
+    @field_validator("name")
+    @classmethod
+    def _named(cls, name: str) -> str:
+        return _checked("experiment", name)
+
+    @field_validator("plates")
+    @classmethod
+    def _plates_named(cls, plates: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_checked("plate", plate) for plate in plates)
+
+    @cached_property
+    def _sites(self) -> tuple[tuple[str, int], ...]:
+        return tuple((str(well), site) for well in self.layout.imaged_wells for site in self.layout.sites)
+
+    def expected_sites(self) -> tuple[tuple[str, int], ...]:
+        """Well name and site number of every site of a plate, in plate order."""
+        return self._sites
+
+    @property
+    def nucleus_channel(self) -> Channel | None:
+        """The channel that nuclei are found in: the recipe's, or the one with this role."""
+        return self._channel(self.recipe.nuclei.channel if self.recipe.nuclei else None, "nucleus")
+
+    @property
+    def cell_channel(self) -> Channel | None:
+        """The channel that cells are grown in: the recipe's, or the one with this role."""
+        return self._channel(self.recipe.cells.channel if self.recipe.cells else None, "cell")
+
+    def _channel(self, name: str | None, role: str) -> Channel | None:
+        chosen = (channel for channel in self.channels if (channel.name == name if name else channel.role == role))
+        return next(chosen, None)
+
+    def pixel_part(self) -> dict[str, Any]:
+        """All that values measured in pixels depend on, JSON-able; its hash is part of the recipe's id.
+
+        The channels of ``recipe.nuclei`` and ``recipe.cells`` are written out where the file leaves them to the roles.
+        File patterns, channel codes and colors are left out: the first two decide which file is which image, and a
+        site's inputs hold that already.
+        """
+        recipe = self.recipe.model_dump(mode="json")
+        for part, channel in (("nuclei", self.nucleus_channel), ("cells", self.cell_channel)):
+            if recipe[part] is not None:
+                recipe[part]["channel"] = channel.name if channel else None
+        return {
+            "numbers_version": NUMBERS_VERSION,
+            "channels": [channel.model_dump(include={"name", "role", "full_scale"}) for channel in self.channels],
+            "pixel_size_um": self.layout.pixel_size_um,
+            "recipe": recipe,
+        }
+
+    def analysis_part(self) -> dict[str, Any]:
+        """All that a publication computes from stored values depends on, JSON-able, plate maps aside."""
+        return self.analysis.model_dump(mode="json")
+
+    @property
+    def recipe_id(self) -> str:
+        """Name of the recipe and the first digits of what it stands for, e.g. ``v1-3fa9c2d4``."""
+        return f"{self.recipe.name}-{hash_of(self.pixel_part())[:8]}"
+
+
+def read_experiment(data: bytes, *, place: str = "experiment.yaml") -> Experiment:
+    """Read and check an experiment's declaration.
+
+    Parameters
+    ----------
+    data
+        The YAML file.
+    place
+        Its name in messages.
+
+    Raises
+    ------
+    ConfigurationError
+        With every fault of the file in ``problems``, each beginning with its place.
+    """
+    document = read_plain_yaml(data)
+    problems = list(document.problems)
+    if document.tree is None and not problems:
+        problems.append("the file is empty; `platestream init FOLDER` writes one from a folder of images")
+    elif document.tree is not None and not isinstance(document.tree, dict):
+        problems.append("the file must be a mapping of names to values, beginning with `name: ...`")
+    elif document.tree is not None:
+        faults = find_contradictions(document.tree)
+        try:
+            experiment = Experiment.model_validate(document.tree)
+            if not faults and not problems:
+                return experiment
+        except ValidationError as error:
+            faults += explain_faults(error, Experiment)
+        problems += spell_faults(faults, document.lines)
+    count = f"{len(problems)} fault{'s' if len(problems) != 1 else ''}"
+    raise ConfigurationError(f"{place} has {count}", tuple(problems))
+
+
+def default_color(name: str, role: str) -> str:
+    """Color a channel is shown in when none is declared: by the stain's name, else by its role."""
+    return _STAIN_COLORS.get(name.lower(), _ROLE_COLORS.get(role, "FFFFFF"))
+
+
+def _checked(kind: str, name: str) -> str:
+    try:
+        return check_name(kind, name)
+    except RefusedNameError as error:
+        raise ValueError(error.message) from None

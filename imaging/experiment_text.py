@@ -1,0 +1,95 @@
+"""The text of a first experiment.yaml, with a comment beside what its reader should check."""
+
+from __future__ import annotations
+
+from imaging.initialize import FolderLook, GuessedChannel
+
+
+def write_experiment_yaml(look: FolderLook, *, name: str) -> str:
+    """Write what a folder seems to hold as a declaration that ``read_experiment`` takes.
+
+    Parameters
+    ----------
+    look
+        What ``look_at`` found.
+    name
+        Name of the experiment.
+    """
+    parts = [_head(name, look), _channels(look), _layout(look), _files(look), _recipe(look), _REST]
+    return "\n".join(parts)
+
+
+def _head(name: str, look: FolderLook) -> str:
+    notes = "".join(f"# Note: {note}.\n" for note in look.notes)
+    return (
+        f"# Guessed from {look.image_count} images named in the manner of {look.convention}. Read it once, then run\n"
+        f"# `platestream check`.\n{notes}name: {_quoted(name)}\n"
+    )
+
+
+def _channels(look: FolderLook) -> str:
+    lines = ["# role: nucleus (one), cell (at most one) or other. full_scale: the count at which the camera clips."]
+    if not any(channel.role == "nucleus" for channel in look.channels):
+        lines.append("# Which channel shows the nuclei? Give it a good name and the role nucleus, then see recipe.")
+    lines.append("channels:")
+    lines += [_channel(channel) for channel in look.channels]
+    return "\n".join(lines) + "\n"
+
+
+def _channel(channel: GuessedChannel) -> str:
+    code = f", code: {_quoted(channel.code)}" if channel.code and channel.code != channel.name else ""
+    doubt = "" if channel.is_measured else "   # full_scale is a guess"
+    return f"  - {{name: {channel.name}{code}, role: {channel.role}, full_scale: {channel.full_scale}}}{doubt}"
+
+
+def _layout(look: FolderLook) -> str:
+    is_counted = look.sites == tuple(range(1, len(look.sites) + 1))
+    sites = str(len(look.sites)) if is_counted else f"[{', '.join(map(str, look.sites))}]"
+    size = f"  pixel_size_um: {look.pixel_size_um:g}\n" if look.pixel_size_um else "  # pixel_size_um: 0.65\n"
+    return (
+        "layout:\n"
+        f"  wells: {look.wells}   # of the whole plate\n"
+        f"  imaged: [{', '.join(look.imaged)}]   # wells seen so far; a plate being imaged may have more\n"
+        f"  sites: {sites}   # per well\n"
+        f"{size}"
+    )
+
+
+def _files(look: FolderLook) -> str:
+    pattern = look.pattern.replace("'", "''")
+    return f"files:\n  pattern: '{pattern}'\n"
+
+
+def _recipe(look: FolderLook) -> str:
+    diameter = "diameter_um: [5, 30]" if look.pixel_size_um else "diameter_px: [15, 90]"
+    if any(channel.role == "nucleus" for channel in look.channels):
+        return (
+            "recipe:\n"
+            "  name: v1\n"
+            f"  nuclei: {{{diameter}}}   # smallest and largest diameter of a nucleus; measure a few\n"
+            "  cells: {}\n"
+        )
+    return (
+        "# Without nuclei, images are measured and no objects. Once a channel has the role nucleus:\n"
+        f"recipe:\n  name: v1\n  # nuclei: {{{diameter}}}\n  # cells: {{}}\n"
+    )
+
+
+_REST = """\
+# What is in the wells: CSV or TSV files beside this one, with the columns well, treatment, concentration, control.
+# plate_maps:
+#   - {file: platemaps/plate1.csv, plates: ["*"], concentration_unit: uM}
+
+# Features for which Z' and dose responses are computed, and limits of image metrics.
+# analysis:
+#   statistics: [Nuclei_AreaShape_Area]
+#   limits: [{metric: PercentSaturated, warn_above: 1, fail_above: 10}]
+
+patience: 30 min   # how long a missing image is waited for
+images: zarr       # zarr keeps the pixels as OME-Zarr, none does not
+"""
+
+
+def _quoted(text: str) -> str:
+    """A YAML text in double quotes."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

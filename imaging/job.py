@@ -1,0 +1,145 @@
+"""One plate under one recipe: where its files and records are, and how both are looked at."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from imaging import records
+from imaging.arrivals import sort_arrivals
+from imaging.errors import ConfigurationError
+from imaging.experiment import Experiment, read_experiment
+from imaging.names import check_name, experiment_key, hash_of, plate_zarr, raw_prefix, results_prefix, to_json
+from imaging.planning import Plan, plan_plate
+from imaging.store import Store
+
+SETTLE_S = 3.0
+"""A local file younger than this many seconds may still be being written: it is not there yet."""
+
+
+@dataclass(frozen=True)
+class PlateJob:
+    """One plate and the recipe of its experiment.
+
+    Parameters
+    ----------
+    store
+        Where records, images and results are written.
+    raw, raw_folder
+        Store and prefix of the uploaded images, read only.
+    experiment, plate
+        What the plate should be, and its name.
+    maps, maps_folder
+        Store and prefix of the experiment's plate maps.
+    settle_s
+        Age in seconds below which a local file is not there yet.
+    """
+
+    store: Store
+    raw: Store
+    raw_folder: str
+    experiment: Experiment
+    plate: str
+    maps: Store
+    maps_folder: str
+    settle_s: float = SETTLE_S
+    _pinned: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def recipe(self) -> str:
+        """Name of the recipe with the hash of all it says."""
+        return self.experiment.recipe_id
+
+    @property
+    def prefix(self) -> str:
+        """Folder of this plate's records."""
+        return results_prefix(self.experiment.name, self.plate, self.recipe)
+
+    @property
+    def zarr(self) -> str:
+        """Address of this plate's OME-Zarr."""
+        return plate_zarr(self.experiment.name, self.plate)
+
+    def survey(self, now: float | None = None) -> Plan:
+        """Look once at files and records, and plan; publications are listed before all else."""
+        published = self.store.list(f"{self.prefix}publications/")
+        names = records.read_names(self.prefix, self.store.list(self.prefix), publications=published)
+        listing = self.raw.list(self.raw_folder, min_age_s=self.settle_s)
+        arrivals = sort_arrivals(self.experiment, self.raw_folder, listing.objects, listing.refused)
+        pins = hash_of(self.read_pins() if names.has_pins else self._fresh_pins())
+        return plan_plate(
+            self.experiment, arrivals, names, pins=pins, now=time.time() if now is None else now
+        )
+
+    def read_pins(self) -> dict[str, Any]:
+        """Read what is pinned for this plate; once, for pins never change.
+
+        Raises
+        ------
+        FileNotFoundError
+            If nothing is pinned yet.
+        """
+        if not self._pinned:
+            self._pinned.update(json.loads(self.store.read(records.pins_key(self.prefix))))
+        return self._pinned
+
+    def ensure_pins(self) -> dict[str, Any]:
+        """Pin the recipe and all else that a site's values depend on, unless somebody did, and read the pins."""
+        self.store.create(records.pins_key(self.prefix), to_json(self._fresh_pins()))
+        return self.read_pins()
+
+    def _fresh_pins(self) -> dict[str, Any]:
+        return {"recipe": self.recipe, "pixels": self.experiment.pixel_part(), "illumination": None}
+
+
+def open_job(store: Store, experiment: str, plate: str, *, settle_s: float = SETTLE_S) -> PlateJob:
+    """Open a plate whose images lie under ``raw/`` of the store.
+
+    Raises
+    ------
+    RefusedNameError
+        If a name cannot serve as a folder.
+    ConfigurationError
+        If the experiment is not declared, or its declaration is at fault.
+    """
+    check_name("experiment", experiment)
+    return plate_job(store, open_experiment(store, experiment), plate, settle_s=settle_s)
+
+
+def plate_job(store: Store, declared: Experiment, plate: str, *, settle_s: float = SETTLE_S) -> PlateJob:
+    """Open a plate of an experiment that is read already.
+
+    Raises
+    ------
+    RefusedNameError
+        If the plate's name cannot serve as a folder.
+    """
+    check_name("plate", plate)
+    maps_folder = experiment_key(declared.name).rpartition("/")[0] + "/"
+    folder = raw_prefix(declared.name, plate)
+    return PlateJob(store, store, folder, declared, plate, store, maps_folder, settle_s)
+
+
+def open_experiment(store: Store, experiment: str) -> Experiment:
+    """Read an experiment's declaration from the store.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none, it is at fault, or it names another experiment.
+    """
+    key = experiment_key(experiment)
+    try:
+        data = store.read(key)
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            "the experiment is not declared; write its experiment.yaml (platestream init makes a first one)",
+            experiment=experiment,
+            key=key,
+        ) from error
+    declared = read_experiment(data, place=key)
+    if declared.name != experiment:
+        raise ConfigurationError(f"the file declares experiment {declared.name!r}; the folder must agree", key=key)
+    return declared

@@ -1,0 +1,64 @@
+"""Names and addresses: which names are taken, where things lie under the root, hashes of what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from imaging.errors import RefusedNameError
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._+()-]{0,98}[A-Za-z0-9_+()-])?")
+
+
+def check_name(kind: str, text: str) -> str:
+    """Return the name of an experiment, plate or recipe when it can serve as folder, key and label.
+
+    Raises
+    ------
+    RefusedNameError
+        Unless it has 1 to 100 letters, digits, spaces and ``. _ + ( ) -``, and begins with a letter or digit.
+    """
+    if _NAME.fullmatch(text) is None or ".." in text:
+        raise RefusedNameError(
+            f"the {kind} name {text!r} is refused: use 1 to 100 letters, digits, spaces and . _ + ( ) -, beginning "
+            "with a letter or digit; rename the folder"
+        )
+    return text
+
+
+def raw_prefix(experiment: str, plate: str) -> str:
+    """Folder of a plate's uploaded images; never written by us."""
+    return f"raw/{experiment}/{plate}/"
+
+
+def experiment_key(experiment: str) -> str:
+    """Address of an experiment's declaration."""
+    return f"experiments/{experiment}/experiment.yaml"
+
+
+def plate_zarr(experiment: str, plate: str) -> str:
+    """Address of a plate's OME-Zarr."""
+    return f"images/{experiment}/{plate}.zarr"
+
+
+def results_prefix(experiment: str, plate: str, recipe: str) -> str:
+    """Folder of the records, parts and publications of one plate under one recipe."""
+    return f"results/{experiment}/{plate}/{recipe}/"
+
+
+def to_json(value: Any) -> bytes:
+    """Write canonical JSON: sorted keys, no spaces, UTF-8, and no NaN (``ValueError``)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def hash_of(value: Any) -> str:
+    """Name a JSON-able value by its content: 20 hexadecimal digits of the SHA-256 of its canonical JSON."""
+    return hashlib.sha256(to_json(value)).hexdigest()[:20]
+
+
+def digest_of(data: bytes) -> str:
+    """Name bytes by their content: 32 hexadecimal digits of their SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:32]

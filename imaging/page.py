@@ -1,0 +1,311 @@
+"""The page of one plate: files that open by a double click, without a server, a network or a build.
+
+    index.html  page.css  page.js      the same for every plate, from ``page_files``
+    data.js                            the plate's numbers: ``window.PLATE = {...}``
+    overview-1.webp, sheet-1.webp ...  pictures (``imaging.atlas``)
+
+Whatever came from a user (names, treatments, reasons) reaches the page as text: the script inserts it with
+``textContent``, the page's content security policy forbids everything else, and data.js escapes what could end a
+script. The same page and pictures give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from imaging.atlas import PictureLayout
+from imaging.store import Store
+from imaging.wells import parse_well
+
+SCRIPTS = (
+    "base.js",
+    "colours.js",
+    "plate.js",
+    "legend.js",
+    "pictures.js",
+    "well.js",
+    "chart.js",
+    "lists.js",
+    "page.js",
+)
+"""Parts of page.js, in the order they are joined."""
+
+Values = Mapping[str, float | int | None]
+
+
+@dataclass(frozen=True)
+class PageMetric:
+    """A number per well that the heat map can show; metrics of one ``group`` stand together."""
+
+    name: str
+    label: str
+    unit: str = ""
+    description: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class PageImage:
+    """An image of a site: its file, image metrics and verdict."""
+
+    channel: str
+    name: str
+    metrics: Values = field(default_factory=dict)
+    verdict: str | None = None
+
+
+@dataclass(frozen=True)
+class PageSite:
+    """A site of a well; ``state`` is done, failed, missing or waiting, ``missing`` names channels without an image."""
+
+    site: int
+    state: str = "done"
+    verdict: str | None = None
+    reasons: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    counts: Values = field(default_factory=dict)
+    images: tuple[PageImage, ...] = ()
+
+
+@dataclass(frozen=True)
+class PageWell:
+    """A well: what is in it, what was found (``values`` by the name of the metric) and its sites."""
+
+    well: str
+    treatment: str | None = None
+    concentration: float | None = None
+    unit: str | None = None
+    control: str | None = None
+    state: str = "done"
+    verdict: str | None = None
+    reasons: tuple[str, ...] = ()
+    values: Values = field(default_factory=dict)
+    sites: tuple[PageSite, ...] = ()
+
+
+@dataclass(frozen=True)
+class PageChannel:
+    """A channel and its colour, ``#rrggbb``."""
+
+    name: str
+    color: str
+
+
+@dataclass(frozen=True)
+class PageCount:
+    """A number of the page's head, e.g. sites 1,230 of 1,232."""
+
+    label: str
+    value: int
+    expected: int | None = None
+
+
+@dataclass(frozen=True)
+class PageStatistic:
+    """Assay statistics of one feature; ``reason`` says why one is ``None``."""
+
+    feature: str
+    z_prime: float | None = None
+    robust_z_prime: float | None = None
+    ssmd: float | None = None
+    n_negcon: int = 0
+    n_poscon: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class PageFault:
+    """An uploaded file that does not count, and why."""
+
+    name: str
+    kind: str
+    reason: str
+    well: str | None = None
+    site: int | None = None
+    channel: str | None = None
+
+
+@dataclass(frozen=True)
+class PageDecision:
+    """What a person or patience decided."""
+
+    kind: str
+    reason: str
+    by: str
+    well: str | None = None
+    site: int | None = None
+    channel: str | None = None
+
+
+@dataclass(frozen=True)
+class PageLink:
+    """A link of the page's head; only addresses of the web or beside the page become links, others stay text."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True)
+class PageData:
+    """All that a plate's page shows.
+
+    ``status`` is complete, with-missing, withdrawn or imaging; ``rows`` and ``columns`` are the plate's; wells stand
+    in plate order; channels stand in the order of the pictures, if there are any; ``note`` ends the page.
+    """
+
+    experiment: str
+    plate: str
+    recipe: str
+    run: str
+    status: str
+    rows: int
+    columns: int
+    verdict: str | None = None
+    reasons: tuple[str, ...] = ()
+    counts: tuple[PageCount, ...] = ()
+    channels: tuple[PageChannel, ...] = ()
+    metrics: tuple[PageMetric, ...] = ()
+    wells: tuple[PageWell, ...] = ()
+    statistics: tuple[PageStatistic, ...] = ()
+    faults: tuple[PageFault, ...] = ()
+    decisions: tuple[PageDecision, ...] = ()
+    links: tuple[PageLink, ...] = ()
+    note: str = ""
+    pictures: PictureLayout | None = None
+
+
+def write_page(store: Store, prefix: str, page: PageData, pictures: Mapping[str, bytes]) -> str:
+    """Write a plate's page: a projection, so it may be written again at any time.
+
+    Parameters
+    ----------
+    store
+        Where to write.
+    prefix
+        Folder of the page.
+    page
+        What it shows.
+    pictures
+        Files that ``page.pictures`` names: name -> WebP.
+
+    Returns
+    -------
+    Key of index.html, which is written last.
+
+    Raises
+    ------
+    ValueError
+        If the channels differ from those of the pictures, or a picture is missing.
+    """
+    folder = f"{prefix.rstrip('/')}/"
+    _check_pictures(page, pictures)
+    for name, data in sorted(pictures.items()):
+        store.write(f"{folder}{name}", data)
+    source = files("imaging") / "page_files"
+    parts = [(source / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    script = "\n".join(['(() => {\n"use strict";\n', *parts, "})();\n"])
+    store.write(f"{folder}page.css", (source / "page.css").read_bytes())
+    store.write(f"{folder}page.js", script.encode())
+    store.write(f"{folder}data.js", encode_data(page))
+    store.write(f"{folder}index.html", (source / "index.html").read_bytes())
+    return f"{folder}index.html"
+
+
+def encode_data(page: PageData) -> bytes:
+    """Write data.js: pure ASCII, in which no text of the plate can end the script or become markup."""
+    text = json.dumps(_plate(page), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return f"window.PLATE = {text};\n".encode("ascii")
+
+
+def _check_pictures(page: PageData, pictures: Mapping[str, bytes]) -> None:
+    if page.pictures is None:
+        return
+    named = [channel.channel for channel in page.pictures.channels]
+    shown = [channel.name for channel in page.channels]
+    if named != shown:
+        raise ValueError(f"channels must be those of the pictures, {named}, got {shown}")
+    needed = {channel.file for channel in page.pictures.channels} | set(page.pictures.sheets.files)
+    if missing := sorted(needed - pictures.keys()):
+        raise ValueError(f"pictures must hold every file of the layout, without {missing}")
+
+
+def _plate(page: PageData) -> dict[str, Any]:
+    """The page as JSON: metrics by column, image metrics by place, so that 1,536 wells stay a few megabytes."""
+    channels = {channel.name: number for number, channel in enumerate(page.channels)}
+    image_metrics = list(dict.fromkeys(name for image in _images(page) for name in image.metrics))
+    shown = {name: value for name, value in vars(page).items() if isinstance(value, str | int | None)}
+    return {
+        **shown,
+        "reasons": list(page.reasons),
+        "counts": [asdict(count) for count in page.counts],
+        "channels": [asdict(channel) for channel in page.channels],
+        "metrics": [
+            asdict(metric) | {"values": [_number(well.values.get(metric.name)) for well in page.wells]}
+            for metric in page.metrics
+        ],
+        "image_metrics": image_metrics,
+        "wells": [_well(well, channels, image_metrics) for well in page.wells],
+        "statistics": [
+            {name: _number(value) if isinstance(value, float) else value for name, value in asdict(row).items()}
+            for row in page.statistics
+        ],
+        "faults": [asdict(fault) for fault in page.faults],
+        "decisions": [asdict(decision) for decision in page.decisions],
+        "links": [asdict(link) for link in page.links],
+        "pictures": asdict(page.pictures) if page.pictures else None,
+    }
+
+
+def _images(page: PageData) -> list[PageImage]:
+    return [image for well in page.wells for site in well.sites for image in site.images]
+
+
+def _well(well: PageWell, channels: Mapping[str, int], image_metrics: list[str]) -> dict[str, Any]:
+    place = parse_well(well.well)
+    return {
+        "well": well.well,
+        "row": place.row,
+        "column": place.column,
+        "treatment": well.treatment,
+        "concentration": _number(well.concentration),
+        "unit": well.unit,
+        "control": well.control,
+        "state": well.state,
+        "verdict": well.verdict,
+        "reasons": list(well.reasons),
+        "sites": [_site(site, channels, image_metrics) for site in well.sites],
+    }
+
+
+def _site(site: PageSite, channels: Mapping[str, int], image_metrics: list[str]) -> dict[str, Any]:
+    return {
+        "site": site.site,
+        "state": site.state,
+        "verdict": site.verdict,
+        "reasons": list(site.reasons),
+        "missing": list(site.missing),
+        "counts": {name: _number(count) for name, count in site.counts.items()},
+        "images": [
+            {
+                "channel": channels[image.channel],
+                "name": image.name,
+                "verdict": image.verdict,
+                "values": [_number(image.metrics.get(name)) for name in image_metrics],
+            }
+            for image in site.images
+        ],
+    }
+
+
+def _number(value: float | int | None) -> float | int | None:
+    """A number as the page shows it, six digits; ``None`` for NaN and infinities."""
+    if value is None or isinstance(value, int):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -1,0 +1,170 @@
+// What stands above and under the plate: its standing, statistics, faults and decisions.
+
+const STATUS_WORDS = {
+  complete: "complete",
+  "with-missing": "with missing images",
+  imaging: "being imaged: numbers are provisional",
+  withdrawn: "withdrawn",
+};
+
+function drawMasthead(page) {
+  document.title = `${page.plate} · ${page.experiment}`;
+  byId("experiment").textContent = page.experiment;
+  byId("plate-name").textContent = page.plate;
+  fill(
+    byId("standing"),
+    page.verdict ? verdictBadge(page.verdict) : null,
+    make(
+      "span",
+      { class: "badge status", dataset: { status: page.status } },
+      make("span", { class: "sign", "aria-hidden": "true" }),
+      STATUS_WORDS[page.status] ?? page.status,
+    ),
+  );
+  fill(
+    byId("counts"),
+    page.counts.map(({ label, value, expected }) =>
+      make(
+        "div",
+        {},
+        make("dt", {}, label),
+        make(
+          "dd",
+          {},
+          show(value),
+          expected === null || expected === value ? null : make("span", { class: "of" }, ` of ${show(expected)}`),
+        ),
+      ),
+    ),
+  );
+  const links = page.links.map(({ label, url }) =>
+    isSafeLink(url) ? make("a", { href: url }, label) : `${label}: ${url}`,
+  );
+  const parts = [
+    ["recipe ", make("code", {}, page.recipe)],
+    ["run ", make("code", {}, page.run)],
+    ...links.map((link) => [link]),
+  ];
+  fill(
+    byId("provenance"),
+    parts.flatMap((part, i) => (i ? [" · ", ...part] : part)),
+  );
+  byId("note").textContent = page.note;
+}
+
+/** A link may lead to the web or to a neighbour of this page; anything else (a script, gs://) is shown as text. */
+function isSafeLink(url) {
+  try {
+    return ["http:", "https:", location.protocol].includes(new URL(url, location.href).protocol);
+  } catch {
+    return false;
+  }
+}
+
+const Z_PRIME_WORDS = [
+  [0.5, "pass", "excellent"],
+  [0, "warn", "doable"],
+  [-Infinity, "fail", "controls overlap"],
+];
+
+/** Z' of Zhang, Chung and Oldenburg (1999): above 0.5 the controls stand well apart, below 0 they overlap. */
+function drawStatistics(box, page, choose) {
+  if (!page.statistics.length) {
+    fill(
+      box,
+      make(
+        "p",
+        { class: "muted" },
+        "No statistics: they need negative and positive controls in the plate map and a feature named in the experiment.",
+      ),
+    );
+    return;
+  }
+  const rows = page.statistics.map((row) => {
+    const place = page.metrics.findIndex((metric) => metric.name === row.feature);
+    const label = place < 0 ? row.feature : metricTitle(page.metrics[place]);
+    const name =
+      place < 0 ? label : make("button", { type: "button", class: "link", on: { click: () => choose(place) } }, label);
+    const [, verdict, words] = Z_PRIME_WORDS.find(([limit]) => row.z_prime >= limit) ?? [];
+    return make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, name),
+      number(row.z_prime),
+      number(row.robust_z_prime),
+      number(row.ssmd),
+      number(row.n_negcon),
+      number(row.n_poscon),
+      make("td", {}, isNumber(row.z_prime) ? verdictBadge(verdict, words) : (row.reason ?? "–")),
+    );
+  });
+  fill(box, table(["Feature", "Z′", "robust Z′", "SSMD", "− wells", "+ wells", ""], rows));
+}
+
+const number = (value) => make("td", { class: "number" }, show(value, 3));
+
+function table(heads, rows) {
+  return make(
+    "table",
+    { class: "list" },
+    make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))),
+    make("tbody", {}, ...rows),
+  );
+}
+
+function drawFaults(box, page, open) {
+  if (!page.faults.length) {
+    fill(box, make("p", { class: "muted" }, "No file was refused."));
+    return;
+  }
+  const rows = page.faults
+    .slice(0, 1000)
+    .map((fault) =>
+      make(
+        "tr",
+        {},
+        make("td", {}, wellLink(fault.well, page, open)),
+        make("td", {}, fault.channel ?? ""),
+        make("td", {}, fault.kind),
+        make("td", {}, fault.reason),
+        make("td", {}, make("code", {}, fault.name)),
+      ),
+    );
+  fill(box, table(["Well", "Channel", "Kind", "Reason", "File"], rows), more(page.faults.length, "faults"));
+}
+
+function drawDecisions(box, page, open) {
+  if (!page.decisions.length) {
+    fill(box, make("p", { class: "muted" }, "Nothing was excluded or deemed missing."));
+    return;
+  }
+  const rows = page.decisions
+    .slice(0, 1000)
+    .map((decision) =>
+      make(
+        "tr",
+        {},
+        make("td", {}, wellLink(decision.well, page, open)),
+        make("td", {}, decision.site ? String(decision.site) : ""),
+        make("td", {}, decision.channel ?? ""),
+        make("td", {}, decision.kind),
+        make("td", {}, decision.reason),
+        make("td", {}, decision.by),
+      ),
+    );
+  fill(
+    box,
+    table(["Well", "Site", "Channel", "Decision", "Reason", "By"], rows),
+    more(page.decisions.length, "decisions"),
+  );
+}
+
+const more = (count, name) =>
+  count > 1000 ? make("p", { class: "muted" }, `and ${show(count - 1000)} more: query the ${name} table`) : null;
+
+function wellLink(name, page, open) {
+  const index = page.wells.findIndex((well) => well.well === name);
+  return index < 0
+    ? (name ?? "")
+    : make("button", { type: "button", class: "well-link", on: { click: () => open(index) } }, name);
+}

@@ -1,0 +1,249 @@
+"""What a plate's page shows, read from the plate's published tables.
+
+The heat map offers up to ``MOST_METRICS`` metrics: the features of the statistics, the counts, the medians of the
+image metrics per channel, then features, of each group one after the other so that no group is left out. All of them
+are columns of ``wells``, or medians over ``images``; the rest is for SQL, and the page says so.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from itertools import chain, zip_longest
+from typing import Any
+
+import pyarrow as pa
+
+from imaging.atlas import PictureLayout
+from imaging.page import (
+    PageChannel,
+    PageCount,
+    PageData,
+    PageDecision,
+    PageFault,
+    PageImage,
+    PageLink,
+    PageMetric,
+    PageSite,
+    PageStatistic,
+    PageWell,
+)
+from imaging.tables import IMAGE_METRICS, WELLS
+from imaging.wells import parse_well
+
+MOST_METRICS = 200
+_UNVARYING = ("TotalArea", "TotalIntensity")
+"""Image metrics that tell wells apart no better than others: the same for all, or the mean times that."""
+
+_LONGEST_UNIT = 12
+Row = dict[str, Any]
+
+
+def page_from_tables(
+    tables: Mapping[str, pa.Table],
+    *,
+    shape: tuple[int, int],
+    channels: Sequence[tuple[str, str]],
+    pictures: PictureLayout | None = None,
+    links: Iterable[tuple[str, str]] = (),
+) -> PageData:
+    """Make the page of a plate from the tables of its publication.
+
+    Parameters
+    ----------
+    tables
+        The tables ``images``, ``sites``, ``wells``, ``plates``, ``statistics``, ``features``, ``faults`` and
+        ``decisions`` of one plate, by name; ``wells`` may lack feature columns.
+    shape
+        Rows and columns of the plate.
+    channels
+        Name and colour (``#rrggbb``) of each channel, in the order of the pictures.
+    pictures
+        Where the pictures lie, if there are any.
+    links
+        Label and address of each link in the page's head.
+    """
+    plate = tables["plates"].to_pylist()[0]
+    images = tables["images"].to_pylist()
+    metrics, n_left_out = _choose_metrics(tables, [name for name, _ in channels])
+    return PageData(
+        **{name: plate[name] for name in ("experiment", "plate", "recipe", "run", "status", "verdict")},
+        rows=shape[0],
+        columns=shape[1],
+        reasons=tuple(plate["reasons"] or ()),
+        counts=_counts(plate, tables["wells"].num_rows),
+        channels=tuple(PageChannel(name, color) for name, color in channels),
+        metrics=metrics,
+        wells=_wells(tables, images, metrics),
+        statistics=tuple(PageStatistic(**_pick(PageStatistic, row)) for row in tables["statistics"].to_pylist()),
+        faults=tuple(PageFault(**_pick(PageFault, row)) for row in tables["faults"].to_pylist()),
+        decisions=tuple(
+            PageDecision(**_pick(PageDecision, row | {"by": row["decided_by"]}))
+            for row in tables["decisions"].to_pylist()
+        ),
+        links=tuple(PageLink(label, url) for label, url in links),
+        note=_note(len(metrics), n_left_out),
+        pictures=pictures,
+    )
+
+
+def _note(n_shown: int, n_left_out: int) -> str:
+    if not n_left_out:
+        return "Every number of this page is in the tables images, sites, wells, statistics, faults and decisions."
+    return (
+        f"This page shows {n_shown} of {n_shown + n_left_out:,} metrics. The other {n_left_out:,} are feature columns "
+        "of the table wells, described in the table features: query them in SQL."
+    )
+
+
+def _counts(plate: Row, n_wells: int) -> tuple[PageCount, ...]:
+    shown = [
+        PageCount("Wells", n_wells),
+        PageCount("Sites", plate["sites_done"], plate["sites_expected"]),
+        PageCount("Images", plate["images_arrived"], plate["images_expected"]),
+    ]
+    named = (
+        ("Faulted", "images_faulted"),
+        ("Missing", "images_missing"),
+        ("Failed sites", "sites_failed"),
+    )
+    shown += [PageCount(label, plate[name]) for label, name in named if plate[name]]
+    counted = (("Nuclei", "nuclei_count"), ("Cells", "cells_count"))
+    return (*shown, *(PageCount(label, plate[name]) for label, name in counted if plate[name] is not None))
+
+
+def _choose_metrics(tables: Mapping[str, pa.Table], channels: Sequence[str]) -> tuple[tuple[PageMetric, ...], int]:
+    """Metrics of the page, in the order they are offered, and how many features are left out."""
+    columns = set(tables["wells"].column_names)
+    features = [row for row in tables["features"].to_pylist() if row["feature"] in columns]
+    known = {row["feature"]: _feature_metric(row) for row in features} | {row.name: row for row in _count_metrics()}
+    asked = [row["feature"] for row in tables["statistics"].to_pylist()]
+    first = [known[name] for name in dict.fromkeys(asked) if name in known and name in columns]
+    assay = [PageMetric(item.name, item.label, item.unit, item.description, "Assay") for item in first]
+    fixed = [*assay, *(item for item in _count_metrics() if item.name not in asked), *_image_metrics(channels)]
+    others = [row for row in features if row["feature"] not in asked]
+    chosen = {row["feature"] for row in _of_each_group(others)[: max(0, MOST_METRICS - len(fixed))]}
+    shown = [known[row["feature"]] for row in others if row["feature"] in chosen]
+    return (*fixed, *shown), len(others) - len(shown)
+
+
+def _of_each_group(features: Iterable[Row]) -> list[Row]:
+    """Features ordered so that any beginning holds about as many of each group as of the others."""
+    groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in features:
+        groups[row["objects"], row["family"], row["channel"] or ""].append(row)
+    return [row for row in chain.from_iterable(zip_longest(*groups.values())) if row is not None]
+
+
+def _count_metrics() -> list[PageMetric]:
+    described = {column.name: column for column in WELLS.columns}
+    return [
+        PageMetric(name, label, "", described[name].description, "Counts")
+        for name, label in (("cells_count", "Cells count"), ("nuclei_count", "Nuclei count"))
+    ]
+
+
+def _image_metrics(channels: Sequence[str]) -> list[PageMetric]:
+    return [
+        _metric(
+            f"ImageQuality_{column.name}_{channel}",
+            f"{column.name} {channel}",
+            column.unit,
+            f"{column.description}; median over the well's images",
+            f"Image quality {channel}",
+        )
+        for channel in channels
+        for column in IMAGE_METRICS
+        if column.name not in _UNVARYING
+    ]
+
+
+def _feature_metric(row: Row) -> PageMetric:
+    name, objects, family = row["feature"], row["objects"] or "", row["family"] or ""
+    own = name.removeprefix(f"{objects}_").removeprefix(f"{family}_").replace("_", " ")
+    group = f"{objects} {family}".strip() or "Features"
+    return _metric(name, f"{objects} {own}".strip(), row["unit"] or "", row["definition"] or "", group)
+
+
+def _metric(name: str, label: str, unit: str, description: str, group: str) -> PageMetric:
+    """A metric; a unit too long to stand behind the label ends the description."""
+    if len(unit) <= _LONGEST_UNIT:
+        return PageMetric(name, label, unit, description, group)
+    return PageMetric(name, label, "", f"{description} ({unit})", group)
+
+
+def _wells(
+    tables: Mapping[str, pa.Table], images: Sequence[Row], metrics: Sequence[PageMetric]
+) -> tuple[PageWell, ...]:
+    sites: dict[str, list[PageSite]] = defaultdict(list)
+    images_of = _images_by_site(images)
+    for row in tables["sites"].to_pylist():
+        sites[row["well"]].append(_site(row, images_of[row["well"], row["site"]]))
+    medians = _image_medians(images)
+    wells = tables["wells"]
+    shown = [column.name for column in WELLS.columns]
+    values = [metric.name for metric in metrics if metric.name in set(wells.column_names)]
+    rows = wells.select(list(dict.fromkeys([*shown, *values]))).to_pylist()
+    return tuple(
+        PageWell(
+            well=row["well"],
+            treatment=row["treatment"],
+            concentration=row["concentration"],
+            unit=row["concentration_unit"],
+            control=row["control"],
+            state=_well_state(sites[row["well"]]),
+            verdict=row["verdict"],
+            reasons=tuple(row["reasons"] or ()),
+            values={name: row[name] for name in values} | medians[row["well"]],
+            sites=tuple(sorted(sites[row["well"]], key=lambda site: site.site)),
+        )
+        for row in sorted(rows, key=lambda row: parse_well(row["well"]))
+    )
+
+
+def _well_state(sites: Iterable[PageSite]) -> str:
+    """Done once any site is; otherwise failed before missing."""
+    states = {site.state for site in sites}
+    return next((state for state in ("done", "failed") if state in states), "missing")
+
+
+def _site(row: Row, images: Sequence[PageImage]) -> PageSite:
+    counted = (("Nuclei", "nuclei_count"), ("Cells", "cells_count"))
+    return PageSite(
+        site=row["site"],
+        state=row["state"],
+        verdict=row["verdict"],
+        reasons=tuple(row["reasons"] or ()),
+        missing=tuple(row["channels_missing"] or ()),
+        counts={label: row[name] for label, name in counted if row[name] is not None},
+        images=tuple(images),
+    )
+
+
+def _images_by_site(images: Iterable[Row]) -> dict[tuple[str, int], list[PageImage]]:
+    found: dict[tuple[str, int], list[PageImage]] = defaultdict(list)
+    for row in images:
+        if row["name"] is not None:
+            metrics = {column.name: row[column.name] for column in IMAGE_METRICS}
+            found[row["well"], row["site"]].append(PageImage(row["channel"], row["name"], metrics, row["verdict"]))
+    return found
+
+
+def _image_medians(images: Iterable[Row]) -> dict[str, dict[str, float]]:
+    """Median over the images of each well, channel and image metric: well -> metric -> value."""
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in images:
+        for column in IMAGE_METRICS:
+            if row[column.name] is not None:
+                values[row["well"]][f"ImageQuality_{column.name}_{row['channel']}"].append(row[column.name])
+    medians = {
+        well: {name: statistics.median(numbers) for name, numbers in found.items()} for well, found in values.items()
+    }
+    return defaultdict(dict, medians)
+
+
+def _pick(kind: type, row: Row) -> Row:
+    """Columns of a row that a part of the page shows."""
+    return {item.name: row[item.name] for item in fields(kind)}

@@ -1,0 +1,99 @@
+"""What is made from a publication and may be made again: the plate's page and the metadata of its OME-Zarr."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from imaging.atlas import PlatePictures, build_pictures
+from imaging.job import PlateJob
+from imaging.names import to_json
+from imaging.page import write_page
+from imaging.page_tables import page_from_tables
+from imaging.publication import Publication, publish, read_manifests
+from imaging.records import projected_key
+from imaging.wells import PLATE_SHAPES
+from imaging.zarr_plate import read_thumbnail, write_plate_metadata
+
+PAGE_TABLES = ("images", "sites", "wells", "plates", "statistics", "features", "faults", "decisions")
+
+
+def publish_and_project(job: PlateJob) -> Publication | None:
+    """Publish a plate if it has anything new, and write page and plate metadata unless that is done.
+
+    Whoever finishes an older page after a newer publication sees that one here and writes the page again.
+    """
+    publication = publish(job)
+    while publication is not None:
+        key = projected_key(job.prefix, publication.number, publication.state)
+        if job.store.exists(key):
+            return publication
+        project(job, publication)
+        newest = _last_number(job)
+        if newest == publication.number:
+            job.store.create(key, to_json({"number": publication.number, "run": publication.run}))
+            return publication
+        publication = publish(job)
+    return None
+
+
+def project(job: PlateJob, publication: Publication) -> None:
+    """Write the page of a publication and the plate and well metadata of its images."""
+    names = [key.rsplit("/", 1)[-1].removesuffix(".json") for key in publication.manifests]
+    manifests = [item for item in read_manifests(job.store, job.prefix, names) if item["zarr"]]
+    if manifests:
+        _describe_images(job, manifests)
+    layout = job.experiment.layout
+    tables = {name: read_table(job, publication, name) for name in PAGE_TABLES}
+    pictures = _draw(job, manifests) if manifests else None
+    page = page_from_tables(
+        tables,
+        shape=PLATE_SHAPES[layout.wells],
+        channels=[(channel.name, f"#{channel.color}") for channel in job.experiment.channels],
+        pictures=pictures.layout if pictures else None,
+    )
+    write_page(job.store, page_folder(job), page, pictures.files if pictures else {})
+
+
+def page_folder(job: PlateJob) -> str:
+    """Folder of a plate's page."""
+    return f"{job.prefix}page/"
+
+
+def read_table(job: PlateJob, publication: Publication, name: str) -> pa.Table:
+    """Read one table of a publication."""
+    return pq.read_table(io.BytesIO(job.store.read(publication.tables[name])))
+
+
+def _last_number(job: PlateJob) -> int:
+    found = job.store.list(f"{job.prefix}publications/").objects
+    return max(int(item.key.rsplit("/", 1)[-1].removesuffix(".json")) for item in found)
+
+
+def _describe_images(job: PlateJob, manifests: list[dict[str, Any]]) -> None:
+    wells: dict[str, list[tuple[int, str]]] = {}
+    for manifest in manifests:
+        wells.setdefault(manifest["well"], []).append((manifest["site"], manifest["zarr"]["group"].rsplit("/", 1)[-1]))
+    write_plate_metadata(
+        job.store, job.zarr, plate_name=job.plate, layout_wells=job.experiment.layout.wells, wells=wells
+    )
+
+
+def _draw(job: PlateJob, manifests: list[dict[str, Any]]) -> PlatePictures:
+    def thumbnails() -> Iterator[tuple[str, int, dict[str, np.ndarray]]]:
+        for manifest in manifests:
+            planes = read_thumbnail(job.store, job.zarr, manifest["zarr"]["group"])
+            channels = [image["channel"] for image in manifest["images"]]
+            yield manifest["well"], manifest["site"], dict(zip(channels, planes, strict=True))
+
+    return build_pictures(
+        thumbnails,
+        shape=PLATE_SHAPES[job.experiment.layout.wells],
+        sites=job.experiment.layout.sites,
+        channels=[channel.name for channel in job.experiment.channels],
+    )

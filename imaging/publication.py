@@ -1,0 +1,239 @@
+"""A plate's publication: its tables under fresh names, one numbered record that makes them count, then projections.
+
+A publication is named by its number alone and created only if absent, so of two publishers one wins and the other
+deletes its tables and looks again. Its ``run`` is the hash of everything that goes into the tables; the same plate
+with nothing new publishes nothing. A finished site whose data turn out to be gone or damaged loses its manifest and is
+done again.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from imaging.errors import LostDataError, StoredDataError
+from imaging.features import describe_columns
+from imaging.job import PlateJob
+from imaging.names import hash_of, to_json
+from imaging.planning import Plan
+from imaging.platemaps import PlateMap, read_plate_map
+from imaging.publish_tables import PublicationInputs, write_tables
+from imaging.records import ATTEMPTS, attempt_key, fault_key, fault_name, manifest_key, missing_key, publication_key
+from imaging.site import read_part
+from imaging.store import Store
+
+_READERS = 16
+_RACES = 5
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A publication record: its number, run, status, the addresses of its tables and of its sites' manifests.
+
+    ``state`` names the state of the plate in which it was found to be up to date.
+    """
+
+    number: int
+    run: str
+    status: str
+    tables: dict[str, str]
+    manifests: tuple[str, ...]
+    state: str = ""
+
+
+def read_publication(job: PlateJob, number: int) -> Publication:
+    """Read a publication record by its number."""
+    record = json.loads(job.store.read(publication_key(job.prefix, number)))
+    return Publication(number, record["run"], record["status"], record["tables"], tuple(record["manifests"]))
+
+
+def publish(job: PlateJob) -> Publication | None:
+    """Publish a plate if it is publishable and has anything new; safe to call at any time, by anyone, at once.
+
+    Returns
+    -------
+    The current publication, or ``None`` when the plate is not publishable.
+
+    Raises
+    ------
+    ConfigurationError
+        If the plate map is at fault.
+    """
+    for _ in range(_RACES):
+        plan = job.survey()
+        if not plan.is_publishable:
+            return None
+        plate_map = _read_plate_map(job)
+        state = _state(job, plan, plate_map)
+        inputs = _gather(job, plan, plate_map)
+        last = plan.records.last_publication
+        if last and (current := read_publication(job, last)).run == inputs.run:
+            return replace(current, state=state)
+        if _publish_as(job, plan, inputs, last + 1):
+            return replace(read_publication(job, last + 1), state=state)
+    return None
+
+
+def _publish_as(job: PlateJob, plan: Plan, inputs: PublicationInputs, number: int) -> bool:
+    """Write the tables and try to create the record; whoever does not win deletes its tables."""
+    folder = f"{job.prefix}published/{number:06d}-{uuid.uuid4().hex[:12]}/"
+    try:
+        tables = write_tables(job.store, folder, inputs)
+        if job.store.create(publication_key(job.prefix, number), to_json(_record(job, plan, inputs, number, tables))):
+            return True
+    except LostDataError as error:
+        _disown(job, plan, error)
+    for item in job.store.list(folder).objects:
+        job.store.delete(item.key)
+    return False
+
+
+def _disown(job: PlateJob, plan: Plan, error: LostDataError) -> None:
+    """Delete the manifest of a site whose data are gone or damaged: the site is then to be done again."""
+    for site in plan.of("done"):
+        if (site.well, site.site) == (error.well, error.site):
+            job.store.delete(manifest_key(job.prefix, site.name))
+
+
+def plate_state(job: PlateJob, plan: Plan) -> str:
+    """Name the state of a plate as far as a publication depends on it, without reading any manifest."""
+    return _state(job, plan, _read_plate_map(job))
+
+
+def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
+    return hash_of(
+        [
+            [[site.name, site.state] for site in plan.sites],
+            [[file.name, file.reason] for file in plan.unknown],
+            [list(file.version) for *_, file in plan.faulted],
+            plate_map.digest if plate_map else None,
+            job.experiment.analysis_part(),
+            list(job.experiment.plates),
+        ]
+    )
+
+
+def is_current(job: PlateJob, plan: Plan) -> bool:
+    """Whether the newest publication holds all that a publishable plate has, and its page is written."""
+    last = plan.records.last_publication
+    return bool(last) and f"{last:06d}-{plate_state(job, plan)}" in plan.records.projected
+
+
+def read_manifests(store: Store, prefix: str, names: list[str]) -> list[dict[str, Any]]:
+    """Read the manifests of finished sites, many at once, in the order of their names.
+
+    Raises
+    ------
+    StoredDataError
+        If one is gone since it was listed.
+    """
+
+    def read(name: str) -> dict[str, Any]:
+        key = manifest_key(prefix, name)
+        try:
+            return json.loads(store.read(key))
+        except (FileNotFoundError, ValueError) as error:
+            raise StoredDataError("the site's manifest is gone or damaged", key=key) from error
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(read, names))
+
+
+def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> PublicationInputs:
+    """Collect what goes into a publication and name it by its content."""
+    manifests = tuple(read_manifests(job.store, job.prefix, [site.name for site in plan.of("done")]))
+    faults = tuple(_open_faults(job, plan, manifests))
+    decisions = tuple(_decisions(job, plan))
+    failed = tuple(_failed(job, plan))
+    missing = tuple((site.well, site.site) for site in plan.of("missing"))
+    declared = job.experiment.plates
+    is_declared = not declared or job.plate in declared
+    identity = {
+        "recipe": job.recipe,
+        "sites": {f"{item['well']}-{item['site']}": item["content"] for item in manifests},
+        "failed": [[item["well"], item["site"]] for item in failed],
+        "missing": [list(item) for item in missing],
+        "faults": [[item["kind"], item["name"]] for item in faults],
+        "decisions": [[item["well"], item["site"], item["channel"]] for item in decisions],
+        "plate_map": plate_map.digest if plate_map else None,
+        "analysis": job.experiment.analysis_part(),
+        "is_declared": is_declared,
+    }
+    return PublicationInputs(
+        experiment=job.experiment,
+        plate=job.plate,
+        recipe=job.recipe,
+        run=hash_of(identity),
+        manifests=manifests,
+        failed=failed,
+        missing_sites=missing,
+        faults=faults,
+        decisions=decisions,
+        plate_map=plate_map,
+        is_declared=is_declared,
+        read_part=lambda manifest: read_part(job.store, manifest),
+        feature_descriptions=describe_columns(job.experiment),
+    )
+
+
+def _read_plate_map(job: PlateJob) -> PlateMap | None:
+    return read_plate_map(lambda name: job.maps.read(job.maps_folder + name), job.experiment, job.plate)
+
+
+def _open_faults(job: PlateJob, plan: Plan, manifests: tuple[dict[str, Any], ...]) -> Iterator[dict[str, Any]]:
+    """What is wrong with the files as they lie there now."""
+    for well, site, channel, file in plan.faulted:
+        record = json.loads(job.store.read(fault_key(job.prefix, fault_name(file))))
+        yield _fault("unreadable", file.name, record["reason"], well, site, channel)
+    for unknown in plan.unknown:
+        yield _fault("unknown", unknown.name, unknown.reason)
+    for manifest in manifests:
+        for other in manifest["duplicates"]:
+            kind = "duplicate" if other["same_bytes"] else "superseded"
+            reason = "the same image under a second name" if other["same_bytes"] else "a newer file gives this image"
+            yield _fault(kind, other["name"], reason, manifest["well"], manifest["site"], other["channel"])
+
+
+def _fault(kind: str, name: str, reason: str, well: str = "", site: int = 0, channel: str = "") -> dict[str, Any]:
+    place = {"well": well or None, "site": site or None, "channel": channel or None}
+    return {"kind": kind, "name": name, "reason": reason, **place}
+
+
+def _decisions(job: PlateJob, plan: Plan) -> Iterator[dict[str, Any]]:
+    """The decisions that count: those on images that are still not there."""
+    for site in plan.sites:
+        for channel in site.missing:
+            key = missing_key(job.prefix, site.well, site.site, channel)
+            record = json.loads(job.store.read(key))
+            yield {"kind": "missing", "well": site.well, "site": site.site, "channel": channel} | {
+                "by": record["by"],
+                "reason": record["reason"],
+            }
+
+
+def _failed(job: PlateJob, plan: Plan) -> Iterator[dict[str, Any]]:
+    for site in plan.of("failed"):
+        record = json.loads(job.store.read(attempt_key(job.prefix, site.name, ATTEMPTS)))
+        yield {"well": site.well, "site": site.site, "reason": record["reason"]}
+
+
+def _record(
+    job: PlateJob, plan: Plan, inputs: PublicationInputs, number: int, tables: dict[str, str]
+) -> dict[str, Any]:
+    is_complete = not inputs.failed and not any(site.missing for site in plan.sites)
+    return {
+        "number": number,
+        "run": inputs.run,
+        "status": "complete" if is_complete else "with-missing",
+        "experiment": job.experiment.name,
+        "plate": job.plate,
+        "recipe": job.recipe,
+        "published_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "tables": tables,
+        "manifests": [manifest_key(job.prefix, site.name) for site in plan.of("done")],
+    }

@@ -1,0 +1,329 @@
+"""The tables of one publication: one Parquet file each, under a fresh folder, the same bytes for the same inputs.
+
+Wells are gone through one by one in plate order: their cells are read, aggregated and written, then let go, so memory
+holds one row group of cells and the rows of everything above cells.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from imaging import tables
+from imaging.aggregates import (
+    Row,
+    SiteResult,
+    SiteRows,
+    aggregate_plate,
+    aggregate_site,
+    aggregate_well,
+    count_states,
+    median_of_cells,
+    sort_sites,
+)
+from imaging.errors import StoredDataError
+from imaging.experiment import Experiment
+from imaging.platemaps import PlateMap
+from imaging.statistics import AssayStatistics, measure_statistics
+from imaging.store import Store
+
+ROW_GROUP_BYTES = 32_000_000
+"""A row group of cells ends with the well that fills it to this size in memory. One group per well would make 460,000
+column chunks of a plate with 1,500 features: a gigabyte of memory to write, and 28 times slower to read."""
+
+_PROVENANCE = ("started_at", "seconds", "cpu_seconds", "host", "software", "device")
+
+
+@dataclass(frozen=True)
+class PublicationInputs:
+    """All that goes into the tables of one publication.
+
+    Parameters
+    ----------
+    experiment
+        What the plate should be.
+    plate, recipe, run
+        Names that every row carries; ``run`` is the hash of what is published.
+    manifests
+        Manifests of the measured sites.
+    failed
+        Sites given up: well, site, reason.
+    missing_sites
+        Well and site of sites without any image.
+    faults
+        Files that do not count: kind, name, reason, and well, site, channel as far as known. The kind ``unreadable``
+        makes a missing image a faulted one.
+    decisions
+        Decisions that count: kind, well, site, channel, by, reason.
+    plate_map
+        What is in the wells, if it is known.
+    is_declared
+        Whether the experiment's declaration names the plate.
+    read_part
+        Reads the cells of a manifest's site: one row per cell, ``ObjectNumber`` and feature columns.
+    feature_descriptions
+        The feature columns, in order: name, family, objects, channel, unit, definition.
+    """
+
+    experiment: Experiment
+    plate: str
+    recipe: str
+    run: str
+    manifests: tuple[dict[str, Any], ...]
+    failed: tuple[dict[str, Any], ...]
+    missing_sites: tuple[tuple[str, int], ...]
+    faults: tuple[dict[str, Any], ...]
+    decisions: tuple[dict[str, Any], ...]
+    plate_map: PlateMap | None
+    is_declared: bool
+    read_part: Callable[[dict[str, Any]], pa.Table]
+    feature_descriptions: Sequence[Sequence[str | None]]
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Columns that every row carries."""
+        return {"experiment": self.experiment.name, "plate": self.plate, "recipe": self.recipe, "run": self.run}
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """Names of the feature columns."""
+        return tuple(_feature_row(description)["feature"] for description in self.feature_descriptions)
+
+
+@dataclass
+class _WellWriter:
+    """Writes the cells of whole wells as row groups of about ``ROW_GROUP_BYTES``."""
+
+    writer: pq.ParquetWriter
+    waiting: list[pa.Table] = field(default_factory=list)
+
+    def add(self, cells: pa.Table) -> None:
+        """Take the cells of a well."""
+        self.waiting.append(cells)
+        if sum(table.nbytes for table in self.waiting) >= ROW_GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        group = pa.concat_tables(self.waiting) if self.waiting else None
+        if group is not None and group.num_rows:
+            self.writer.write_table(group, row_group_size=group.num_rows)
+        self.waiting.clear()
+
+
+@dataclass
+class _Gathered:
+    """Rows gathered while the plate's wells are gone through."""
+
+    sites: list[SiteRows] = field(default_factory=list)
+    wells: list[Row] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def write_tables(store: Store, folder: str, inputs: PublicationInputs) -> dict[str, str]:
+    """Write every table of a publication under a fresh folder.
+
+    Parameters
+    ----------
+    store
+        Where to write.
+    folder
+        Folder that nothing else writes to.
+    inputs
+        What is published.
+
+    Returns
+    -------
+    Key of each table's Parquet file, by the table's name.
+
+    Raises
+    ------
+    StoredDataError
+        If a site's cells hold columns that no feature description explains.
+    """
+    keys = {table.name: f"{folder.rstrip('/')}/{table.name}.parquet" for table in tables.PUBLISHED}
+    gathered = _Gathered()
+    with _open_parquet(store, keys["cells"], tables.arrow_schema(tables.CELLS, inputs.features)) as writer:
+        cells = _WellWriter(writer)
+        for well, results in itertools.groupby(collect_sites(inputs), key=lambda result: result.well):
+            _publish_well(inputs, well, list(results), cells, gathered)
+        cells.flush()
+    for name, rows in _rows_above_cells(inputs, gathered).items():
+        table = tables.table_of(tables.TABLES[name], [inputs.place | row for row in rows], inputs.features)
+        with _open_parquet(store, keys[name], table.schema) as writer:
+            if table.num_rows:
+                writer.write_table(table)
+    return keys
+
+
+def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
+    """How each site of the plate ended, in plate order; expected sites that nothing is known of are missing."""
+    manifests = {(item["well"], item["site"]): item for item in inputs.manifests}
+    failed = {(item["well"], item["site"]): item for item in inputs.failed}
+    expected = {*inputs.experiment.expected_sites(), *manifests, *failed, *inputs.missing_sites}
+    faulted = _channels_by_site(item for item in inputs.faults if item["kind"] == "unreadable")
+    missing = _channels_by_site(item for item in inputs.decisions if item["kind"] == "missing")
+    return sort_sites(
+        SiteResult(
+            well=place[0],
+            site=place[1],
+            state="done" if place in manifests else "failed" if place in failed else "missing",
+            manifest=manifests.get(place),
+            reason=failed.get(place, {}).get("reason", ""),
+            missing=missing.get(place, frozenset()),
+            faulted=faulted.get(place, frozenset()),
+        )
+        for place in expected
+    )
+
+
+def _channels_by_site(items: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], frozenset[str]]:
+    found: dict[tuple[str, int], frozenset[str]] = {}
+    for item in items:
+        place = item["well"], item["site"]
+        found[place] = found.get(place, frozenset()) | {item["channel"]}
+    return found
+
+
+def _publish_well(
+    inputs: PublicationInputs, well: str, results: Sequence[SiteResult], cells: _WellWriter, gathered: _Gathered
+) -> None:
+    """Write the cells of a well and gather the rows of the well, its sites and images."""
+    mapped = inputs.plate_map.rows.get(well) if inputs.plate_map else None
+    is_empty = mapped is not None and mapped.control == "empty"
+    channels = [channel.name for channel in inputs.experiment.channels]
+    sites = [
+        aggregate_site(result, channels, inputs.experiment.analysis.limits, is_empty_well=is_empty)
+        for result in results
+    ]
+    table = _cells_of_well(inputs, results)
+    cells.add(table)
+    row = aggregate_well(well, sites, mapped)
+    gathered.wells.append(row | _medians(table, inputs.features))
+    gathered.sites += sites
+    for site in sites:
+        gathered.counts.update(count_states(site))
+
+
+def _cells_of_well(inputs: PublicationInputs, results: Sequence[SiteResult]) -> pa.Table:
+    """Cells of a well's measured sites, every declared column there; one that was not measured is NULL."""
+    schema = tables.arrow_schema(tables.CELLS, inputs.features)
+    measured = [result.manifest for result in results if result.manifest and result.manifest.get("part")]
+    found = [_cells_of_site(inputs, dict(manifest), schema) for manifest in measured]
+    return pa.concat_tables(found).combine_chunks() if found else schema.empty_table()
+
+
+def _cells_of_site(inputs: PublicationInputs, manifest: dict[str, Any], schema: pa.Schema) -> pa.Table:
+    part = inputs.read_part(manifest)
+    given = inputs.place | {"well": manifest["well"], "site": manifest["site"]}
+    unknown = sorted(set(part.column_names) - set(schema.names) | set(part.column_names) & set(given))
+    if unknown:
+        raise StoredDataError(
+            f"the site's cells hold columns that the recipe does not describe: {', '.join(unknown)}",
+            experiment=inputs.experiment.name,
+            plate=inputs.plate,
+            well=manifest["well"],
+            site=manifest["site"],
+        )
+    measured = set(part.column_names)
+    columns = [
+        tables.column_of(part[name] if name in measured else [given.get(name)] * part.num_rows, kind)
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _medians(cells: pa.Table, features: Sequence[str]) -> dict[str, float | None]:
+    if not features:
+        return {}
+    values = np.stack([cells[name].to_numpy() for name in features])
+    medians = tables.column_of(median_of_cells(values), pa.float64())
+    return dict(zip(features, medians.to_pylist(), strict=True))
+
+
+def _rows_above_cells(inputs: PublicationInputs, gathered: _Gathered) -> dict[str, list[Row]]:
+    """Rows of every table but ``cells``, by the table's name."""
+    statistics = [_statistics_of(inputs, feature, gathered.wells) for feature in inputs.experiment.analysis.statistics]
+    findings = [item for site in gathered.sites for item in site.findings]
+    plate = aggregate_plate(gathered.counts, gathered.wells, findings, is_declared=inputs.is_declared)
+    if statistics:
+        plate |= {"z_prime": statistics[0].z_prime, "z_prime_feature": statistics[0].feature}
+    return {
+        "images": [row for site in gathered.sites for row in site.images],
+        "sites": [site.site for site in gathered.sites],
+        "wells": gathered.wells,
+        "plates": [plate],
+        "statistics": [_columns_of(tables.STATISTICS, item) for item in statistics],
+        "features": [_feature_row(item) for item in inputs.feature_descriptions],
+        "faults": sorted((_pick(tables.FAULTS, item) for item in inputs.faults), key=_by_place),
+        "decisions": sorted(
+            (_pick(tables.DECISIONS, item | {"decided_by": item.get("by")}) for item in inputs.decisions), key=_by_place
+        ),
+        "site_runs": [_site_run(result.manifest) for result in collect_sites(inputs) if result.manifest],
+    }
+
+
+def _statistics_of(inputs: PublicationInputs, feature: str, wells: Sequence[Row]) -> AssayStatistics:
+    if feature not in inputs.features:
+        return AssayStatistics(feature, None, None, None, 0, 0, "wells has no such column under this recipe")
+    values = {control: [row[feature] for row in wells if row["control"] == control] for control in ("negcon", "poscon")}
+    return measure_statistics(feature, values["negcon"], values["poscon"])
+
+
+def _site_run(manifest: Mapping[str, Any]) -> Row:
+    provenance = manifest.get("provenance") or {}
+    return {
+        **{name: manifest.get(name) for name in ("well", "site", "inputs", "content")},
+        **{name: provenance.get(name) for name in _PROVENANCE},
+        "part_key": (manifest.get("part") or {}).get("key"),
+        "zarr_group": (manifest.get("zarr") or {}).get("group"),
+    }
+
+
+def _feature_row(description: Sequence[str | None]) -> Row:
+    name, family, objects, channel, unit, definition = description
+    return {
+        "feature": name,
+        "family": family,
+        "objects": objects,
+        "channel": channel or None,
+        "unit": unit,
+        "definition": definition,
+    }
+
+
+def _columns_of(table: tables.Table, item: object) -> Row:
+    """Attributes of an object that the table declares."""
+    return {column.name: getattr(item, column.name) for column in table.columns if hasattr(item, column.name)}
+
+
+def _pick(table: tables.Table, item: Mapping[str, Any]) -> Row:
+    """Entries of a record that the table declares; the plate's own columns are added later."""
+    names = {column.name for column in table.columns[len(tables.PLACE) :]}
+    return {name: value for name, value in item.items() if name in names}
+
+
+def _by_place(row: Row) -> tuple[str, int, str, str, str]:
+    return row.get("well") or "", row.get("site") or 0, row.get("channel") or "", row["kind"], row.get("name") or ""
+
+
+@contextmanager
+def _open_parquet(store: Store, key: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Write a Parquet file at a fresh key: straight to disk in a folder, through memory (compressed) elsewhere."""
+    path = store.local_path(key)
+    sink = pa.BufferOutputStream()
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(path or sink, schema, compression="zstd", use_dictionary=False) as writer:
+        yield writer
+    if path is None:
+        store.write(key, sink.getvalue().to_pybytes())

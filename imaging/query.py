@@ -1,0 +1,369 @@
+"""SQL over everything that is published, and over plates in progress: DuckDB in memory over Parquet files.
+
+For each published table there is ``<table>_all`` with the rows of every publication, and ``<table>`` with those of the
+current ones; ``plate_runs`` says which is which. ``images_live`` and ``sites_live`` show plates in progress. The views
+of ``imaging/sql`` stand on these. Nothing is opened for writing and nothing stays open, so any number of queries run
+beside the pipeline.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tempfile
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError, TokenError
+
+from imaging.errors import PlateError, StoredDataError
+from imaging.live import PlateFolder, read_live_rows, read_records
+from imaging.names import results_prefix
+from imaging.store import Store
+from imaging.tables import PLATE_RUNS, PUBLISHED, TABLES, Table, arrow_schema, table_of
+
+DIALECTS = ("bigquery", "duckdb")
+
+_SQL = Path(__file__).parent / "sql"
+_CURRENT_ROWS = "current_rows"
+_LIVE = frozenset({"images_live", "sites_live"})
+_RECORD = re.compile(r".*/[0-9]{6}\.json")
+_CATALOGUES = ("information_schema", "duckdb_")
+_NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
+
+
+class QueryError(PlateError, ValueError):
+    """A query that cannot be answered, and why in one sentence."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All plates with results, and every publication record, by plate and number."""
+
+    folders: tuple[PlateFolder, ...]
+    publications: tuple[Mapping[str, Any], ...]
+
+    @property
+    def current(self) -> dict[PlateFolder, Mapping[str, Any]]:
+        """The publication with the highest number of each plate that has one."""
+        return {_folder(record): record for record in self.publications}
+
+    def keys(self, table: str) -> list[str]:
+        """Parquet files of a table: one per plate and run, however often that run was published."""
+        files = {
+            (*_folder(record), record["run"]): record["tables"][table]
+            for record in self.publications
+            if table in (record.get("tables") or {})
+        }
+        return sorted(set(files.values()))
+
+
+def run_query(store: Store, sql: str, *, dialect: str = "bigquery") -> pa.Table:
+    """Answer one SELECT.
+
+    Parameters
+    ----------
+    store
+        The store whose results are asked.
+    sql
+        One statement; it can read the tables and nothing else, and write nothing.
+    dialect
+        ``bigquery`` or ``duckdb``.
+
+    Raises
+    ------
+    QueryError
+        If the SQL is at fault or asks for more than reading tables.
+    StoredDataError
+        If a record or table that the query needs is gone or damaged.
+    """
+    tree = _parse(sql, dialect)
+    with closing(connect(store, tables=_tables_in(tree))) as connection:
+        return _execute(connection, tree.sql("duckdb"))
+
+
+def connect(store: Store, *, tables: Iterable[str] | None = None) -> duckdb.DuckDBPyConnection:
+    """Open DuckDB in memory with the tables and views of a store, as they are now.
+
+    The connection reads these files only, and its settings are locked. Take `run_query` for SQL that others wrote: a
+    connection could still be told to overwrite them.
+
+    Parameters
+    ----------
+    store
+        The store whose results are shown.
+    tables
+        Tables and views that are needed, with what they stand on; left out, all of them. Live tables read every
+        manifest of plates in progress.
+
+    Raises
+    ------
+    StoredDataError
+        If a record or one of these tables is gone or damaged.
+    """
+    wanted = _closure(table_names() if tables is None else tables)
+    catalog = read_catalog(store)
+    connection = duckdb.connect(config=_config())
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        allowed = _add_tables(connection, store, catalog, wanted)
+        for name in view_names():
+            if name in wanted:
+                _create_view(connection, name, _view_sql(name))
+        _lock(connection, allowed)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def table_names() -> list[str]:
+    """Names of everything that a query can select from."""
+    published = [table.name for table in PUBLISHED]
+    return sorted([*TABLES, *(f"{name}_all" for name in published), *view_names()])
+
+
+def view_names() -> list[str]:
+    """Names of the views of ``imaging/sql``."""
+    return sorted(path.stem for path in _SQL.glob("*.sql") if path.stem != _CURRENT_ROWS)
+
+
+def read_catalog(store: Store) -> Catalog:
+    """List the plates with results and read their publication records, lowest number first.
+
+    Raises
+    ------
+    StoredDataError
+        If a record is gone or damaged.
+    """
+    folders = tuple(
+        (experiment, plate, recipe)
+        for experiment in store.list_folders("results/")
+        for plate in store.list_folders(f"results/{experiment}/")
+        for recipe in store.list_folders(f"results/{experiment}/{plate}/")
+    )
+    keys = [
+        item.key
+        for folder in folders
+        for item in store.list(f"{results_prefix(*folder)}publications/").objects
+        if _RECORD.fullmatch(item.key)
+    ]
+    records = read_records(store, keys)
+    for record in records:
+        lacking = [name for name in ("experiment", "plate", "recipe", "run", "number", "status") if name not in record]
+        if lacking:
+            raise StoredDataError(f"the publication record lacks {', '.join(lacking)}", key=record["key"])
+    return Catalog(folders, tuple(sorted(records, key=lambda record: (*_folder(record), record["number"]))))
+
+
+def _folder(record: Mapping[str, Any]) -> PlateFolder:
+    return record["experiment"], record["plate"], record["recipe"]
+
+
+def _parse(sql: str, dialect: str) -> exp.Query:
+    if dialect not in DIALECTS:
+        raise QueryError(f"the dialect must be {' or '.join(DIALECTS)}, got {dialect!r}")
+    try:
+        statements = [item for item in sqlglot.parse(sql, read=dialect) if item is not None]
+    except ParseError as error:
+        fault = error.errors[0] if error.errors else {}
+        place = f" at line {fault['line']}, column {fault['col']}" if fault.get("line") else ""
+        words = _sentence(fault.get("description") or str(error))
+        raise QueryError(f"the SQL cannot be read{place}: {words}") from error
+    except TokenError as error:
+        raise QueryError(f"the SQL cannot be read: {_sentence(str(error))}") from error
+    if len(statements) != 1:
+        raise QueryError(f"the SQL must be one SELECT statement, got {len(statements)} statements")
+    tree = statements[0]
+    if not isinstance(tree, exp.Query):
+        raise QueryError("the SQL must be a SELECT statement: queries read tables and change nothing")
+    return tree
+
+
+def _execute(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
+    try:
+        if [item.type for item in connection.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
+            raise QueryError("the SQL must be a SELECT statement: queries read tables and change nothing")
+        return _with_integers(connection.sql(sql).to_arrow_table())
+    except duckdb.PermissionException as error:
+        raise QueryError("the query asks for files; it can read the tables and nothing else") from error
+    except duckdb.CatalogException as error:
+        raise QueryError(_no_such_table(str(error))) from error
+    except duckdb.Error as error:
+        raise QueryError(f"the query failed: {_sentence(str(error))}") from error
+
+
+def _with_integers(table: pa.Table) -> pa.Table:
+    """Sums of integers as integers, where they fit: DuckDB gives them 128 bits, BigQuery 64."""
+    for index, column in enumerate(table.columns):
+        if pa.types.is_decimal(column.type) and (column.type.precision, column.type.scale) == (38, 0):
+            with suppress(pa.ArrowInvalid):
+                table = table.set_column(index, table.column_names[index], column.cast(pa.int64()))
+    return table
+
+
+def _no_such_table(message: str) -> str:
+    match = _NO_TABLE.search(message)
+    if match is None:
+        return f"the query failed: {_sentence(message)}"
+    near = difflib.get_close_matches(match[1], table_names(), n=1)
+    known = ", ".join([*(table.name for table in TABLES.values()), *view_names()])
+    hint = f", did you mean {near[0]}" if near else ""
+    return f"there is no table {match[1]}{hint}; tables are {known}"
+
+
+def _sentence(message: str) -> str:
+    """The first paragraph of a message, on one line."""
+    return " ".join(message.split("\n\n")[0].split("\nLINE ")[0].split())
+
+
+def _tables_in(tree: exp.Query) -> set[str]:
+    """Names of tables that a statement reads; everything when it asks for the catalogue itself."""
+    found = list(tree.find_all(exp.Table))
+    if any(f"{item.db}.{item.name}".lower().lstrip(".").startswith(_CATALOGUES) for item in found):
+        return set(table_names())
+    return {item.name.lower() for item in found}
+
+
+def _closure(names: Iterable[str]) -> set[str]:
+    """Names with everything that they stand on."""
+    wanted: set[str] = set()
+    queue = list(names)
+    while queue:
+        name = queue.pop()
+        if name in wanted:
+            continue
+        wanted.add(name)
+        if name in view_names():
+            queue += _tables_in(_read_view(name))
+        elif name in TABLES:
+            queue += [f"{name}_all", "plate_runs"]
+    return wanted
+
+
+def _read_view(name: str) -> exp.Query:
+    return _parse((_SQL / f"{name}.sql").read_text(encoding="utf-8"), "bigquery")
+
+
+@lru_cache
+def _view_sql(name: str) -> str:
+    """SQL of a view for DuckDB."""
+    return _read_view(name).sql("duckdb")
+
+
+@lru_cache
+def _current_sql(table: str) -> str:
+    """SQL for DuckDB of a table's rows in current publications."""
+    tree = _read_view(_CURRENT_ROWS)
+    for item in tree.find_all(exp.Table):
+        if item.name == "rows_all":
+            item.set("this", exp.to_identifier(f"{table}_all"))
+    return tree.sql("duckdb")
+
+
+def _config() -> dict[str, str | bool | int | float | list[str]]:
+    """No extensions from the network, no Python variables as tables, a folder of its own for what exceeds memory."""
+    return {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,
+        "temp_directory": str(Path(tempfile.gettempdir()) / f"platestream-query-{uuid.uuid4().hex[:12]}"),
+    }
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, allowed: Sequence[Path]) -> None:
+    """Take all file access away but for these files, for good."""
+    connection.execute(f"SET allowed_paths = {_text_list(allowed)}")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _add_tables(connection: duckdb.DuckDBPyConnection, store: Store, catalog: Catalog, wanted: set[str]) -> list[Path]:
+    """Create the wanted tables; return the files that they read."""
+    connection.register("plate_runs", _plate_runs(catalog))
+    allowed: list[Path] = []
+    for table in PUBLISHED:
+        if f"{table.name}_all" in wanted:
+            allowed += _add_published(connection, store, catalog, table)
+    if wanted & _LIVE:
+        for name, rows in read_live_rows(store, catalog.folders, catalog.current).items():
+            connection.register(name, table_of(TABLES[name], rows))
+    return allowed
+
+
+def _plate_runs(catalog: Catalog) -> pa.Table:
+    current = catalog.current
+    rows = [
+        {
+            **{column.name: record.get(column.name) for column in PLATE_RUNS.columns},
+            "is_current": record is current[_folder(record)],
+        }
+        for record in catalog.publications
+    ]
+    return table_of(PLATE_RUNS, rows)
+
+
+def _add_published(connection: duckdb.DuckDBPyConnection, store: Store, catalog: Catalog, table: Table) -> list[Path]:
+    """Create ``<table>_all`` and ``<table>``; plates may have different feature columns."""
+    name = f"{table.name}_all"
+    keys = catalog.keys(table.name)
+    paths = _plain_paths(store, keys)
+    empty = arrow_schema(table).empty_table()
+    if paths:
+        connection.register(f"{table.name}_declared", empty)
+        files = f"SELECT * FROM read_parquet({_text_list(paths)}, union_by_name = true)"
+        _create_view(connection, name, f'SELECT * FROM "{table.name}_declared" UNION ALL BY NAME {files}')
+    else:
+        read = [_read_parquet(store, key) for key in keys]
+        connection.register(name, pa.concat_tables([empty, *read], promote_options="default"))
+    _create_view(connection, table.name, _current_sql(table.name))
+    return paths
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, name: str, sql: str) -> None:
+    connection.execute(f'CREATE VIEW "{name}" AS {sql}')
+
+
+def _plain_paths(store: Store, keys: Iterable[str]) -> list[Path]:
+    """Paths that DuckDB can read by itself; none where the store is no folder, or its path looks like a pattern.
+
+    Raises
+    ------
+    StoredDataError
+        If a file is gone.
+    """
+    paths: list[Path] = []
+    for key in keys:
+        path = store.local_path(key)
+        if path is None or re.search(r"[*?\[]", str(path)):
+            return []
+        if not path.is_file():
+            raise _gone(key)
+        paths.append(path)
+    return paths
+
+
+def _read_parquet(store: Store, key: str) -> pa.Table:
+    try:
+        return pq.read_table(pa.BufferReader(store.read(key)))
+    except FileNotFoundError as error:
+        raise _gone(key) from error
+
+
+def _gone(key: str) -> StoredDataError:
+    return StoredDataError("a published table is gone; withdraw the publication or publish the plate again", key=key)
+
+
+def _text_list(paths: Iterable[Path]) -> str:
+    quoted = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    return f"[{quoted}]"

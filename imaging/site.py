@@ -1,0 +1,332 @@
+"""One site from its files to its manifest: read, decode, measure, write data under fresh names, record last."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+import uuid
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from imaging.arrivals import ImageFile
+from imaging.decode import decode_plane
+from imaging.errors import ChangedObjectError, LostDataError, UnreadableImageError
+from imaging.names import digest_of, hash_of, to_json
+from imaging.planning import SitePlan
+from imaging.records import fault_key, fault_name, manifest_key, pins_key
+from imaging.store import Store, open_store
+from imaging.wells import parse_well
+from imaging.zarr_site import write_site
+
+Plane = np.ndarray
+
+
+@dataclass(frozen=True)
+class SiteMeasurement:
+    """What is measured on one site.
+
+    ``image_metrics`` one row per channel; ``counts`` objects per set; ``cells`` one row per cell; ``labels`` label
+    images by object set, shape (y, x); ``thumbnails`` shape (c, y, x), shrunk by ``factor``.
+    """
+
+    image_metrics: tuple[dict[str, Any], ...]
+    counts: dict[str, int | None]
+    cells: pa.Table
+    labels: dict[str, np.ndarray]
+    thumbnails: np.ndarray
+    factor: int
+
+
+Measure = Callable[[dict[str, Plane], dict[str, Any]], SiteMeasurement]
+
+
+@dataclass(frozen=True)
+class SiteTask:
+    """All that a worker needs to process one site; small, and alike for every follower of the plate."""
+
+    store_url: str
+    raw_url: str
+    raw_folder: str
+    experiment: str
+    plate: str
+    recipe: str
+    prefix: str
+    zarr: str
+    writes_images: bool
+    colors: tuple[tuple[str, str], ...]
+    plan: SitePlan
+
+    @property
+    def key(self) -> str:
+        """The same key for the same work: two followers of a plate share its result."""
+        return f"site-{self.experiment}-{self.plate}-{self.recipe}-{self.plan.name}-{self.plan.attempts}"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOutcome:
+    """How a site's task ended: its manifest is there, a file is at fault, or a file changed meanwhile."""
+
+    status: Literal["done", "faulted", "changed"]
+    seconds: float = 0.0
+
+
+@dataclass
+class _Reading:
+    """What reading the files of a site gave."""
+
+    planes: dict[str, Plane] = field(default_factory=dict)
+    images: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[tuple[str, ImageFile, str]] = field(default_factory=list)
+
+
+@lru_cache(maxsize=8)
+def opened(url: str) -> Store:
+    """Open a store once per process."""
+    return open_store(url)
+
+
+@lru_cache(maxsize=64)
+def _pins(url: str, prefix: str) -> dict[str, Any]:
+    return json.loads(opened(url).read(pins_key(prefix)))
+
+
+def process_site(
+    task: SiteTask,
+    measure: Measure,
+    *,
+    pins: dict[str, Any] | None = None,
+    store: Store | None = None,
+    raw: Store | None = None,
+) -> SiteOutcome:
+    """Process one site, unless its manifest is there already.
+
+    Safe to run any number of times, at once, and to be killed anywhere: data objects have fresh names, and the
+    manifest, created last and only if absent, says which of them count.
+
+    Raises
+    ------
+    PlateError, ValueError
+        If the site cannot be processed for a reason that is not one unreadable file.
+    """
+    started, cpu = time.time(), time.process_time()
+    store, raw = store or opened(task.store_url), raw or opened(task.raw_url)
+    manifest = manifest_key(task.prefix, task.plan.name)
+    if store.exists(manifest):
+        return SiteOutcome("done")
+    pins = pins or _pins(task.store_url, task.prefix)
+    try:
+        reading = _read_images(task, raw)
+        duplicates = _compare_others(task, raw, reading)
+    except (ChangedObjectError, FileNotFoundError):
+        return SiteOutcome("changed")
+    if reading.faults:
+        for channel, file, reason in reading.faults:
+            _record_fault(task, store, channel, file, reason)
+        return SiteOutcome("faulted")
+    _refuse_odd_shapes(task, reading.planes)
+    measured = measure(reading.planes, pins)
+    data = _write_data(task, store, reading.planes, measured, pins)
+    record = _manifest(task, reading, duplicates, measured, data, pins)
+    record["provenance"] = _provenance(started, cpu)
+    if not store.create(manifest, to_json(record)):
+        for item in data["objects"]:
+            store.delete(item["key"])
+    return SiteOutcome("done", time.time() - started)
+
+
+def _read_images(task: SiteTask, raw: Store) -> _Reading:
+    reading = _Reading()
+    for channel, file in task.plan.files.items():
+        data = raw.read(task.raw_folder + file.name, token=file.token)
+        try:
+            plane = decode_plane(data, name=file.name)
+        except UnreadableImageError as error:
+            reading.faults.append((channel, file, error.message))
+            continue
+        reading.planes[channel] = plane
+        reading.images.append(
+            {
+                "channel": channel,
+                "name": file.name,
+                "token": file.token,
+                "size_bytes": len(data),
+                "digest": digest_of(data),
+                "height": plane.shape[0],
+                "width": plane.shape[1],
+                "dtype": str(plane.dtype),
+                "modified": file.modified,
+            }
+        )
+    return reading
+
+
+def _refuse_odd_shapes(task: SiteTask, planes: dict[str, Plane]) -> None:
+    """Planes of one site must have one shape; which of them is wrong, nobody can tell but a person."""
+    if len({plane.shape for plane in planes.values()}) > 1:
+        sizes = ", ".join(f"{channel} {plane.shape[1]} x {plane.shape[0]}" for channel, plane in planes.items())
+        raise UnreadableImageError(
+            f"the site's images have different sizes in pixels: {sizes}; replace the wrong one",
+            experiment=task.experiment,
+            plate=task.plate,
+            well=task.plan.well,
+            site=task.plan.site,
+        )
+
+
+def _compare_others(task: SiteTask, raw: Store, reading: _Reading) -> list[dict[str, Any]]:
+    """Compare further files of the same images by content; one that is no image is at fault like any other."""
+    digests = {image["channel"]: image["digest"] for image in reading.images}
+    compared = []
+    for channel, file in task.plan.others:
+        data = raw.read(task.raw_folder + file.name, token=file.token)
+        is_same = digest_of(data) == digests.get(channel)
+        if not is_same:
+            try:
+                decode_plane(data, name=file.name)
+            except UnreadableImageError as error:
+                reading.faults.append((channel, file, error.message))
+        compared.append({"channel": channel, "name": file.name, "same_bytes": is_same})
+    return compared
+
+
+def _record_fault(task: SiteTask, store: Store, channel: str, file: ImageFile, reason: str) -> None:
+    record = {
+        "experiment": task.experiment,
+        "plate": task.plate,
+        "recipe": task.recipe,
+        "well": task.plan.well,
+        "site": task.plan.site,
+        "channel": channel,
+        "name": file.name,
+        "token": file.token,
+        "size_bytes": file.size_bytes,
+        "reason": reason,
+        "found_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    store.create(fault_key(task.prefix, fault_name(file)), to_json(record))
+
+
+def _write_data(
+    task: SiteTask, store: Store, planes: dict[str, Plane], measured: SiteMeasurement, pins: dict[str, Any]
+) -> dict[str, Any]:
+    """Write pixels, labels and cells under fresh names; say what was written."""
+    fresh = uuid.uuid4().hex[:12]
+    part = f"{task.prefix}parts/{task.plan.well}-{task.plan.site}-{fresh}.arrow"
+    cells = write_part(measured.cells)
+    store.write(part, cells)
+    written: dict[str, Any] = {"part": stored(part, cells), "zarr": None}
+    written["objects"] = [written["part"]]
+    if task.writes_images:
+        well = parse_well(task.plan.well)
+        group = f"{well.row_name}/{well.column}/s{task.plan.site}x{fresh}"
+        colors = dict(task.colors)
+        channels = [
+            {"name": channel["name"], "color": colors[channel["name"]], "full_scale": channel["full_scale"]}
+            for channel in pins["pixels"]["channels"]
+            if channel["name"] in planes
+        ]
+        objects = write_site(
+            store,
+            f"{task.zarr}/{group}",
+            planes=np.stack(list(planes.values())),
+            thumbnails=measured.thumbnails,
+            factor=measured.factor,
+            labels=measured.labels,
+            channels=channels,
+            pixel_size_um=pins["pixels"].get("pixel_size_um"),
+        )
+        written["zarr"] = {"group": group, "objects": objects}
+        written["objects"] = [*written["objects"], *objects]
+    return written
+
+
+def _manifest(
+    task: SiteTask,
+    reading: _Reading,
+    duplicates: list[dict[str, Any]],
+    measured: SiteMeasurement,
+    data: dict[str, Any],
+    pins: dict[str, Any],
+) -> dict[str, Any]:
+    plan = task.plan
+    content = hash_of(
+        [
+            [[image["channel"], image["name"], image["digest"]] for image in reading.images],
+            duplicates,
+            list(plan.missing),
+            pins,
+        ]
+    )
+    return {
+        "experiment": task.experiment,
+        "plate": task.plate,
+        "recipe": task.recipe,
+        "well": plan.well,
+        "site": plan.site,
+        "inputs": plan.inputs,
+        "content": content,
+        "images": reading.images,
+        "missing": list(plan.missing),
+        "duplicates": duplicates,
+        "image_metrics": list(measured.image_metrics),
+        "counts": measured.counts,
+        "part": data["part"],
+        "zarr": data["zarr"],
+    }
+
+
+def _provenance(started: float, cpu: float) -> dict[str, Any]:
+    return {
+        "started_at": datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds"),
+        "seconds": round(time.time() - started, 4),
+        "cpu_seconds": round(time.process_time() - cpu, 4),
+        "host": platform.node(),
+        "software": version("platestream"),
+        "device": "cpu",
+    }
+
+
+def stored(key: str, data: bytes) -> dict[str, Any]:
+    """Describe an object for a record: key, size in bytes and CRC-32 of its content."""
+    return {"key": key, "size_bytes": len(data), "crc32": f"{zlib.crc32(data):08x}"}
+
+
+def write_part(cells: pa.Table) -> bytes:
+    """Encode the cells of a site as Arrow IPC, compressed by zstd."""
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_file(sink, cells.schema, options=options) as writer:
+        writer.write_table(cells)
+    return sink.getvalue().to_pybytes()
+
+
+def read_part(store: Store, manifest: dict[str, Any]) -> pa.Table:
+    """Read the cells of a finished site.
+
+    Raises
+    ------
+    LostDataError
+        If the part is gone or its bytes are not those that were recorded.
+    """
+    described = manifest["part"]
+    place = {name: manifest[name] for name in ("experiment", "plate", "well", "site")}
+    try:
+        data = store.read(described["key"])
+    except FileNotFoundError as error:
+        raise LostDataError(
+            "the site's part is gone; the site is made again", key=described["key"], **place
+        ) from error
+    if stored(described["key"], data) != described:
+        raise LostDataError(
+            "the site's part is damaged; the site is made again", key=described["key"], **place
+        )
+    return pa.ipc.open_file(pa.BufferReader(data)).read_all()

@@ -1,0 +1,29 @@
+-- One row per published plate: what came, what was measured, how good it is.
+SELECT
+  plates.experiment,
+  plates.plate,
+  plates.recipe,
+  plates.status,
+  plate_runs.number AS publication,
+  plate_runs.published_at,
+  plates.is_declared,
+  plates.images_expected,
+  plates.images_arrived,
+  ROUND(100 * SAFE_DIVIDE(plates.images_arrived, plates.images_expected), 2) AS images_arrived_percent,
+  plates.images_faulted,
+  plates.images_missing,
+  plates.sites_expected,
+  plates.sites_done,
+  plates.sites_failed,
+  plates.sites_missing,
+  plates.nuclei_count,
+  plates.z_prime,
+  plates.z_prime_feature,
+  plates.verdict,
+  ARRAY_TO_STRING(plates.reasons, '; ') AS reasons
+FROM plates
+INNER JOIN plate_runs
+  ON plates.experiment = plate_runs.experiment
+  AND plates.plate = plate_runs.plate
+  AND plates.recipe = plate_runs.recipe
+  AND plate_runs.is_current

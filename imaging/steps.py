@@ -1,0 +1,80 @@
+"""The steps by which a follower moves a plate on; each is safe to repeat, to race and to be killed in."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from imaging.job import PlateJob
+from imaging.names import to_json
+from imaging.planning import Plan, SitePlan
+from imaging.records import ATTEMPTS, attempt_key, heartbeat_key, missing_key
+from imaging.site import SiteTask
+
+PATIENCE = "patience"
+
+
+def site_task(job: PlateJob, site: SitePlan) -> SiteTask:
+    """Describe the work on one site for a worker; pins must be there."""
+    return SiteTask(
+        store_url=job.store.url,
+        raw_url=job.raw.url,
+        raw_folder=job.raw_folder,
+        experiment=job.experiment.name,
+        plate=job.plate,
+        recipe=job.recipe,
+        prefix=job.prefix,
+        zarr=job.zarr,
+        writes_images=job.experiment.images == "zarr",
+        colors=tuple((channel.name, channel.color) for channel in job.experiment.channels),
+        plan=site,
+    )
+
+
+def decide_missing(
+    job: PlateJob, well: str, site: int, channel: str, *, by: str = PATIENCE, reason: str = "it did not arrive in time"
+) -> bool:
+    """Record that an image is no longer waited for; an image that comes after all overrides it."""
+    record = {**_place(job), "well": well, "site": site, "channel": channel, "by": by, "reason": reason}
+    return job.store.create(missing_key(job.prefix, well, site, channel), to_json(record | {"decided_at": _now()}))
+
+
+def decide_due(job: PlateJob, plan: Plan) -> int:
+    """Record all decisions that are due; return how many."""
+    return sum(decide_missing(job, well, site, channel) for well, site, channel in plan.due)
+
+
+def record_attempt(job: PlateJob, site: SitePlan, reason: str, *, is_final: bool = False) -> bool:
+    """Record that a site's task failed; the third record, or a final one, ends the site.
+
+    The number follows from the plan the task was submitted with, so two followers record one failure once.
+    """
+    number = ATTEMPTS if is_final else site.attempts + 1
+    record = {**_place(job), "well": site.well, "site": site.site, "inputs": site.inputs, "number": number}
+    data = to_json(record | {"reason": reason, "failed_at": _now()})
+    return job.store.create(attempt_key(job.prefix, site.name, number), data)
+
+
+def beat(job: PlateJob, follower: str) -> None:
+    """Say that somebody follows the plate."""
+    job.store.write(heartbeat_key(job.prefix), to_json({**_place(job), "follower": follower, "beat_at": _now()}))
+
+
+def stop_beating(job: PlateJob) -> None:
+    """Say that nobody follows the plate any longer."""
+    job.store.delete(heartbeat_key(job.prefix))
+
+
+def is_followed(plan: Plan, *, stale_s: float, now: float | None = None) -> bool:
+    """Whether a follower's heartbeat is younger than ``stale_s`` seconds."""
+    last = plan.records.heartbeat
+    return last is not None and abs((time.time() if now is None else now) - last) < stale_s
+
+
+def _place(job: PlateJob) -> dict[str, Any]:
+    return {"experiment": job.experiment.name, "plate": job.plate, "recipe": job.recipe}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,307 @@
+"""The one seam to storage: a folder, memory or Google Cloud Storage behind five verbs.
+
+    list            objects under a prefix with size, version token and time, and the names that were refused
+    read            whole object; with a token only that version (if-match)
+    write           fresh data and projections
+    create          create-if-absent: the verb that decides every race
+    delete          absent is fine
+
+``open_store("file:///data")``, ``open_store("/data")``, ``open_store("memory://name")``,
+``open_store("gs://bucket/prefix")``. ``gs://bucket/prefix?endpoint=http://127.0.0.1:4443`` names another endpoint and
+switches credentials off.
+
+Folders are listed and read by the operating system's own calls: one odd name (a newline, a latin-1 byte, a trailing
+``#1``) must neither hide itself nor its neighbours, and links are not followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.store import GCSStore, LocalStore, MemoryStore
+
+from imaging.errors import ChangedObjectError, ConfigurationError, StoreUnavailableError
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object as a listing shows it: key, size in bytes, version token, time of change in Unix seconds."""
+
+    key: str
+    size: int
+    token: str
+    modified: float
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedName:
+    """A name in a folder that is not taken, in printable form, and why."""
+
+    shown: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Objects under a prefix, ordered by key, and the names that were refused."""
+
+    objects: tuple[StoredObject, ...]
+    refused: tuple[RefusedName, ...] = ()
+
+
+class Store:
+    """Objects under one root of an object store, addressed by keys with ``/`` and no leading slash."""
+
+    def __init__(self, url: str, inner: GCSStore | MemoryStore | LocalStore) -> None:
+        self.url = url
+        self._inner = inner
+
+    def list(self, prefix: str, *, min_age_s: float = 0.0) -> Listing:
+        """List all objects under a folder-like prefix; ``min_age_s`` matters for folders only.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the storage does not answer.
+        """
+        with _translated(prefix):
+            found = [
+                StoredObject(meta["path"], meta["size"], _token(meta), meta["last_modified"].timestamp())
+                for batch in obstore.list(self._inner, prefix=prefix.rstrip("/") or None, chunk_size=1000)
+                for meta in batch
+            ]
+        return Listing(tuple(sorted(found, key=lambda item: item.key)))
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly under a prefix, sorted."""
+        with _translated(prefix):
+            result = obstore.list_with_delimiter(self._inner, prefix=prefix.rstrip("/") or None)
+        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in result["common_prefixes"])
+
+    def read(self, key: str, *, token: str | None = None) -> bytes:
+        """Read an object; with a token, that version only.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such object.
+        ChangedObjectError
+            If the object has another token by now.
+        """
+        with _translated(key):
+            result = obstore.get(self._inner, key, options={"if_match": token} if token else None)
+            return bytes(result.bytes())
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write an object whole: fresh-named data, or a projection that may be made again."""
+        with _translated(key):
+            obstore.put(self._inner, key, data, use_multipart=False)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Create an object unless there is one; exactly one of any number of racers gets ``True``."""
+        with _translated(key):
+            try:
+                obstore.put(self._inner, key, data, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def delete(self, key: str) -> None:
+        """Delete an object; one that is absent is fine."""
+        with contextlib.suppress(FileNotFoundError), _translated(key):
+            obstore.delete(self._inner, key)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+        try:
+            with _translated(key):
+                obstore.head(self._inner, key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def modified(self, key: str) -> float | None:
+        """When an object was last written, in Unix seconds; ``None`` if there is none."""
+        try:
+            with _translated(key):
+                return obstore.head(self._inner, key)["last_modified"].timestamp()
+        except FileNotFoundError:
+            return None
+
+    def local_path(self, key: str) -> Path | None:
+        """Path of the object where the store is a folder, else ``None``."""
+        return None
+
+
+class FolderStore(Store):
+    """A store on a folder of this machine: listing and reading by scandir, open and fstat."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        super().__init__(root.as_uri(), LocalStore(root, mkdir=True))
+        self.root = root
+
+    def list(self, prefix: str, *, min_age_s: float = 0.0) -> Listing:
+        """List regular files; those changed within ``min_age_s`` seconds are not there yet."""
+        objects: list[StoredObject] = []
+        refused: list[RefusedName] = []
+        youngest = time.time() - min_age_s
+        now = youngest + min_age_s
+        folder = prefix.rstrip("/")
+        for entry, key, reason in _walk(os.fsencode(self.root / folder), os.fsencode(folder)):
+            if reason:
+                refused.append(RefusedName(_shown(key), reason))
+                continue
+            try:
+                state = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # removed since the folder was read
+                continue
+            if not min_age_s or not youngest < state.st_mtime <= now:
+                objects.append(StoredObject(os.fsdecode(key), state.st_size, _file_token(state), state.st_mtime))
+        objects.sort(key=lambda item: item.key)
+        return Listing(tuple(objects), tuple(sorted(refused, key=lambda item: item.shown)))
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly under a prefix; links and names of other encodings are left out."""
+        try:
+            with os.scandir(self.root / prefix) as entries:
+                names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(name for name in names if _refusal(os.fsencode(name)) is None)
+
+    def read(self, key: str, *, token: str | None = None) -> bytes:
+        """Read a file; with a token, only if size and time of change are still those of the listing."""
+        with _translated(key):
+            descriptor = os.open(self.root / key, os.O_RDONLY | os.O_CLOEXEC | (os.O_NOFOLLOW if token else 0))
+            with open(descriptor, "rb") as file:
+                if token and _file_token(os.fstat(descriptor)) != token:
+                    raise _changed(key)
+                data = file.read()
+                if token and _file_token(os.fstat(descriptor)) != token:
+                    raise _changed(key)
+        return data
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such a file."""
+        return (self.root / key).is_file()
+
+    def modified(self, key: str) -> float | None:
+        """When a file was last written, in Unix seconds; ``None`` if there is none."""
+        try:
+            return (self.root / key).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def local_path(self, key: str) -> Path:
+        """Path of the object's file."""
+        return self.root / key
+
+
+_MEMORY: dict[str, MemoryStore] = {}
+
+
+def open_store(url: str) -> Store:
+    """Open the store at an address; see the module for the forms.
+
+    Raises
+    ------
+    ConfigurationError
+        If the address has another form.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "memory":
+        return Store(url, _MEMORY.setdefault(parts.netloc, MemoryStore()))
+    if parts.scheme == "gs":
+        return Store(url, _google_store(parts.netloc, parts.path.strip("/"), dict(parse_qsl(parts.query)).get("endpoint")))
+    if parts.scheme == "file" and not parts.netloc:
+        return FolderStore(Path(unquote(parts.path)))
+    if "://" not in url:
+        return FolderStore(Path(url).expanduser().resolve())
+    raise ConfigurationError(f"a store must be a folder, file:///, gs:// or memory://, got {url!r}")
+
+
+def _google_store(bucket: str, prefix: str, endpoint: str | None) -> GCSStore:
+    if endpoint is None:
+        return GCSStore(bucket, prefix=prefix or None)
+    key = {"gcs_base_url": endpoint, "disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
+    return GCSStore(
+        bucket, prefix=prefix or None, service_account_key=json.dumps(key), client_options={"allow_http": True}
+    )
+
+
+def _walk(folder: bytes, key: bytes) -> Iterator[tuple[os.DirEntry[bytes], bytes, str]]:
+    """Yield each file below a folder as entry, key and, if it is refused, the reason."""
+    try:
+        with os.scandir(folder) as scanned:
+            entries = list(scanned)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        child = key + b"/" + entry.name if key else entry.name
+        reason = _refusal(entry.name) or _kind_refusal(entry)
+        if reason:
+            yield entry, child, reason
+        elif entry.is_dir(follow_symlinks=False):
+            if os.access(entry.path, os.R_OK | os.X_OK):
+                yield from _walk(entry.path, child)
+            else:
+                yield entry, child, "the folder may not be read; give the pipeline's user permission"
+        else:
+            yield entry, child, ""
+
+
+def _refusal(name: bytes) -> str | None:
+    """Why a file's name is not taken, or ``None``."""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return "the name is not UTF-8; rename the file"
+    return None if text.isprintable() else "the name has a control character; rename the file"
+
+
+def _kind_refusal(entry: os.DirEntry[bytes]) -> str | None:
+    if entry.is_symlink():
+        return "links are not followed; copy the file itself"
+    if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False):
+        return None
+    return "not a regular file"
+
+
+def _shown(key: bytes) -> str:
+    """Printable form of a key of any bytes."""
+    return key.decode(errors="backslashreplace").encode("unicode_escape").decode().replace("\\\\", "\\")
+
+
+def _file_token(state: os.stat_result) -> str:
+    kind = "" if stat.S_ISREG(state.st_mode) else "x"
+    return f"{state.st_size:x}-{state.st_mtime_ns:x}{kind}"
+
+
+def _token(meta: obstore.ObjectMeta) -> str:
+    return str(meta["e_tag"] or meta["version"])
+
+
+def _changed(key: str) -> ChangedObjectError:
+    return ChangedObjectError("the object changed after it was listed; it is read again at the next look", key=key)
+
+
+@contextlib.contextmanager
+def _translated(key: str) -> Iterator[None]:
+    """Give obstore's errors our names."""
+    try:
+        yield
+    except PreconditionError as error:
+        raise _changed(key) from error
+    except BaseError as error:
+        raise StoreUnavailableError(f"the storage failed: {str(error).splitlines()[0]}; try again", key=key) from error

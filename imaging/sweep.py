@@ -1,0 +1,66 @@
+"""Deleting what no record names: data of workers that were killed or came second.
+
+An object counts as unreferenced only when it is older than the grace, which is longer than any task or query takes;
+so data whose record is still to be written are never touched. Uploaded images and records are never deleted.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from imaging.job import PlateJob
+from imaging.store import Store, StoredObject
+
+GRACE_S = 86_400.0
+
+
+def find_unreferenced(job: PlateJob, *, grace_s: float = GRACE_S, now: float | None = None) -> list[str]:
+    """Keys of the plate's data objects, of any recipe's images and of this recipe's tables, that no record names.
+
+    Raises
+    ------
+    ValueError
+        If a record is no JSON: then nothing can be said about what it names.
+    """
+    oldest = (time.time() if now is None else now) - grace_s
+    results = f"results/{job.experiment.name}/{job.plate}/"
+    named: set[str] = set()
+    data: list[StoredObject] = []
+    # data first: an object listed here whose record comes later is young, and young objects stay
+    images = job.store.list(f"{job.zarr}/").objects
+    for item in job.store.list(results).objects:
+        kind = item.key.removeprefix(results).split("/")[1]
+        if kind in ("parts", "published"):
+            data.append(item)
+        elif kind in ("sites", "publications"):
+            named.update(_named(kind, json.loads(job.store.read(item.key))))
+    data += [item for item in images if _is_of_site(item.key.removeprefix(f"{job.zarr}/"))]
+    return [item.key for item in data if item.modified < oldest and item.key not in named]
+
+
+def sweep(job: PlateJob, *, grace_s: float = GRACE_S, now: float | None = None) -> list[str]:
+    """Delete the plate's unreferenced data; return their keys."""
+    unreferenced = find_unreferenced(job, grace_s=grace_s, now=now)
+    for key in unreferenced:
+        job.store.delete(key)
+    return unreferenced
+
+
+def count_objects(store: Store, job: PlateJob) -> int:
+    """Number of objects written for a plate: records, data, page and images."""
+    results = store.list(f"results/{job.experiment.name}/{job.plate}/").objects
+    return len(results) + len(store.list(f"{job.zarr}/").objects)
+
+
+def _named(kind: str, record: dict[str, Any]) -> list[str]:
+    if kind == "publications":
+        return list(record["tables"].values())
+    images = record["zarr"]["objects"] if record["zarr"] else []
+    return [item["key"] for item in [record["part"], *images]]
+
+
+def _is_of_site(path: str) -> bool:
+    """Whether an object of the plate's Zarr belongs to a site: ``B/3/s1x.../...``, unlike rows' and wells' own."""
+    return path.count("/") >= 3

@@ -1,0 +1,377 @@
+"""The tables, declared once: Parquet schemas, BigQuery schemas and the documentation derive from here.
+
+    images, sites, wells, plates      what was measured, level by level, with verdicts
+    statistics, features              assay statistics of the plate; the dictionary of feature columns
+    faults, decisions                 what was wrong with uploads, and what a person or patience decided about it
+    cells                             one row per cell, in Parquet only
+    site_runs                         provenance: the only table with times, hosts and devices
+    plate_runs                        which publication of a plate is current; made from the publication records
+
+Feature columns depend on the recipe: ``wells`` and ``cells`` get one float64 column per described feature.
+Missing values are NULL, never NaN or infinite; `column_of` is the only place that converts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+TEXT, TEXTS, INTEGER, NUMBER, FLAG, TIME = "text", "texts", "integer", "number", "flag", "time"
+"""Kinds of columns."""
+
+_ARROW: dict[str, pa.DataType] = {
+    TEXT: pa.string(),
+    TEXTS: pa.list_(pa.string()),
+    INTEGER: pa.int64(),
+    NUMBER: pa.float64(),
+    FLAG: pa.bool_(),
+    TIME: pa.timestamp("us", tz="UTC"),
+}
+_BIGQUERY = {
+    TEXT: "STRING",
+    TEXTS: "STRING",
+    INTEGER: "INTEGER",
+    NUMBER: "FLOAT",
+    FLAG: "BOOLEAN",
+    TIME: "TIMESTAMP",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, kind, unit ("" where it has none) and what it holds."""
+
+    name: str
+    kind: str
+    unit: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: what a row is, its columns, and whether feature columns follow them."""
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    has_features: bool = False
+
+
+PLACE = (
+    Column("experiment", TEXT, "", "experiment the plate belongs to"),
+    Column("plate", TEXT, "", "acquisition: the plate's folder under raw/"),
+    Column("recipe", TEXT, "", "recipe that determined the values"),
+    Column("run", TEXT, "", "publication the row belongs to, named by the hash of its contents"),
+)
+_WELL = Column("well", TEXT, "", "well such as B03")
+_SITE = Column("site", INTEGER, "", "imaged position inside the well, counted from 1")
+_CHANNEL = Column("channel", TEXT, "", "channel such as DNA")
+_VERDICT = (
+    Column("verdict", TEXT, "", "pass, warn or fail; NULL for an image of a site that could not be processed"),
+    Column("reasons", TEXTS, "", "why the verdict is not pass, one sentence each; empty when it is"),
+)
+_COUNTS = (
+    Column("nuclei_count", INTEGER, "", "segmented nuclei; NULL where nothing was segmented"),
+    Column("cells_count", INTEGER, "", "segmented cells; NULL where nothing was segmented"),
+)
+
+IMAGE_METRICS = (
+    Column("FocusScore", NUMBER, "", "variance over mean of the intensities; higher is sharper"),
+    Column("MeanIntensity", NUMBER, "share of the data type's range", "mean intensity"),
+    Column("MedianIntensity", NUMBER, "share of the data type's range", "median intensity"),
+    Column("StdIntensity", NUMBER, "share of the data type's range", "standard deviation of the intensities"),
+    Column("MADIntensity", NUMBER, "share of the data type's range", "median absolute deviation, not scaled"),
+    Column("MinIntensity", NUMBER, "share of the data type's range", "lowest intensity"),
+    Column("MaxIntensity", NUMBER, "share of the data type's range", "highest intensity"),
+    Column("TotalIntensity", NUMBER, "share of the data type's range", "sum of the intensities"),
+    Column("TotalArea", NUMBER, "px", "number of pixels"),
+    Column("PercentMaximal", NUMBER, "%", "pixels at the image's own highest intensity"),
+    Column("PercentMinimal", NUMBER, "%", "pixels at the image's own lowest intensity"),
+    Column("PercentSaturated", NUMBER, "%", "pixels at the camera's full scale"),
+    Column("PowerLogLogSlope", NUMBER, "", "slope of the power spectrum; nearer to 0 when out of focus"),
+)
+"""Metrics of an image, named as CellProfiler names them."""
+
+IMAGES = Table(
+    "images",
+    "One row per expected image.",
+    (
+        *PLACE,
+        _WELL,
+        _SITE,
+        _CHANNEL,
+        Column("state", TEXT, "", "arrived, faulted (what came cannot be read) or missing"),
+        Column("name", TEXT, "", "path of the file inside the plate's folder"),
+        Column("size_bytes", INTEGER, "bytes", "size of the file"),
+        Column("digest", TEXT, "", "hash of the file's content"),
+        Column("height", INTEGER, "px", "rows of the image"),
+        Column("width", INTEGER, "px", "columns of the image"),
+        Column("dtype", TEXT, "", "pixel type: uint8 or uint16"),
+        *_VERDICT,
+        *IMAGE_METRICS,
+    ),
+)
+SITES = Table(
+    "sites",
+    "One row per expected site.",
+    (
+        *PLACE,
+        _WELL,
+        _SITE,
+        Column("state", TEXT, "", "done, failed or missing"),
+        *_COUNTS,
+        Column("channels_missing", TEXTS, "", "channels the site was measured without"),
+        *_VERDICT,
+    ),
+)
+WELLS = Table(
+    "wells",
+    "One row per imaged well; feature columns hold the median over the well's cells.",
+    (
+        *PLACE,
+        _WELL,
+        Column("row", TEXT, "", "row of the well, A to AF"),
+        Column("column", INTEGER, "", "column of the well, counted from 1"),
+        Column("treatment", TEXT, "", "what the plate map says was added"),
+        Column("concentration", NUMBER, "see concentration_unit", "concentration of the treatment"),
+        Column("concentration_unit", TEXT, "", "unit of the concentration"),
+        Column("control", TEXT, "", "negcon, poscon, empty or trt"),
+        Column("sites_expected", INTEGER, "", "sites that should be imaged"),
+        Column("sites_done", INTEGER, "", "sites that were measured"),
+        *_COUNTS,
+        *_VERDICT,
+    ),
+    has_features=True,
+)
+PLATES = Table(
+    "plates",
+    "One row per publication of a plate.",
+    (
+        *PLACE,
+        Column("status", TEXT, "", "complete or with-missing"),
+        Column("is_declared", FLAG, "", "whether the experiment's declaration names the plate"),
+        Column("images_expected", INTEGER, "", "images that should be there; the sum of the next three"),
+        Column("images_arrived", INTEGER, "", "images that came and can be read"),
+        Column("images_faulted", INTEGER, "", "images that came and cannot be read"),
+        Column("images_missing", INTEGER, "", "images that never came"),
+        Column("sites_expected", INTEGER, "", "sites that should be there; the sum of the next three"),
+        Column("sites_done", INTEGER, "", "sites that were measured"),
+        Column("sites_failed", INTEGER, "", "sites given up after repeated attempts"),
+        Column("sites_missing", INTEGER, "", "sites without images"),
+        *_COUNTS,
+        Column("z_prime", NUMBER, "", "Z' factor of the first feature the declaration names"),
+        Column("z_prime_feature", TEXT, "", "that feature"),
+        *_VERDICT,
+    ),
+)
+STATISTICS = Table(
+    "statistics",
+    "One row per feature whose assay statistics the declaration asks for.",
+    (
+        *PLACE,
+        Column("feature", TEXT, "", "column of wells"),
+        Column("z_prime", NUMBER, "", "Z' factor of the controls"),
+        Column("robust_z_prime", NUMBER, "", "Z' factor from medians and median absolute deviations"),
+        Column("ssmd", NUMBER, "", "strictly standardized mean difference, positive minus negative controls"),
+        Column("n_negcon", INTEGER, "", "negative control wells with a value"),
+        Column("n_poscon", INTEGER, "", "positive control wells with a value"),
+        Column("reason", TEXT, "", "why a statistic is NULL"),
+    ),
+)
+FEATURES = Table(
+    "features",
+    "One row per feature column of wells and cells.",
+    (
+        *PLACE,
+        Column("feature", TEXT, "", "name of the column"),
+        Column("family", TEXT, "", "group such as AreaShape or Intensity"),
+        Column("objects", TEXT, "", "Nuclei, Cells or Cytoplasm"),
+        Column("channel", TEXT, "", "channel it is measured on; NULL for shapes"),
+        Column("unit", TEXT, "", "unit of the values"),
+        Column("definition", TEXT, "", "what is measured"),
+    ),
+)
+FAULTS = Table(
+    "faults",
+    "One row per uploaded file that does not count.",
+    (
+        *PLACE,
+        Column("kind", TEXT, "", "what is wrong: unreadable, unknown, duplicate or superseded"),
+        Column("name", TEXT, "", "path of the file inside the plate's folder"),
+        _WELL,
+        _SITE,
+        _CHANNEL,
+        Column("reason", TEXT, "", "what is wrong, in words"),
+    ),
+)
+DECISIONS = Table(
+    "decisions",
+    "One row per decision that counts, of a person or of patience.",
+    (
+        *PLACE,
+        Column("kind", TEXT, "", "what was decided, e.g. missing"),
+        _WELL,
+        _SITE,
+        _CHANNEL,
+        Column("reason", TEXT, "", "why, in words"),
+        Column("decided_by", TEXT, "", "person, or patience when nothing came for the declared time"),
+    ),
+)
+CELLS = Table(
+    "cells",
+    "One row per cell; Nuclei, Cells and Cytoplasm of one cell share the row.",
+    (*PLACE, _WELL, _SITE, Column("ObjectNumber", INTEGER, "", "label of the cell in the site's label images")),
+    has_features=True,
+)
+SITE_RUNS = Table(
+    "site_runs",
+    "One row per measured site: how its values came about.",
+    (
+        *PLACE,
+        _WELL,
+        _SITE,
+        Column("inputs", TEXT, "", "hash of the image versions and settings the site was measured from"),
+        Column("content", TEXT, "", "hash of the images' contents and settings"),
+        Column("started_at", TIME, "UTC", "when measuring began"),
+        Column("seconds", NUMBER, "s", "time it took"),
+        Column("cpu_seconds", NUMBER, "s", "processor time it took"),
+        Column("host", TEXT, "", "machine"),
+        Column("software", TEXT, "", "version of the software"),
+        Column("device", TEXT, "", "cpu or cuda"),
+        Column("part_key", TEXT, "", "address of the site's cell table"),
+        Column("zarr_group", TEXT, "", "group of the site inside the plate's OME-Zarr"),
+    ),
+)
+PLATE_RUNS = Table(
+    "plate_runs",
+    "One row per publication of a plate; views show the rows of current ones that are not withdrawn.",
+    (
+        *PLACE,
+        Column("number", INTEGER, "", "publications of a plate under a recipe count from 1"),
+        Column("status", TEXT, "", "complete, with-missing or withdrawn"),
+        Column("published_at", TIME, "UTC", "when the publication was recorded"),
+        Column("is_current", FLAG, "", "whether it is the plate's newest under this recipe"),
+    ),
+)
+_LIVE = (
+    *PLACE[:3],
+    Column("is_published", FLAG, "", "whether the plate's current publication holds this measurement"),
+    Column("finished_at", TIME, "UTC", "when measuring the site ended"),
+)
+IMAGES_LIVE = Table(
+    "images_live",
+    "One row per image of measured sites of plates that are being imaged or changed since their publication.",
+    (*_LIVE, Column("arrived_at", TIME, "UTC", "when the file was written"), *IMAGES.columns[len(PLACE) :]),
+)
+SITES_LIVE = Table(
+    "sites_live",
+    "One row per measured site of plates that are being imaged or changed since their publication.",
+    (*_LIVE, *SITES.columns[len(PLACE) :]),
+)
+
+PUBLISHED = (IMAGES, SITES, WELLS, PLATES, STATISTICS, FEATURES, FAULTS, DECISIONS, CELLS, SITE_RUNS)
+"""Tables a publication writes, one Parquet file each."""
+
+TABLES = {table.name: table for table in (*PUBLISHED, PLATE_RUNS, IMAGES_LIVE, SITES_LIVE)}
+"""Every table by name."""
+
+
+def arrow_schema(table: Table, features: Iterable[str] = ()) -> pa.Schema:
+    """Schema of a table; ``features`` become float64 columns where the table takes them."""
+    fields = [pa.field(column.name, _ARROW[column.kind]) for column in table.columns]
+    wide = [pa.field(name, pa.float64()) for name in features] if table.has_features else []
+    return pa.schema(fields + wide)
+
+
+def bigquery_schema(table: Table, features: Iterable[str] = ()) -> list[dict[str, str]]:
+    """Schema of a table as BigQuery's API takes it: name, type, mode and description of each column."""
+    declared = [_bigquery_field(column) for column in table.columns]
+    wide = [{"name": name, "type": "FLOAT", "mode": "NULLABLE"} for name in features] if table.has_features else []
+    return declared + wide
+
+
+def table_of(table: Table, rows: Sequence[Mapping[str, Any]], features: Iterable[str] = ()) -> pa.Table:
+    """Make an Arrow table of rows; columns a row lacks are NULL (empty for lists of texts).
+
+    Raises
+    ------
+    ValueError
+        If a row holds something the table does not declare.
+    """
+    schema = arrow_schema(table, features)
+    unknown = {key for row in rows for key in row} - set(schema.names)
+    if unknown:
+        raise ValueError(f"rows of {table.name} must hold declared columns only, got {sorted(unknown)}")
+    columns = [column_of([row.get(field.name) for row in rows], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def column_of(values: Any, kind: pa.DataType) -> pa.Array:
+    """Make a column; NaN, infinities and ``None`` become NULL, times ISO text or Unix seconds become UTC.
+
+    Parameters
+    ----------
+    values
+        Python values, a NumPy array or an Arrow array, shape ``(n,)``.
+    kind
+        Arrow type of the column.
+    """
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(values, pa.Array):
+        column = values.cast(kind)
+    elif pa.types.is_timestamp(kind):
+        column = pa.array([read_time(value) for value in values], kind)
+    elif pa.types.is_list(kind):
+        column = pa.array([[] if value is None else list(value) for value in values], kind)
+    elif isinstance(values, np.ndarray):
+        column = pa.array(values).cast(kind)
+    else:
+        column = pa.array(values, kind)
+    if pa.types.is_floating(kind):
+        return pc.if_else(pc.is_finite(column), column, pa.scalar(None, kind))  # pyright: ignore[reportAttributeAccessIssue]
+    return column
+
+
+def read_time(value: str | float | datetime | None) -> datetime | None:
+    """Read a time given as ISO 8601 text (UTC unless it says otherwise), Unix seconds or a datetime."""
+    if value is None:
+        return None
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def tables_markdown() -> str:
+    """Describe every table and column as Markdown."""
+    return "\n".join(_markdown(table) for table in TABLES.values())
+
+
+def _bigquery_field(column: Column) -> dict[str, str]:
+    unit = f" [{column.unit}]" if column.unit else ""
+    return {
+        "name": column.name,
+        "type": _BIGQUERY[column.kind],
+        "mode": "REPEATED" if column.kind == TEXTS else "NULLABLE",
+        "description": f"{column.description}{unit}",
+    }
+
+
+def _markdown(table: Table) -> str:
+    lines = [f"## {table.name}", "", table.description, ""]
+    lines += ["| column | type | unit | description |", "|---|---|---|---|"]
+    lines += [
+        f"| `{column.name}` | {_BIGQUERY[column.kind]}{' list' if column.kind == TEXTS else ''} | {column.unit} | "
+        f"{column.description} |"
+        for column in table.columns
+    ]
+    if table.has_features:
+        lines.append("| one per feature | FLOAT | see `features` | named as in the table `features` |")
+    return "\n".join([*lines, ""])

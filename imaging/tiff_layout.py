@@ -1,0 +1,263 @@
+"""Where the pixels of a one-plane TIFF lie, read strictly (TIFF 6.0 and BigTIFF).
+
+tifffile forgives what must be refused here: a tag beyond the end of the file is left out with a log line, a strip
+that is cut short is filled up with zeros, and vendors' tags are interpreted on opening. So the header is read by this
+module, which believes nothing that points outside the file, allocates nothing and knows only the tags that say where
+the pixels are; tifffile is what its tests compare with.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.errors import UnreadableImageError
+
+MAX_SEGMENTS = 65_536
+"""Strips or tiles per plane: 40,000 x 40,000 pixels in tiles of 256 are 24,649."""
+MAX_EXPANSION = 2_000
+"""Plane bytes per file byte: deflate reaches 1,032, LZW 1,334; more is a bomb."""
+_MAX_PLANES = 1_000  # directories are counted up to here
+
+_TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_UNSIGNED = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
+_COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits"}
+_PHOTOMETRIC = {0: "inverted (white is zero)", 1: "", 3: "a palette", 4: "a transparency mask"}
+_SAMPLE_FORMATS = {1: "", 2: "signed", 3: "floating-point", 4: "undefined", 5: "complex", 6: "complex"}
+_NAMES = {256: "width", 257: "height", 258: "bits per sample", 259: "compression", 262: "photometric", 273: "strips"}
+
+
+@dataclass(frozen=True, slots=True)
+class TiffLayout:
+    """One plane: its shape, how its samples are stored and which bytes of the file hold its strips or tiles.
+
+    Attributes
+    ----------
+    dtype
+        Type of the stored samples with their byte order, ``|u1``, ``<u2`` or ``>u2``.
+    compression
+        ``none``, ``LZW``, ``deflate`` or ``PackBits``.
+    has_differences
+        Whether rows are stored as differences of neighbours (predictor 2).
+    segment_shape
+        Rows and columns of a strip or tile; the last ones may reach beyond the plane.
+    offsets, byte_counts
+        First byte and number of bytes of each segment, row by row, all inside the file, int64.
+    """
+
+    height: int
+    width: int
+    dtype: np.dtype[np.unsignedinteger]
+    compression: str
+    has_differences: bool
+    segment_shape: tuple[int, int]
+    offsets: NDArray[np.int64]
+    byte_counts: NDArray[np.int64]
+
+
+def read_tiff_layout(data: bytes, *, max_pixels: int) -> TiffLayout:
+    """Read where the only plane of a TIFF file lies.
+
+    Parameters
+    ----------
+    data
+        The whole file, beginning with ``II`` or ``MM``.
+    max_pixels
+        Largest height x width that is taken.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the file is cut off or damaged, or is not one plane of unsigned 8- or 16-bit samples.
+    """
+    header = _Header(data)
+    tags, following = header.directory(header.first)
+    _refuse_other_planes(header, tags, following)
+    dtype = _sample_type(header, tags)
+    height, width = header.one(tags, 257), header.one(tags, 256)
+    if height * width == 0:
+        raise UnreadableImageError(f"the header says {width} x {height} pixels")
+    compression = header.one(tags, 259, 1)
+    if compression not in _COMPRESSIONS:
+        raise UnreadableImageError(f"its compression {compression} is not read; use none, LZW, deflate or PackBits")
+    predictor = header.one(tags, 317, 1)
+    if predictor not in (1, 2) or (predictor == 2 and _COMPRESSIONS[compression] not in ("LZW", "deflate")):
+        raise UnreadableImageError(f"its predictor {predictor} is not read with compression {compression}")
+    if header.one(tags, 266, 1) != 1:
+        raise UnreadableImageError("its bits are stored in reverse order (fill order 2), which is not read")
+    segment_shape = _segment_shape(header, tags, height, width)
+    rows, columns = -(-height // segment_shape[0]), -(-width // segment_shape[1])
+    stored_pixels = rows * columns * segment_shape[0] * segment_shape[1]
+    if max(stored_pixels, height * width) > max_pixels:
+        raise UnreadableImageError(f"the header claims {width:,} x {height:,} pixels; {max_pixels:,} are the limit")
+    if height * width * dtype.itemsize > MAX_EXPANSION * len(data):
+        raise UnreadableImageError(
+            f"the header claims {width:,} x {height:,} pixels in a file of {len(data):,} bytes, which no writer reaches"
+        )
+    offsets, counts = _segments(header, tags, rows * columns, len(data))
+    if compression == 1:
+        _refuse_short_segments(counts, height, width, segment_shape, dtype.itemsize, "tile" if 322 in tags else "strip")
+    return TiffLayout(height, width, dtype, _COMPRESSIONS[compression], predictor == 2, segment_shape, offsets, counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    kind: int
+    count: int
+    start: int  # first byte of the value in the file
+    size: int
+
+
+class _Header:
+    """The file's fixed first bytes and its directories."""
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) < 16:
+            raise UnreadableImageError(f"the file ends after {len(data)} bytes, inside its header")
+        self.data = data
+        self.order = "<" if data[:2] == b"II" else ">"
+        version, offset_size = struct.unpack_from(self.order + "HH", data, 2)
+        if version == 42:
+            self.count, self.entry, self.offset = (struct.Struct(self.order + f) for f in ("H", "HHI4x", "I"))
+            self.first = self.offset.unpack_from(data, 4)[0]
+        elif version == 43 and offset_size == 8:
+            self.count, self.entry, self.offset = (struct.Struct(self.order + f) for f in ("Q", "HHQ8x", "Q"))
+            self.first = self.offset.unpack_from(data, 8)[0]
+        else:
+            raise UnreadableImageError(f"the file begins like a TIFF file but has version {version}, not 42 or 43")
+
+    def directory(self, start: int) -> tuple[dict[int, _Tag], int]:
+        """Return the tags of the directory at a byte, and where the following directory stands (0: none)."""
+        self._must_hold(start, self.count.size)
+        n_entries = self.count.unpack_from(self.data, start)[0]
+        first = start + self.count.size
+        self._must_hold(first, n_entries * self.entry.size + self.offset.size)
+        tags: dict[int, _Tag] = {}
+        for place in range(first, first + n_entries * self.entry.size, self.entry.size):
+            code, kind, count = self.entry.unpack_from(self.data, place)
+            size = count * _TYPE_SIZES.get(kind, 0)
+            value = place + self.entry.size - self.offset.size
+            if size > self.offset.size:
+                value = self.offset.unpack_from(self.data, value)[0]
+                self._must_hold(value, size)
+            tags.setdefault(code, _Tag(kind, count, value, size))
+        return tags, self.offset.unpack_from(self.data, first + n_entries * self.entry.size)[0]
+
+    def numbers(self, tags: dict[int, _Tag], code: int) -> NDArray[np.int64]:
+        """Values of a tag of unsigned numbers; empty when it is absent."""
+        tag = tags.get(code)
+        if tag is None:
+            return np.empty(0, np.int64)
+        if tag.kind not in _UNSIGNED:
+            raise UnreadableImageError(f"its header is damaged: {_NAMES.get(code, f'tag {code}')} is no whole number")
+        values = np.frombuffer(self.data, self.order + _UNSIGNED[tag.kind], tag.count, tag.start)
+        return np.minimum(values, np.uint64(1 << 62)).astype(np.int64)
+
+    def one(self, tags: dict[int, _Tag], code: int, default: int | None = None) -> int:
+        """First value of a tag, or the default the standard gives it."""
+        values = self.numbers(tags, code)
+        if values.size:
+            return int(values[0])
+        if default is None:
+            raise UnreadableImageError(f"its header does not say the {_NAMES.get(code, f'tag {code}')}")
+        return default
+
+    def _must_hold(self, start: int, size: int) -> None:
+        if start < 8 or start + size > len(self.data):
+            raise UnreadableImageError(
+                f"the file is cut off or damaged: its header points to byte {start + size:,} and the file has "
+                f"{len(self.data):,} bytes"
+            )
+
+
+def _refuse_other_planes(header: _Header, tags: dict[int, _Tag], following: int) -> None:
+    """Count what the file holds beside its first plane: further directories, MetaMorph and ImageJ stacks, depth."""
+    planes, seen = 1, {header.first}
+    while following:
+        if following in seen:
+            raise UnreadableImageError("its header is damaged: its directories point back at each other")
+        seen.add(following)
+        more, following = header.directory(following)
+        planes += not header.one(more, 254, 0) & 1  # bit 0: a smaller copy of another plane
+        if len(seen) > _MAX_PLANES:
+            raise UnreadableImageError(f"the file holds more than {_MAX_PLANES:,} planes; one plane per file is needed")
+    if 33629 in tags:  # MetaMorph: one directory, as many planes as this tag has values
+        planes = max(planes, tags[33629].count)
+    if 270 in tags:
+        description = header.data[tags[270].start : tags[270].start + tags[270].size]
+        stack = re.match(rb"ImageJ=[^\n]*\nimages=(\d{1,9})", description)
+        planes = max(planes, int(stack[1]) if stack else 1)
+    planes = max(planes, header.one(tags, 32997, 1))
+    if planes > 1:
+        raise UnreadableImageError(f"the file holds {planes:,} planes; one plane per file is needed")
+
+
+def _sample_type(header: _Header, tags: dict[int, _Tag]) -> np.dtype[np.unsignedinteger]:
+    """Type of the samples; anything but one unsigned 8- or 16-bit number per pixel is refused."""
+    samples = header.one(tags, 277, 1)
+    if samples != 1:
+        raise UnreadableImageError(f"it has {samples} samples per pixel (colour); one plane of one channel is needed")
+    photometric = header.one(tags, 262, 1)
+    if _PHOTOMETRIC.get(photometric, "?"):
+        what = _PHOTOMETRIC.get(photometric, f"colour (photometric {photometric})")
+        raise UnreadableImageError(f"its pixels are {what}; greyscale with black at zero is needed")
+    sample_format = header.one(tags, 339, 1)
+    if _SAMPLE_FORMATS.get(sample_format, "?"):
+        what = _SAMPLE_FORMATS.get(sample_format, f"of unknown kind ({sample_format})")
+        raise UnreadableImageError(f"its pixels are {what} numbers; unsigned 8- or 16-bit are needed")
+    bits = header.one(tags, 258, 1)
+    if bits not in (8, 16):
+        raise UnreadableImageError(f"it has {bits} bits per pixel; 8 or 16 are needed")
+    return np.dtype(f"{header.order}u{bits // 8}")
+
+
+def _segment_shape(header: _Header, tags: dict[int, _Tag], height: int, width: int) -> tuple[int, int]:
+    if 322 in tags or 323 in tags:
+        shape = header.one(tags, 323), header.one(tags, 322)
+    else:
+        shape = min(header.one(tags, 278, height), height), width
+    if min(shape) < 1:
+        raise UnreadableImageError("its header is damaged: a strip or tile has no pixels")
+    return shape
+
+
+def _segments(
+    header: _Header, tags: dict[int, _Tag], expected: int, file_size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First byte and byte count of each strip or tile, all of them inside the file."""
+    is_tiled = 322 in tags
+    what = "tile" if is_tiled else "strip"
+    offsets = header.numbers(tags, 324 if is_tiled and 324 in tags else 273)
+    counts = header.numbers(tags, 325 if is_tiled and 325 in tags else 279)
+    if expected > MAX_SEGMENTS:
+        raise UnreadableImageError(f"its pixels lie in {expected:,} {what}s; {MAX_SEGMENTS:,} are the limit")
+    if len(offsets) != expected or len(counts) != expected:
+        raise UnreadableImageError(
+            f"its header lists {len(offsets):,} {what}s and {len(counts):,} sizes; its pixels need {expected:,}"
+        )
+    empty = (offsets == 0) | (counts == 0)
+    if empty.any():
+        raise UnreadableImageError(f"{int(empty.sum()):,} of its {expected:,} {what}s were never written")
+    beyond = np.clip(offsets + counts - file_size, 0, counts)
+    if beyond.any():
+        share = 1.0 - beyond.sum(dtype=np.float64) / counts.sum(dtype=np.float64)
+        raise UnreadableImageError(f"the file ends after {int(100 * share)} % of its pixel data")
+    if counts.sum() > file_size:
+        raise UnreadableImageError(f"its header is damaged: its {what}s overlap")
+    return offsets, counts
+
+
+def _refuse_short_segments(
+    counts: NDArray[np.int64], height: int, width: int, shape: tuple[int, int], itemsize: int, what: str
+) -> None:
+    """Uncompressed segments must have a byte for each pixel; the last strip may be shorter than the others."""
+    needed = np.full(len(counts), shape[0] * shape[1] * itemsize)
+    if what == "strip":
+        needed[-1] = (height - (len(counts) - 1) * shape[0]) * width * itemsize
+    short = counts < needed
+    if short.any():
+        raise UnreadableImageError(f"{int(short.sum()):,} of its {len(counts):,} {what}s are too short for its pixels")

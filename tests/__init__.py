@@ -1,0 +1,1 @@
+"""Tests of Platestream; a package, so that ``tests`` cannot be a stranger's from site-packages."""

@@ -1,0 +1,69 @@
+"""Fixtures that several folders of tests share, and the closing words of a test run.
+
+    gcs             a Google Cloud Storage stand-in for the session, with an empty bucket ``lab`` for each test
+    store           an empty store, three times: a folder, memory, a bucket of the stand-in
+    gcs_store       the same, on the stand-in only
+    folder_store    the same, on a folder only
+
+A test that needs more of the machine than Python packages asks ``tests.parts.require`` for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import configuration, settings
+
+from imaging.store import Store, open_store
+from tests.parts import ROOT
+from tests.standins.gcs import GcsStandIn
+
+_NUMBERS = itertools.count(1)
+
+configuration.set_hypothesis_home_dir(ROOT / ".cache" / "hypothesis")
+settings.register_profile("platestream", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("platestream")
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[GcsStandIn]:
+    with GcsStandIn() as server:
+        yield server
+
+
+@pytest.fixture
+def gcs(gcs_server: GcsStandIn) -> GcsStandIn:
+    gcs_server.clear()
+    gcs_server.create_bucket("lab")
+    return gcs_server
+
+
+@pytest.fixture(params=["folder", "memory", "gcs"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "gcs":
+        return request.getfixturevalue("gcs_store")
+    return open_store(str(tmp_path / "root") if request.param == "folder" else f"memory://test-{next(_NUMBERS)}")
+
+
+@pytest.fixture
+def gcs_store(gcs: GcsStandIn) -> Store:
+    return open_store(gcs.address("lab/screens"))
+
+
+@pytest.fixture
+def folder_store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "root"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what was not tested and what would make it tested."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    if reasons:
+        terminalreporter.section("not tested on this machine")
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.line(f"{count:4d} skipped, {reason}")

@@ -1,0 +1,221 @@
+"""The command line as a whole: help, exit status, faults; and the commands that run something."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+
+from flows import cli
+from imaging.errors import (
+    ChangedObjectError,
+    ConfigurationError,
+    MissingPartError,
+    PlateError,
+    RefusedNameError,
+    StoredDataError,
+    StoreUnavailableError,
+    UnreadableImageError,
+)
+from tests.flows.command_line import command_line, replacer
+from tests.parts import ROOT
+
+BBBC013 = ROOT / "tests" / "data" / "bbbc013"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path):
+    return command_line(monkeypatch, capfd, tmp_path)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch):
+    return replacer(monkeypatch)
+
+
+# The whole
+
+
+def test_help_names_every_command_and_loads_no_orchestrator() -> None:
+    code = (
+        "import sys\nfrom flows.cli import app\n"
+        "try: app(['--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({'prefect', 'dask', 'pydantic', 'numpy', 'pyarrow', 'imaging'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
+    commands = ["init", "check", "process", "watch", "serve", "cluster", "deploy", "demo", "status", "sql", "validate"]
+    assert [name for name in commands if f" {name} " not in found.stdout] == []
+
+
+def test_every_command_explains_itself(run) -> None:
+    for command in (*cli.cli_declare.COMMANDS, *cli.cli_run.COMMANDS, *cli.cli_results.COMMANDS):
+        outcome = run(command.__name__, "--help")
+        assert outcome.status == 0
+        assert command.__doc__.splitlines()[0].split(";")[0][:40] in outcome.out
+
+
+def test_the_version_says_which_numbers_it_gives(run) -> None:
+    from flows import __version__
+
+    assert run("--version").out == f"platestream {__version__}, numbers version 1\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ConfigurationError("x"), 2),
+        (RefusedNameError("x"), 2),
+        (MissingPartError("x"), 3),
+        (PlateError("x"), 1),
+        (StoredDataError("x"), 1),
+        (UnreadableImageError("x"), 1),
+        (StoreUnavailableError("x"), 1),
+        (ChangedObjectError("x"), 1),
+    ],
+)
+def test_the_exit_status_says_whose_fault_it_is(error: PlateError, status: int) -> None:
+    assert cli.exit_status(error) == status
+
+
+def test_a_fault_is_a_sentence_on_stderr_without_a_traceback(run) -> None:
+    outcome = run("check", "nothing.yaml")
+    assert outcome == (
+        2,
+        "",
+        "error: nothing.yaml cannot be read (No such file or directory); "
+        "`platestream init FOLDER` writes a first one\n",
+    )
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_tracebacks_are_shown_on_demand(how: str, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    if how == "environment":
+        monkeypatch.setenv("PLATESTREAM_DEBUG", "1")
+    outcome = run(*(["--debug"] if how == "option" else []), "check", "nothing.yaml")
+    assert "Traceback" in outcome.err
+    assert outcome.err.splitlines()[-1].startswith("error: nothing.yaml")
+    assert outcome.status == 2
+
+
+def test_a_fault_of_the_operating_system_is_a_sentence_too(run, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    outcome = run("init", BBBC013 / "images", "--out", "taken", "--force")
+    assert outcome == (1, "", "error: taken: Is a directory\n")
+
+
+# process, watch, serve, cluster, deploy, demo
+
+
+class Plan(NamedTuple):
+    sites: tuple[str, ...] = ("a", "b")
+    images_arrived: int = 3
+    images_expected: int = 4
+    unknown: tuple[Any, ...] = (SimpleNamespace(name="x.txt", reason="no image"),)
+
+    def of(self, state: str) -> tuple[Any, ...]:
+        return (SimpleNamespace(well="A01", site=1),) if state in ("done", "failed") else ()
+
+
+PROCESSED = SimpleNamespace(
+    job=SimpleNamespace(experiment=SimpleNamespace(name="e"), plate="p"),
+    plan=Plan(),
+    publication=SimpleNamespace(status="with-missing"),
+    page="results/e/p/page/index.html",
+)
+
+
+@pytest.fixture
+def processing(calls):
+    calls("flows.process_folder", "process_folder", PROCESSED)
+    return calls("flows.process_folder", "process_stored", PROCESSED)
+
+
+def test_process_takes_a_folder_and_a_file(run, processing, tmp_path: Path) -> None:
+    outcome = run("process", "images", "--experiment", "e.yaml", "--store", "s", "--workers", 2)
+    (values, named), *_ = processing
+    assert values == (Path("images"), Path("e.yaml"))
+    assert named["plate"] == "images"
+    assert (named["settings"].store, named["settings"].workers) == (str(tmp_path / "s"), 2)
+    assert outcome.out.splitlines() == [
+        "e/p is published (with-missing): 1 of 2 sites, 3 of 4 images",
+        "1 sites could not be processed: A01 site 1",
+        "1 files are no image, such as x.txt: no image",
+        "page: results/e/p/page/index.html",
+    ]
+
+
+def test_process_takes_a_plate_of_the_store(run, processing) -> None:
+    run("process", "--experiment", "e", "--plate", "p")
+    (values, named), *_ = processing
+    assert values == ("e", "p")
+    assert named["settings"].store.endswith("platestream-data")
+
+
+def test_process_shows_the_page_s_path_where_it_is_a_file(run, processing, tmp_path: Path) -> None:
+    page = tmp_path / "s" / PROCESSED.page
+    page.parent.mkdir(parents=True)
+    page.touch()
+    assert f"page: {page}\n" in run("process", "images", "--experiment", "e.yaml", "--store", "s").out
+
+
+def test_a_terminal_sees_how_many_sites_ended(
+    run, calls, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    states = ("done", "todo", "failed")
+    plan: Any = SimpleNamespace(sites=[SimpleNamespace(state=state) for state in states])
+    cli.cli_run._show_progress(plan)
+    assert capfd.readouterr().err == "\r2 of 3 sites"
+
+
+def test_process_without_a_plate_is_bad_input(run, processing) -> None:
+    outcome = run("process", "--experiment", "e")
+    assert (outcome.status, processing) == (2, [])
+    assert "which plate?" in outcome.err
+
+
+def test_a_missing_part_has_its_own_exit_status(run, calls) -> None:
+    calls("flows.process_folder", "process_folder")
+    calls("flows.process_folder", "process_stored", MissingPartError("no scheduler answers; start one"))
+    assert run("process", "--experiment", "e", "--plate", "p") == (3, "", "error: no scheduler answers; start one\n")
+
+
+@pytest.mark.parametrize("command", ["watch", "serve"])
+def test_services_get_the_settings(command: str, run, calls, tmp_path: Path) -> None:
+    noted = calls(f"flows.{command}", command)
+    assert run(command, "--store", "s").status == 0
+    assert noted[0][0][0].store == str(tmp_path / "s")
+
+
+def test_the_cluster_gets_port_workers_and_device(run, calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLATESTREAM_SCHEDULER", "tcp://127.0.0.1:9999")
+    noted = calls("flows.cluster", "run_cluster")
+    run("cluster", "--workers", 3, "--device", "cuda")
+    assert noted == [((), {"workers": 3, "scheduler_port": 9999, "device": "cuda"})]
+
+
+def test_a_wrong_setting_is_bad_input(run, calls) -> None:
+    calls("flows.cluster", "run_cluster")
+    outcome = run("cluster", "--device", "tpu")
+    assert outcome.status == 2
+    assert "tpu" in outcome.err
+
+
+def test_deploy_names_the_environment(run, calls) -> None:
+    noted = calls("flows.deploy", "deploy")
+    run("deploy", "lab")
+    assert noted == [(("lab",), {})]
+
+
+@pytest.mark.parametrize(("arguments", "store"), [((), None), (("--store", "s"), "s")])
+def test_the_demo_uses_a_folder_of_its_own_unless_told(
+    arguments: tuple[str, ...], store: str | None, run, calls
+) -> None:
+    noted = calls("flows.demo", "run_demo")
+    run("demo", *arguments)
+    assert noted == [((store,), {})]

@@ -1,0 +1,127 @@
+"""`platestream init` and `check`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from imaging.experiment import read_experiment
+from tests.flows.command_line import command_line
+from tests.parts import ROOT
+
+BBBC013 = ROOT / "tests" / "data" / "bbbc013"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path):
+    return command_line(monkeypatch, capfd, tmp_path)
+
+
+# init
+
+
+def test_init_writes_a_declaration_that_check_takes(run, tmp_path: Path) -> None:
+    outcome = run("init", BBBC013 / "images")
+    assert outcome.status == 0
+    assert "wrote experiment.yaml: 96 images, wells A01-D12 of 96, 1 site per well" in outcome.out
+    assert "no channel looks like the nuclei" in outcome.out
+    assert read_experiment((tmp_path / "experiment.yaml").read_bytes()).name == "images"
+    checked = run("check", "--images", BBBC013 / "images")
+    assert checked.status == 0
+    assert "96 of 96 are there" in checked.out
+
+
+def test_init_tells_what_it_found_as_json_and_writes_nothing(run, tmp_path: Path) -> None:
+    found = json.loads(run("init", BBBC013 / "images", "--json").out)
+    assert found["imaged"] == ["A01-D12"]
+    assert [channel["full_scale"] for channel in found["channels"]] == [255, 255]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_overwrites_only_by_force(run, tmp_path: Path) -> None:
+    (tmp_path / "experiment.yaml").write_text("mine")
+    refused = run("init", BBBC013 / "images")
+    assert refused.status == 2
+    assert "use --force" in refused.err
+    assert (tmp_path / "experiment.yaml").read_text() == "mine"
+    assert run("init", BBBC013 / "images", "--force", "--name", "screen 1").status == 0
+    assert read_experiment((tmp_path / "experiment.yaml").read_bytes()).name == "screen 1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("nowhere",), "there is no folder nowhere"),
+        ((".", "--name", "a/b"), "the experiment name 'a/b' is refused"),
+        ((BBBC013 / "platemaps",), "holds no image"),
+        ((BBBC013 / "images", "--out", "far/away.yaml"), "there is no folder far to write away.yaml into"),
+    ],
+)
+def test_init_refuses_what_it_cannot_use(arguments: tuple[object, ...], part: str, run) -> None:
+    outcome = run("init", *arguments)
+    assert outcome.status == 2
+    assert part in outcome.err
+
+
+# check
+
+
+def test_check_describes_the_real_experiment(run) -> None:
+    out = run("check", BBBC013 / "experiment.yaml").out
+    assert "bbbc013 is sound: recipe v1-" in out
+    assert "GFP (code 1, cell), DNA (code 2, nucleus)" in out
+    assert "48 of 96 wells imaged, 48 sites, 96 images" in out
+    assert "platemaps/bbbc013.csv: 48 wells" in out
+
+
+def test_check_answers_in_json(run) -> None:
+    answer = json.loads(run("check", BBBC013 / "experiment.yaml", "--images", BBBC013 / "images", "--json").out)
+    assert answer["plate_maps"] == {"platemaps/bbbc013.csv": 48}
+    assert answer["images"] == {"expected": 96, "arrived": 96, "unknown": []}
+    assert answer["objects"] == ["nuclei", "cells"]
+
+
+def test_check_lists_all_faults_of_a_file(run, tmp_path: Path) -> None:
+    text = (BBBC013 / "experiment.yaml").read_text()
+    (tmp_path / "a.yaml").write_text(text.replace("role: cell", "role: cll").replace("wells: 96", "wells: 95"))
+    outcome = run("check", "a.yaml")
+    assert outcome.status == 2
+    assert outcome.err.startswith("error: a.yaml has 2 faults\n  - channels[0].role: must be")
+    assert "\n  - layout.wells: must be one of" in outcome.err
+
+
+def test_check_lists_all_faults_of_a_plate_map(run, tmp_path: Path) -> None:
+    shutil.copytree(BBBC013, tmp_path / "e", ignore=shutil.ignore_patterns("images"))
+    (tmp_path / "e" / "platemaps" / "bbbc013.csv").write_text("well,control\nA01,x\nZ01,negcon\n")
+    outcome = run("check", "e/experiment.yaml")
+    assert outcome.status == 2
+    assert "bbbc013.csv line 2: the control value 'x' is not known" in outcome.err
+    assert "bbbc013.csv line 3: well Z01 lies outside" in outcome.err
+
+
+def test_check_shows_which_files_are_no_images(run, tmp_path: Path) -> None:
+    shutil.copy(BBBC013 / "images" / "Channel1-01-A-01.tif", tmp_path)
+    (tmp_path / "Channel9-01-A-01.tif").touch()
+    out = run("check", BBBC013 / "experiment.yaml", "--images", tmp_path).out
+    assert "1 of 96 are there" in out
+    assert "Channel9-01-A-01.tif: channel '9' is none of" in out
+
+
+def test_check_refuses_a_folder_without_any_image_of_the_experiment(run, tmp_path: Path) -> None:
+    (tmp_path / "a.tif").touch()
+    outcome = run("check", BBBC013 / "experiment.yaml", "--images", tmp_path)
+    assert outcome.status == 2
+    assert "no file in" in outcome.err
+    assert "a.tif: the name does not fit" in outcome.err
+
+
+def test_check_reads_an_experiment_of_the_store(run, tmp_path: Path) -> None:
+    shutil.copytree(BBBC013, tmp_path / "s" / "experiments" / "bbbc013", ignore=shutil.ignore_patterns("images"))
+    assert "48 wells\n" in run("check", "--store", "s", "--experiment", "bbbc013").out
+    missing = run("check", "--store", "s", "--experiment", "other")
+    assert missing.status == 2
+    assert "is not declared" in missing.err
+    assert "give --experiment NAME" in run("check", "--store", "s").err

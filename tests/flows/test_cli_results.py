@@ -1,0 +1,115 @@
+"""`platestream status`, `sql` and `validate`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+
+from tests.flows.command_line import command_line, replacer
+from tests.parts import ROOT
+
+BBBC013 = ROOT / "tests" / "data" / "bbbc013"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path):
+    return command_line(monkeypatch, capfd, tmp_path)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch):
+    return replacer(monkeypatch)
+
+
+# status, sql, validate
+
+
+def test_commands_that_look_make_no_store(run, tmp_path: Path) -> None:
+    for command in (("status",), ("sql", "SELECT 1"), ("validate", "e", "p")):
+        outcome = run(*command, "--store", "typo")
+        assert outcome.status == 2
+        assert "there is no store" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+ROW = {
+    "experiment": "e",
+    "plate": "p[1]",
+    "state": "published",
+    "images_arrived": 5,
+    "images_expected": 6,
+    "sites_done": 2,
+    "sites_expected": 3,
+    "sites_failed": 1,
+    "status": "with-missing",
+}
+
+
+def test_status_shows_each_plate(run, calls, tmp_path: Path) -> None:
+    calls(
+        "flows.status", "read_status", [ROW, {"experiment": "e", "plate": "q", "state": "at fault", "problem": "why"}]
+    )
+    out = run("status", "--store", tmp_path).out
+    assert out.splitlines()[1].split() == ["e", "p[1]", "published", "5/6", "2/3", "1", "with-missing"]
+    assert out.splitlines()[-1] == "e/q: why"
+
+
+def test_status_answers_in_json(run, calls, tmp_path: Path) -> None:
+    noted = calls("flows.status", "read_status", [ROW])
+    assert json.loads(run("status", "--store", tmp_path, "--json").out) == [ROW]
+    assert noted[0][0][0].url == tmp_path.as_uri()
+
+
+def test_status_of_an_empty_store_says_where_images_belong(run, calls, tmp_path: Path) -> None:
+    calls("flows.status", "read_status", [])
+    assert "images belong into raw/EXPERIMENT/PLATE/" in run("status", "--store", tmp_path).out
+
+
+ROWS = pa.table({"plate": ["a[b]", None], "value": [1.5, float("nan")]})
+
+
+@pytest.mark.parametrize(
+    ("form", "printed"),
+    [
+        ("csv", '"plate","value"\n"a[b]",1.5\n,nan\n'),
+        ("json", json.dumps([{"plate": "a[b]", "value": 1.5}, {"plate": None, "value": None}], indent=2) + "\n"),
+        ("table", " plate  value \n a[b]   1.5   \n        nan   \n2 rows\n"),
+    ],
+)
+def test_sql_prints_rows_in_each_form(form: str, printed: str, run, calls, tmp_path: Path) -> None:
+    noted = calls("imaging.query", "run_query", ROWS)
+    assert run("sql", "SELECT 1", "--format", form, "--dialect", "duckdb", "--store", tmp_path).out == printed
+    assert noted[0][0][1] == "SELECT 1"
+    assert noted[0][1] == {"dialect": "duckdb"}
+
+
+def test_sql_that_is_no_select_is_bad_input(run, tmp_path: Path) -> None:
+    outcome = run("sql", "DROP TABLE wells", "--store", tmp_path)
+    assert outcome.status == 2
+    assert outcome.err.startswith("error: ")
+    assert "Traceback" not in outcome.err
+
+
+def test_validate_checks_the_zarr_against_the_published_manifests(run, calls, tmp_path: Path) -> None:
+    shutil.copytree(BBBC013, tmp_path / "experiments" / "bbbc013", ignore=shutil.ignore_patterns("images"))
+    outcome = run("validate", "bbbc013", "P1", "--store", tmp_path)
+    assert outcome.status == 2
+    assert "the plate is not published yet" in outcome.err
+
+
+@pytest.mark.parametrize("problems", [[], ["well A01: damaged"]])
+def test_validate_prints_every_problem(problems: list[str], run, calls, tmp_path: Path) -> None:
+    store = SimpleNamespace(read=lambda key: json.dumps({"key": key}).encode())
+    records = SimpleNamespace(records=SimpleNamespace(last_publication=2))
+    calls("imaging.job", "open_job", SimpleNamespace(store=store, zarr="images/e/p.zarr", survey=lambda: records))
+    calls("imaging.publication", "read_publication", SimpleNamespace(manifests=("m1", "m2")))
+    noted = calls("imaging.zarr_check", "check_plate", problems)
+    outcome = run("validate", "e", "p", "--store", tmp_path)
+    assert noted[-1][0] == (store, "images/e/p.zarr", [{"key": "m1"}, {"key": "m2"}])
+    assert outcome.status == (1 if problems else 0)
+    assert outcome.out == ("well A01: damaged\n" if problems else "images/e/p.zarr is sound: 2 sites\n")

@@ -1,0 +1,126 @@
+"""The watcher: wakes a run for each plate with work and no follower, and for no other."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.watch import DAY_S, REPEAT_S, Need, Watch
+from imaging.errors import MissingPartError
+from imaging.job import open_job
+from imaging.steps import beat
+from imaging.store import FolderStore, Store
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, follow
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> FolderStore:
+    store = FolderStore(tmp_path)
+    store.write("experiments/screen/experiment.yaml", EXPERIMENT.encode())
+    store.write("experiments/screen/map.csv", PLATE_MAP.encode())
+    return store
+
+
+def upload(store: Store, plate: str, *, count: int = 8) -> None:
+    for name, data in list(draw_plate().items())[:count]:
+        store.write(f"raw/screen/{plate}/{name}", data)
+
+
+def watch_of(store: Store) -> tuple[Watch, list[Need]]:
+    woken: list[Need] = []
+    return Watch(store, woken.append, rescan_s=1.0, settle_s=0.0), woken
+
+
+def test_a_plate_with_work_is_woken_once_in_half_a_minute(root: FolderStore) -> None:
+    upload(root, "P1")
+    watch, woken = watch_of(root)
+    now = time.time()
+    for second in (0.0, 2.0, 4.0):
+        watch.round(now + second)
+    assert [(need.experiment, need.plate, need.reason) for need in woken] == [("screen", "P1", "4 sites to process")]
+    watch.round(now + REPEAT_S + 1)
+    assert len(woken) == 2
+
+
+def test_a_followed_plate_is_left_alone_until_the_heartbeat_is_old(root: FolderStore) -> None:
+    upload(root, "P1")
+    beat(open_job(root, "screen", "P1"), "somebody")
+    watch, woken = watch_of(root)
+    watch.round(time.time())
+    assert not woken
+    watch.round(time.time() + 95)
+    assert len(woken) == 1
+
+
+def test_a_plate_that_waits_is_left_alone_until_its_patience_ends(root: FolderStore) -> None:
+    upload(root, "P1", count=1)
+    watch, woken = watch_of(root)
+    watch.round(time.time())
+    assert not woken
+    watch.round(time.time() + 70)
+    assert [need.reason for need in woken] == ["7 images did not arrive within 60 s"]
+
+
+def test_a_published_plate_needs_nobody_until_its_map_changes(root: FolderStore) -> None:
+    upload(root, "P1")
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    watch, woken = watch_of(root)
+    watch.round()
+    assert not woken
+    root.write("experiments/screen/map.csv", PLATE_MAP.replace("x,2", "y,2").encode())
+    watch.round(time.time() + 5)
+    assert [need.reason for need in woken] == ["a publication is due"]
+
+
+def test_a_plate_published_long_ago_is_looked_at_once_a_day(root: FolderStore) -> None:
+    upload(root, "P1")
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    watch, _ = watch_of(root)
+    later = time.time() + 2 * DAY_S
+    assert watch.round(later) == 0
+    assert sum(watch.round(later + hour * 3600) for hour in range(1, 25)) == 1
+
+
+def test_a_changed_recipe_does_not_reprocess_what_is_published(
+    root: FolderStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    upload(root, "P1")
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    root.write("experiments/screen/experiment.yaml", EXPERIMENT.replace("name: v1", "name: v2").encode())
+    watch, woken = watch_of(root)
+    watch.round()
+    assert not woken
+    assert "published with recipe v1-" in caplog.text
+
+
+def test_names_and_declarations_at_fault_are_said_once_and_stop_nobody_else(
+    root: FolderStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    upload(root, "P1")
+    (root.root / "raw" / "screen" / "it's").mkdir()
+    (root.root / "raw" / "undeclared" / "P9").mkdir(parents=True)
+    watch, woken = watch_of(root)
+    now = time.time()
+    watch.round(now)
+    watch.round(now + 2)
+    assert [need.plate for need in woken] == ["P1"]
+    assert caplog.text.count("is refused") == 1
+    assert caplog.text.count("not declared") == 1
+
+
+def test_a_wake_that_fails_is_tried_again(root: FolderStore) -> None:
+    upload(root, "P1")
+    calls: list[Need] = []
+
+    def wake(need: Need) -> None:
+        calls.append(need)
+        if len(calls) == 1:
+            raise MissingPartError("the server is down")
+
+    watch = Watch(root, wake, rescan_s=1.0, settle_s=0.0)
+    now = time.time()
+    watch.round(now)
+    watch.round(now + 2)
+    assert len(calls) == 2

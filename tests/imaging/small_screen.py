@@ -1,0 +1,186 @@
+"""A small screen for tests: a 6-well plate of two channels and two sites, its manifests, cells and publications.
+
+Cell k (from 1) of site s in the n-th well (from 1) has ``Nuclei_AreaShape_Area`` 100 n + 10 s + k.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from imaging.experiment import Experiment, read_experiment
+from imaging.names import to_json
+from imaging.platemaps import PlateMap, PlateMapRow
+from imaging.publish_tables import PublicationInputs, write_tables
+from imaging.store import Store
+
+WELLS = ("A01", "A02", "A03", "B01", "B02", "B03")
+CHANNELS = ("DNA", "RNA")
+RECIPE = "v1-0123abcd"
+AREA, RATIO = "Nuclei_AreaShape_Area", "Cells_Intensity_NucleusCytoplasmRatio_RNA"
+FEATURES = (
+    (AREA, "AreaShape", "Nuclei", None, "px", "number of pixels of the nucleus"),
+    (RATIO, "Intensity", "Cells", "RNA", "", "mean intensity in the nucleus over that in the cytoplasm"),
+)
+CONTROLS = {"A01": "negcon", "A02": "negcon", "A03": "trt", "B01": "poscon", "B02": "poscon", "B03": "empty"}
+
+YAML = b"""
+name: screen
+channels:
+  - {name: DNA, role: nucleus, full_scale: 4095}
+  - {name: RNA, role: cell, full_scale: 4095}
+layout: {wells: 6, sites: 2}
+files: {pattern: '(?P<well>[A-B][0-9]+)_s(?P<site>[0-9])_(?P<channel>[A-Z]+)[.]tif'}
+recipe: {name: v1, nuclei: {diameter_px: [10, 40]}}
+analysis:
+  statistics: [Nuclei_AreaShape_Area]
+  limits:
+    - {metric: PercentSaturated, warn_above: 1, fail_above: 5}
+    - {metric: FocusScore, channel: DNA, warn_below: 0.01}
+"""
+
+
+def experiment(data: bytes = YAML) -> Experiment:
+    return read_experiment(data)
+
+
+def plate_map() -> PlateMap:
+    rows = {}
+    for number, (well, control) in enumerate(CONTROLS.items()):
+        treatment = None if control == "empty" else "DMSO" if control == "negcon" else f"compound {well}"
+        dose = None if control in ("negcon", "empty") else 0.5 * number
+        rows[well] = PlateMapRow(well, treatment, dose, None if dose is None else "uM", control)
+    return PlateMap(rows)
+
+
+def manifest(well: str, site: int, **changes: Any) -> dict[str, Any]:
+    plate = changes.pop("plate", "P1")
+    missing = changes.pop("missing", [])
+    present = [channel for channel in CHANNELS if channel not in missing]
+    nuclei = changes.pop("nuclei", 3)
+    inputs = changes.pop("inputs", f"{well}{site}in")
+    record = {
+        "experiment": "screen",
+        "plate": plate,
+        "recipe": RECIPE,
+        "well": well,
+        "site": site,
+        "inputs": inputs,
+        "content": f"{well}{site}content",
+        "images": [_image(well, site, channel) for channel in present],
+        "missing": list(missing),
+        "duplicates": [],
+        "image_metrics": [_metrics(channel) for channel in present],
+        "counts": {"Nuclei": nuclei, "Cells": nuclei},
+        "part": {"key": f"parts/{well}-{site}.arrow", "size_bytes": 1, "crc32": "00000000"},
+        "zarr": {"group": f"A/1/s{site}x1", "objects": []},
+        "provenance": {
+            "started_at": "2026-02-03T04:05:06.500+00:00",
+            "seconds": 1.5,
+            "cpu_seconds": 1.25,
+            "host": "worker-1",
+            "software": "0.1",
+            "device": "cpu",
+        },
+    }
+    return record | changes
+
+
+def _image(well: str, site: int, channel: str) -> dict[str, Any]:
+    return {
+        "channel": channel,
+        "name": f"{well}_s{site}_{channel}.tif",
+        "token": "t1",
+        "size_bytes": 2048,
+        "digest": f"{well}{site}{channel}",
+        "height": 32,
+        "width": 31,
+        "dtype": "uint16",
+        "modified": 1770091500.25,
+    }
+
+
+def _metrics(channel: str) -> dict[str, Any]:
+    values = {"FocusScore": 0.02, "MinIntensity": 0.001, "MaxIntensity": 0.05, "PercentSaturated": 0.25}
+    return {
+        "channel": channel,
+        "MedianIntensity": 0.01 if channel == "DNA" else 0.03,
+        "PowerLogLogSlope": None,
+    } | values
+
+
+def manifests(plate: str = "P1") -> list[dict[str, Any]]:
+    return [manifest(well, site, plate=plate) for well in WELLS for site in (1, 2)]
+
+
+def read_part(record: Mapping[str, Any]) -> pa.Table:
+    """Cells of a site; the ratio of its first cell is not defined."""
+    count = record["counts"]["Nuclei"]
+    first = 100 * (WELLS.index(record["well"]) + 1) + 10 * record["site"]
+    ratios = [math.nan if cell == 1 else 0.5 + record["site"] for cell in range(1, count + 1)]
+    return pa.table(
+        {
+            "ObjectNumber": pa.array(range(1, count + 1), pa.int32()),
+            AREA: pa.array([float(first + cell) for cell in range(1, count + 1)], pa.float64()),
+            RATIO: pa.array(ratios, pa.float64()),
+        }
+    )
+
+
+def inputs(**changes: Any) -> PublicationInputs:
+    plate = changes.get("plate", "P1")
+    given: dict[str, Any] = {
+        "experiment": experiment(),
+        "plate": plate,
+        "recipe": RECIPE,
+        "run": "run1",
+        "manifests": tuple(manifests(plate)),
+        "failed": (),
+        "missing_sites": (),
+        "faults": (),
+        "decisions": (),
+        "plate_map": plate_map(),
+        "is_declared": True,
+        "read_part": read_part,
+        "feature_descriptions": list(FEATURES),
+    }
+    return PublicationInputs(**(given | changes))
+
+
+def results(plate: str = "P1") -> str:
+    return f"results/screen/{plate}/{RECIPE}/"
+
+
+def publish(store: Store, number: int = 1, **changes: Any) -> dict[str, str]:
+    """Write the tables of a publication and its record."""
+    given = inputs(**changes)
+    folder = results(given.plate)
+    keys = write_tables(store, f"{folder}published/{number:06d}-fresh", given)
+    counted = [f"{folder}sites/{item['well']}-{item['site']}-{item['inputs']}.json" for item in given.manifests]
+    record(store, number, plate=given.plate, run=given.run, tables=keys, manifests=counted)
+    return keys
+
+
+def record(store: Store, number: int, *, plate: str = "P1", status: str = "complete", **more: Any) -> None:
+    """Write a publication record."""
+    content = {
+        "number": number,
+        "run": "run1",
+        "status": status,
+        "experiment": "screen",
+        "plate": plate,
+        "recipe": RECIPE,
+        "published_at": "2026-02-03T05:00:00.000+00:00",
+        "tables": {},
+    }
+    store.create(f"{results(plate)}publications/{number:06d}.json", to_json(content | more))
+
+
+def write_manifest(store: Store, item: Mapping[str, Any]) -> str:
+    """Write a site manifest where the pipeline does."""
+    key = f"{results(item['plate'])}sites/{item['well']}-{item['site']}-{item['inputs']}.json"
+    store.create(key, to_json(dict(item)))
+    return key

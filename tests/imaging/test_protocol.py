@@ -1,0 +1,304 @@
+"""The protocol under every interleaving that hypothesis finds: nothing lost, nothing half, nothing different.
+
+Followers and slow old workers run the real planning, site and publication code in threads that take one storage call
+at a time; between any two calls the test may let another one go on, kill it, upload, replace, corrupt or move the
+clock.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tifffile
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from imaging.errors import LostDataError
+from imaging.experiment import read_experiment
+from imaging.job import PlateJob
+from imaging.planning import Plan
+from imaging.publication import is_current, publish
+from imaging.records import projected_key
+from imaging.site import SiteMeasurement, process_site, read_part
+from imaging.steps import decide_due, record_attempt, site_task
+from tests.imaging.model_store import Actor, Clock, ModelStore, Stage
+
+EXPERIMENT = b"""
+name: screen
+channels:
+  - {name: DNA, role: nucleus, full_scale: 255}
+  - {name: GFP, role: cell, full_scale: 255}
+layout: {wells: 96, imaged: [A01-A02], sites: 1}
+files: {pattern: '(?P<well>[A-H][0-9]+)_(?P<channel>[A-Z]+)(_again)?[.]tif'}
+patience: 100
+images: none
+"""
+IMAGES = [f"{well}_{channel}" for well in ("A01", "A02") for channel in ("DNA", "GFP")]
+PATIENCE_S = 100.0
+FRESH = itertools.count()
+
+
+def tiff(value: int) -> bytes:
+    """An image whose pixels say which one it is."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.full((4, 4), value, np.uint8))
+    return buffer.getvalue()
+
+
+GOOD = [tiff(value) for value in range(1, 7)]
+BAD = GOOD[0][: len(GOOD[0]) - 5]
+
+
+def measure_sum(planes: dict[str, np.ndarray], pins: dict[str, Any]) -> SiteMeasurement:
+    """A measurement that differs whenever a pixel differs."""
+    sums = {f"Nuclei_Intensity_MeanIntensity_{name}": [float(plane.sum())] for name, plane in planes.items()}
+    cells = pa.table({"ObjectNumber": pa.array([1], pa.int32()), **sums})
+    metrics = tuple({"channel": name, "MeanIntensity": float(plane.mean())} for name, plane in planes.items())
+    return SiteMeasurement(metrics, {"Nuclei": 1, "Cells": 1}, cells, {}, np.zeros((1, 1, 1), np.uint8), 1)
+
+
+class World:
+    """A store, a raw folder and a clock."""
+
+    def __init__(self, make_store: Callable[[str, Clock], ModelStore] = ModelStore) -> None:
+        self.clock = Clock()
+        self.store = make_store(f"memory://protocol-{next(FRESH)}", self.clock)
+        self.raw = ModelStore("memory://raw", self.clock)
+        experiment = read_experiment(EXPERIMENT)
+        self.job = PlateJob(self.store, self.raw, "", experiment, "P1", self.store, "", 0.0)
+
+    def survey(self) -> Plan:
+        return self.job.survey(self.clock.now)
+
+    def follow_once(self) -> None:
+        """One round of a follower: decide, process what is to do, publish, note that the page is written."""
+        plan = self.survey()
+        decide_due(self.job, plan)
+        for site in plan.todo:
+            self.job.ensure_pins()
+            self.process(site_task(self.job, site))
+        publication = publish(self.job)
+        if publication:
+            self.store.create(projected_key(self.job.prefix, publication.number, publication.state), b"{}")
+
+    def process(self, task: Any) -> None:
+        pins = self.job.ensure_pins()
+        process_site(task, measure_sum, pins=pins, store=self.store, raw=self.raw)
+
+    def tables(self) -> dict[str, Any]:
+        """Rows of the current publication."""
+        last = self.survey().records.last_publication
+        record = json.loads(self.store.read(f"{self.job.prefix}publications/{last:06d}.json"))
+        read = {name: pq.read_table(io.BytesIO(self.store.read(key))) for name, key in record["tables"].items()}
+        return {name: table.to_pylist() for name, table in read.items() if name != "site_runs"}
+
+
+class Protocol(RuleBasedStateMachine):
+    """Uploads, followers, slow workers, deaths and clocks in any order."""
+
+    make_store: Callable[[str, Clock], ModelStore] = ModelStore
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(type(self).make_store)
+        self.stage = Stage()
+        self.world.store.gate = self.world.raw.gate = self.stage.gate
+        self.old_tasks: list[Any] = []
+
+    @rule(image=st.sampled_from(IMAGES), data=st.sampled_from([*GOOD, BAD]), suffix=st.sampled_from(["", "", "_again"]))
+    def upload(self, image: str, data: bytes, suffix: str) -> None:
+        """An image arrives, is replaced, comes damaged, or comes under a second name."""
+        self.world.raw.put(f"{image}{suffix}.tif", data)
+
+    @rule()
+    def upload_all_that_is_missing(self) -> None:
+        for image in IMAGES:
+            if f"{image}.tif" not in self.world.raw.objects:
+                self.world.raw.put(f"{image}.tif", GOOD[IMAGES.index(image)])
+
+    @rule(seconds=st.sampled_from([1.0, 50.0, 150.0, 10_000.0, -150.0]))
+    def move_clock(self, seconds: float) -> None:
+        self.world.clock.now += seconds
+
+    @precondition(lambda self: len(self.running) < 3)
+    @rule()
+    def start_follower(self) -> None:
+        self.stage.start(self.world.follow_once, "follower")
+
+    @rule()
+    def remember_work(self) -> None:
+        """A worker takes a site and falls asleep before its first step."""
+        plan = self.world.survey()
+        if plan.todo:
+            self.world.job.ensure_pins()
+            self.old_tasks.append(site_task(self.world.job, plan.todo[0]))
+
+    @precondition(lambda self: self.old_tasks and len(self.running) < 3)
+    @rule(which=st.integers(0, 9))
+    def wake_slow_worker(self, which: int) -> None:
+        task = self.old_tasks.pop(which % len(self.old_tasks))
+        self.stage.start(lambda: self.world.process(task), "slow worker")
+
+    @precondition(lambda self: self.running)
+    @rule(which=st.integers(0, 9), steps=st.integers(1, 25))
+    def go_on(self, which: int, steps: int) -> None:
+        actor = self.running[which % len(self.running)]
+        for _ in range(steps):
+            actor.step()
+        self.raise_error(actor)
+
+    @precondition(lambda self: self.running)
+    @rule(which=st.integers(0, 9))
+    def kill(self, which: int) -> None:
+        self.running[which % len(self.running)].kill()
+
+    @property
+    def running(self) -> list[Actor]:
+        return [actor for actor in self.stage.actors if not actor.is_over]
+
+    def raise_error(self, actor: Actor) -> None:
+        if actor.error:
+            raise actor.error
+
+    @invariant()
+    def nothing_is_overwritten(self) -> None:
+        assert not self.world.store.overwritten
+
+    @invariant()
+    def every_record_names_whole_data(self) -> None:
+        objects = self.world.store.objects
+        for key, item in list(objects.items()):
+            if "/sites/" in key:
+                read_part(self.world.store, json.loads(item.data))
+            if "/publications/" in key:
+                record = json.loads(item.data)
+                sites = pq.read_table(io.BytesIO(objects[record["tables"]["sites"]].data)).to_pylist()
+                assert len(sites) == len(self.world.job.experiment.expected_sites())
+                assert not {row["state"] for row in sites} - {"done", "failed", "missing"}
+
+    def teardown(self) -> None:
+        for actor in self.stage.actors:
+            actor.finish()
+            self.raise_error(actor)
+        self.world.store.gate = self.world.raw.gate = lambda: None
+        self.nothing_is_overwritten()
+        self.every_record_names_whole_data()
+        for key in list(self.world.raw.objects):  # a wrong clock is set right before the end
+            item = self.world.raw.objects[key]
+            item.modified = min(item.modified, self.world.clock.now)
+        self.world.clock.now += PATIENCE_S + 1
+        settle(self.world)
+        calm = World()
+        calm.clock.now = self.world.clock.now
+        calm.raw.objects = dict(self.world.raw.objects)
+        settle(calm)
+        if calm.raw.objects:
+            assert not differences(self.world.tables(), calm.tables())
+
+
+def differences(found: dict[str, Any], calm: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Values that differ between two sets of tables: table, column, found, calm."""
+    assert {name: len(rows) for name, rows in found.items()} == {name: len(rows) for name, rows in calm.items()}
+    return [
+        (name, column, row[column], other[column])
+        for name, rows in found.items()
+        for row, other in zip(rows, calm[name], strict=True)
+        for column in row
+        if row[column] != other[column]
+    ]
+
+
+def settle(world: World) -> None:
+    """Follow calmly until nothing is left to do; this must take a few rounds only."""
+    for _ in range(8):
+        world.follow_once()
+        plan = world.survey()
+        if not world.raw.objects or (not plan.due and plan.is_publishable and is_current(world.job, plan)):
+            break
+    else:
+        raise AssertionError("the plate does not come to rest")
+    count = len(world.store.objects)
+    world.follow_once()
+    assert len(world.store.objects) == count, "a plate at rest was processed again"
+
+
+SETTINGS = settings(
+    max_examples=200,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
+TestProtocol = Protocol.TestCase
+TestProtocol.settings = SETTINGS
+
+
+class LateParts(ModelStore):
+    """A planted bug: a site's data are written after its manifest."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        super().__init__(url, clock)
+        self.held: list[tuple[str, bytes]] = []
+
+    def write(self, key: str, data: bytes) -> None:
+        if "/parts/" in key:
+            self.held.append((key, data))
+        else:
+            super().write(key, data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        is_new = super().create(key, data)
+        while "/sites/" in key and self.held:
+            super().write(*self.held.pop())
+        return is_new
+
+
+class MutableParts(ModelStore):
+    """A planted bug: a site's data have one name for ever and are written again."""
+
+    def write(self, key: str, data: bytes) -> None:
+        super().write(_without_fresh(key), data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        if "/sites/" in key:
+            record = json.loads(data)
+            record["part"]["key"] = _without_fresh(record["part"]["key"])
+            data = json.dumps(record).encode()
+        return super().create(key, data)
+
+
+def _without_fresh(key: str) -> str:
+    return key.rpartition("-")[0] + ".arrow" if "/parts/" in key else key
+
+
+@pytest.mark.parametrize("store", [LateParts, MutableParts])
+def test_a_planted_bug_is_caught(store: type[ModelStore]) -> None:
+    class Planted(Protocol):
+        make_store = store
+
+    search = settings(
+        SETTINGS, max_examples=2000, database=None, report_multiple_bugs=False, print_blob=False, phases=[Phase.generate]
+    )
+    with pytest.raises((AssertionError, LostDataError)):
+        run_state_machine_as_test(Planted, settings=search)
+
+
+def test_three_failures_end_a_site_and_the_plate_goes_on() -> None:
+    world = World()
+    for image, data in zip(IMAGES, GOOD, strict=False):
+        world.raw.put(f"{image}.tif", data)
+    for number in (1, 2, 3):
+        site = world.survey().todo[0]
+        assert site.attempts == number - 1
+        record_attempt(world.job, site, "ValueError: no")
+    settle(world)
+    states = {row["well"]: row["state"] for row in world.tables()["sites"]}
+    assert states == {"A01": "failed", "A02": "done"}

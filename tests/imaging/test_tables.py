@@ -1,0 +1,143 @@
+"""The declarations of tables and what is derived from them."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from google.cloud import bigquery
+
+from imaging.experiment import IMAGE_METRICS
+from imaging.tables import (
+    CELLS,
+    FAULTS,
+    IMAGES,
+    PLATE_RUNS,
+    PUBLISHED,
+    SITE_RUNS,
+    SITES,
+    TABLES,
+    WELLS,
+    arrow_schema,
+    bigquery_schema,
+    column_of,
+    read_time,
+    table_of,
+    tables_markdown,
+)
+
+PLACE = ["experiment", "plate", "recipe", "run"]
+
+
+@pytest.mark.parametrize("table", [*PUBLISHED, PLATE_RUNS], ids=lambda table: table.name)
+def test_every_row_says_which_plate_and_run_it_belongs_to(table):
+    assert arrow_schema(table).names[:4] == PLACE
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+def test_column_names_are_unique_and_plain_and_every_column_is_described(table):
+    names = [column.name for column in table.columns]
+    assert len({name.lower() for name in names}) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,299}", name) for name in names)
+    assert all(column.description for column in table.columns)
+
+
+def test_only_provenance_and_records_hold_times_hosts_or_devices():
+    kept = {table.name for table in PUBLISHED for column in table.columns if column.kind == "time"}
+    named = {table.name for table in PUBLISHED for column in table.columns if column.name in ("host", "device")}
+    assert kept == named == {"site_runs"}
+
+
+def test_image_metrics_are_those_a_limit_can_name():
+    names = [column.name for column in IMAGES.columns]
+    assert tuple(name for name in names if name in IMAGE_METRICS) == IMAGE_METRICS
+
+
+def test_feature_columns_follow_in_wells_and_cells_only():
+    features = ["Nuclei_AreaShape_Area", "Cells_AreaShape_Area"]
+    for table in (WELLS, CELLS):
+        schema = arrow_schema(table, features)
+        assert schema.names[-2:] == features
+        assert schema.field("Cells_AreaShape_Area").type == pa.float64()
+    assert "Nuclei_AreaShape_Area" not in arrow_schema(SITES, features).names
+
+
+def test_bigquery_takes_the_schemas():
+    for table in TABLES.values():
+        fields = bigquery.SchemaField.from_api_repr
+        schema = [fields(item) for item in bigquery_schema(table, ["Nuclei_AreaShape_Area"])]
+        assert [field.name for field in schema] == arrow_schema(table, ["Nuclei_AreaShape_Area"]).names
+    by_name = {item["name"]: item for item in bigquery_schema(IMAGES)}
+    assert by_name["reasons"]["mode"] == "REPEATED"
+    assert by_name["reasons"]["type"] == "STRING"
+    assert by_name["size_bytes"] == {
+        "name": "size_bytes",
+        "type": "INTEGER",
+        "mode": "NULLABLE",
+        "description": "size of the file [bytes]",
+    }
+    assert {item["type"] for item in bigquery_schema(PLATE_RUNS)} == {"STRING", "INTEGER", "TIMESTAMP", "BOOLEAN"}
+    assert bigquery_schema(WELLS, ["F"])[-1] == {"name": "F", "type": "FLOAT", "mode": "NULLABLE"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1.5, None, math.nan, math.inf, -math.inf],
+        np.array([1.5, math.nan, math.nan, math.inf, -math.inf]),
+        pa.array([1.5, None, math.nan, math.inf, -math.inf]),
+        pa.chunked_array([[1.5, None], [math.nan, math.inf, -math.inf]]),
+    ],
+    ids=["python", "numpy", "arrow", "chunked"],
+)
+def test_what_is_no_number_becomes_null(values):
+    assert column_of(values, pa.float64()).to_pylist() == [1.5, None, None, None, None]
+
+
+def test_numbers_of_other_types_are_converted():
+    assert column_of(np.array([1, 2], np.uint16), pa.float64()).to_pylist() == [1.0, 2.0]
+    assert column_of(pa.array([1, 2], pa.int32()), pa.int64()).type == pa.int64()
+
+
+def test_lists_of_texts_are_never_null():
+    assert column_of([None, ["a"], ("b", "c")], pa.list_(pa.string())).to_pylist() == [[], ["a"], ["b", "c"]]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2026-02-03T04:05:06+00:00", "2026-02-03T05:05:06+01:00", "2026-02-03T04:05:06", 1770091506, 1770091506.0],
+)
+def test_times_are_utc_whatever_they_are_written_as(value):
+    moment = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
+    assert read_time(value) == moment
+    read = read_time(value)
+    assert read is not None
+    assert read.utcoffset() == moment.utcoffset()
+    assert column_of([value, None], arrow_schema(SITE_RUNS).field("started_at").type).to_pylist() == [moment, None]
+
+
+def test_rows_become_a_table_with_null_for_what_they_lack():
+    table = table_of(FAULTS, [{"kind": "unknown", "name": "x.txt"}, {"kind": "unreadable", "site": 2}])
+    assert table.schema == arrow_schema(FAULTS)
+    assert table.column("site").to_pylist() == [None, 2]
+    assert table.column("name").to_pylist() == ["x.txt", None]
+
+
+def test_rows_with_undeclared_columns_are_refused():
+    with pytest.raises(ValueError, match=r"rows of faults must hold declared columns only, got \['when'\]"):
+        table_of(FAULTS, [{"kind": "unknown", "when": 3}])
+
+
+def test_documentation_names_every_table_and_column():
+    text = tables_markdown()
+    for table in TABLES.values():
+        section = text.split(f"## {table.name}\n")[1].split("\n## ")[0]
+        assert table.description in section
+        assert all(f"| `{column.name}` |" in section for column in table.columns)
+        assert ("one per feature" in section) == table.has_features
+    assert "| `size_bytes` | INTEGER | bytes | size of the file |" in text
+    assert "| `reasons` | STRING list |" in text

@@ -1,0 +1,81 @@
+"""Parts of a machine that a test may need beyond the Python packages, and how to get them.
+
+    chromium    pages are looked at in a browser
+    g++         CUDA kernels run on the CPU
+    nvcc        CUDA kernels are compiled for each architecture
+    gpu         CUDA kernels run where they belong
+    shared      reference data of the developers, in a folder beside the checkout
+
+``require("chromium")`` skips the test where there is none; with ``PLATESTREAM_TEST_ALL=1``, as in .ci/run, it fails
+instead, except for the parts that no package of the system brings.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Taken out of the environment, where every name of this kind must be a setting of the pipeline.
+MUST_HAVE_ALL = os.environ.pop("PLATESTREAM_TEST_ALL", "") == "1"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part, where it is, how to get it, and whether every machine can have it."""
+
+    find: Callable[[], str | None]
+    cure: str
+    for_all: bool = True
+
+
+def _program(*names: str) -> Callable[[], str | None]:
+    return lambda: next((found for name in names if (found := shutil.which(name))), None)
+
+
+def _gpu() -> str | None:
+    if not Path("/dev/nvidiactl").exists() or importlib.util.find_spec("cupy") is None:
+        return None
+    cupy = importlib.import_module("cupy")  # only where there is a device: the import alone costs a second
+    return "device 0" if cupy.cuda.is_available() else None
+
+
+def _shared() -> str | None:
+    folder = ROOT.parent / "shared"
+    return str(folder) if (folder / "data").is_dir() else None
+
+
+PARTS = {
+    "chromium": Part(_program("chromium", "chromium-browser", "google-chrome"), "apt-get install chromium"),
+    "g++": Part(_program("g++"), "apt-get install g++"),
+    "nvcc": Part(_program("nvcc"), "install NVIDIA's CUDA toolkit 13 and put nvcc on the PATH", for_all=False),
+    "gpu": Part(_gpu, "an NVIDIA GPU, compute capability 7.5 or newer, and `pip install -e .[gpu]`", for_all=False),
+    "shared": Part(_shared, "put the developers' folder `shared` beside the checkout", for_all=False),
+}
+
+
+@functools.cache
+def find_part(name: str) -> str | None:
+    """Where a part is: the path of a program or folder; ``None`` where there is none."""
+    return PARTS[name].find()
+
+
+def require(name: str) -> str:
+    """Return where a part is, or skip the test that asks; on a machine that must have it, fail the test."""
+    found = find_part(name)
+    if found is not None:
+        return found
+    part = PARTS[name]
+    reason = f"no {name}: {part.cure}"
+    if part.for_all and MUST_HAVE_ALL:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason, allow_module_level=True)
