@@ -11,6 +11,7 @@ import numpy.typing as npt
 from skimage import measure
 
 from kernels.clumps import Numbers, connect, flood, split_clumps
+from kernels.distances import measure_distance
 from kernels.objects import find_nearest, list_pixels
 from kernels.planes import Labels, Pixels, check_label_image, check_plane, smooth_plane
 from kernels.thresholds import find_threshold
@@ -231,7 +232,7 @@ def _trim_edges(
 
 
 def _distance_to_background(foreground: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    distance = cv2.distanceTransform(foreground, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = measure_distance(foreground).astype(np.float32)
     # a slight blur joins the maxima of a ragged outline; a pixel's own distance moves by less than one pixel
     return np.asarray(cv2.GaussianBlur(distance, (0, 0), 1.0), np.float32) * foreground
 

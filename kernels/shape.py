@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from kernels.distances import measure_distance
 from kernels.objects import ObjectPixels, divide, inner_edge
 from kernels.planes import Floats, Labels
 
@@ -157,7 +158,7 @@ def _radii(labels: Labels, boxes: Floats) -> dict[str, Floats]:
     for index in np.flatnonzero(np.isfinite(boxes[:, 0])):
         top, bottom, left, right = boxes[index].astype(int)
         inside = padded[top : bottom + 2, left : right + 2] == index + 1
-        distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        distance = measure_distance(inside.astype(np.uint8))
         radii = np.sort(distance[inside])
         greatest[index], mean[index] = radii[-1], radii.mean(dtype=np.float64)
         median[index] = (float(radii[(radii.size - 1) // 2]) + float(radii[radii.size // 2])) / 2
