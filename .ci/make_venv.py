@@ -31,8 +31,6 @@ def main() -> None:
     if not (3, 11) <= sys.version_info[:2] < (3, 14):
         sys.exit(f"Platestream needs Python 3.11, 3.12 or 3.13; {sys.executable} is {sys.version.split()[0]}.")
     wanted = stamp()
-    if fits(wanted):
-        return
     LOG.parent.mkdir(exist_ok=True)
     with open(LOG.parent / "venv.lock", "w") as lock:
         try:
@@ -58,7 +56,6 @@ def fits(wanted: str) -> bool:
 def install(wanted: str) -> None:
     """Fill .venv; one of another Python or folder, or an incomplete one, is made anew."""
     started = time.monotonic()
-    LOG.unlink(missing_ok=True)
     complete = STAMP.exists() and STAMP.read_text().split()[1:] == wanted.split()[1:]
     if complete:
         STAMP.unlink()

@@ -7,6 +7,7 @@ runs ask for under one key are computed once.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import dask
@@ -49,6 +51,7 @@ CLUSTER_CONFIG = {
     "distributed.deploy.lost-worker-timeout": "60s",  # within 15 s a worker that died twice may just be starting
     "distributed.admin.tick.limit": "30s",  # kernels hold the GIL; that is no fault
     "distributed.comm.timeouts.connect": "10s",
+    "logging": {"distributed": "warning", "flows": "info"},  # a line when a worker begins and ends a site
 }
 
 log = logging.getLogger(__name__)
@@ -76,23 +79,11 @@ def run_cluster(
         When the port is taken.
     """
     _check_port(scheduler_port)
-    environment = {**ONE_THREAD, "PLATESTREAM_DEVICE": device}
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     count = workers or len(os.sched_getaffinity(0))
-    with (
-        dask.config.set({**CLUSTER_CONFIG, "distributed.nanny.pre-spawn-environ": environment}),
-        LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            processes=True,
-            host=HOST,
-            scheduler_port=scheduler_port,
-            dashboard_address=None,
-            silence_logs=logging.WARNING,
-        ) as cluster,
-    ):
+    with open_cluster(count, scheduler_port=scheduler_port, device=device) as cluster:
         log.info("cluster of %d workers at %s", count, cluster.scheduler_address)
         told = None
         while not stopped.wait(LOOK_S):
@@ -102,6 +93,25 @@ def run_cluster(
                 _write_state(state_file, cluster.scheduler_address, pids)
                 told = pids
         cluster.close(timeout=CLOSE_S)
+
+
+@contextlib.contextmanager
+def open_cluster(workers: int, *, scheduler_port: int = 0, device: str = "cpu") -> Iterator[LocalCluster]:
+    """Open a scheduler and its workers on this machine for the block; port 0 is any free one."""
+    environment = {**ONE_THREAD, "PLATESTREAM_DEVICE": device}
+    with (
+        dask.config.set({**CLUSTER_CONFIG, "distributed.nanny.pre-spawn-environ": environment}),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host=HOST,
+            scheduler_port=scheduler_port,
+            dashboard_address=None,
+            silence_logs=logging.WARNING,
+        ) as cluster,
+    ):
+        yield cluster
 
 
 def replace_lost_workers(cluster: LocalCluster, count: int) -> None:

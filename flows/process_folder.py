@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.compute import start_here
+from flows.cluster import open_cluster
+from flows.compute import Compute
 from flows.follow import Follower
 from flows.settings import Settings
 from imaging.errors import ConfigurationError, PlateError
@@ -82,11 +84,14 @@ def _process(job: PlateJob, settings: Settings, on_look: OnLook) -> ProcessedPla
             experiment=job.experiment.name,
             plate=job.plate,
         )
-    with start_here(settings) as compute:
-        follower = Follower(job, compute, "process", linger_s=0.0, relist_s=0.5, on_look=on_look)
-        with follower:
-            while True:
-                plan = follower.measure(len(plan.sites))
-                publication = publish_and_project(job) if plan.is_publishable else None
-                if publication is not None:
-                    return ProcessedPlate(job, plan, publication, f"{page_folder(job)}index.html")
+    workers = settings.workers or len(os.sched_getaffinity(0))
+    with (
+        open_cluster(workers, device=settings.device) as cluster,
+        Compute(cluster.scheduler_address) as compute,
+        Follower(job, compute, "process", linger_s=0.0, relist_s=0.5, on_look=on_look) as follower,
+    ):
+        while True:
+            plan = follower.measure(len(plan.sites))
+            publication = publish_and_project(job) if plan.is_publishable else None
+            if publication is not None:
+                return ProcessedPlate(job, plan, publication, f"{page_folder(job)}index.html")

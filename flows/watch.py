@@ -10,15 +10,17 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
+from flows.events import ImagesArrived, emit
+from flows.settings import Settings
 from imaging.errors import PlateError
 from imaging.job import PlateJob, open_experiment, plate_job
 from imaging.names import check_name
 from imaging.planning import Plan
 from imaging.publication import is_current
 from imaging.records import heartbeat_key
-from imaging.store import Store
+from imaging.store import Store, open_store
 
 DAY_S = 86_400.0
 REPEAT_S = 31.0
@@ -133,6 +135,24 @@ class Watch:
             log.warning(sentence)
 
 
+def watch(settings: Settings) -> None:
+    """Watch all plates of the store until the process is stopped."""
+    store = open_store(settings.store)
+    auth = settings.api_auth.get_secret_value() if settings.api_auth else ""
+
+    def wake(need: Need) -> None:
+        emit(settings.api_url, ImagesArrived(**asdict(need)), auth=auth)
+
+    watcher = Watch(store, wake, settings.rescan_s, settings.heartbeat_stale_s, settings.settle_s)
+    log.info("watching %s", settings.store)
+    while True:
+        try:
+            watcher.round()
+        except PlateError as error:  # the store did not answer; it is asked again
+            log.warning("%s", error)
+        time.sleep(settings.rescan_s)
+
+
 def find_need(job: PlateJob, plan: Plan) -> str:
     """Say in words why a plate needs a follower; empty if it needs none."""
     if plan.todo:
@@ -147,3 +167,9 @@ def find_need(job: PlateJob, plan: Plan) -> str:
 def _offset(place: tuple[str, str]) -> float:
     """Spread the daily looks over the day."""
     return zlib.crc32("/".join(place).encode()) % int(DAY_S)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    watch(Settings())

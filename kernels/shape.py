@@ -1,6 +1,5 @@
 """Size, place and form of labelled objects (CellProfiler's AreaShape)."""
 
-import cv2
 import numpy as np
 
 from kernels.distances import measure_distance

@@ -36,7 +36,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     def make_venv() -> None:
         calls.append("venv")
         module.PYTHON.parent.mkdir(parents=True)
-        module.PYTHON.write_text("#!/bin/sh\n")
+        module.PYTHON.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/compiled\n')
         module.PYTHON.chmod(0o755)
 
     monkeypatch.setattr(module, "calls", calls, raising=False)
@@ -52,6 +52,8 @@ def test_a_first_run_says_what_it_costs_and_installs_everything(
     assert script.calls == ["venv", "2 packages", "1 Platestream itself"]
     printed = capsys.readouterr().out
     assert "MB" in printed.splitlines()[0]
+    assert "compiling" in printed.splitlines()[-2]
+    assert "compileall" in (script.ROOT / "compiled").read_text()
     assert "ready" in printed.splitlines()[-1]
 
 

@@ -1,0 +1,167 @@
+"""Events that tell others about a plate: hints, never the truth.
+
+An event can be lost, doubled or late; whoever is woken by one looks at the store.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field
+
+from imaging.errors import MissingPartError
+
+IMAGES_ARRIVED = "plate.images-arrived"
+PUBLISHED = "plate.published"
+RETRY_FOR_S = 5.0
+"""A server that just became healthy still answers 503 for a moment."""
+PAUSE_S = 0.25
+
+
+def resource_id(experiment: str, plate: str) -> str:
+    """Name a plate for Prefect: ``plate.<experiment>.<plate>``.
+
+    Everything but letters, digits, ``_`` and ``-`` is percent-encoded, the full stop too: else plate ``b.c`` of
+    experiment ``a`` and plate ``c`` of experiment ``a.b`` were one resource.
+    """
+    return f"plate.{_encode(experiment)}.{_encode(plate)}"
+
+
+class PlateEvent(BaseModel):
+    """What every event of a plate says.
+
+    Parameters
+    ----------
+    experiment, plate
+        The plate.
+    recipe
+        Under which recipe; empty when not known.
+    run
+        The publication (its hash), where there is one; empty otherwise.
+    event_id, occurred
+        Identity and time; an event sent twice under one id counts once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str]
+
+    experiment: str = Field(min_length=1)
+    plate: str = Field(min_length=1)
+    recipe: str = ""
+    run: str = ""
+    event_id: uuid.UUID = Field(default_factory=uuid.uuid4)
+    occurred: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+    def as_prefect(self) -> dict[str, Any]:
+        """Return the event as Prefect's API takes it: the resource's labels for triggers, the rest as payload."""
+        labels = {
+            "prefect.resource.id": resource_id(self.experiment, self.plate),
+            "prefect.resource.name": f"{self.experiment}/{self.plate}",
+            "plate.experiment": self.experiment,
+            "plate.name": self.plate,
+            "plate.recipe": self.recipe,
+            "plate.run": self.run,
+        }
+        return {
+            "id": str(self.event_id),
+            "event": self.kind,
+            "occurred": self.occurred.isoformat(),
+            "resource": {name: value for name, value in labels.items() if value},
+            "related": [],
+            "payload": self.model_dump(mode="json", exclude={"event_id", "occurred"}),
+        }
+
+
+class ImagesArrived(PlateEvent):
+    """A plate has images to process and nobody follows it.
+
+    Parameters
+    ----------
+    reason
+        What there is to do, in words.
+    """
+
+    kind: ClassVar[str] = IMAGES_ARRIVED
+
+    reason: str = ""
+
+
+class Published(PlateEvent):
+    """A plate has a new publication.
+
+    Parameters
+    ----------
+    number
+        The publication's number, from 1.
+    is_complete
+        Whether no site is missing or failed.
+    verdict
+        ``pass``, ``warn`` or ``fail``; empty when there is none.
+    """
+
+    kind: ClassVar[str] = PUBLISHED
+
+    number: int = Field(ge=1)
+    is_complete: bool = True
+    verdict: str = ""
+
+
+def emit(api_url: str, event: PlateEvent, *, auth: str = "", timeout_s: float = 5.0) -> None:
+    """Send an event to a Prefect API and wait until it was taken.
+
+    Prefect's own ``emit_event`` hands the event to a thread and loses it in silence when the server is down.
+
+    Parameters
+    ----------
+    api_url
+        Address of the API, e.g. ``http://127.0.0.1:4200/api``.
+    event
+        The event.
+    auth
+        ``user:password``, when the API asks for one.
+    timeout_s
+        Seconds that one attempt may take.
+
+    Raises
+    ------
+    MissingPartError
+        When the API does not answer, or refuses.
+    """
+    deadline = time.monotonic() + RETRY_FOR_S
+    user, _, password = auth.partition(":")
+    credentials = httpx.BasicAuth(user, password) if auth else None
+    with httpx.Client(timeout=timeout_s, auth=credentials, trust_env=not _is_local(api_url)) as client:
+        while True:
+            try:
+                answer = client.post(f"{api_url}/events", json=[event.as_prefect()])
+                answer.raise_for_status()
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                    raise _refusal(api_url, event, f"answered {error.response.status_code}") from error
+                time.sleep(PAUSE_S)
+            except httpx.TransportError as error:
+                raise _refusal(api_url, event, f"cannot be reached ({error})") from error
+            else:
+                return
+
+
+def _refusal(api_url: str, event: PlateEvent, what: str) -> MissingPartError:
+    return MissingPartError(
+        f"the Prefect API at {api_url} {what}, so the event {event.kind} was not sent; start the server, or set "
+        "PREFECT_API_URL to the address of yours, ending in /api",
+        experiment=event.experiment,
+        plate=event.plate,
+    )
+
+
+def _encode(name: str) -> str:
+    return quote(name, safe="").replace(".", "%2E").replace("~", "%7E")
+
+
+def _is_local(api_url: str) -> bool:
+    return httpx.URL(api_url).host in ("127.0.0.1", "localhost", "::1")

@@ -1,0 +1,50 @@
+"""Everything on one machine: Prefect server, Dask cluster, runner of flows and watcher, as services of one supervisor."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+
+from flows.cluster import cluster_service
+from flows.serve import serve_service
+from flows.server import client_variables, prefect_environment, server_service
+from flows.settings import Settings
+from flows.supervise import Service, Supervisor, interrupt_on_termination
+
+CLUSTER_STATE = "cluster.json"
+"""File in the state folder with the process ids of the cluster's workers."""
+
+log = logging.getLogger(__name__)
+
+
+def local_services(settings: Settings, logs: Path) -> list[Service]:
+    """Describe the services of one machine, in the order in which they are stopped last to first."""
+    port = int(settings.api_url.rsplit(":", 1)[1].split("/")[0])
+    state = settings.state_folder
+    return [
+        server_service(settings, port, logs / "server.log"),
+        cluster_service(settings, logs / "cluster.log", state / CLUSTER_STATE),
+        serve_service(settings, logs / "runner.log"),
+        watch_service(settings, logs / "watch.log"),
+    ]
+
+
+def watch_service(settings: Settings, log_file: Path) -> Service:
+    """Return the watcher as a service."""
+    variables = client_variables(settings.api_url, settings.state_folder / "prefect") | settings.as_environment()
+    return Service("watch", (sys.executable, "-m", "flows.watch"), log_file, prefect_environment(variables))
+
+
+def serve(settings: Settings) -> None:
+    """Run everything on this machine until the process is stopped; ``platestream serve``."""
+    logs = settings.state_folder / "logs"
+    with interrupt_on_termination(), Supervisor(local_services(settings, logs)) as supervisor:
+        supervisor.wait_until_ready()
+        log.info("watching %s; Prefect UI at %s; logs in %s", settings.store, settings.api_url.removesuffix("/api"), logs)
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            return
