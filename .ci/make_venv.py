@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,8 +57,8 @@ def fits(wanted: str) -> bool:
 def install(wanted: str) -> None:
     """Fill .venv; one of another Python or folder, or an incomplete one, is made anew."""
     started = time.monotonic()
-    complete = STAMP.exists() and STAMP.read_text().split()[1:] == wanted.split()[1:]
-    if complete:
+    usable = PYTHON.exists() and STAMP.exists() and STAMP.read_text().split()[1:] == wanted.split()[1:]
+    if usable:
         STAMP.unlink()
     else:
         shutil.rmtree(VENV, ignore_errors=True)
@@ -92,9 +93,9 @@ def pip(what: str, packages: int, *arguments: str) -> None:
     with open(LOG, "a") as log, process:
         for line in process.stdout or ():
             log.write(line)
-            if line.startswith(("Collecting ", "Requirement already satisfied", "Ignoring ", "Obtaining ")):
+            if found := re.match(r"(?:Collecting|Requirement already satisfied:|Ignoring|Obtaining) ([\w.-]+)", line):
                 seen += 1
-                progress(f"{what}: {seen} of {packages}, {name_in(line)}", often=seen % 20 == 0)
+                progress(f"{what}: {seen} of {packages}, {found[1]}", often=seen % 20 == 0)
             if line.startswith("Installing collected"):
                 progress(f"unpacking {line.count(',') + 1} packages")
     if process.returncode:
@@ -103,11 +104,6 @@ def pip(what: str, packages: int, *arguments: str) -> None:
             f"pip could not install {what}. Is a package index within reach (pip config list)? The whole log: {LOG}. "
             "The next make begins again."
         )
-
-
-def name_in(line: str) -> str:
-    """Name of the package that a line of pip's is about."""
-    return line.split(": ")[-1].removeprefix("Collecting ").split("==")[0].split(" ")[0].strip()
 
 
 def progress(text: str, *, often: bool = True, end: str = " ") -> None:
@@ -119,4 +115,7 @@ def progress(text: str, *, often: bool = True, end: str = " ") -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted; the next make begins again")

@@ -21,7 +21,6 @@ from imaging.steps import beat, decide_due, record_attempt, site_task, stop_beat
 
 TICK_S = 0.1
 BACK_OFF_S = 5.0
-WINDOW_PER_WORKER = 3
 
 
 class Cluster(Protocol):
@@ -65,6 +64,8 @@ class Follower:
         How often files and records are listed, in seconds.
     heartbeat_s
         How often the heartbeat is written, in seconds.
+    sites_in_flight
+        Sites handed to each worker at a time.
     on_look
         Called with each new plan, for progress.
     """
@@ -75,6 +76,7 @@ class Follower:
     linger_s: float = 60.0
     relist_s: float = 1.0
     heartbeat_s: float = 30.0
+    sites_in_flight: int = 3
     on_look: Callable[[Plan], None] = lambda plan: None
     plan: Plan | None = None
     finished_sites: int = 0
@@ -163,7 +165,7 @@ class Follower:
         ]
 
     def _submit(self) -> None:
-        room = WINDOW_PER_WORKER * max(self.cluster.workers, 1) - len(self._in_flight)
+        room = self.sites_in_flight * max(self.cluster.workers, 1) - len(self._in_flight)
         for site in self._waiting_sites()[: max(room, 0)]:
             self.job.ensure_pins()
             task: SiteTask = site_task(self.job, site)

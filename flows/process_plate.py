@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from imaging.projection import publish_and_project
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from flows.artifacts import Reporter
 from flows.compute import connect
+from flows.events import Published, emit
 from flows.follow import Follower
-from flows.report import report_publication
+from flows.report import ProgressReport, report_plan, report_publication
 from flows.settings import Settings
+from imaging.errors import MissingPartError
 from imaging.job import PlateJob, open_job
 from imaging.planning import Plan
+from imaging.projection import publish_and_project
 from imaging.publication import Publication
 from imaging.steps import is_followed
 from imaging.store import open_store
@@ -30,14 +32,20 @@ def process_plate(experiment: str, plate: str) -> None:
     if is_followed(job.survey(), stale_s=settings.heartbeat_stale_s):
         get_run_logger().info("%s/%s is followed by another run", experiment, plate)
         return
-    with connect(settings) as compute, Reporter(experiment, plate, job.recipe) as reporter:
-        follower = Follower(job, compute, flow_run.id or "", **settings.following(), reporter=reporter)
+    run = flow_run.id or ""
+    with (
+        Reporter(settings.api_url, run, (experiment, plate, job.recipe), settings.auth) as reporter,
+        connect(settings) as compute,
+        Follower(job, compute, run, **settings.following(), on_look=ProgressReport(reporter, job)) as follower,
+    ):
         stage = max(len(job.experiment.expected_sites()) // STAGES, 1)
-        with follower:
-            while not follower.is_idle:
-                plan = measure_sites(follower, stage)
-                if plan.is_publishable and not follower.is_published and publish_plate(job, reporter):
+        while not follower.is_idle:
+            plan = measure_sites(follower, stage)
+            if plan.is_publishable and not follower.is_published:
+                publication = publish_plate(job)
+                if publication:
                     follower.note_published()
+                    tell(reporter, job, plan, publication, settings)
 
 
 @task(cache_policy=NO_CACHE)
@@ -47,9 +55,24 @@ def measure_sites(follower: Follower, sites: int) -> Plan:
 
 
 @task(cache_policy=NO_CACHE)
-def publish_plate(job: PlateJob, reporter: Reporter) -> Publication | None:
+def publish_plate(job: PlateJob) -> Publication | None:
     """Publish the plate, unless nothing is new, and write its page."""
-    publication = publish_and_project(job)
-    if publication:
-        report_publication(reporter, job, publication)
-    return publication
+    return publish_and_project(job)
+
+
+def tell(reporter: Reporter, job: PlateJob, plan: Plan, publication: Publication, settings: Settings) -> None:
+    """Show the publication and tell others of it; who misses the event finds the record."""
+    report_plan(reporter, job, plan)
+    report_publication(reporter, job, publication)
+    event = Published(
+        experiment=job.experiment.name,
+        plate=job.plate,
+        recipe=job.recipe,
+        run=publication.run,
+        number=publication.number,
+        is_complete=publication.status == "complete",
+    )
+    try:
+        emit(settings.api_url, event, auth=settings.auth)
+    except MissingPartError as error:
+        get_run_logger().warning("%s", error)

@@ -130,6 +130,20 @@ class Settings(BaseSettings):
         """How a plate is followed, as keywords of the follower."""
         return {"linger_s": self.linger_s, "relist_s": self.rescan_s, "heartbeat_s": self.heartbeat_s}
 
+    @property
+    def auth(self) -> str:
+        """``user:password`` of the Prefect API; empty when it asks for none."""
+        return self.api_auth.get_secret_value() if self.api_auth else ""
+
+    def following(self) -> dict[str, Any]:
+        """How a follower goes about a plate: keyword arguments of ``flows.follow.Follower``."""
+        return {
+            "linger_s": self.linger_s,
+            "relist_s": self.rescan_s,
+            "heartbeat_s": self.heartbeat_s,
+            "sites_in_flight": self.sites_in_flight,
+        }
+
     def as_environment(self) -> dict[str, str]:
         """These settings as variables for a process of ours: ``{"PLATESTREAM_STORE": "/data", ...}``."""
         values = {name: getattr(self, name) for name in type(self).model_fields}

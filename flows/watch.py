@@ -138,10 +138,9 @@ class Watch:
 def watch(settings: Settings) -> None:
     """Watch all plates of the store until the process is stopped."""
     store = open_store(settings.store)
-    auth = settings.api_auth.get_secret_value() if settings.api_auth else ""
 
     def wake(need: Need) -> None:
-        emit(settings.api_url, ImagesArrived(**asdict(need)), auth=auth)
+        emit(settings.api_url, ImagesArrived(**asdict(need)), auth=settings.auth)
 
     watcher = Watch(store, wake, settings.rescan_s, settings.heartbeat_stale_s, settings.settle_s)
     log.info("watching %s", settings.store)

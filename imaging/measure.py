@@ -41,7 +41,7 @@ def measure_planes(planes: dict[str, Plane], pins: Mapping[str, Any]) -> SiteMea
     return SiteMeasurement(
         image_metrics=tuple(_measure_images(planes, pixels["channels"])),
         counts={name: int(labels[name].max(initial=0)) if labels else None for name in ("Nuclei", "Cells")},
-        cells=_measure_cells(planes, labels),
+        cells=_measure_cells(planes, labels, recipe),
         labels={name: labels[name] for name in ("Nuclei", "Cells")} if labels else {},
         thumbnails=shrink(stack, factor),
         factor=factor,
@@ -80,11 +80,16 @@ def _measure_images(planes: dict[str, Plane], channels: list[dict[str, Any]]) ->
     return rows
 
 
-def _measure_cells(planes: dict[str, Plane], labels: Labels) -> pa.Table:
+def _measure_cells(planes: dict[str, Plane], labels: Labels, recipe: Recipe) -> pa.Table:
     if not labels:
         return pa.table({"ObjectNumber": pa.array([], pa.int32())})
     features = measure_objects(
-        planes, nuclei=labels["Nuclei"], cells=labels["Cells"], cytoplasm=labels["Cytoplasm"]
+        planes,
+        nuclei=labels["Nuclei"],
+        cells=labels["Cells"],
+        cytoplasm=labels["Cytoplasm"],
+        ring_gap_px=recipe.ring.gap_px,
+        ring_width_px=recipe.ring.width_px,
     )
     count = int(labels["Nuclei"].max(initial=0))
     columns = {name: pa.array(values, mask=~np.isfinite(values)) for name, values in features.items()}

@@ -13,7 +13,7 @@ import re
 import tempfile
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -113,17 +113,15 @@ def connect(store: Store, *, tables: Iterable[str] | None = None) -> duckdb.Duck
     """
     wanted = _closure(table_names() if tables is None else tables)
     catalog = read_catalog(store)
-    connection = duckdb.connect(config=_config())
-    try:
+    with ExitStack() as until_ready:
+        connection = until_ready.enter_context(closing(duckdb.connect(config=_config())))
         connection.execute("SET TimeZone = 'UTC'")
         allowed = _add_tables(connection, store, catalog, wanted)
         for name in view_names():
             if name in wanted:
                 _create_view(connection, name, _view_sql(name))
         _lock(connection, allowed)
-    except BaseException:
-        connection.close()
-        raise
+        until_ready.pop_all()
     return connection
 
 
@@ -322,7 +320,10 @@ def _add_published(connection: duckdb.DuckDBPyConnection, store: Store, catalog:
     if paths:
         connection.register(f"{table.name}_declared", empty)
         files = f"SELECT * FROM read_parquet({_text_list(paths)}, union_by_name = true)"
-        _create_view(connection, name, f'SELECT * FROM "{table.name}_declared" UNION ALL BY NAME {files}')
+        try:
+            _create_view(connection, name, f'SELECT * FROM "{table.name}_declared" UNION ALL BY NAME {files}')
+        except duckdb.Error as error:
+            raise _damaged(str(error)) from error
     else:
         read = [_read_parquet(store, key) for key in keys]
         connection.register(name, pa.concat_tables([empty, *read], promote_options="default"))
@@ -358,6 +359,12 @@ def _read_parquet(store: Store, key: str) -> pa.Table:
         return pq.read_table(pa.BufferReader(store.read(key)))
     except FileNotFoundError as error:
         raise _gone(key) from error
+    except pa.ArrowInvalid as error:
+        raise _damaged(str(error), key) from error
+
+
+def _damaged(message: str, key: str = "") -> StoredDataError:
+    return StoredDataError(f"a published table cannot be read: {_sentence(message)}", key=key)
 
 
 def _gone(key: str) -> StoredDataError:

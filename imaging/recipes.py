@@ -100,12 +100,20 @@ class Cells(Declared):
         return self.model_dump(exclude={"channel"})
 
 
+class Ring(Declared):
+    """Where the cytoplasm beside a nucleus is sampled for their ratio (``kernels.translocation.list_ring``)."""
+
+    gap_px: float = Field(1.0, ge=0, le=1000, description="distance from the nucleus that is left out, in pixels")
+    width_px: float = Field(5.0, gt=0, le=1000, description="width of the ring beyond the gap, in pixels")
+
+
 class Recipe(Declared):
     """A named set of parameters; without ``nuclei`` only images are measured, without ``cells`` only nuclei."""
 
     name: str = Field("default", description="a short name such as v1; it is part of the folder of the results")
     nuclei: Nuclei | None = Field(None, description="how nuclei are found")
     cells: Cells | None = Field(None, description="how cells are grown from the nuclei")
+    ring: Ring = Field(default_factory=Ring, description="where the cytoplasm beside a nucleus is sampled")
 
     @field_validator("name")
     @classmethod

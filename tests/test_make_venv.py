@@ -88,6 +88,14 @@ def test_the_venv_of_another_python_or_folder_is_made_anew(script: ModuleType, l
     assert script.calls[0] == "venv"
 
 
+def test_a_venv_whose_python_is_gone_is_made_anew(script: ModuleType) -> None:
+    script.main()
+    shutil.rmtree(script.PYTHON.parent)
+    script.calls.clear()
+    script.main()
+    assert script.calls[0] == "venv"
+
+
 def test_an_interrupted_installation_is_begun_again(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     script.main()
     (script.ROOT / "requirements.lock").write_text("three==3\n")
@@ -129,6 +137,33 @@ def test_a_failing_pip_shows_its_last_words(script: ModuleType, capsys: pytest.C
     with pytest.raises(SystemExit, match="could not install packages"):
         load(script.ROOT / ".ci" / "make_venv.py").pip("packages", 2, "one")
     assert "no route to the index" in capsys.readouterr().out
+
+
+def test_a_long_installation_tells_how_far_it_is(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    script.make_venv()
+    said = [f"Collecting package-{number}==1 (from a lock)" for number in range(39)]
+    said += ["Ignoring other: its markers do not match", "Installing collected packages: one, two, three"]
+    script.PYTHON.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in said))
+    script.LOG.parent.mkdir()
+    load(script.ROOT / ".ci" / "make_venv.py").pip("packages", 40, "one")
+    assert capsys.readouterr().out.splitlines() == [
+        "  packages: 20 of 40, package-19",
+        "  packages: 40 of 40, other",
+        "  unpacking 3 packages",
+    ]
+    assert script.LOG.read_text().splitlines() == said
+
+
+def test_a_python_without_venv_is_told_what_to_install(script: ModuleType, tmp_path: Path) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho ensurepip is not available\nexit 1\n")
+    broken.chmod(0o755)
+    fresh = load(script.ROOT / ".ci" / "make_venv.py")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fresh.sys, "executable", str(broken))
+        with pytest.raises(SystemExit, match=r"(?s)ensurepip is not available.*apt-get install python3\.\d+-venv"):
+            fresh.make_venv()
+    assert not fresh.VENV.exists()
 
 
 def test_make_names_its_commands() -> None:

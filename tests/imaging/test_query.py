@@ -175,6 +175,13 @@ def test_table_that_is_gone_is_named_on_other_stores_too(gcs_store):
     assert caught.value.key == keys["wells"]
 
 
+def test_damaged_table_is_told_with_its_place(store):
+    keys = publish(store)
+    store.write(keys["wells"], b"PAR1 nothing PAR1")
+    with pytest.raises(StoredDataError, match=r"a published table cannot be read: .*wells\.parquet"):
+        run_query(store, "SELECT 1 FROM wells")
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b"[1]", b'{"number": 1}'])
 def test_damaged_publication_record_is_named(folder_store, data):
     key = f"{small_screen.results()}publications/000001.json"
