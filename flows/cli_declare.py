@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from flows.cli_results import STORE, open_existing
+from flows.cli_results import STORE, counted, open_existing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,8 +138,8 @@ def _look_as_dict(look: FolderLook) -> dict[str, Any]:
 def _describe_look(look: FolderLook) -> str:
     channels = ", ".join(channel.name for channel in look.channels)
     return (
-        f"{look.image_count} images, wells {', '.join(look.imaged)} of {look.wells}, {len(look.sites)} "
-        f"site{'s' if len(look.sites) > 1 else ''} per well, channels {channels}"
+        f"{counted(look.image_count, 'image')}, wells {', '.join(look.imaged)} of {look.wells}, "
+        f"{counted(len(look.sites), 'site')} per well, channels {channels}"
     )
 
 

@@ -68,27 +68,28 @@ def validate(
     store: str = STORE,
 ) -> None:
     """Check a published plate's OME-Zarr: metadata, shapes, chunks, checksums."""
-    from imaging.errors import ConfigurationError, StoredDataError
-    from imaging.job import open_job
-    from imaging.publication import read_publication
+    from imaging.errors import StoredDataError
+    from imaging.names import check_name, plate_zarr
     from imaging.zarr_check import check_plate
 
-    job = open_job(_open(store), experiment, plate)
-    last = job.survey().records.last_publication
-    if not last:
-        message = "the plate is not published yet; `platestream status` shows how far it is"
-        raise ConfigurationError(message, experiment=experiment, plate=plate)
-    manifests = [json.loads(job.store.read(key)) for key in read_publication(job, last).manifests]
-    problems = check_plate(job.store, job.zarr, manifests)
+    root = _open(store)
+    key = plate_zarr(check_name("experiment", experiment), check_name("plate", plate))
+    manifests = [json.loads(root.read(name)) for name in _published_manifests(root, experiment, plate)]
+    problems = check_plate(root, key, manifests)
     for problem in problems:
         typer.echo(problem)
     if problems:
-        count = f"{len(problems)} fault{'s' if len(problems) > 1 else ''}"
-        raise StoredDataError(f"the OME-Zarr has {count}", experiment=experiment, plate=plate, key=job.zarr)
-    typer.echo(f"{job.zarr} is sound: {len(manifests)} sites")
+        message = f"the OME-Zarr has {counted(len(problems), 'fault')}"
+        raise StoredDataError(message, experiment=experiment, plate=plate, key=key)
+    typer.echo(f"{key} is sound: {counted(len(manifests), 'site')}")
 
 
 COMMANDS = (status, sql, validate)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 site``, ``2 sites``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _open(store: str) -> Store:
@@ -106,6 +107,19 @@ def open_existing(settings: Settings) -> Store:
         message = "there is no store; give its folder by --store or PLATESTREAM_STORE"
         raise ConfigurationError(message, key=settings.store)
     return open_store(settings.store)
+
+
+def _published_manifests(store: Store, experiment: str, plate: str) -> list[str]:
+    """Addresses of the site manifests of a plate's newest publication, which its OME-Zarr describes."""
+    from imaging.errors import ConfigurationError
+    from imaging.query import read_catalog
+
+    current = read_catalog(store).current.values()
+    records = [item for item in current if (item["experiment"], item["plate"]) == (experiment, plate)]
+    if not records:
+        message = "the plate is not published yet; `platestream status` shows how far it is"
+        raise ConfigurationError(message, experiment=experiment, plate=plate)
+    return list(max(records, key=lambda item: item["published_at"])["manifests"])
 
 
 def _print_plates(rows: list[dict[str, Any]]) -> None:
@@ -159,7 +173,7 @@ def _print_table(rows: pa.Table) -> None:
     for row in zip(*(column.to_pylist() for column in rows.columns), strict=True):
         table.add_row(*("" if value is None else _plain(value) for value in row))
     Console().print(table)
-    typer.echo(f"{rows.num_rows} row{'' if rows.num_rows == 1 else 's'}")
+    typer.echo(counted(rows.num_rows, "row"))
 
 
 def _plain(value: object) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from flows.cli_results import STORE
+from flows.cli_results import STORE, counted
 
 if TYPE_CHECKING:
     from flows.process_folder import ProcessedPlate
@@ -49,13 +49,15 @@ def watch(store: str = STORE) -> None:
     """Watch all plates of the store and wake a run for each that has work; runs until it is stopped."""
     from flows.watch import watch as run
 
+    _log_to_terminal()
     run(_settings(store))
 
 
 def serve(store: str = STORE, workers: int = WORKERS) -> None:
     """Run everything on this machine: Prefect server, cluster, watcher and flows, until it is stopped."""
-    from flows.serve import serve as run
+    from flows.stack import serve as run
 
+    _log_to_terminal()
     run(_settings(store, workers))
 
 
@@ -66,23 +68,31 @@ def cluster(
     """Run the Dask cluster that measures sites, until it is stopped."""
     from flows.cluster import run_cluster
 
+    _log_to_terminal()
     settings = _settings("", workers, device=device)
     port = int(settings.scheduler.rpartition(":")[2])
     run_cluster(workers=settings.workers, scheduler_port=port, device=settings.device)
 
 
-def deploy(environment: str = typer.Argument(help="Name of a file in deployments/, such as lab.")) -> None:
-    """Register flows and automations of an environment with the Prefect server."""
+def deploy(
+    environment: str = typer.Argument("local", help="Name of a file in deployments/, such as local."),
+) -> None:
+    """Register work pool, flows and automations with the Prefect server; again changes nothing."""
     from flows.deploy import deploy as run
 
-    run(environment)
+    for applied in run(environment):
+        typer.echo(str(applied))
 
 
-def demo(store: str = typer.Option("", help="Root of the store.", show_default="a temporary folder")) -> None:
+def demo(
+    folder: str = typer.Option("platestream-demo", help="Where its data and services lie; emptied first."),
+    keep: bool = typer.Option(False, "--keep", help="Leave everything running afterwards, until Ctrl-C."),
+) -> None:
     """Show the pipeline at work on a real plate that is uploaded out of order and with accidents."""
     from flows.demo import run_demo
 
-    run_demo(store or None)
+    if not run_demo(folder, keep=keep).is_right:
+        raise typer.Exit(1)
 
 
 COMMANDS = (process, watch, serve, cluster, deploy, demo)
@@ -94,6 +104,14 @@ def _settings(store: str, workers: int = 0, **said: Any) -> Settings:
 
     said |= {"store": store, "workers": workers}
     return Settings(**{name: value for name, value in said.items() if value})
+
+
+def _log_to_terminal() -> None:
+    """Let a service say on stderr what it does."""
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it names every request
 
 
 def _show_progress(plan: Plan) -> None:
@@ -109,13 +127,14 @@ def _print_processed(processed: ProcessedPlate, settings: Settings) -> None:
         f"{processed.job.experiment.name}/{processed.job.plate} is published ({publication.status}): "
         f"{len(plan.of('done'))} of {len(plan.sites)} sites, {plan.images_arrived} of {plan.images_expected} images"
     )
-    ended: dict[SiteState, str] = {"failed": "could not be processed", "missing": "have no image"}
+    ended: dict[SiteState, str] = {"failed": "could not be processed", "missing": "without any image"}
     for state, meaning in ended.items():
         if sites := plan.of(state):
             shown = ", ".join(f"{site.well} site {site.site}" for site in sites[:5])
             more = f" and {len(sites) - 5} more" if len(sites) > 5 else ""
-            typer.echo(f"{len(sites)} sites {meaning}: {shown}{more}")
+            typer.echo(f"{counted(len(sites), 'site')} {meaning}: {shown}{more}")
     if plan.unknown:
-        typer.echo(f"{len(plan.unknown)} files are no image, such as {plan.unknown[0].name}: {plan.unknown[0].reason}")
+        first = plan.unknown[0]
+        typer.echo(f"{counted(len(plan.unknown), 'file')} left out, such as {first.name}: {first.reason}")
     page = Path(settings.store, processed.page)
     typer.echo(f"page: {page if page.is_file() else processed.page}")

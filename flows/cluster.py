@@ -51,7 +51,7 @@ CLUSTER_CONFIG = {
     "distributed.deploy.lost-worker-timeout": "60s",  # within 15 s a worker that died twice may just be starting
     "distributed.admin.tick.limit": "30s",  # kernels hold the GIL; that is no fault
     "distributed.comm.timeouts.connect": "10s",
-    "logging": {"distributed": "warning", "flows": "info"},  # a line when a worker begins and ends a site
+    "distributed.worker.preload": ["flows.worker"],
 }
 
 log = logging.getLogger(__name__)

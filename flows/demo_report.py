@@ -27,10 +27,14 @@ DOSES = f"""
 SELECT concentration, control, COUNT(*) AS wells, AVG({FEATURE}) AS ratio, AVG(nuclei_count) AS nuclei
 FROM wells GROUP BY concentration, control ORDER BY concentration
 """
+FAULTS = """
+SELECT 'unreadable' AS kind, name, reason FROM fault_records
+UNION ALL SELECT kind, name, reason FROM faults
+"""
 TRY = (
     "SELECT well, treatment, concentration, control, nuclei_count FROM wells ORDER BY well",
     f"SELECT concentration, AVG({FEATURE}) AS ratio FROM wells GROUP BY concentration ORDER BY concentration",
-    "SELECT * FROM plate_overview",
+    "SELECT name, reason FROM fault_records",
 )
 
 
@@ -60,7 +64,7 @@ def judge(job: PlateJob, microscope: Microscope, moments: dict[str, float], rest
     plan = job.survey()
     doses = run_query(job.store, DOSES).to_pylist()
     z_prime = run_query(job.store, "SELECT z_prime FROM statistics").to_pylist()[0]["z_prime"]
-    faults = run_query(job.store, "SELECT * FROM incidents").to_pylist()
+    faults = run_query(job.store, FAULTS).to_pylist()
     records = [json.loads(job.store.read(publication_key(job.prefix, number))) for number in plan.records.publications]
     ratios = [row["ratio"] for row in doses]
     accidents = microscope.accidents

@@ -7,6 +7,9 @@ side in one sheet, so opening a well loads one file; ``SheetLayout`` says where.
 Both are 8-bit and linear between two contrast limits per channel that hold for the whole plate, so wells compare by
 eye. The thumbnails are gone through twice, first for the limits, then for the pixels; a sheet is encoded and let go
 as soon as its last site came, so in plate order one sheet is held at a time.
+
+A file's name ends in a hash of its content: a layout always meets the pictures it was made with, even where a browser
+kept others or two writers met.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ import functools
 import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
+from imaging.names import digest_of
 from imaging.wells import parse_well
 
 Thumbnails = Callable[[], Iterable[tuple[str, int, Mapping[str, np.ndarray]]]]
@@ -169,16 +173,20 @@ def build_pictures(
         thumbnail_shape=(survey.height, survey.width),
     )
     sheets = _Sheets(layout, atlases, survey.found)
-    files: dict[str, bytes] = {}
+    encoded: dict[str, bytes] = {}
     for well, site, pictures in thumbnails():
         _draw_overview(atlases, well, layout.sites.index(site), len(sites), pictures)
         finished = sheets.draw(well, site, pictures)
         if finished is not None:
-            files[finished[0]] = encode_webp(finished[1], quality=quality)
+            encoded[finished[0]] = encode_webp(finished[1], quality=quality)
+    names = {name: _name_by_content(name, data) for name, data in encoded.items()}
+    files = {names[name]: data for name, data in encoded.items()}
     overviews = []
     for number, (channel, atlas) in enumerate(atlases.items(), start=1):
-        overviews.append(ChannelPicture(channel, f"overview-{number}.webp", atlas.low, atlas.high))
-        files[overviews[-1].file] = encode_webp(atlas.image, quality=quality)
+        data = encode_webp(atlas.image, quality=quality)
+        overviews.append(ChannelPicture(channel, _name_by_content(f"overview-{number}", data), atlas.low, atlas.high))
+        files[overviews[-1].file] = data
+    layout = replace(layout, files=tuple(names[name] for name in layout.files))
     return PlatePictures(PictureLayout(tuple(overviews), *shape, layout), dict(sorted(files.items())))
 
 
@@ -195,6 +203,10 @@ def plan_sheets(
         Tiles per site.
     thumbnail_shape
         Largest height and width of a thumbnail, pixels; tiles keep its proportions.
+
+    Returns
+    -------
+    The layout; its files are named by their number alone.
     """
     height, width = thumbnail_shape
     longer = max(height, width, 1)
@@ -209,7 +221,7 @@ def plan_sheets(
     wells_per_file = math.ceil(len(wells) / count) if count else 0
     sites_across = math.sqrt(wells_per_file * tiles_per_well * tile_height / tile_width) / max(1, n_channels)
     return SheetLayout(
-        files=tuple(f"sheet-{number + 1}.webp" for number in range(count)),
+        files=tuple(f"sheet-{number + 1}" for number in range(count)),
         wells=tuple(wells),
         sites=tuple(sites),
         wells_per_file=wells_per_file,
@@ -290,6 +302,10 @@ def _draw_overview(
         top = place.row * atlas.tile_px + above + index // across * side
         left = (place.column - 1) * atlas.tile_px + index % across * side
         _paint(atlas.image[top : top + side, left : left + side], pictures[channel], atlas)
+
+
+def _name_by_content(name: str, data: bytes) -> str:
+    return f"{name}-{digest_of(data)[:8]}.webp"
 
 
 class _Sheets:

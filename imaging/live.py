@@ -80,6 +80,17 @@ def read_live_rows(
     return {"images_live": images, "sites_live": sites}
 
 
+def read_fault_rows(store: Store, folders: Iterable[PlateFolder]) -> list[Row]:
+    """Read the rows of ``fault_records``: everything that was ever found unusable."""
+    keys = [item.key for folder in folders for item in store.list(f"{results_prefix(*folder)}faults/").objects]
+    rows = read_records(store, sorted(keys))
+    return [{**_without_key(row), "found_at": read_time(row["found_at"])} for row in rows]
+
+
+def _without_key(row: Mapping[str, Any]) -> Row:
+    return {name: value for name, value in row.items() if name != "key"}
+
+
 def _newest(objects: Iterable[StoredObject]) -> list[str]:
     """Keys of each site's newest manifest ``.../<well>-<site>-<inputs>.json``."""
     newest: dict[str, StoredObject] = {}

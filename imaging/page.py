@@ -2,7 +2,7 @@
 
     index.html  page.css  page.js      the same for every plate, from ``page_files``
     data.js                            the plate's numbers: ``window.PLATE = {...}``
-    overview-1.webp, sheet-1.webp ...  pictures (``imaging.atlas``)
+    overview-1-<hash>.webp ...         pictures (``imaging.atlas``)
 
 Whatever came from a user (names, treatments, reasons) reaches the page as text: the script inserts it with
 ``textContent``, the page's content security policy forbids everything else, and data.js escapes what could end a
@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -34,6 +35,9 @@ SCRIPTS = (
     "page.js",
 )
 """Parts of page.js, in the order they are joined."""
+
+OLD_PICTURE_S = 86_400.0
+"""Age from which a picture that no page shows is deleted."""
 
 Values = Mapping[str, float | int | None]
 
@@ -179,8 +183,12 @@ class PageData:
     pictures: PictureLayout | None = None
 
 
-def write_page(store: Store, prefix: str, page: PageData, pictures: Mapping[str, bytes]) -> str:
+def write_page(
+    store: Store, prefix: str, page: PageData, pictures: Mapping[str, bytes], *, now: float | None = None
+) -> str:
     """Write a plate's page: a projection, so it may be written again at any time.
+
+    Pictures of earlier pages are deleted once nobody can be looking at them any more.
 
     Parameters
     ----------
@@ -192,6 +200,8 @@ def write_page(store: Store, prefix: str, page: PageData, pictures: Mapping[str,
         What it shows.
     pictures
         Files that ``page.pictures`` names: name -> WebP.
+    now
+        Unix seconds instead of the clock's.
 
     Returns
     -------
@@ -213,7 +223,16 @@ def write_page(store: Store, prefix: str, page: PageData, pictures: Mapping[str,
     store.write(f"{folder}page.js", script.encode())
     store.write(f"{folder}data.js", encode_data(page))
     store.write(f"{folder}index.html", (source / "index.html").read_bytes())
+    _delete_old_pictures(store, folder, pictures, time.time() if now is None else now)
     return f"{folder}index.html"
+
+
+def _delete_old_pictures(store: Store, folder: str, wanted: Iterable[str], now: float) -> None:
+    """Delete pictures that this page does not show; young ones may belong to a page that is being written or read."""
+    keys = {f"{folder}{name}" for name in wanted}
+    for item in store.list(folder).objects:
+        if item.key.endswith(".webp") and item.key not in keys and item.modified < now - OLD_PICTURE_S:
+            store.delete(item.key)
 
 
 def encode_data(page: PageData) -> bytes:

@@ -168,7 +168,9 @@ def _feature_metric(row: Row) -> PageMetric:
 
 
 def _metric(name: str, label: str, unit: str, description: str, group: str) -> PageMetric:
-    """A metric; a unit too long to stand behind the label ends the description."""
+    """A metric; a unit too long to stand behind the label ends the description, the unit 1 is left away."""
+    if unit == "1":
+        unit = ""
     if len(unit) <= _LONGEST_UNIT:
         return PageMetric(name, label, unit, description, group)
     return PageMetric(name, label, "", f"{description} ({unit})", group)

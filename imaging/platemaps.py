@@ -165,11 +165,11 @@ def _read_sources(
         for line, well, row in described:
             if well in first:
                 faults.add(source.file, line, f"well {well} is described already in {first[well]}; keep one")
-                continue
-            rows[well], first[well] = row, f"{source.file} line {line}"
-            if not _lies_on(well, layout):
+            elif not _lies_on(well, layout):
                 faults.add(source.file, line, f"well {well} lies outside a plate of {layout.wells} wells")
-        if described and not any(well in set(layout.imaged_wells) for _, well, _ in described):
+            else:
+                rows[well], first[well] = row, f"{source.file} line {line}"
+        if described and not {well for _, well, _ in described} & set(layout.imaged_wells):
             faults.add(source.file, 0, "describes none of the imaged wells (layout.imaged); is it this plate's map?")
     return rows
 

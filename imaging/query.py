@@ -27,10 +27,10 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
 from imaging.errors import PlateError, StoredDataError
-from imaging.live import PlateFolder, read_live_rows, read_records
+from imaging.live import PlateFolder, read_fault_rows, read_live_rows, read_records
 from imaging.names import results_prefix
 from imaging.store import Store
-from imaging.tables import PLATE_RUNS, PUBLISHED, TABLES, Table, arrow_schema, table_of
+from imaging.tables import FAULT_RECORDS, PLATE_RUNS, PUBLISHED, TABLES, Table, arrow_schema, table_of
 
 DIALECTS = ("bigquery", "duckdb")
 
@@ -296,6 +296,9 @@ def _add_tables(connection: duckdb.DuckDBPyConnection, store: Store, catalog: Ca
     if wanted & _LIVE:
         for name, rows in read_live_rows(store, catalog.folders, catalog.current).items():
             connection.register(name, table_of(TABLES[name], rows))
+    if FAULT_RECORDS.name in wanted:
+        rows = read_fault_rows(store, catalog.folders)
+        connection.register(FAULT_RECORDS.name, table_of(FAULT_RECORDS, rows))
     return allowed
 
 

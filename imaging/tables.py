@@ -274,11 +274,26 @@ SITES_LIVE = Table(
     "One row per measured site of plates that are being imaged or changed since their publication.",
     (*_LIVE, *SITES.columns[len(PLACE) :]),
 )
+FAULT_RECORDS = Table(
+    "fault_records",
+    "One row per version of an uploaded file that was found unusable, also where it has been replaced since.",
+    (
+        *PLACE[:3],
+        _WELL,
+        _SITE,
+        _CHANNEL,
+        Column("name", TEXT, "", "path of the file inside the plate's folder"),
+        Column("token", TEXT, "", "version of the file: a replacement has another"),
+        Column("size_bytes", INTEGER, "B", "size of that version"),
+        Column("reason", TEXT, "", "what is wrong with it"),
+        Column("found_at", TIME, "UTC", "when it was read"),
+    ),
+)
 
 PUBLISHED = (IMAGES, SITES, WELLS, PLATES, STATISTICS, FEATURES, FAULTS, DECISIONS, CELLS, SITE_RUNS)
 """Tables a publication writes, one Parquet file each."""
 
-TABLES = {table.name: table for table in (*PUBLISHED, PLATE_RUNS, IMAGES_LIVE, SITES_LIVE)}
+TABLES = {table.name: table for table in (*PUBLISHED, PLATE_RUNS, IMAGES_LIVE, SITES_LIVE, FAULT_RECORDS)}
 """Every table by name."""
 
 

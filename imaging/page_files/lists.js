@@ -67,7 +67,20 @@ const Z_PRIME_WORDS = [
   [-Infinity, "fail", "controls overlap"],
 ];
 
-/** Z' of Zhang, Chung and Oldenburg (1999): above 0.5 the controls stand well apart, below 0 they overlap. */
+/** Z' in words after Zhang, Chung and Oldenburg (1999): above 0.5 the controls stand apart, below 0 they overlap. */
+function zPrimeBadge(zPrime) {
+  const [, verdict, words] = Z_PRIME_WORDS.find(([limit]) => zPrime >= limit);
+  return verdictBadge(verdict, words);
+}
+
+/** Metric of a statistic as a button that colours the plate by it, or its name where the page does not show it. */
+function featureLink(row, page, choose) {
+  const place = page.metrics.findIndex((metric) => metric.name === row.feature);
+  if (place < 0) return row.feature;
+  const label = metricTitle(page.metrics[place]);
+  return make("button", { type: "button", class: "link", on: { click: () => choose(place) } }, label);
+}
+
 function drawStatistics(box, page, choose) {
   if (!page.statistics.length) {
     fill(
@@ -81,21 +94,16 @@ function drawStatistics(box, page, choose) {
     return;
   }
   const rows = page.statistics.map((row) => {
-    const place = page.metrics.findIndex((metric) => metric.name === row.feature);
-    const label = place < 0 ? row.feature : metricTitle(page.metrics[place]);
-    const name =
-      place < 0 ? label : make("button", { type: "button", class: "link", on: { click: () => choose(place) } }, label);
-    const [, verdict, words] = Z_PRIME_WORDS.find(([limit]) => row.z_prime >= limit) ?? [];
     return make(
       "tr",
       {},
-      make("th", { scope: "row" }, name),
+      make("th", { scope: "row" }, featureLink(row, page, choose)),
       number(row.z_prime),
       number(row.robust_z_prime),
       number(row.ssmd),
       number(row.n_negcon),
       number(row.n_poscon),
-      make("td", {}, isNumber(row.z_prime) ? verdictBadge(verdict, words) : (row.reason ?? "–")),
+      make("td", {}, isNumber(row.z_prime) ? zPrimeBadge(row.z_prime) : (row.reason ?? "–")),
     );
   });
   fill(box, table(["Feature", "Z′", "robust Z′", "SSMD", "− wells", "+ wells", ""], rows));

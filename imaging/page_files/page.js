@@ -56,6 +56,7 @@ function start(page) {
     byId("scale-value").setAttribute("aria-pressed", String(!state.byZ));
     byId("scale-z").setAttribute("aria-pressed", String(state.byZ));
     byId("metric-description").textContent = metric.description;
+    byId("metric-description").title = metric.description;
     plate.paint(metric, colours);
     drawLegend(byId("legend"), colours, page.wells, (limits) => {
       state.limits = limits;
@@ -76,7 +77,7 @@ function start(page) {
     const panel = byId("panel");
     const focused = panel.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
     const scrolled = panel.scrollTop;
-    if (state.well === null) drawGlance(panel, page, open);
+    if (state.well === null) drawGlance(panel, page, open, chooseMetric);
     else drawWell(panel, page, pictures, state.well, metricNow(), state.look, actions);
     panel.scrollTop = scrolled;
     if (focused) panel.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();

@@ -284,7 +284,7 @@ function valueRow(metric, index, choose) {
 }
 
 /** The plate at a glance: what was decided of it and which wells to look at. */
-function drawGlance(panel, page, open) {
+function drawGlance(panel, page, open, choose) {
   const suspects = page.wells
     .map((well, index) => ({ well, index }))
     .filter(({ well }) => well.verdict === "fail" || well.verdict === "warn");
@@ -294,6 +294,7 @@ function drawGlance(panel, page, open) {
     panel,
     make("div", { class: "card-head" }, make("h2", {}, "Plate at a glance")),
     reasonList(page.reasons),
+    glanceStatistics(page, choose),
     waiting
       ? make("p", {}, `${show(waiting)} of ${show(page.wells.length)} wells are not measured yet or have no images.`)
       : null,
@@ -302,26 +303,24 @@ function drawGlance(panel, page, open) {
       ? make(
           "ul",
           { class: "suspects" },
-          ...suspects
-            .slice(0, 200)
-            .map(({ well, index }) =>
+          ...suspects.slice(0, 200).map(({ well, index }) =>
+            make(
+              "li",
+              {},
               make(
-                "li",
-                {},
-                make(
-                  "button",
-                  {
-                    type: "button",
-                    class: "well-link",
-                    dataset: { verdict: well.verdict },
-                    on: { click: () => open(index) },
-                  },
-                  make("span", { class: "sign", "aria-hidden": "true" }, VERDICT_MARKS[well.verdict]),
-                  well.well,
-                ),
-                make("span", { class: "muted" }, well.reasons.join("; ") || VERDICT_WORDS[well.verdict]),
+                "button",
+                {
+                  type: "button",
+                  class: "well-link",
+                  dataset: { verdict: well.verdict },
+                  on: { click: () => open(index) },
+                },
+                make("span", { class: "sign", "aria-hidden": "true" }, VERDICT_MARKS[well.verdict]),
+                well.well,
               ),
+              make("span", { class: "muted" }, well.reasons.join("; ") || VERDICT_WORDS[well.verdict]),
             ),
+          ),
         )
       : null,
     suspects.length > 200
@@ -331,6 +330,25 @@ function drawGlance(panel, page, open) {
       "p",
       { class: "hint" },
       "Click a well for its pictures and values. Arrow keys walk over the plate, Enter opens, Escape closes.",
+    ),
+  );
+}
+
+/** The first statistics in one line each: how well the controls stand apart is the first question to a plate. */
+function glanceStatistics(page, choose) {
+  const known = page.statistics.filter((row) => isNumber(row.z_prime)).slice(0, 3);
+  if (!known.length) return null;
+  return make(
+    "ul",
+    { class: "glance-statistics" },
+    ...known.map((row) =>
+      make(
+        "li",
+        {},
+        make("span", { class: "z-prime" }, "Z′ ", make("strong", {}, show(row.z_prime, 2))),
+        zPrimeBadge(row.z_prime),
+        make("span", { class: "muted" }, featureLink(row, page, choose)),
+      ),
     ),
   );
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -143,8 +146,8 @@ def test_process_takes_a_folder_and_a_file(run, processing, tmp_path: Path) -> N
     assert (named["settings"].store, named["settings"].workers) == (str(tmp_path / "s"), 2)
     assert outcome.out.splitlines() == [
         "e/p is published (with-missing): 1 of 2 sites, 3 of 4 images",
-        "1 sites could not be processed: A01 site 1",
-        "1 files are no image, such as x.txt: no image",
+        "1 site could not be processed: A01 site 1",
+        "1 file left out, such as x.txt: no image",
         "page: results/e/p/page/index.html",
     ]
 
@@ -185,11 +188,30 @@ def test_a_missing_part_has_its_own_exit_status(run, calls) -> None:
     assert run("process", "--experiment", "e", "--plate", "p") == (3, "", "error: no scheduler answers; start one\n")
 
 
-@pytest.mark.parametrize("command", ["watch", "serve"])
-def test_services_get_the_settings(command: str, run, calls, tmp_path: Path) -> None:
-    noted = calls(f"flows.{command}", command)
+SERVICES = [
+    ("watch", "flows.watch", "watch"),
+    ("serve", "flows.stack", "serve"),
+    ("cluster", "flows.cluster", "run_cluster"),
+]
+
+
+@pytest.mark.parametrize(("command", "module", "function"), SERVICES[:2])
+def test_services_get_the_settings(command: str, module: str, function: str, run, calls, tmp_path: Path) -> None:
+    noted = calls(module, function)
     assert run(command, "--store", "s").status == 0
     assert noted[0][0][0].store == str(tmp_path / "s")
+
+
+@pytest.mark.parametrize(("command", "module", "function"), SERVICES)
+def test_services_say_on_the_terminal_what_they_do(
+    command: str, module: str, function: str, run, calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls(module, function)
+    levels: list[int] = []
+    monkeypatch.setattr(logging, "basicConfig", lambda **options: levels.append(options["level"]))
+    run(command)
+    assert levels == [logging.INFO]
+    assert logging.getLogger("httpx").level == logging.WARNING
 
 
 def test_the_cluster_gets_port_workers_and_device(run, calls, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,16 +228,42 @@ def test_a_wrong_setting_is_bad_input(run, calls) -> None:
     assert "tpu" in outcome.err
 
 
-def test_deploy_names_the_environment(run, calls) -> None:
-    noted = calls("flows.deploy", "deploy")
-    run("deploy", "lab")
-    assert noted == [(("lab",), {})]
+def test_deploy_says_what_it_did(run, calls) -> None:
+    noted = calls("flows.deploy", "deploy", ["work pool lab: created", "deployment plate: unchanged"])
+    assert run("deploy", "lab").out == "work pool lab: created\ndeployment plate: unchanged\n"
+    run("deploy")
+    assert noted == [(("lab",), {}), (("local",), {})]
 
 
-@pytest.mark.parametrize(("arguments", "store"), [((), None), (("--store", "s"), "s")])
-def test_the_demo_uses_a_folder_of_its_own_unless_told(
-    arguments: tuple[str, ...], store: str | None, run, calls
+@pytest.mark.parametrize("is_right", [True, False])
+def test_the_demo_fails_when_something_came_out_wrong(is_right: bool, run, calls) -> None:
+    noted = calls("flows.demo", "run_demo", SimpleNamespace(is_right=is_right))
+    assert run("demo", "--folder", "d", "--keep").status == (0 if is_right else 1)
+    run("demo")
+    assert noted == [(("d",), {"keep": True}), (("platestream-demo",), {"keep": False})]
+
+
+REAL = [
+    (
+        "flows.process_folder",
+        "process_folder",
+        (Path("i"), Path("e")),
+        {"plate": "p", "settings": None, "on_look": print},
+    ),
+    ("flows.process_folder", "process_stored", ("e", "p"), {"settings": None, "on_look": print}),
+    ("flows.watch", "watch", (None,), {}),
+    ("flows.stack", "serve", (None,), {}),
+    ("flows.cluster", "run_cluster", (), {"workers": 1, "scheduler_port": 1, "device": "cpu"}),
+    ("flows.deploy", "deploy", ("local",), {}),
+    ("flows.demo", "run_demo", ("d",), {"keep": False}),
+    ("flows.status", "read_status", (None, None), {}),
+    ("imaging.query", "run_query", (None, "SELECT 1"), {"dialect": "bigquery"}),
+    ("imaging.zarr_check", "check_plate", (None, "key", []), {}),
+]
+
+
+@pytest.mark.parametrize(("module", "function", "values", "named"), REAL, ids=[function for _, function, *_ in REAL])
+def test_commands_call_functions_as_these_are_declared(
+    module: str, function: str, values: tuple[Any, ...], named: dict[str, Any]
 ) -> None:
-    noted = calls("flows.demo", "run_demo")
-    run("demo", *arguments)
-    assert noted == [((store,), {})]
+    inspect.signature(getattr(importlib.import_module(module), function)).bind(*values, **named)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 
+from imaging.records import publication_key
 from tests.flows.command_line import command_line, replacer
 from tests.parts import ROOT
 
@@ -95,21 +94,26 @@ def test_sql_that_is_no_select_is_bad_input(run, tmp_path: Path) -> None:
     assert "Traceback" not in outcome.err
 
 
-def test_validate_checks_the_zarr_against_the_published_manifests(run, calls, tmp_path: Path) -> None:
-    shutil.copytree(BBBC013, tmp_path / "experiments" / "bbbc013", ignore=shutil.ignore_patterns("images"))
-    outcome = run("validate", "bbbc013", "P1", "--store", tmp_path)
+def test_validate_of_an_unpublished_plate_is_bad_input(run, tmp_path: Path) -> None:
+    outcome = run("validate", "e", "p", "--store", tmp_path)
     assert outcome.status == 2
     assert "the plate is not published yet" in outcome.err
+    assert "the plate name 'a/b' is refused" in run("validate", "e", "a/b", "--store", tmp_path).err
 
 
 @pytest.mark.parametrize("problems", [[], ["well A01: damaged"]])
-def test_validate_prints_every_problem(problems: list[str], run, calls, tmp_path: Path) -> None:
-    store = SimpleNamespace(read=lambda key: json.dumps({"key": key}).encode())
-    records = SimpleNamespace(records=SimpleNamespace(last_publication=2))
-    calls("imaging.job", "open_job", SimpleNamespace(store=store, zarr="images/e/p.zarr", survey=lambda: records))
-    calls("imaging.publication", "read_publication", SimpleNamespace(manifests=("m1", "m2")))
+def test_validate_checks_the_zarr_against_the_newest_publication(
+    problems: list[str], run, calls, tmp_path: Path
+) -> None:
+    for recipe, day in (("v1-0", 2), ("v2-0", 3), ("v3-0", 1)):
+        folder = tmp_path / "results" / "e" / "p" / recipe
+        (folder / "publications").mkdir(parents=True)
+        record = {"experiment": "e", "plate": "p", "recipe": recipe, "run": "r", "number": 1, "status": "complete"}
+        record |= {"published_at": f"2026-01-0{day}", "manifests": [f"results/e/p/{recipe}/m.json"], "tables": {}}
+        (tmp_path / publication_key(f"results/e/p/{recipe}/", 1)).write_text(json.dumps(record))
+        (folder / "m.json").write_text(json.dumps({"recipe": recipe}))
     noted = calls("imaging.zarr_check", "check_plate", problems)
     outcome = run("validate", "e", "p", "--store", tmp_path)
-    assert noted[-1][0] == (store, "images/e/p.zarr", [{"key": "m1"}, {"key": "m2"}])
+    assert noted[0][0][1:] == ("images/e/p.zarr", [{"recipe": "v2-0"}])
     assert outcome.status == (1 if problems else 0)
-    assert outcome.out == ("well A01: damaged\n" if problems else "images/e/p.zarr is sound: 2 sites\n")
+    assert outcome.out == ("well A01: damaged\n" if problems else "images/e/p.zarr is sound: 1 site\n")

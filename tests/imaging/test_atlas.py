@@ -160,11 +160,8 @@ def test_a_sheet_holds_every_tile_where_its_layout_says(monkeypatch: pytest.Monk
     monkeypatch.setattr(atlas, "SHEET_MAX_PX", 2 * 4 * 16 * 16)
     pictures = build_pictures(plate_of_greys, shape=(2, 2), sites=[1, 2], channels=["DNA", "ER"])
     sheets = pictures.layout.sheets
-    assert (sheets.files, sheets.wells, sheets.wells_per_file) == (
-        ("sheet-1.webp", "sheet-2.webp"),
-        ("A01", "A02", "B01"),
-        2,
-    )
+    assert [name[:8] for name in sheets.files] == ["sheet-1-", "sheet-2-"]
+    assert (sheets.wells, sheets.wells_per_file) == (("A01", "A02", "B01"), 2)
     limits = {channel.channel: (channel.low, channel.high) for channel in pictures.layout.channels}
     images = [read_webp(pictures.files[name]) for name in sheets.files]
     expected = {(well, site): found for well, site, found in plate_of_greys()}
@@ -207,14 +204,33 @@ def test_a_sheet_is_encoded_as_soon_as_its_last_site_came(monkeypatch: pytest.Mo
     assert before[5:] == [("A01", 0), ("A01", 0), ("A02", 1), ("A02", 1), ("B01", 2)]
 
 
+def test_the_overview_file_is_the_overview_of_the_channel() -> None:
+    plate = {"shape": (2, 2), "sites": [1, 2], "channels": ["DNA", "ER"]}
+    pictures = build_pictures(plate_of_greys, **plate, tile_px=32)
+    drawn = build_atlas(plate_of_greys, **plate, tile_px=32)
+    assert [channel.channel for channel in pictures.layout.channels] == ["DNA", "ER"]
+    for channel in pictures.layout.channels:
+        assert np.abs(read_webp(pictures.files[channel.file]) - drawn[channel.channel].image).mean() < 8
+
+
+def test_other_pictures_have_other_names() -> None:
+    def brighter() -> Iterator[Site]:
+        for well, site, pictures in plate_of_greys():
+            yield well, site, {name: picture + (well == "B01") * 9 for name, picture in pictures.items()}
+
+    plate = {"shape": (2, 2), "sites": [1, 2], "channels": ["DNA", "ER"]}
+    before, after = (build_pictures(source, **plate) for source in (plate_of_greys, brighter))
+    assert list(before.files) == list(build_pictures(plate_of_greys, **plate).files)
+    assert not set(before.files) & set(after.files)
+
+
 @pytest.mark.parametrize(("shape", "side"), [((2, 2), 160), ((16, 24), 80)])
 def test_a_small_plate_has_larger_tiles_in_its_overview(shape: tuple[int, int], side: int) -> None:
     pictures = build_pictures(plate_of_greys, shape=shape, sites=[1, 2], channels=["DNA"])
-    assert pictures.layout.channels[0].file == "overview-1.webp"
-    assert read_webp(pictures.files["overview-1.webp"]).shape == (shape[0] * side, shape[1] * side)
+    assert read_webp(pictures.files[pictures.layout.channels[0].file]).shape == (shape[0] * side, shape[1] * side)
 
 
 def test_a_plate_without_pictures_has_black_overviews_and_no_sheets() -> None:
     pictures = build_pictures(given(), shape=(2, 3), sites=[1], channels=["DNA"])
     assert pictures.layout.sheets.files == ()
-    assert not read_webp(pictures.files["overview-1.webp"]).any()
+    assert not read_webp(pictures.files[pictures.layout.channels[0].file]).any()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import time
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -148,8 +149,8 @@ def test_a_page_is_few_files_and_the_same_bytes_each_time(store: Store) -> None:
     shown = page(channels=(PageChannel("DNA", "#0000ff"),), pictures=pictures.layout)
     assert write_page(store, "page/", shown, pictures.files) == "page/index.html"
     first = {item.key: store.read(item.key) for item in store.list("page").objects}
-    names = ["data.js", "index.html", "overview-1.webp", "page.css", "page.js", "sheet-1.webp"]
-    assert list(first) == [f"page/{name}" for name in names]
+    names = ["data.js", "index.html", "page.css", "page.js", *pictures.files]
+    assert list(first) == sorted(f"page/{name}" for name in names)
     assert read_data(first["page/data.js"])["pictures"]["sheets"]["wells"] == ["A01"]
     write_page(store, "page", shown, pictures.files)
     assert {item.key: store.read(item.key) for item in store.list("page").objects} == first
@@ -163,10 +164,21 @@ def test_the_page_itself_is_written_after_all_it_needs(monkeypatch: pytest.Monke
     assert written[-1] == "p/index.html"
 
 
+def test_pictures_of_an_earlier_page_are_deleted_after_a_day(store: Store) -> None:
+    pictures = draw(["DNA"])
+    shown = page(channels=(PageChannel("DNA", "#0000ff"),), pictures=pictures.layout)
+    write_page(store, "p", shown, pictures.files | {"sheet-1-0ld.webp": b"", "notes.txt": b""})
+    written = {item.key for item in store.list("p").objects}
+    write_page(store, "p", shown, pictures.files)
+    assert {item.key for item in store.list("p").objects} == written
+    write_page(store, "p", shown, pictures.files, now=time.time() + 90_000)
+    assert {item.key for item in store.list("p").objects} == written - {"p/sheet-1-0ld.webp"}
+
+
 def test_a_page_without_one_of_its_pictures_is_refused(store: Store) -> None:
     pictures = draw(["DNA"])
     shown = page(channels=(PageChannel("DNA", "#0000ff"),), pictures=pictures.layout)
-    with pytest.raises(ValueError, match=r"without \['overview-1.webp', 'sheet-1.webp'\]"):
+    with pytest.raises(ValueError, match=r"without \['overview-1-\w{8}.webp', 'sheet-1-\w{8}.webp'\]"):
         write_page(store, "p", shown, {})
 
 
@@ -350,6 +362,11 @@ def test_a_long_unit_stands_in_the_description() -> None:
     [mean] = [item for item in page_of(published()).metrics if item.name == "ImageQuality_MeanIntensity_DNA"]
     assert mean.unit == ""
     assert mean.description == "mean intensity; median over the well's images (share of the data type's range)"
+
+
+def test_the_unit_of_a_ratio_is_not_shown() -> None:
+    ratio = feature_row("Nuclei_AreaShape_Area", "AreaShape", "Nuclei", unit="1")
+    assert page_of(published(features=[ratio])).metrics[0].unit == ""
 
 
 def test_metrics_beyond_the_limit_are_left_to_sql_and_the_page_says_so() -> None:

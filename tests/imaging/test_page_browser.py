@@ -1,19 +1,15 @@
 """A plate's page in a real browser, opened as a file: what a lab person sees, clicks and types.
 
-Drives the system's Chromium through Playwright; without it the tests are skipped with the reason, or fail where
-PLATESTREAM_TEST_ALL is 1.
+Drives the system's Chromium through Playwright; what is skipped where there is none: tests/parts.py.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import io
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -36,6 +32,7 @@ from imaging.page import (
 )
 from imaging.store import open_store
 from imaging.wells import Well
+from tests.parts import require
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -50,13 +47,6 @@ LAUNCH = (
     "--disable-component-update",
     "--disable-sync",
 )
-
-
-def part_missing(reason: str) -> NoReturn:
-    """Skip with the reason, or fail where everything must run."""
-    if os.environ.get("PLATESTREAM_TEST_ALL") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def grey_of(well: str, site: int, channel: str) -> int:
@@ -129,11 +119,7 @@ def small_plate() -> tuple[PageData, PlatePictures]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if importlib.util.find_spec("playwright") is None:
-        part_missing("playwright is not installed: pip install playwright")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        part_missing("chromium is not installed: apt-get install chromium")
+    chromium = require("chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -409,6 +395,7 @@ def test_faults_decisions_and_statistics_are_shown_and_lead_to_their_wells(visit
 def test_without_an_open_well_the_panel_lists_wells_to_look_at(visit: Callable[..., Page]) -> None:
     page = visit()
     assert "one well failed" in page.inner_text("#panel")
+    assert page.text_content("#panel .glance-statistics") == "Z′ 0.71✓excellentCells count"
     assert page.locator("#panel .suspects button").all_text_contents() == ["✕B03", "✕C08"]
     page.click("#panel .suspects >> text=C08")
     assert page.locator("#panel h2").inner_text() == "C08"

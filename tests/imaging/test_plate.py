@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from imaging.projection import page_folder
+from imaging.query import run_query
 from imaging.records import attempt_key, manifest_key, publication_key
 from imaging.steps import record_attempt
 from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_cells, draw_plate, follow, make_job, object_states, read_rows
@@ -199,3 +200,15 @@ def test_a_young_local_file_is_not_there_yet(tmp_path: Path) -> None:
     hurried = type(job)(job.store, job.raw, "", job.experiment, "P1", job.maps, "", settle_s=3600.0)
     assert not hurried.survey().has_arrivals
     assert job.survey(time.time()).has_arrivals
+
+
+def test_a_replaced_file_stays_in_the_fault_records_and_leaves_the_faults(
+    tmp_path: Path, images: dict[str, bytes]
+) -> None:
+    job = make_job(tmp_path, images={**images, "B01_w1.tif": images["B01_w1.tif"][:200]})
+    follow(job)
+    (tmp_path / "raw" / "B01_w1.tif").write_bytes(images["B01_w1.tif"])
+    follow(job)
+    records = run_query(job.store, "SELECT plate, well, channel, name, size_bytes FROM fault_records").to_pylist()
+    assert records == [{"plate": "P1", "well": "B01", "channel": "DNA", "name": "B01_w1.tif", "size_bytes": 200}]
+    assert run_query(job.store, "SELECT name FROM faults").to_pylist() == []

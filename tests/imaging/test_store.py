@@ -176,6 +176,12 @@ def test_deleting_twice_is_fine(store: Store) -> None:
     assert keys(store) == ["raw/2"]
 
 
+def test_the_time_of_an_object_is_that_of_its_listing(store: Store) -> None:
+    store.write("raw/1", b"one")
+    assert store.modified("raw/1") == pytest.approx(store.list("raw/").objects[0].modified, abs=1.0)
+    assert store.modified("raw/2") is None
+
+
 def test_a_store_opened_again_holds_the_same(store: Store) -> None:
     store.write("raw/1", b"one")
     again = open_store(store.url)

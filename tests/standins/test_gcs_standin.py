@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 
+import httpx
 import obstore
 import pytest
 from google.api_core.exceptions import Conflict, NotFound, PreconditionFailed, RequestRangeNotSatisfiable
@@ -165,6 +166,12 @@ def test_a_resumable_upload_arrives_in_pieces(gcs: GcsStandIn, bucket: storage.B
     assert bucket.blob("image").download_as_bytes() == data
     with pytest.raises(PreconditionFailed):
         blob.upload_from_file(io.BytesIO(data), if_generation_match=0)
+
+
+def test_an_upload_that_nobody_began_is_told(gcs: GcsStandIn) -> None:
+    address = f"{gcs.url}/upload/storage/v1/b/lab/o?uploadType=resumable&upload_id=none"
+    assert httpx.put(address, content=b"one", headers={"Content-Range": "bytes 0-2/3"}).status_code == 404
+    assert httpx.put(f"{gcs.url}/lab/image?partNumber=1&uploadId=none", content=b"one").status_code == 404
 
 
 def test_failures_are_answered_once_each(gcs: GcsStandIn, xml: GCSStore) -> None:
