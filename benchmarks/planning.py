@@ -24,7 +24,10 @@ CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito", "Brightfield")
 SITES = 4
 EXPERIMENT = (
     "name: big\nchannels:\n"
-    + "".join(f"  - {{name: {name}, role: {'nucleus' if name == 'DNA' else 'other'}, full_scale: 65535}}\n" for name in CHANNELS)
+    + "".join(
+        f"  - {{name: {name}, role: {'nucleus' if name == 'DNA' else 'other'}, full_scale: 65535}}\n"
+        for name in CHANNELS
+    )
     + f"layout: {{wells: 384, imaged: [B02-O23], sites: {SITES}}}\n"
     + "files: {pattern: '(?P<well>[A-P][0-9]{2})_s(?P<site>[0-9])_(?P<channel>[A-Za-z]+)[.]tif'}\n"
     + "recipe: {name: v1, nuclei: {diameter_px: [15, 90]}, cells: {channel: RNA}}\n"
@@ -65,7 +68,7 @@ def bench_planning() -> dict[str, Any]:
             "images": len(names),
             "plan_from_listing": measure(plan),
             "look_at_folder_and_plan": measure(lambda: job.survey()),
-            "reference_obstore_listing": measure(lambda: [batch for batch in obstore.list(reference, prefix="raw")]),
+            "reference_obstore_listing": measure(lambda: list(obstore.list(reference, prefix="raw"))),
         }
     listing_s = figures["reference_obstore_listing"]["wall_median_s"]
     return figures | {
@@ -97,7 +100,7 @@ def bench_watch() -> dict[str, Any]:
         first = measure(lambda: watch.round(), runs=1)
         later = measure(lambda: watch.round(), runs=5)
         assert {need.plate for need in woken} == {f"active{number:02d}" for number in range(ACTIVE)}
-        reference = measure(lambda: [batch for batch in obstore.list(LocalStore(folder), prefix="raw")], runs=3)
+        reference = measure(lambda: list(obstore.list(LocalStore(folder), prefix="raw")), runs=3)
     return {
         "active_plates": ACTIVE,
         "closed_plates": CLOSED,

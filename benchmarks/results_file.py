@@ -32,11 +32,17 @@ def measure(work: Callable[[], object], *, runs: int = 5) -> dict[str, float]:
 
 def write_result(name: str, figures: dict[str, Any]) -> Path:
     """Write a benchmark's figures beside the machine and versions they belong to."""
-    cpu = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    cpu = [
+        line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
     record = {
         "benchmark": name,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"cpu": cpu[0] if cpu else platform.processor(), "cores": os.cpu_count(), "system": platform.platform()},
+        "machine": {
+            "cpu": cpu[0] if cpu else platform.processor(),
+            "cores": os.cpu_count(),
+            "system": platform.platform(),
+        },
         "python": platform.python_version(),
         "versions": {package: version(package) for package in PACKAGES},
         "figures": figures,

@@ -1,7 +1,7 @@
 """The Dask cluster of one machine as a service of its own, so that it outlives runs: ``python -m flows.cluster``.
 
-A run that is killed costs no site that was computed for it, and a run that begins finds warm workers. Sites that several
-runs ask for under one key are computed once.
+A run that is killed costs no site that was computed for it, and a run that begins finds warm workers. Sites that
+several runs ask for under one key are computed once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dask
 from distributed import LocalCluster
@@ -99,19 +100,12 @@ def run_cluster(
 def open_cluster(workers: int, *, scheduler_port: int = 0, device: str = "cpu") -> Iterator[LocalCluster]:
     """Open a scheduler and its workers on this machine for the block; port 0 is any free one."""
     environment = {**ONE_THREAD, "PLATESTREAM_DEVICE": device}
-    with (
-        dask.config.set({**CLUSTER_CONFIG, "distributed.nanny.pre-spawn-environ": environment}),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host=HOST,
-            scheduler_port=scheduler_port,
-            dashboard_address=None,
-            silence_logs=logging.WARNING,
-        ) as cluster,
-    ):
-        yield cluster
+    options: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "processes": True}
+    options |= {"host": HOST, "scheduler_port": scheduler_port, "dashboard_address": None}
+    with dask.config.set({**CLUSTER_CONFIG, "distributed.nanny.pre-spawn-environ": environment}):
+        cluster: Any = LocalCluster(**options, silence_logs=logging.WARNING)
+        with cluster:
+            yield cluster
 
 
 def replace_lost_workers(cluster: LocalCluster, count: int) -> None:

@@ -1,8 +1,8 @@
 """A run's connection to the shared Dask cluster.
 
-What a caller has to know about futures: ``finished``, ``error`` and ``cancelled`` are ends. ``cancelled`` means that the
-scheduler went away, not that the site is at fault. ``lost`` is no end: Dask computes the task again by itself and counts
-how often its worker died, and whoever submits it anew resets that count.
+What a caller has to know about futures: ``finished``, ``error`` and ``cancelled`` are ends. ``cancelled`` means that
+the scheduler went away, not that the site is at fault. ``lost`` is no end: Dask computes the task again by itself and
+counts how often its worker died, and whoever submits it anew resets that count.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Compute:
 
     def __init__(self, address: str, *, reconnect_s: float = 60.0) -> None:
         self.address, self.reconnect_s = address, reconnect_s
-        self._client = self._open(ATTEMPT_S)
+        self._client: Any = self._open(ATTEMPT_S)  # Dask's own types do not tell its two kinds of client apart
         self._was_lost = False
         self._workers, self._counted_at = 0, 0.0
 

@@ -7,12 +7,12 @@ under a supervisor, and a simulated microscope. The demo itself only looks at th
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.live import Live
 
@@ -24,8 +24,8 @@ from flows.supervise import Supervisor, find_free_ports, interrupt_on_terminatio
 from imaging.errors import ConfigurationError, MissingPartError, PlateError
 from imaging.job import PlateJob, open_job
 from imaging.planning import Plan
-from imaging.records import projected_key
 from imaging.publication import plate_state
+from imaging.records import projected_key
 from imaging.store import open_store
 
 EXPERIMENT, PLATE = "bbbc013", "BBBC013"
@@ -102,7 +102,9 @@ def run_demo(folder: str | Path | None = None, *, keep: bool = False, seed: int 
 def prepare(folder: Path, *, seed: int = SEED) -> Demo:
     """Make the demo's folder with its experiment, choose free ports, load the microscope."""
     if not (IMAGES / "images").is_dir():
-        raise MissingPartError("the demo's plate comes with the repository, not with the package: clone it", key=str(IMAGES))
+        raise MissingPartError(
+            "the demo's plate comes with the repository, not with the package: clone it", key=str(IMAGES)
+        )
     if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
         raise ConfigurationError("the folder holds something else; give an empty or a new one", key=str(folder))
     shutil.rmtree(folder, ignore_errors=True)
@@ -178,11 +180,10 @@ def is_over(demo: Demo, plan: Plan) -> bool:
 
 
 def _print_line(plan: Plan, microscope: Microscope) -> None:
-    print(
+    typer.echo(
         f"uploaded {microscope.uploaded}, arrived {plan.images_arrived}, sites done {len(plan.of('done'))}, "
         f"faults {len(plan.records.faults)}, publications {plan.records.last_publication}",
-        file=sys.stderr,
-        flush=True,
+        err=True,
     )
 
 

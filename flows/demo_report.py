@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Outcome:
     """What came out: results, times, and what was expected of them."""
 
     doses: list[dict[str, Any]]
-    z_prime: float
+    z_prime: float | None
     faults: list[dict[str, Any]]
     publications: list[dict[str, Any]]
     moments: dict[str, float]
@@ -97,7 +98,7 @@ def judge(job: PlateJob, microscope: Microscope, moments: dict[str, float], rest
 def _rises(ratios: list[float], *, tolerance: float = 0.05) -> bool:
     """Whether values rise, apart from a share of their whole range that a plateau may fall by."""
     allowed = tolerance * (max(ratios) - min(ratios))
-    return all(later >= earlier - allowed for earlier, later in zip(ratios, ratios[1:], strict=False))
+    return all(later >= earlier - allowed for earlier, later in itertools.pairwise(ratios))
 
 
 def measure_latency(job: PlateJob, plan: Plan) -> dict[str, Any]:
@@ -154,7 +155,8 @@ def print_outcome(console: Console, outcome: Outcome, settings: Settings) -> Non
             f"{row['concentration']:g}", control, str(row["wells"]), f"{row['ratio']:.3f}", f"{row['nuclei']:.0f}"
         )
     console.print(doses)
-    console.print(f"Z' of {FEATURE}: {outcome.z_prime:.3f}")
+    shown = "none" if outcome.z_prime is None else f"{outcome.z_prime:.3f}"
+    console.print(f"Z' of {FEATURE}: {shown}")
     faults = Table(title="files that were found at fault or not needed")
     for name in ("kind", "file", "reason"):
         faults.add_column(name)

@@ -61,7 +61,9 @@ def folder_job(folder: Path, experiment_file: Path, *, plate: str, settings: Set
     if not folder.is_dir():
         raise ConfigurationError("there is no such folder; give the folder of one plate's images", key=str(folder))
     if not experiment_file.is_file():
-        raise ConfigurationError("there is no such file; `platestream init` writes a first one", key=str(experiment_file))
+        raise ConfigurationError(
+            "there is no such file; `platestream init` writes a first one", key=str(experiment_file)
+        )
     experiment = read_experiment(experiment_file.read_bytes(), place=str(experiment_file))
     maps = FolderStore(experiment_file.resolve().parent)
     check_name("plate", plate)

@@ -90,7 +90,8 @@ def draw_sites(job: PlateJob, plan: Plan) -> str:
     picture = Image.new("RGB", (columns, rows), (245, 247, 249))
     worst: dict[str, SiteState] = {}
     for site in plan.sites:
-        worst[site.well] = min(worst.get(site.well, "done"), site.state, key=WORST_FIRST.index)
+        before = worst.get(site.well, "done")
+        worst[site.well] = site.state if WORST_FIRST.index(site.state) < WORST_FIRST.index(before) else before
     for name, state in worst.items():
         well = parse_well(name)
         picture.putpixel((well.column - 1, well.row), COLORS[state])

@@ -1,6 +1,7 @@
 """The Prefect server of one machine as a service: ``python -m flows.server --state FOLDER --cache FOLDER --port N``.
 
-The database, logs and all else lie in the state folder; nothing calls home; a person's own Prefect profile plays no part.
+The database, logs and all else lie in the state folder; nothing calls home; a person's own Prefect profile plays no
+part.
 A fresh database takes as long to create as all else together, so a copy of the first one is kept in the cache folder,
 taken before the server listens, and later state folders begin with it.
 """
@@ -101,11 +102,11 @@ def run_server(state: Path, cache: Path, port: int) -> None:
     is_fresh = not (state / DATABASE).exists()
     if is_fresh:
         copy_prepared(prepared, state)
-    os.environ.update(server_variables(state, prepared))
+    os.environ.update(server_variables(state, prepared))  # noqa: TID251 - Prefect reads them when it is imported
     os.chdir(state)
 
-    import uvicorn  # noqa: PLC0415  # Prefect reads its settings while it is imported
-    from prefect.server.api.server import create_app  # noqa: PLC0415
+    import uvicorn  # Prefect reads its settings while it is imported
+    from prefect.server.api.server import create_app
 
     app = create_app(final=True)
     start = app.router.lifespan_context

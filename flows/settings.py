@@ -19,6 +19,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from imaging.errors import ConfigurationError
 
 PREFIX = "PLATESTREAM_"
+ELSEWHERE = ("PLATESTREAM_DEBUG", "PLATESTREAM_TEST_ALL")
+"""Names with our prefix that are no settings: the command line's and the tests'."""
 _ADDRESS = re.compile(r"(tcp|tls|ucx)://[^/:\s]+(:\d{1,5})")
 
 
@@ -126,10 +128,6 @@ class Settings(BaseSettings):
             )
         return self
 
-    def following(self) -> dict[str, float]:
-        """How a plate is followed, as keywords of the follower."""
-        return {"linger_s": self.linger_s, "relist_s": self.rescan_s, "heartbeat_s": self.heartbeat_s}
-
     @property
     def auth(self) -> str:
         """``user:password`` of the Prefect API; empty when it asks for none."""
@@ -154,7 +152,7 @@ class Settings(BaseSettings):
 
 
 def child_environment(changes: Mapping[str, str], *, without: tuple[str, ...] = ()) -> dict[str, str]:
-    """Environment of a process that we start: ours without names that begin with ``without``, and ``changes`` on top."""
+    """Environment of a process that we start: ours less names that begin with ``without``, ``changes`` on top."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(without)}
     return {**kept, **changes}
 
@@ -163,7 +161,7 @@ def _unknown_names(environment: Mapping[str, str]) -> list[str]:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     sentences = []
     for name in sorted(environment):
-        if not name.startswith(PREFIX) or name in known:
+        if not name.startswith(PREFIX) or name in known or name in ELSEWHERE:
             continue
         near = difflib.get_close_matches(name, known, n=1)
         sentences.append(f"{name} is no setting; " + (f"is {near[0]} meant?" if near else "unset it"))

@@ -1,4 +1,4 @@
-"""Everything on one machine: Prefect server, Dask cluster, runner of flows and watcher, as services of one supervisor."""
+"""Everything on one machine as services of one supervisor: Prefect server, Dask cluster, runner of flows, watcher."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def serve(settings: Settings) -> None:
     logs = settings.state_folder / "logs"
     with interrupt_on_termination(), Supervisor(local_services(settings, logs)) as supervisor:
         supervisor.wait_until_ready()
-        log.info("watching %s; Prefect UI at %s; logs in %s", settings.store, settings.api_url.removesuffix("/api"), logs)
+        log.info(
+            "watching %s; Prefect UI at %s; logs in %s", settings.store, settings.api_url.removesuffix("/api"), logs
+        )
         try:
             while True:
                 time.sleep(3600)

@@ -69,9 +69,7 @@ class PlateJob:
         listing = self.raw.list(self.raw_folder, min_age_s=self.settle_s)
         arrivals = sort_arrivals(self.experiment, self.raw_folder, listing.objects, listing.refused)
         pins = hash_of(self.read_pins() if names.has_pins else self._fresh_pins())
-        return plan_plate(
-            self.experiment, arrivals, names, pins=pins, now=time.time() if now is None else now
-        )
+        return plan_plate(self.experiment, arrivals, names, pins=pins, now=time.time() if now is None else now)
 
     def read_pins(self) -> dict[str, Any]:
         """Read what is pinned for this plate; once, for pins never change.

@@ -322,11 +322,7 @@ def read_part(store: Store, manifest: dict[str, Any]) -> pa.Table:
     try:
         data = store.read(described["key"])
     except FileNotFoundError as error:
-        raise LostDataError(
-            "the site's part is gone; the site is made again", key=described["key"], **place
-        ) from error
+        raise LostDataError("the site's part is gone; the site is made again", key=described["key"], **place) from error
     if stored(described["key"], data) != described:
-        raise LostDataError(
-            "the site's part is damaged; the site is made again", key=described["key"], **place
-        )
+        raise LostDataError("the site's part is damaged; the site is made again", key=described["key"], **place)
     return pa.ipc.open_file(pa.BufferReader(data)).read_all()

@@ -223,7 +223,9 @@ def open_store(url: str) -> Store:
     if parts.scheme == "memory":
         return Store(url, _MEMORY.setdefault(parts.netloc, MemoryStore()))
     if parts.scheme == "gs":
-        return Store(url, _google_store(parts.netloc, parts.path.strip("/"), dict(parse_qsl(parts.query)).get("endpoint")))
+        return Store(
+            url, _google_store(parts.netloc, parts.path.strip("/"), dict(parse_qsl(parts.query)).get("endpoint"))
+        )
     if parts.scheme == "file" and not parts.netloc:
         return FolderStore(Path(unquote(parts.path)))
     if "://" not in url:

@@ -75,7 +75,5 @@ def expand_wells(text: str) -> list[Well]:
     if end.row < start.row or end.column < start.column:
         raise ValueError(f"a range of wells must go right and down, got {text!r}")
     return [
-        Well(row, column)
-        for row in range(start.row, end.row + 1)
-        for column in range(start.column, end.column + 1)
+        Well(row, column) for row in range(start.row, end.row + 1) for column in range(start.column, end.column + 1)
     ]

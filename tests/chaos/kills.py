@@ -102,9 +102,7 @@ def wait_for(demo: Demo, is_reached: Callable[[Plan], bool]) -> Plan:
 
 def rows_of(job: PlateJob, publication: Publication) -> dict[str, list[dict[str, Any]]]:
     """Rows of every result table."""
-    return {
-        name: pq.read_table(io.BytesIO(job.store.read(publication.tables[name]))).to_pylist() for name in TABLES
-    }
+    return {name: pq.read_table(io.BytesIO(job.store.read(publication.tables[name]))).to_pylist() for name in TABLES}
 
 
 def main(what: str, folder: Path) -> int:

@@ -31,7 +31,9 @@ recipe: {name: v1, nuclei: {diameter_px: [6, 20]}, cells: {}}
 analysis: {statistics: [Cells_Intensity_NucleusCytoplasmRatio_GFP]}
 patience: 60
 """
-PLATE_MAP = "well,treatment,concentration,control\nA01,DMSO,0,negcon\nA02,DMSO,0,negcon\nB01,x,1,poscon\nB02,x,2,poscon\n"
+PLATE_MAP = (
+    "well,treatment,concentration,control\nA01,DMSO,0,negcon\nA02,DMSO,0,negcon\nB01,x,1,poscon\nB02,x,2,poscon\n"
+)
 WELLS = ("A01", "A02", "B01", "B02")
 CENTERS = [(y, x) for y in (20, 60, 100) for x in (20, 60, 100)]
 
@@ -42,7 +44,7 @@ def draw_cells(seed: int, *, side: int = 120, radius: float = 6.0, brightness: i
     y, x = np.mgrid[:side, :side]
     plane = noise.normal(20, 3, (side, side))
     for cy, cx in CENTERS:
-        plane += brightness * np.exp(-(((y - cy) ** 2 + (x - cx) ** 2) / radius**2) ** 2)
+        plane += brightness * np.exp(-((((y - cy) ** 2 + (x - cx) ** 2) / radius**2) ** 2))
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, plane.clip(0, 255).astype(np.uint8), compression="zlib")
     return buffer.getvalue()

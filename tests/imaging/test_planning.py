@@ -16,7 +16,9 @@ def stored(name: str, *, modified: float = 100.0, token: str = "t", size: int = 
     return StoredObject(f"raw/{name}", size, token, modified)
 
 
-def plan_of(*objects: StoredObject, records: Records | None = None, now: float = 110.0, experiment: Experiment = SCREEN) -> Plan:
+def plan_of(
+    *objects: StoredObject, records: Records | None = None, now: float = 110.0, experiment: Experiment = SCREEN
+) -> Plan:
     arrivals = sort_arrivals(experiment, "raw/", objects)
     return plan_plate(experiment, arrivals, records or Records(), pins="pins", now=now)
 
@@ -28,7 +30,7 @@ def pair(well: str, **changes: object) -> list[StoredObject]:
 def test_a_site_is_ready_when_every_channel_is_there() -> None:
     plan = plan_of(*pair("A01"), stored("A02_w1.tif"))
     assert [site.well for site in plan.todo] == ["A01"]
-    assert [(site.well, site.awaited) for site in plan.of("waiting")][0] == ("A02", ("GFP",))
+    assert next((site.well, site.awaited) for site in plan.of("waiting")) == ("A02", ("GFP",))
 
 
 def test_inputs_change_with_a_token_the_pins_or_a_second_file_and_with_nothing_else() -> None:

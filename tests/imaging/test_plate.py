@@ -12,7 +12,16 @@ from imaging.projection import page_folder
 from imaging.query import run_query
 from imaging.records import attempt_key, manifest_key, publication_key
 from imaging.steps import record_attempt
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_cells, draw_plate, follow, make_job, object_states, read_rows
+from tests.imaging.small_plate import (
+    EXPERIMENT,
+    PLATE_MAP,
+    draw_cells,
+    draw_plate,
+    follow,
+    make_job,
+    object_states,
+    read_rows,
+)
 
 LATER = 4e9  # long after every patience
 
@@ -90,7 +99,9 @@ def test_an_edited_plate_map_publishes_anew_without_touching_a_pixel(tmp_path: P
     assert not {key for key in touched if "/sites/" in key or "/parts/" in key or "/s1x" in key}
 
 
-def test_a_damaged_image_is_a_fault_and_its_replacement_heals_the_site(tmp_path: Path, images: dict[str, bytes]) -> None:
+def test_a_damaged_image_is_a_fault_and_its_replacement_heals_the_site(
+    tmp_path: Path, images: dict[str, bytes]
+) -> None:
     good = images["B01_w1.tif"]
     job = make_job(tmp_path, images={**images, "B01_w1.tif": good[: len(good) // 2]})
     assert follow(job) is None
@@ -103,7 +114,9 @@ def test_a_damaged_image_is_a_fault_and_its_replacement_heals_the_site(tmp_path:
     assert publication.status == "complete"
 
 
-def test_a_damaged_image_that_is_never_replaced_costs_its_channel_only(tmp_path: Path, images: dict[str, bytes]) -> None:
+def test_a_damaged_image_that_is_never_replaced_costs_its_channel_only(
+    tmp_path: Path, images: dict[str, bytes]
+) -> None:
     job = make_job(tmp_path, images={**images, "B01_w2.tif": b""})
     publication = follow(job, now=LATER)
     assert publication is not None

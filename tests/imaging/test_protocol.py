@@ -285,7 +285,12 @@ def test_a_planted_bug_is_caught(store: type[ModelStore]) -> None:
         make_store = store
 
     search = settings(
-        SETTINGS, max_examples=2000, database=None, report_multiple_bugs=False, print_blob=False, phases=[Phase.generate]
+        SETTINGS,
+        max_examples=2000,
+        database=None,
+        report_multiple_bugs=False,
+        print_blob=False,
+        phases=[Phase.generate],
     )
     with pytest.raises((AssertionError, LostDataError)):
         run_state_machine_as_test(Planted, settings=search)

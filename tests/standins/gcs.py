@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         address = urlsplit(self.path)
         query = dict(parse_qsl(address.query, keep_blank_values=True))
-        body = self._body()
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         is_json = address.path.startswith(("/storage/v1/b", "/upload/storage/v1/b", "/download/storage/v1/b"))
         self.server.requests.append(f"{self.command} {self.path}")
         try:
@@ -73,16 +73,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 the base class names it so
         """Keep quiet; ``GcsStandIn.requests`` is the log."""
-
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "") != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        chunks = []
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            chunks.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(chunks)
 
     def _json(self, path: str, query: Mapping[str, str], body: bytes) -> Reply:
         storage = self.server.storage
