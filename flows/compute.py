@@ -134,7 +134,8 @@ class Compute:
         Otherwise a few sites wait inside a worker, and those behind a site that kills workers are blamed with it.
         """
         task = Task(key, function, *args, _data_producer=True)
-        return self.client().get({key: task}, key, sync=False)
+        future: Any = self.client().get({key: task}, key, sync=False)
+        return future
 
     def check_versions(self) -> None:
         """Refuse a cluster that would compute or talk otherwise than this process.

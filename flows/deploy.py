@@ -1,21 +1,24 @@
-"""`platestream deploy`: tells a Prefect server what prefect.yaml and deployments/ declare; twice is as good as once."""
+"""`platestream deploy`: tells a Prefect server what prefect.yaml and deployments/ declare; twice is as good as once.
+
+What is as declared is left alone, so that automations keep their ids and what they have counted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from flows.serve import DECLARED, make_deployment, read_deployments
+from flows.declared import ROOT, Deployment, Environment, WorkPool, read_automations, read_deployments, read_environment
+from flows.serve import load_flow, make_triggers
 from flows.server import is_healthy
 from flows.settings import Settings
 from imaging.errors import ConfigurationError, MissingPartError
 
-FOLDER = DECLARED.with_name("deployments")
-Change = Literal["created", "updated", "unchanged"]
+Change = Literal["created", "updated", "unchanged", "removed"]
+OURS = "platestream"
+"""Tag of the automations that come from deployments/automations.yaml; one that left the file is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,119 +33,173 @@ class Applied:
         return f"{self.kind} {self.name}: {self.change}"
 
 
-def deploy(environment: str = "local", *, settings: Settings | None = None, folder: Path = FOLDER) -> list[Applied]:
+def deploy(environment: str = "local", *, settings: Settings | None = None, root: Path = ROOT) -> list[Applied]:
     """Apply work pool, deployments and automations of an environment to the server; return what was done.
 
     Parameters
     ----------
     environment
         Name of a file in ``deployments/``, such as ``local``.
+    settings
+        Where the server is; default from the environment's variables.
+    root
+        The folder that holds prefect.yaml and ``deployments/``.
 
     Raises
     ------
     ConfigurationError
-        If there is no such environment, or its file lacks the work pool.
+        If there is no such environment, or a file is at fault.
     MissingPartError
         If no Prefect server answers.
     """
     settings = settings or Settings()
-    declared = read_environment(environment, folder)
+    target, deployments, automations = read_environment(environment, root), read_deployments(root), read_automations(root)
+    for each in deployments:
+        if each.work_pool.name != target.work_pool.name:
+            raise ConfigurationError(
+                f"prefect.yaml runs {each.name} in the work pool {each.work_pool.name}, and the environment "
+                f"{environment} has {target.work_pool.name}; name the same"
+            )
     if not is_healthy(settings.api_url, timeout_s=5.0):
         raise MissingPartError(
             f"no Prefect server answers at {settings.api_url}; start one (platestream serve, or prefect server start), "
             "or set PREFECT_API_URL to the address of yours, ending in /api"
         )
-    return list(_apply(declared, yaml.safe_load((folder / "automations.yaml").read_text())))
+
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+    server = {PREFECT_API_URL: settings.api_url, **({PREFECT_API_AUTH_STRING: settings.auth} if settings.auth else {})}
+    with temporary_settings(server), get_client(sync_client=True) as client:
+        applied = [_apply_pool(client, target.work_pool)]
+        for each in deployments:
+            applied += _apply_deployment(client, each, target)
+        return applied + apply_automations(client, automations)
 
 
-def read_environment(name: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """Read the file of an environment.
+def apply_automations(client: Any, declared: Sequence[dict[str, Any]]) -> list[Applied]:
+    """Apply automations that belong to no deployment; remove those of ours that are not declared any more.
+
+    Parameters
+    ----------
+    client
+        A synchronous client of Prefect's.
+    declared
+        Automations as Prefect takes them.
 
     Raises
     ------
     ConfigurationError
-        If there is none, or it does not say which work pool to use.
+        If Prefect does not take one of them.
     """
-    names = sorted(path.stem for path in folder.glob("*.yaml") if path.stem != "automations")
-    if name not in names:
-        raise ConfigurationError(f"there is no environment {name!r}; there are: {', '.join(names)}", key=str(folder))
-    declared = yaml.safe_load((folder / f"{name}.yaml").read_text())
-    if not isinstance(declared, dict) or not {"name", "type"} <= set(declared.get("work_pool") or {}):
-        raise ConfigurationError("the file must name a work_pool with name and type", key=str(folder / f"{name}.yaml"))
-    return declared
+    from prefect.events.schemas.automations import AutomationCore
+    from pydantic import ValidationError
+
+    try:
+        wanted = [AutomationCore.model_validate({**each, "tags": [OURS]}) for each in declared]
+    except ValidationError as error:
+        problems = tuple(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise ConfigurationError("deployments/automations.yaml is at fault:", problems) from error
+    ours = [each for each in client.read_automations() if OURS in each.tags]
+    return _reconcile(client, wanted, ours)
 
 
-def _apply(declared: dict[str, Any], automations: list[dict[str, Any]]) -> Iterator[Applied]:
-    from prefect.client.orchestration import get_client
-
-    pool = declared["work_pool"]
-    with get_client(sync_client=True) as client:
-        yield Applied("work pool", pool["name"], _apply_pool(client, pool))
-        for each in read_deployments():
-            options = {"work_pool_name": pool["name"], "job_variables": declared.get("job_variables") or {}}
-            yield Applied("deployment", each["name"], _apply_deployment(client, each, options))
-        for automation in automations:
-            yield Applied("automation", automation["name"], _apply_automation(client, automation))
-
-
-def _apply_pool(client: Any, pool: dict[str, Any]) -> Change:
+def _apply_pool(client: Any, pool: WorkPool) -> Applied:
     from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
     from prefect.exceptions import ObjectNotFound
 
-    limit = pool.get("concurrency_limit")
     try:
-        found = client.read_work_pool(pool["name"])
+        found = client.read_work_pool(pool.name)
     except ObjectNotFound:
-        client.create_work_pool(WorkPoolCreate(name=pool["name"], type=pool["type"], concurrency_limit=limit))
-        return "created"
-    if found.concurrency_limit == limit:
-        return "unchanged"
-    client.update_work_pool(pool["name"], WorkPoolUpdate(concurrency_limit=limit))
-    return "updated"
+        client.create_work_pool(
+            WorkPoolCreate(name=pool.name, type=pool.type, concurrency_limit=pool.concurrency_limit)
+        )
+        return Applied("work pool", pool.name, "created")
+    if found.type != pool.type:
+        raise ConfigurationError(
+            f"the server's work pool {pool.name} has the type {found.type}, declared is {pool.type}; a pool cannot "
+            "change its type: delete it or choose another name"
+        )
+    if found.concurrency_limit == pool.concurrency_limit:
+        return Applied("work pool", pool.name, "unchanged")
+    client.update_work_pool(pool.name, WorkPoolUpdate(concurrency_limit=pool.concurrency_limit))
+    return Applied("work pool", pool.name, "updated")
 
 
-def _apply_deployment(client: Any, declared: dict[str, Any], options: dict[str, Any]) -> Change:
-    deployment = make_deployment(declared, **options)
-    before = _deployment_state(client, deployment)
-    deployment.apply()
-    after = _deployment_state(client, deployment)
-    return "created" if before is None else "unchanged" if before == after else "updated"
-
-
-def _deployment_state(client: Any, deployment: Any) -> Any:
-    """What a deployment says apart from ids and times; ``None`` if there is none."""
+def _apply_deployment(client: Any, declared: Deployment, target: Environment) -> list[Applied]:
     from prefect.exceptions import ObjectNotFound
+    from prefect.utilities.callables import parameter_schema
 
+    flow = load_flow(declared.entrypoint)
+    wanted: dict[str, Any] = {
+        "entrypoint": declared.entrypoint,
+        "description": declared.description,
+        "tags": declared.tags,
+        "parameters": declared.parameters,
+        "concurrency_limit": declared.concurrency_limit,
+        "work_pool_name": declared.work_pool.name,
+        "work_queue_name": declared.work_pool.work_queue_name,
+        "job_variables": declared.work_pool.job_variables | target.job_variables,
+        "parameter_openapi_schema": parameter_schema(flow).model_dump(exclude_unset=True),
+        "enforce_parameter_schema": True,
+    }
     try:
-        found = client.read_deployment_by_name(f"{deployment.flow_name}/{deployment.name}")
+        found = client.read_deployment_by_name(f"{flow.name}/{declared.name}")
     except ObjectNotFound:
-        return None
-    triggers = client.read_resource_related_automations(f"prefect.deployment.{found.id}")
-    fields = ("entrypoint", "tags", "description", "work_pool_name", "work_queue_name", "job_variables", "parameters")
-    return [getattr(found, name) for name in fields], [_automation_state(each) for each in triggers]
+        found = None
+    change: Change = "unchanged"
+    if found is None or _differs(found, wanted):
+        change = "updated" if found else "created"
+        flow_id = client.create_flow_from_name(flow.name)
+        deployment_id = client.create_deployment(flow_id, declared.name, pull_steps=[], **wanted)
+    else:
+        deployment_id = found.id
+    automations = []
+    for trigger in make_triggers(declared):
+        trigger.set_deployment_id(deployment_id)
+        automations.append(trigger.as_automation())
+    owner = f"prefect.deployment.{deployment_id}"
+    owned = [each for each in client.read_resource_related_automations(owner) if each.owner_resource == owner]
+    return [Applied("deployment", declared.name, change), *_reconcile(client, automations, owned)]
 
 
-def _apply_automation(client: Any, declared: dict[str, Any]) -> Change:
-    from prefect.events.schemas.automations import AutomationCore
-
-    wanted = AutomationCore.model_validate(declared)
-    found = client.read_automations_by_name(wanted.name)
-    if not found:
-        client.create_automation(wanted)
-        return "created"
-    if _automation_state(found[0]) == _automation_state(wanted):
-        return "unchanged"
-    client.update_automation(found[0].id, wanted)
-    return "updated"
+def _differs(found: Any, wanted: dict[str, Any]) -> bool:
+    limit = found.global_concurrency_limit
+    said = {name: getattr(found, name, None) for name in wanted}
+    return said | {"concurrency_limit": limit.limit if limit else None} != wanted
 
 
-def _automation_state(automation: Any) -> Any:
-    """What an automation says, apart from ids and what the server adds."""
-    said = automation.model_dump(mode="json", include={"name", "description", "enabled", "trigger", "actions"})
-    return _without_ids(said)
+def _reconcile(client: Any, wanted: Sequence[Any], found: Sequence[Any]) -> list[Applied]:
+    """Make the automations that were found those that are wanted, by name; of two with one name, one stays."""
+    applied = []
+    left = {str(each.id): each for each in found}
+    for automation in wanted:
+        same = [each for each in left.values() if each.name == automation.name]
+        change: Change = "unchanged"
+        if not same:
+            client.create_automation(automation)
+            change = "created"
+        else:
+            del left[str(same[0].id)]
+            if _state(same[0]) != _state(automation):
+                client.update_automation(same[0].id, automation)
+                change = "updated"
+        applied.append(Applied("automation", automation.name, change))
+    for automation in left.values():
+        client.delete_automation(automation.id)
+        applied.append(Applied("automation", automation.name, "removed"))
+    return applied
 
 
-def _without_ids(value: Any) -> Any:
+def _state(automation: Any) -> Any:
+    """What an automation says, apart from ids that the server gives."""
+    said = {"name", "description", "enabled", "tags", "trigger", "actions"}
+    return _comparable(automation.model_dump(mode="json", include=said))
+
+
+def _comparable(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_ids(each) for key, each in value.items() if key not in ("id", "deployment_id")}
-    return [_without_ids(each) for each in value] if isinstance(value, list) else value
+        return {key: _comparable(each) for key, each in value.items() if key != "id"}
+    if isinstance(value, list):
+        return sorted(value) if all(isinstance(each, str) for each in value) else [_comparable(each) for each in value]
+    return value

@@ -8,58 +8,75 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
-import yaml
 
-from flows.server import client_variables, prefect_environment
+from flows.declared import Deployment, read_automations, read_deployments
+from flows.server import client_variables, is_healthy, prefect_environment
 from flows.settings import Settings
 from flows.supervise import Service
-from imaging.errors import MissingPartError
+from imaging.errors import ConfigurationError
 
-DECLARED = Path(__file__).resolve().parents[1] / "prefect.yaml"
 QUERY_S = 1.0
 """Seconds between two questions for scheduled runs."""
 
 
-def read_deployments(path: Path = DECLARED) -> list[dict[str, Any]]:
-    """Read the deployments of prefect.yaml.
+def load_flow(entrypoint: str) -> Any:
+    """Import a flow by its dotted name.
 
     Raises
     ------
-    MissingPartError
-        If the file is not there: it comes with the repository.
+    ConfigurationError
+        If there is no such flow.
     """
+    module, _, name = entrypoint.rpartition(".")
     try:
-        return yaml.safe_load(path.read_text())["deployments"]
-    except FileNotFoundError as error:
-        raise MissingPartError("prefect.yaml comes with the repository: clone it, then `pip install -e .`") from error
+        return getattr(importlib.import_module(module), name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ConfigurationError(f"prefect.yaml names the flow {entrypoint}, which cannot be imported: {error}") from error
 
 
-def make_deployment(declared: dict[str, Any], **options: Any) -> Any:
-    """Make Prefect's deployment of one declaration; options such as ``work_pool_name`` are passed on."""
+def make_deployment(declared: Deployment) -> Any:
+    """Make Prefect's deployment of one declaration, for a runner and so without a work pool."""
     from prefect.deployments.runner import EntrypointType
-    from prefect.events import DeploymentEventTrigger
 
-    module, _, name = declared["entrypoint"].rpartition(".")
-    flow = getattr(importlib.import_module(module), name)
-    triggers = [{key: value for key, value in trigger.items() if key != "type"} for trigger in declared["triggers"]]
-    return flow.to_deployment(
-        declared["name"],
-        description=declared["description"],
-        tags=declared["tags"],
-        triggers=[DeploymentEventTrigger(**trigger) for trigger in triggers],
+    return load_flow(declared.entrypoint).to_deployment(
+        declared.name,
+        description=declared.description,
+        tags=declared.tags,
+        parameters=declared.parameters,
+        concurrency_limit=declared.concurrency_limit,
+        triggers=make_triggers(declared),
         entrypoint_type=EntrypointType.MODULE_PATH,
-        **options,
     )
+
+
+def make_triggers(declared: Deployment) -> list[Any]:
+    """Make Prefect's triggers of one declaration.
+
+    Raises
+    ------
+    ConfigurationError
+        If Prefect does not take one of them.
+    """
+    from prefect.events import DeploymentTriggerTypes
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(list[DeploymentTriggerTypes]).validate_python(declared.triggers)
+    except ValidationError as error:
+        problems = tuple(f"triggers{list(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        raise ConfigurationError(f"prefect.yaml: deployment {declared.name} is at fault:", problems) from error
 
 
 def serve_service(settings: Settings, log_file: Path) -> Service:
     """Return the runner as a service; runs that it started outlive it."""
     variables = client_variables(settings.api_url, settings.state_folder / "prefect") | settings.as_environment()
-    names = [f"{each['entrypoint'].rpartition('.')[2].replace('_', '-')}/{each['name']}" for each in read_deployments()]
+    names = [f"{each.entrypoint.rpartition('.')[2].replace('_', '-')}/{each.name}" for each in read_deployments()]
     return Service(
         "runner",
         (sys.executable, "-m", "flows.serve"),
@@ -73,22 +90,23 @@ def serve_service(settings: Settings, log_file: Path) -> Service:
 def _is_registered(api_url: str, name: str) -> bool:
     try:
         with httpx.Client(timeout=1.0, trust_env=False) as client:
-            return client.get(f"{api_url}/deployments/name/{name}").status_code == httpx.codes.OK
+            return client.get(f"{api_url}/deployments/name/{quote(name)}").status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 
 
 def main() -> None:
     """Run until the process is stopped; waits for a server that is only starting."""
-    import time
-
-    from flows.server import is_healthy
-
     settings = Settings()
     while not is_healthy(settings.api_url):
         time.sleep(0.2)
     from prefect import serve
+    from prefect.client.orchestration import get_client
 
+    from flows.deploy import apply_automations
+
+    with get_client(sync_client=True) as client:
+        apply_automations(client, read_automations())
     deployments = [make_deployment(declared) for declared in read_deployments()]
     serve(*deployments, limit=settings.plates_at_once, query_seconds=QUERY_S, print_starting_message=False)
 

@@ -1,0 +1,34 @@
+"""Fixtures of the flow tests.
+
+    server      a Prefect API for the session: its address; one harness for all, it takes ten seconds to start
+    project     a copy of prefect.yaml and deployments/ whose deployment runs a tiny flow
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.declared import FOLDER, PROJECT, ROOT
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield PREFECT_API_URL.value()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / FOLDER, tmp_path / FOLDER)
+    declared = yaml.safe_load((ROOT / PROJECT).read_text())
+    declared["deployments"][0]["entrypoint"] = "tests.flows.tiny_flow.tiny"
+    (tmp_path / PROJECT).write_text(yaml.safe_dump(declared))
+    return tmp_path

@@ -1,0 +1,142 @@
+"""Following a plate on a real Dask cluster: done sites, failing sites, sites that kill their worker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import flows.follow
+from flows.cluster import open_cluster
+from flows.compute import Compute
+from flows.follow import Follower
+from flows.sites import measure_site
+from imaging.errors import ChangedObjectError
+from imaging.projection import publish_and_project
+from imaging.records import heartbeat_key
+from imaging.site import SiteOutcome, SiteTask
+from imaging.steps import is_followed
+from tests.imaging.small_plate import draw_plate, follow, make_job, read_rows
+
+
+@pytest.fixture(scope="module")
+def compute() -> Iterator[Compute]:
+    with open_cluster(2) as cluster, Compute(cluster.scheduler_address) as compute:
+        yield compute
+
+
+def follower_of(job: Any, compute: Compute, **options: Any) -> Follower:
+    return Follower(job, compute, "test", **{"linger_s": 0.0, "relist_s": 0.1, **options})
+
+
+def finish(follower: Follower) -> Any:
+    """Follow until nothing is left to do; return the publication."""
+    publication = None
+    with follower:
+        while not follower.is_idle:
+            plan = follower.measure(2)
+            if plan.is_publishable and not follower.is_published:
+                publication = publish_and_project(follower.job)
+                follower.note_published()
+    return publication
+
+
+def measure_or_die(task: SiteTask) -> SiteOutcome:
+    """A site's task that ends its worker in one well."""
+    if task.plan.well == "A02":
+        os._exit(9)
+    return measure_site(task)
+
+
+def measure_or_fail(task: SiteTask) -> SiteOutcome:
+    """A site's task that fails in one well."""
+    if task.plan.well == "B01":
+        raise ValueError("no")
+    return measure_site(task)
+
+
+def measure_or_wait(task: SiteTask) -> SiteOutcome:
+    """A site's task that finds the storage out of order once."""
+    mark = Path(task.raw_url.removeprefix("file://")).parent / f"seen-{task.plan.well}"
+    if mark.exists():
+        return measure_site(task)
+    mark.touch()
+    raise ChangedObjectError("not now")
+
+
+def test_a_plate_on_the_cluster_gives_what_it_gives_without(tmp_path: Path, compute: Compute) -> None:
+    job, calm = make_job(tmp_path / "cluster"), make_job(tmp_path / "calm")
+    publication, expected = finish(follower_of(job, compute)), follow(calm)
+    for name in ("cells", "wells", "images", "statistics"):
+        assert read_rows(job, publication, name) == read_rows(calm, expected, name)
+
+
+def test_a_heartbeat_is_there_while_somebody_follows_and_gone_after(tmp_path: Path, compute: Compute) -> None:
+    job = make_job(tmp_path)
+    with follower_of(job, compute) as follower:
+        follower.measure(1)
+        assert is_followed(job.survey(), stale_s=30.0)
+    assert not job.store.exists(heartbeat_key(job.prefix))
+
+
+def test_two_followers_of_one_plate_do_each_site_once(tmp_path: Path, compute: Compute) -> None:
+    job = make_job(tmp_path)
+    with follower_of(job, compute) as first, follower_of(job, compute) as second:
+        first._step()
+        second._step()
+        finish(first)
+        finish(second)
+    parts = job.store.list(f"{job.prefix}parts/").objects
+    assert len(parts) == 4
+
+
+def test_a_site_that_kills_its_worker_three_times_fails_and_the_plate_goes_on(
+    tmp_path: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flows.follow, "measure_site", measure_or_die)
+    job = make_job(tmp_path)
+    publication = finish(follower_of(job, compute))
+    rows = {row["well"]: row for row in read_rows(job, publication, "sites")}
+    assert {well: row["state"] for well, row in rows.items()} == {
+        "A01": "done",
+        "A02": "failed",
+        "B01": "done",
+        "B02": "done",
+    }
+    assert "ended its worker three times" in " ".join(rows["A02"]["reasons"])
+
+
+def test_a_site_that_fails_is_tried_three_times(
+    tmp_path: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flows.follow, "measure_site", measure_or_fail)
+    job = make_job(tmp_path)
+    publication = finish(follower_of(job, compute))
+    assert publication.status == "with-missing"
+    assert len(job.store.list(f"{job.prefix}attempts/").objects) == 3
+
+
+def test_a_storage_out_of_order_is_no_attempt(
+    tmp_path: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flows.follow, "measure_site", measure_or_wait)
+    monkeypatch.setattr(flows.follow, "BACK_OFF_S", 0.2)
+    job = make_job(tmp_path)
+    assert finish(follower_of(job, compute)).status == "complete"
+    assert not job.store.list(f"{job.prefix}attempts/").objects
+
+
+def test_an_image_that_comes_while_the_run_lingers_is_published(tmp_path: Path, compute: Compute) -> None:
+    images = draw_plate()
+    late = images.pop("B02_w1.tif")
+    job = make_job(tmp_path, images=images)
+    with follower_of(job, compute, linger_s=1.0) as follower:
+        plan = follower.measure(99)
+        assert not plan.is_publishable
+        (tmp_path / "raw" / "B02_w1.tif").write_bytes(late)
+        follower._changed_at += 100.0
+        plan = follower.measure(99)
+        assert plan.is_publishable

@@ -1,0 +1,10 @@
+"""A flow with the parameters of process_plate that does nothing: for deployments and events."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+
+@flow(name="tiny", flow_run_name="{experiment}/{plate}")
+def tiny(experiment: str, plate: str) -> str:
+    return f"{experiment}/{plate}"
