@@ -7,6 +7,7 @@ nothing: of each artifact only the newest version waits to be sent, and is sent 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import threading
 import time
@@ -17,11 +18,15 @@ from typing import Any, Literal, Self
 
 import httpx
 
+from flows.server import api_client
+
 Kind = Literal["progress", "image", "table", "markdown"]
-PAUSE_S, TIMEOUT_S = 2.0, 5.0
-"""Seconds between two rounds of sending, and that one request may take."""
+PAUSE_S, LAST_PAUSE_S, TIMEOUT_S = 2.0, 0.2, 5.0
+"""Seconds between two rounds of sending, the same at the end, and that one request may take."""
 MAX_BYTES = 100_000
 """An artifact lies in the server's database; a larger one is left out."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -51,7 +56,8 @@ class Reporter:
     _ids: dict[str, str] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _awake: threading.Event = field(default_factory=threading.Event, repr=False)
-    _is_over: bool = False
+    _over: threading.Event = field(default_factory=threading.Event, repr=False)
+    _deadline: float = 0.0
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._send_all, name="artifacts", daemon=True)
@@ -59,9 +65,16 @@ class Reporter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._is_over = True
+        self.flush(self.flush_s)
+
+    def flush(self, timeout_s: float) -> bool:
+        """End the sending: wait until the last versions are sent, at most so many seconds; whether they are."""
+        self._deadline = time.monotonic() + timeout_s
+        self._over.set()
         self._awake.set()
-        self._thread.join(self.flush_s)
+        self._thread.join(timeout_s)
+        with self._lock:
+            return not self._waiting and not self._thread.is_alive()
 
     def progress(self, name: str, percent: float, description: str) -> None:
         """Show a bar; percent from 0 to 100."""
@@ -79,6 +92,10 @@ class Reporter:
         """Show text with links."""
         self._put("markdown", name, text, description)
 
+    def link(self, name: str, address: str, description: str) -> None:
+        """Show a link."""
+        self._put("markdown", name, f"[{description}]({address})", description)
+
     def _put(self, kind: Kind, name: str, data: Any, description: str) -> None:
         if len(str(data)) > MAX_BYTES:
             return
@@ -91,22 +108,18 @@ class Reporter:
         self._awake.set()
 
     def _send_all(self) -> None:
-        user, _, password = self.auth.partition(":")
-        credentials = httpx.BasicAuth(user, password) if self.auth else None
-        deadline: float | None = None
-        with httpx.Client(base_url=self.api_url, timeout=TIMEOUT_S, auth=credentials, trust_env=False) as client:
+        with api_client(self.api_url, auth=self.auth, timeout_s=TIMEOUT_S) as client:
             while True:
                 self._awake.wait()
                 self._awake.clear()
-                is_done = self._send_waiting(client)
-                if self._is_over:
-                    deadline = deadline or time.monotonic() + self.flush_s
-                    if is_done or time.monotonic() >= deadline:
-                        return
-                if not is_done:
-                    self._awake.set()
-                time.sleep(0.2 if self._is_over else PAUSE_S)
-                if self._is_over:
+                is_sent = self._send_waiting(client)
+                if not self._over.is_set():
+                    self._over.wait(PAUSE_S)
+                elif is_sent or time.monotonic() >= self._deadline:
+                    return
+                else:
+                    time.sleep(LAST_PAUSE_S)
+                if not is_sent or self._over.is_set():
                     self._awake.set()
 
     def _send_waiting(self, client: httpx.Client) -> bool:
@@ -119,17 +132,25 @@ class Reporter:
             return not self._waiting
 
     def _send(self, client: httpx.Client, key: str, body: dict[str, Any]) -> bool:
+        """Send one artifact; ``False`` if it shall be sent again."""
         try:
             if key in self._ids:
                 changes = {name: body[name] for name in ("data", "description")}
                 answer = client.patch(f"/artifacts/{self._ids[key]}", json=changes)
                 if answer.status_code != httpx.codes.NOT_FOUND:
-                    return answer.is_success
+                    return self._is_settled(answer)
             answer = client.post("/artifacts/", json=body | ({"flow_run_id": self.flow_run} if self.flow_run else {}))
         except httpx.HTTPError:
             return False
         if answer.is_success:
             self._ids[key] = answer.json()["id"]
+        return self._is_settled(answer)
+
+    def _is_settled(self, answer: httpx.Response) -> bool:
+        """Taken, or refused for good: sending the same again would be refused again."""
+        if answer.is_client_error and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            log.warning("the Prefect API refused an artifact with %d: %s", answer.status_code, answer.text[:200])
+            return True
         return answer.is_success
 
 

@@ -53,7 +53,11 @@ def deploy(environment: str = "local", *, settings: Settings | None = None, root
         If no Prefect server answers.
     """
     settings = settings or Settings()
-    target, deployments, automations = read_environment(environment, root), read_deployments(root), read_automations(root)
+    target, deployments, automations = (
+        read_environment(environment, root),
+        read_deployments(root),
+        read_automations(root),
+    )
     for each in deployments:
         if each.work_pool.name != target.work_pool.name:
             raise ConfigurationError(
@@ -154,13 +158,19 @@ def _apply_deployment(client: Any, declared: Deployment, target: Environment) ->
         deployment_id = client.create_deployment(flow_id, declared.name, pull_steps=[], **wanted)
     else:
         deployment_id = found.id
-    automations = []
+    return [Applied("deployment", declared.name, change), *_apply_triggers(client, declared, deployment_id)]
+
+
+def _apply_triggers(client: Any, declared: Deployment, deployment_id: Any) -> list[Applied]:
+    """Apply a deployment's automations; the server does not say whose an automation is, so a tag or the name does."""
+    tag = f"{OURS}:{declared.name}"
+    wanted = []
     for trigger in make_triggers(declared):
         trigger.set_deployment_id(deployment_id)
-        automations.append(trigger.as_automation())
-    owner = f"prefect.deployment.{deployment_id}"
-    owned = [each for each in client.read_resource_related_automations(owner) if each.owner_resource == owner]
-    return [Applied("deployment", declared.name, change), *_reconcile(client, automations, owned)]
+        wanted.append(trigger.as_automation().model_copy(update={"tags": [tag]}))
+    names = {automation.name for automation in wanted}
+    related = client.read_resource_related_automations(f"prefect.deployment.{deployment_id}")
+    return _reconcile(client, wanted, [each for each in related if tag in each.tags or each.name in names])
 
 
 def _differs(found: Any, wanted: dict[str, Any]) -> bool:

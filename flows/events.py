@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
+from flows.server import api_client
 from imaging.errors import MissingPartError
 
 IMAGES_ARRIVED = "plate.images-arrived"
@@ -133,12 +134,10 @@ def emit(api_url: str, event: PlateEvent, *, auth: str = "", timeout_s: float = 
         When the API does not answer, or refuses.
     """
     deadline = time.monotonic() + RETRY_FOR_S
-    user, _, password = auth.partition(":")
-    credentials = httpx.BasicAuth(user, password) if auth else None
-    with httpx.Client(timeout=timeout_s, auth=credentials, trust_env=not _is_local(api_url)) as client:
+    with api_client(api_url, auth=auth, timeout_s=timeout_s) as client:
         while True:
             try:
-                answer = client.post(f"{api_url}/events", json=[event.as_prefect()])
+                answer = client.post("/events", json=[event.as_prefect()])
                 answer.raise_for_status()
             except httpx.HTTPStatusError as error:
                 if error.response.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
@@ -161,7 +160,3 @@ def _refusal(api_url: str, event: PlateEvent, what: str) -> MissingPartError:
 
 def _encode(name: str) -> str:
     return quote(name, safe="").replace(".", "%2E").replace("~", "%7E")
-
-
-def _is_local(api_url: str) -> bool:
-    return httpx.URL(api_url).host in ("127.0.0.1", "localhost", "::1")

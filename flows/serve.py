@@ -16,7 +16,7 @@ from urllib.parse import quote
 import httpx
 
 from flows.declared import Deployment, read_automations, read_deployments
-from flows.server import client_variables, is_healthy, prefect_environment
+from flows.server import api_client, client_variables, is_healthy, prefect_environment
 from flows.settings import Settings
 from flows.supervise import Service
 from imaging.errors import ConfigurationError
@@ -37,7 +37,9 @@ def load_flow(entrypoint: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except (ModuleNotFoundError, AttributeError) as error:
-        raise ConfigurationError(f"prefect.yaml names the flow {entrypoint}, which cannot be imported: {error}") from error
+        raise ConfigurationError(
+            f"prefect.yaml names the flow {entrypoint}, which cannot be imported: {error}"
+        ) from error
 
 
 def make_deployment(declared: Deployment) -> Any:
@@ -89,8 +91,8 @@ def serve_service(settings: Settings, log_file: Path) -> Service:
 
 def _is_registered(api_url: str, name: str) -> bool:
     try:
-        with httpx.Client(timeout=1.0, trust_env=False) as client:
-            return client.get(f"{api_url}/deployments/name/{quote(name)}").status_code == httpx.codes.OK
+        with api_client(api_url, timeout_s=1.0) as client:
+            return client.get(f"/deployments/name/{quote(name)}").status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 

@@ -1,8 +1,7 @@
 """The Prefect server of one machine as a service: ``python -m flows.server --state FOLDER --cache FOLDER --port N``.
 
 The database, logs and all else lie in the state folder; nothing calls home; a person's own Prefect profile plays no
-part.
-A fresh database takes as long to create as all else together, so a copy of the first one is kept in the cache folder,
+part. A fresh database takes as long to create as all else together, so a copy of the first one is kept in the cache folder,
 taken before the server listens, and later state folders begin with it.
 """
 
@@ -22,15 +21,15 @@ from typing import Any
 
 import httpx
 
-from flows.settings import Settings, child_environment
+from flows.settings import Settings, child_environment, set_variables
 from flows.supervise import Service
 
 HOST = "127.0.0.1"
 DATABASE = "prefect.db"
 PREPARED = (DATABASE, "memo_store.toml")
 """What a state folder begins with; the second says which block types the database holds."""
-CLIENT_RETRIES = 12
-"""How often a client asks a server that does not answer: about ten minutes, so that runs outlast its restart."""
+CLIENT_RETRIES = 7
+"""How often a client asks again, after 2, 4, ... 128 s: about four minutes, so that runs outlast a server's restart."""
 
 
 def api_address(port: int) -> str:
@@ -59,7 +58,6 @@ def client_variables(api_url: str, state: Path) -> dict[str, str]:
         "PREFECT_HOME": str(state),
         "PREFECT_API_URL": api_url,
         "PREFECT_CLIENT_MAX_RETRIES": str(CLIENT_RETRIES),
-        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # "database is locked"
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # the automation for dead runs lives on these; 30 s is the least
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -74,11 +72,32 @@ def prefect_environment(variables: dict[str, str]) -> dict[str, str]:
     return child_environment({**loopback, **variables}, without=("PREFECT_",))
 
 
+def api_client(api_url: str, *, auth: str = "", timeout_s: float = 5.0) -> httpx.Client:
+    """Open a plain client of a Prefect API; to this machine never through a proxy.
+
+    Parameters
+    ----------
+    api_url
+        Address of the API, e.g. ``http://127.0.0.1:4200/api``.
+    auth
+        ``user:password``, when the API asks for one.
+    timeout_s
+        Seconds that one request may take.
+    """
+    user, _, password = auth.partition(":")
+    return httpx.Client(
+        base_url=api_url,
+        auth=httpx.BasicAuth(user, password) if auth else None,
+        timeout=timeout_s,
+        trust_env=httpx.URL(api_url).host not in (HOST, "localhost", "::1"),
+    )
+
+
 def is_healthy(api_url: str, timeout_s: float = 1.0) -> bool:
     """Whether a Prefect API answers at this address."""
     try:
-        with httpx.Client(timeout=timeout_s, trust_env=False) as client:
-            return client.get(f"{api_url}/health").status_code == 200
+        with api_client(api_url, timeout_s=timeout_s) as client:
+            return client.get("/health").status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 

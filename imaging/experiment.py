@@ -27,22 +27,9 @@ from imaging.names import check_name, hash_of
 from imaging.plain_yaml import read_plain_yaml
 from imaging.platemaps import PlateMapSource
 from imaging.recipes import NUMBERS_VERSION, Recipe
+from kernels.image_quality import describe_image_metrics
 
-IMAGE_METRICS = (
-    "FocusScore",
-    "MeanIntensity",
-    "MedianIntensity",
-    "StdIntensity",
-    "MADIntensity",
-    "MinIntensity",
-    "MaxIntensity",
-    "TotalIntensity",
-    "TotalArea",
-    "PercentMaximal",
-    "PercentMinimal",
-    "PercentSaturated",
-    "PowerLogLogSlope",
-)
+IMAGE_METRICS = tuple(metric.name for metric in describe_image_metrics())
 """Metrics of an image that a limit can name; ``kernels.image_quality`` measures them."""
 
 _STAIN_COLORS = {"dna": "0000FF", "dapi": "0000FF", "hoechst": "0000FF", "gfp": "00FF00", "fitc": "00FF00"}

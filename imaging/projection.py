@@ -29,15 +29,16 @@ def publish_and_project(job: PlateJob) -> Publication | None:
     Whoever finishes an older page after a newer publication sees that one here and writes the page again.
     """
     publication = publish(job)
+    is_overtaken = False
     while publication is not None:
         key = projected_key(job.prefix, publication.number, publication.state)
-        if job.store.exists(key):
+        if not is_overtaken and job.store.exists(key):
             return publication
         project(job, publication)
-        newest = _last_number(job)
-        if newest == publication.number:
+        if _last_number(job) == publication.number:
             job.store.create(key, to_json({"number": publication.number, "run": publication.run}))
             return publication
+        is_overtaken = True  # an older page may lie over that of the newest publication now
         publication = publish(job)
     return None
 

@@ -113,7 +113,9 @@ class Recipe(Declared):
     name: str = Field("default", description="a short name such as v1; it is part of the folder of the results")
     nuclei: Nuclei | None = Field(None, description="how nuclei are found")
     cells: Cells | None = Field(None, description="how cells are grown from the nuclei")
-    ring: Ring = Field(default_factory=lambda: Ring.model_validate({}), description="where the cytoplasm beside a nucleus is sampled")
+    ring: Ring = Field(
+        default_factory=lambda: Ring.model_validate({}), description="where the cytoplasm beside a nucleus is sampled"
+    )
 
     @field_validator("name")
     @classmethod

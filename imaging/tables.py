@@ -22,6 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kernels.image_quality import describe_image_metrics
+
 TEXT, TEXTS, INTEGER, NUMBER, FLAG, TIME = "text", "texts", "integer", "number", "flag", "time"
 """Kinds of columns."""
 
@@ -81,20 +83,9 @@ _COUNTS = (
     Column("cells_count", INTEGER, "", "segmented cells; NULL where nothing was segmented"),
 )
 
-IMAGE_METRICS = (
-    Column("FocusScore", NUMBER, "", "variance over mean of the intensities; higher is sharper"),
-    Column("MeanIntensity", NUMBER, "share of the data type's range", "mean intensity"),
-    Column("MedianIntensity", NUMBER, "share of the data type's range", "median intensity"),
-    Column("StdIntensity", NUMBER, "share of the data type's range", "standard deviation of the intensities"),
-    Column("MADIntensity", NUMBER, "share of the data type's range", "median absolute deviation, not scaled"),
-    Column("MinIntensity", NUMBER, "share of the data type's range", "lowest intensity"),
-    Column("MaxIntensity", NUMBER, "share of the data type's range", "highest intensity"),
-    Column("TotalIntensity", NUMBER, "share of the data type's range", "sum of the intensities"),
-    Column("TotalArea", NUMBER, "px", "number of pixels"),
-    Column("PercentMaximal", NUMBER, "%", "pixels at the image's own highest intensity"),
-    Column("PercentMinimal", NUMBER, "%", "pixels at the image's own lowest intensity"),
-    Column("PercentSaturated", NUMBER, "%", "pixels at the camera's full scale"),
-    Column("PowerLogLogSlope", NUMBER, "", "slope of the power spectrum; nearer to 0 when out of focus"),
+IMAGE_METRICS = tuple(
+    Column(metric.name, NUMBER, "" if metric.unit == "1" else metric.unit, metric.definition)
+    for metric in describe_image_metrics()
 )
 """Metrics of an image, named as CellProfiler names them."""
 

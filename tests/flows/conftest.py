@@ -1,7 +1,7 @@
 """Fixtures of the flow tests.
 
-    server      a Prefect API for the session: its address; one harness for all, it takes ten seconds to start
-    project     a copy of prefect.yaml and deployments/ whose deployment runs a tiny flow
+server      a Prefect API for the session: its address; one harness for all, it takes ten seconds to start
+project     a copy of prefect.yaml and deployments/ whose deployment runs a tiny flow
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ def server() -> Iterator[str]:
     from prefect.settings import PREFECT_API_URL
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
-        yield PREFECT_API_URL.value()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DO_NOT_TRACK", "1")
+        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")  # else the server tells its makers that it runs
+        with prefect_test_harness(server_startup_timeout=120):
+            yield PREFECT_API_URL.value()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from imaging.experiment import Experiment, read_experiment
 from imaging.names import to_json
-from imaging.platemaps import PlateMap, PlateMapRow
+from imaging.platemaps import Control, PlateMap, PlateMapRow
 from imaging.publish_tables import PublicationInputs, write_tables
 from imaging.store import Store
 
@@ -25,7 +25,14 @@ FEATURES = (
     (AREA, "AreaShape", "Nuclei", None, "px", "number of pixels of the nucleus"),
     (RATIO, "Intensity", "Cells", "RNA", "", "mean intensity in the nucleus over that in the cytoplasm"),
 )
-CONTROLS = {"A01": "negcon", "A02": "negcon", "A03": "trt", "B01": "poscon", "B02": "poscon", "B03": "empty"}
+CONTROLS: dict[str, Control] = {
+    "A01": "negcon",
+    "A02": "negcon",
+    "A03": "trt",
+    "B01": "poscon",
+    "B02": "poscon",
+    "B03": "empty",
+}
 
 YAML = b"""
 name: screen

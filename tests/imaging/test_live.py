@@ -66,7 +66,7 @@ def test_plate_is_live_again_once_a_site_was_measured_since_its_publication(fold
 
 def test_newest_manifest_of_a_site_counts(folder_store):
     older = folder_store.local_path(write_manifest(folder_store, manifest("A01", 1, inputs="zzz", nuclei=1)))
-    os.utime(older, (1_000_000_000,) * 2)
+    os.utime(older, (1_000_000_000, 1_000_000_000))
     write_manifest(folder_store, manifest("A01", 1, inputs="aaa", nuclei=2))
     assert [row["nuclei_count"] for row in ask(folder_store, "SELECT * FROM sites_live")] == [2]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlglot
 from sqlglot import exp
@@ -146,7 +147,7 @@ def test_publications_of_older_software_lack_tables_and_columns_without_harm(fol
     assert values(folder_store, "SELECT COUNT(*) FROM statistics") == [1]
     bare = pa.table({name: ["x"] for name in ("experiment", "plate", "recipe", "run", "kind")})
     path = folder_store.local_path(keys["faults"])
-    pa.parquet.write_table(bare, path)
+    pq.write_table(bare, path)
     assert ask(folder_store, "SELECT kind, well, site FROM faults_all") == [{"kind": "x", "well": None, "site": None}]
 
 
