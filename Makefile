@@ -11,7 +11,7 @@ UV := .cache/uv/bin/uv --cache-dir .cache/uv/cache
 .DEFAULT_GOAL := help
 
 help: ## say what there is
-	@echo "make demo      two simulated plates on this machine, from the first image to the pages"
+	@echo "make demo      a real plate on this machine, from its first image to its answer (KEEP=1 leaves it running)"
 	@echo "make test      all tests that this machine has the parts for; names what it left out"
 	@echo "make check     style, types and layers"
 	@echo "make format    put the code into the style that make check asks for"
@@ -25,7 +25,7 @@ venv:
 	@"$(PYTHON)" .ci/make_venv.py
 
 demo: venv
-	@.venv/bin/platestream demo
+	@.venv/bin/platestream demo $(if $(KEEP),--keep)
 
 test: venv
 	@$(RUN) -m pytest $(TESTS)

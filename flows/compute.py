@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import dask
@@ -145,17 +145,7 @@ class Compute:
         MissingPartError
             With each scheduler or worker that differs, and in what.
         """
-        versions = self._client.get_versions(packages=list(COMPARED_PACKAGES[1:]))
-        ours = _comparable(versions["client"])
-        faults = []
-        for place, theirs in {"the scheduler": versions["scheduler"], **versions["workers"]}.items():
-            different = [
-                f"{name} {version} instead of {ours[name]}"
-                for name, version in _comparable(theirs).items()
-                if version != ours[name]
-            ]
-            if different:
-                faults.append(f"{place} has {', '.join(different)}")
+        faults = compare_versions(self._client.get_versions(packages=list(COMPARED_PACKAGES[1:])))
         if faults:
             raise MissingPartError(
                 f"the cluster at {self.address} runs other versions than this process; install the same everywhere: "
@@ -182,6 +172,27 @@ class Compute:
                     raise
             time.sleep(pause_s)
             pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
+
+
+def compare_versions(versions: Mapping[str, Any]) -> list[str]:
+    """Say which of scheduler and workers differs from the client in what; empty when all agree.
+
+    Parameters
+    ----------
+    versions
+        As Dask gives them: ``client``, ``scheduler`` and ``workers`` (by address), each with ``packages``.
+    """
+    ours = _comparable(versions["client"])
+    faults = []
+    for place, theirs in {"the scheduler": versions["scheduler"], **versions["workers"]}.items():
+        different = [
+            f"{name} {version} instead of {ours[name]}"
+            for name, version in _comparable(theirs).items()
+            if version != ours[name]
+        ]
+        if different:
+            faults.append(f"{place} has {', '.join(different)}")
+    return faults
 
 
 def _comparable(node: dict[str, Any]) -> dict[str, str | None]:

@@ -73,7 +73,9 @@ def deploy(environment: str = "local", *, settings: Settings | None = None, root
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-    server = {PREFECT_API_URL: settings.api_url, **({PREFECT_API_AUTH_STRING: settings.auth} if settings.auth else {})}
+    server: dict[Any, str] = {PREFECT_API_URL: settings.api_url}
+    if settings.auth:
+        server[PREFECT_API_AUTH_STRING] = settings.auth
     with temporary_settings(server), get_client(sync_client=True) as client:
         applied = [_apply_pool(client, target.work_pool)]
         for each in deployments:
@@ -175,8 +177,8 @@ def _apply_triggers(client: Any, declared: Deployment, deployment_id: Any) -> li
 
 def _differs(found: Any, wanted: dict[str, Any]) -> bool:
     limit = found.global_concurrency_limit
-    said = {name: getattr(found, name, None) for name in wanted}
-    return said | {"concurrency_limit": limit.limit if limit else None} != wanted
+    said = {name: getattr(found, name) for name in wanted if name != "concurrency_limit"}
+    return {**said, "concurrency_limit": limit.limit if limit else None} != wanted
 
 
 def _reconcile(client: Any, wanted: Sequence[Any], found: Sequence[Any]) -> list[Applied]:
@@ -192,7 +194,9 @@ def _reconcile(client: Any, wanted: Sequence[Any], found: Sequence[Any]) -> list
         else:
             del left[str(same[0].id)]
             if _state(same[0]) != _state(automation):
-                client.update_automation(same[0].id, automation)
+                # its own update_automation leaves out defaults, the kind of an action too, and names an owner
+                said = automation.model_dump(mode="json", exclude={"owner_resource"})
+                client.request("PUT", "/automations/{id}", json=said, path_params={"id": same[0].id}).raise_for_status()
                 change = "updated"
         applied.append(Applied("automation", automation.name, change))
     for automation in left.values():

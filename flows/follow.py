@@ -5,7 +5,9 @@ A follower holds nothing that is not in the store: kill it, start two, start it 
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, Self
@@ -81,12 +83,13 @@ class Follower:
     plan: Plan | None = None
     finished_sites: int = 0
     _in_flight: dict[str, _InFlight] = field(default_factory=dict)
-    _ended: set[str] = field(default_factory=set)
+    _waiting: deque[SitePlan] = field(default_factory=deque)
     _not_before: dict[str, float] = field(default_factory=dict)
     _looked_at: float = 0.0
     _beat_at: float = 0.0
     _changed_at: float = field(default_factory=time.monotonic)
     _published: tuple[object, ...] | None = None
+    _ended_one: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
         return self
@@ -105,7 +108,8 @@ class Follower:
             plan = self._step()
             if self.finished_sites >= goal or self.is_idle or (plan.is_publishable and not self.is_published):
                 return plan
-            time.sleep(TICK_S)
+            self._ended_one.wait(TICK_S)
+            self._ended_one.clear()
 
     @property
     def is_idle(self) -> bool:
@@ -134,7 +138,7 @@ class Follower:
         if not self.cluster.ensure_connected():
             self._in_flight.clear()
         ended = self._collect()
-        is_drained = self.plan is not None and not self._waiting_sites() and not self._in_flight and ended
+        is_drained = ended and not self._waiting and not self._in_flight
         if self.plan is None or is_drained or now - self._looked_at >= self.relist_s:
             self._look()
         assert self.plan is not None
@@ -144,7 +148,7 @@ class Follower:
     def _look(self) -> None:
         before = self.plan
         self.plan = self.job.survey()
-        self._ended.clear()
+        self._waiting = deque(site for site in self.plan.todo if site.name not in self._in_flight)
         self._looked_at = time.monotonic()
         if before is None or self._signature(before) != self._signature(self.plan):
             self._changed_at = self._looked_at
@@ -152,24 +156,20 @@ class Follower:
             self._looked_at = 0.0
         self.on_look(self.plan)
 
-    def _waiting_sites(self) -> list[SitePlan]:
-        if self.plan is None:
-            return []
-        now = time.monotonic()
-        return [
-            site
-            for site in self.plan.todo
-            if site.name not in self._in_flight
-            and site.name not in self._ended
-            and self._not_before.get(site.name, 0.0) <= now
-        ]
-
     def _submit(self) -> None:
+        """Hand the next sites to the cluster, as many as it has room for; sites that back off wait for a later look."""
+        now = time.monotonic()
         room = self.sites_in_flight * max(self.cluster.workers, 1) - len(self._in_flight)
-        for site in self._waiting_sites()[: max(room, 0)]:
+        while room > 0 and self._waiting:
+            site = self._waiting.popleft()
+            if self._not_before.get(site.name, 0.0) > now:
+                continue
             self.job.ensure_pins()
             task: SiteTask = site_task(self.job, site)
-            self._in_flight[site.name] = _InFlight(self.cluster.submit(measure_site, task, key=task.key), site)
+            future = self.cluster.submit(measure_site, task, key=task.key)
+            future.add_done_callback(lambda _: self._ended_one.set())
+            self._in_flight[site.name] = _InFlight(future, site)
+            room -= 1
 
     def _collect(self) -> bool:
         """Take back what ended; a future that is ``lost`` is left to Dask, which counts a site's deaths."""
@@ -180,7 +180,6 @@ class Follower:
                 self._note_failure(item)
             if item.future.status != "cancelled":
                 self.finished_sites += 1
-                self._ended.add(name)
                 self._changed_at = time.monotonic()
             item.future.release()
         return bool(ended)

@@ -1,8 +1,8 @@
 """The Prefect server of one machine as a service: ``python -m flows.server --state FOLDER --cache FOLDER --port N``.
 
 The database, logs and all else lie in the state folder; nothing calls home; a person's own Prefect profile plays no
-part. A fresh database takes as long to create as all else together, so a copy of the first one is kept in the cache folder,
-taken before the server listens, and later state folders begin with it.
+part. A fresh database takes as long to create as all else together, so a copy of the first one is kept in the cache
+folder, taken before the server listens, and later state folders begin with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from flows.settings import Settings, child_environment, set_variables
+from flows.settings import Settings, child_environment
 from flows.supervise import Service
 
 HOST = "127.0.0.1"

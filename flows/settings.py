@@ -157,11 +157,6 @@ def child_environment(changes: Mapping[str, str], *, without: tuple[str, ...] = 
     return {**kept, **changes}
 
 
-def set_variables(variables: Mapping[str, str]) -> None:
-    """Set environment variables of this process, for libraries that read them while they are imported."""
-    os.environ.update(variables)
-
-
 def _unknown_names(environment: Mapping[str, str]) -> list[str]:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     sentences = []

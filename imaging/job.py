@@ -85,7 +85,8 @@ class PlateJob:
 
     def ensure_pins(self) -> dict[str, Any]:
         """Pin the recipe and all else that a site's values depend on, unless somebody did, and read the pins."""
-        self.store.create(records.pins_key(self.prefix), to_json(self._fresh_pins()))
+        if not self._pinned:
+            self.store.create(records.pins_key(self.prefix), to_json(self._fresh_pins()))
         return self.read_pins()
 
     def _fresh_pins(self) -> dict[str, Any]:

@@ -228,11 +228,9 @@ def _write_data(
     if task.writes_images:
         well = parse_well(task.plan.well)
         group = f"{well.row_name}/{well.column}/s{task.plan.site}x{fresh}"
-        colors = dict(task.colors)
+        colors, pinned = dict(task.colors), {channel["name"]: channel for channel in pins["pixels"]["channels"]}
         channels = [
-            {"name": channel["name"], "color": colors[channel["name"]], "full_scale": channel["full_scale"]}
-            for channel in pins["pixels"]["channels"]
-            if channel["name"] in planes
+            {"name": name, "color": colors[name], "full_scale": pinned[name]["full_scale"]} for name in planes
         ]
         objects = write_site(
             store,

@@ -35,3 +35,12 @@ def project(tmp_path: Path) -> Path:
     declared["deployments"][0]["entrypoint"] = "tests.flows.tiny_flow.tiny"
     (tmp_path / PROJECT).write_text(yaml.safe_dump(declared))
     return tmp_path
+
+
+@pytest.fixture
+def deployed(server: str, project: Path) -> str:
+    from flows.deploy import deploy
+    from flows.settings import Settings
+
+    deploy(settings=Settings(api_url=server), root=project)
+    return server

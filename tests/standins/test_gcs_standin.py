@@ -174,6 +174,23 @@ def test_an_upload_that_nobody_began_is_told(gcs: GcsStandIn) -> None:
     assert httpx.put(f"{gcs.url}/lab/image?partNumber=1&uploadId=none", content=b"one").status_code == 404
 
 
+def test_what_the_stand_in_does_not_know_is_refused(gcs: GcsStandIn) -> None:
+    assert httpx.get(f"{gcs.url}/storage/v1/b/lab/acl").status_code == 404
+    begun = httpx.post(f"{gcs.url}/upload/storage/v1/b/lab/o?uploadType=resumable&name=image")
+    assert httpx.put(begun.headers["Location"], content=b"one").status_code == 400
+
+
+def test_an_upload_in_one_request_keeps_its_kind(gcs: GcsStandIn, bucket: storage.Bucket) -> None:
+    bucket.blob("described").upload_from_string(b"one", content_type="image/tiff")
+    address = f"{gcs.url}/upload/storage/v1/b/lab/o?uploadType=media&name=plain"
+    httpx.post(address, content=b"two", headers={"Content-Type": "image/png"}).raise_for_status()
+    assert [(blob.name, blob.content_type) for blob in bucket.list_blobs()] == [
+        ("described", "image/tiff"),
+        ("plain", "image/png"),
+    ]
+    assert bucket.blob("plain").download_as_bytes() == b"two"
+
+
 def test_failures_are_answered_once_each(gcs: GcsStandIn, xml: GCSStore) -> None:
     obstore.put(xml, "image", b"one")
     gcs.fail_next(503)

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+from distributed import KilledWorker, LocalCluster
+
+from flows import compute as module
+from flows.cluster import CLUSTER_CONFIG, ONE_THREAD, cluster_service, replace_lost_workers, run_cluster
+from flows.compute import COMPARED_PACKAGES, Compute, compare_versions, connect
+from flows.keeper import find_descendants
+from flows.settings import Settings
+from flows.supervise import Supervisor, find_free_ports
+from imaging.errors import MissingPartError
+from tests.flows.jobs import kill_worker, read_environment, sleep
+
+
+def wait_for(is_true: Callable[[], object], timeout_s: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+class Cluster:
+    """`python -m flows.cluster` with one worker."""
+
+    def __init__(self, folder: Path) -> None:
+        (port,) = find_free_ports(1)
+        self.address = f"tcp://127.0.0.1:{port}"
+        self.state = folder / "cluster.json"
+        self.log = folder / "log"
+        self.start()
+
+    def start(self) -> None:
+        self.state.unlink(missing_ok=True)
+        port = self.address.rpartition(":")[2]
+        argv = [sys.executable, "-m", "flows.cluster", "--port", port, "--workers", "1", "--state-file", self.state]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(argv, stderr=log, stdout=log)
+        wait_for(self.state.exists)
+
+    def pids(self) -> dict[str, Any]:
+        return json.loads(self.state.read_text())
+
+    def end(self, number: signal.Signals) -> None:
+        family = find_descendants(self.process.pid)
+        self.process.send_signal(number)
+        self.process.wait(20)
+        for pid in family:
+            wait_for(lambda pid=pid: not Path(f"/proc/{pid}").exists())
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.end(signal.SIGTERM)
+
+
+@pytest.fixture
+def compute(cluster: Cluster) -> Iterator[Compute]:
+    with connect(Settings(scheduler=cluster.address)) as compute:
+        wait_for(lambda: compute.client().nthreads())
+        yield compute
+
+
+def versions(**changes: dict[str, str]) -> dict[str, Any]:
+    same = {"packages": {**dict.fromkeys(COMPARED_PACKAGES, "1.0"), "python": "3.11.7.final.0"}}
+    told = {"client": same, "scheduler": same, "workers": {"tcp://1.2.3.4:5": same}}
+    for place, change in changes.items():
+        changed = {"packages": same["packages"] | change}
+        told |= {"workers": {"tcp://1.2.3.4:5": changed}} if place == "worker" else {place: changed}
+    return told
+
+
+def test_one_version_everywhere_is_no_fault() -> None:
+    assert compare_versions(versions(worker={"python": "3.11.9.final.0"})) == []
+
+
+def test_a_worker_or_scheduler_of_another_version_is_named() -> None:
+    assert compare_versions(versions(worker={"numpy": "2.0"})) == ["tcp://1.2.3.4:5 has numpy 2.0 instead of 1.0"]
+    assert compare_versions(versions(scheduler={"python": "3.12.1.final.0", "dask": "0.1"})) == [
+        "the scheduler has python 3.12 instead of 3.11, dask 0.1 instead of 1.0"
+    ]
+
+
+def test_a_cluster_of_other_versions_is_refused(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "compare_versions", lambda versions: ["the scheduler has dask 0.1 instead of 1.0"])
+    with pytest.raises(MissingPartError, match="install the same everywhere: the scheduler has dask 0.1"):
+        connect(Settings(scheduler=cluster.address))
+
+
+def test_a_scheduler_that_is_not_there_is_named_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ATTEMPT_S", 0.3)
+    with pytest.raises(MissingPartError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9: start one with"):
+        connect(Settings(scheduler="tcp://127.0.0.1:9"))
+
+
+def test_a_key_is_computed_once_for_whoever_asks(compute: Compute, cluster: Cluster) -> None:
+    first = compute.submit(time.time_ns, key="shared")
+    with Compute(cluster.address) as other:
+        assert other.submit(time.time_ns, key="shared").result(60) == first.result(60)
+
+
+def test_the_number_of_workers_is_told(compute: Compute) -> None:
+    assert compute.workers == 1
+    assert compute.ensure_connected()
+
+
+def test_workers_use_one_thread_and_the_device_that_was_chosen(compute: Compute) -> None:
+    names = [*ONE_THREAD, "PLATESTREAM_DEVICE"]
+    found = compute.submit(read_environment, *names, key="environment").result(60)
+    assert found == ["1"] * len(ONE_THREAD) + ["cpu"]
+
+
+def test_a_worker_is_handed_one_site_at_a_time(compute: Compute) -> None:
+    futures = [compute.submit(sleep, 1.0, key=f"site-{i}") for i in range(2)]
+    handed: Callable[[], dict[str, tuple[str, ...]]] = compute.client().processing
+    wait_for(lambda: any(handed().values()))
+    assert [len(keys) for keys in handed().values()] == [1]
+    assert [future.result(60) for future in futures] == [1.0, 1.0]
+
+
+def test_a_site_that_kills_its_worker_three_times_is_given_up_alone(compute: Compute, cluster: Cluster) -> None:
+    before = cluster.pids()["workers"]
+    poison = compute.submit(kill_worker, key="poison")
+    innocent = compute.submit(sleep, 0.01, key="innocent")
+    with pytest.raises(KilledWorker):
+        poison.result(60)
+    assert innocent.result(60) == 0.01
+    wait_for(lambda: cluster.pids()["workers"] not in (before, {"0": None}))
+
+
+def test_a_run_outlasts_a_scheduler_that_is_killed_and_started_again(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    with Compute(cluster.address, reconnect_s=60) as compute:
+        future = compute.submit(sleep, 600, key="unfinished")
+        cluster.end(signal.SIGKILL)
+        wait_for(lambda: future.status == "cancelled")
+        cluster.start()
+        assert [compute.ensure_connected(), compute.ensure_connected()].count(False) <= 1
+        assert compute.submit(sleep, 0.01, key="after").result(60) == 0.01
+    cluster.end(signal.SIGTERM)
+    assert "ERROR" not in cluster.log.read_text()
+
+
+def test_a_scheduler_that_stays_away_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ATTEMPT_S", 0.5)
+    cluster = Cluster(tmp_path)
+    with Compute(cluster.address, reconnect_s=0.5) as compute:
+        cluster.end(signal.SIGKILL)
+        wait_for(lambda: compute._client.status != "running")
+        assert compute.workers == 0
+        with pytest.raises(MissingPartError, match="no Dask scheduler answers"):
+            compute.ensure_connected()
+
+
+def test_losing_the_scheduler_is_told_once(cluster: Cluster) -> None:
+    with Compute(cluster.address) as compute:
+        compute._client.close()
+        assert [compute.ensure_connected(), compute.ensure_connected()] == [False, True]
+
+
+def test_a_taken_port_is_refused(cluster: Cluster) -> None:
+    with pytest.raises(MissingPartError, match=r"port \d+ of 127\.0\.0\.1 is taken"):
+        run_cluster(workers=1, scheduler_port=int(cluster.address.rpartition(":")[2]))
+
+
+def test_the_state_file_names_the_cluster_and_its_workers(cluster: Cluster) -> None:
+    wait_for(lambda: cluster.pids()["workers"]["0"])
+    told = cluster.pids()
+    assert (told["pid"], told["scheduler"]) == (cluster.process.pid, cluster.address)
+    assert told["workers"]["0"] in find_descendants(cluster.process.pid)
+
+
+def test_workers_that_dask_gave_up_are_started_anew() -> None:
+    config = {**CLUSTER_CONFIG, "distributed.deploy.lost-worker-timeout": "1ms", "distributed.worker.preload": []}
+    with (
+        dask.config.set(config),
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        Compute(cluster.scheduler_address) as compute,
+    ):
+        first = cluster.workers[0].pid
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: not cluster.workers)
+        replace_lost_workers(cluster, 1)
+        wait_for(lambda: compute.client().nthreads())
+        assert cluster.workers[0].pid != first
+
+
+def test_the_cluster_is_a_service_at_the_address_of_the_settings(tmp_path: Path) -> None:
+    (port,) = find_free_ports(1)
+    settings = Settings(scheduler=f"tcp://127.0.0.1:{port}", workers=1)
+    service = cluster_service(settings, tmp_path / "log", tmp_path / "state")
+    assert service.is_ready is not None
+    assert not service.is_ready()
+    with Supervisor([service]) as supervisor:
+        supervisor.wait_until_ready(60)
+        with connect(settings) as compute:
+            assert compute.submit(sleep, 0.01, key="a").result(60) == 0.01
+    assert not service.is_ready()
