@@ -141,3 +141,8 @@ def test_documentation_names_every_table_and_column():
         assert ("one per feature" in section) == table.has_features
     assert "| `size_bytes` | INTEGER | bytes | size of the file |" in text
     assert "| `reasons` | STRING list |" in text
+
+
+def test_the_documentation_of_the_tables_is_up_to_date() -> None:
+    written = (Path(__file__).parents[2] / "docs" / "tables.md").read_text()
+    assert written == tables_markdown(), "python -c 'from imaging.tables import ...' > docs/tables.md: see CONTRIBUTING"
