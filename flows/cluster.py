@@ -101,7 +101,8 @@ def open_cluster(workers: int, *, scheduler_port: int = 0, device: str = "cpu") 
     """Open a scheduler and its workers on this machine for the block; port 0 is any free one."""
     environment = {**ONE_THREAD, "PLATESTREAM_DEVICE": device}
     options: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "processes": True}
-    options |= {"host": HOST, "scheduler_port": scheduler_port, "dashboard_address": None}
+    # None would be port 8787, which a second cluster finds taken
+    options |= {"host": HOST, "scheduler_port": scheduler_port, "dashboard_address": f"{HOST}:0"}
     with dask.config.set({**CLUSTER_CONFIG, "distributed.nanny.pre-spawn-environ": environment}):
         cluster: Any = LocalCluster(**options, silence_logs=logging.WARNING)
         with cluster:

@@ -30,7 +30,7 @@ from imaging.store import open_store
 
 EXPERIMENT, PLATE = "bbbc013", "BBBC013"
 UPLOAD_S = 20.0
-PATIENCE = "15 s"
+PATIENCE = "20 s"
 LIMIT_S = 240.0
 SEED = 13
 MARK = ".platestream-demo"
@@ -47,6 +47,7 @@ class Demo:
     started: float = field(default_factory=time.time)
     moments: dict[str, float] = field(default_factory=dict)
     sent_late: bool = False
+    sent_replacement: bool = False
 
     @property
     def job(self) -> PlateJob:
@@ -132,7 +133,10 @@ def prepare(folder: Path, *, seed: int = SEED) -> Demo:
 
 
 def follow(demo: Demo, console: Console) -> None:
-    """Show the plate's way until its last publication has its page; send the late image after the first.
+    """Show the plate's way until its last publication has its page.
+
+    A person plays along: sends the truncated image again when its fault is shown, and the late one after the first
+    publication.
 
     Raises
     ------
@@ -144,6 +148,10 @@ def follow(demo: Demo, console: Console) -> None:
             live.update(progress_view(plan, demo.microscope, demo.moments), refresh=True)
             if not console.is_terminal:
                 _print_line(plan, demo.microscope)
+            if not demo.sent_replacement and plan.records.faults:
+                demo.note("fault found")
+                demo.microscope.send_replacement()
+                demo.sent_replacement = True
             if not demo.sent_late and plan.records.last_publication:
                 demo.note("first publication")
                 demo.microscope.send_late()

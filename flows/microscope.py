@@ -14,7 +14,7 @@ class Accidents:
     """What goes wrong while a plate is uploaded; names of files of the plate.
 
     ``repeated`` come twice under the same name, ``copied`` come again in a folder ``again/``, ``truncated`` comes cut
-    short first and whole at the end, ``late`` comes only when ``Microscope.send_late`` is called.
+    short and whole only with ``Microscope.send_replacement``, ``late`` comes only with ``Microscope.send_late``.
     """
 
     repeated: tuple[str, ...]
@@ -72,22 +72,24 @@ class Microscope:
         """Upload the image that was held back."""
         self._send(self.accidents.late)
 
+    def send_replacement(self) -> None:
+        """Upload the truncated image again, whole: somebody saw the fault."""
+        self._send(self.accidents.truncated)
+
     def _upload_all(self) -> None:
         order = [path.name for path in self.images.iterdir() if path.name != self.accidents.late]
         order += self.accidents.repeated
         copies = {f"again/{name}": name for name in self.accidents.copied}
         order += copies
         random.Random(self.seed).shuffle(order)
-        # an accident needs what it is an accident of: copies and the good version come last
+        # an accident needs what it is an accident of: copies come last
         order.sort(key=lambda name: name in copies)
         started = time.monotonic()
         for number, name in enumerate(order):
             if self._stop.wait(max(0.0, started + self.duration_s * number / len(order) - time.monotonic())):
                 return
             self._send(copies.get(name, name), to=name, is_cut=name == self.accidents.truncated)
-        if not self._stop.wait(self.duration_s / 4):
-            self._send(self.accidents.truncated)
-            self.is_over = True
+        self.is_over = True
 
     def _send(self, name: str, *, to: str | None = None, is_cut: bool = False) -> None:
         data = (self.images / name).read_bytes()

@@ -1,117 +1,149 @@
-"""Artifacts: the newest version arrives, a dead server costs nothing."""
-
 from __future__ import annotations
 
-import json
-import threading
+import re
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from collections.abc import Callable
 
+import httpx
 import pytest
 
-import flows.artifacts
+from flows import artifacts
 from flows.artifacts import MAX_BYTES, Reporter, artifact_key
+from flows.supervise import find_free_ports
+from tests.flows.api_standin import api_standin
 
-NAMES = ("E", "P1", "v1-0")
-
-
-class Server(ThreadingHTTPServer):
-    """Takes artifacts as Prefect's API does; answers 503 while ``is_down``."""
-
-    daemon_threads = True
-    is_down = False
-
-    def __init__(self) -> None:
-        self.artifacts: dict[str, dict[str, Any]] = {}
-        super().__init__(("127.0.0.1", 0), Handler)
+NAMES = ("E1", "P1", "std-1234")
 
 
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def _answer(self, status: int, body: dict[str, Any]) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.server.is_down:
-            return self._answer(503, {})
-        number = str(len(self.server.artifacts))
-        self.server.artifacts[number] = body
-        return self._answer(201, {"id": number})
-
-    def do_PATCH(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.artifacts[self.path.rsplit("/", 1)[1]] |= body
-        self._answer(204, {})
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "PAUSE_S", 0.05)
+    monkeypatch.setattr(artifacts, "LAST_PAUSE_S", 0.02)
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(flows.artifacts, "PAUSE_S", 0.05)
-    with Server() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
+def wait_for(is_true: Callable[[], object], timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
 
 
-def reporter_of(server: Server) -> Reporter:
-    return Reporter(f"http://127.0.0.1:{server.server_port}", "run-1", NAMES, flush_s=3.0)
-
-
-def test_an_artifact_is_made_once_and_then_updated(server: Server) -> None:
-    with reporter_of(server) as reporter:
-        reporter.progress("progress", 10.0, "a tenth")
-        deadline = time.monotonic() + 5
-        while not server.artifacts and time.monotonic() < deadline:
-            time.sleep(0.01)
-        reporter.progress("progress", 50.0, "half")
-    assert list(server.artifacts.values()) == [
-        {
-            "key": artifact_key("E", "P1", "progress"),
-            "type": "progress",
-            "data": 50.0,
-            "description": "E/P1, recipe v1-0: half",
-            "flow_run_id": "run-1",
-        }
+def test_each_kind_is_created_with_its_run_and_plate() -> None:
+    with api_standin() as (url, got), Reporter(url, "run-1", NAMES, auth="a:b") as reporter:
+        reporter.progress("progress", 33.333, "half way")
+        reporter.image("sites", "data:image/png;base64,AAAA", "a map")
+        reporter.table("faults", [{"file": "x.tif", "site": 2}], "one fault")
+        reporter.markdown("publication", "# text", "published")
+        reporter.link("page", "http://x/page", "the page")
+    sent = {request.body["key"]: request.body for request in got}
+    assert {request.path for request in got} == {"/api/artifacts/"}
+    assert {request.auth for request in got} == {"Basic YTpi"}
+    assert {body["flow_run_id"] for body in sent.values()} == {"run-1"}
+    assert [(body["type"], body["data"]) for body in sent.values()] == [
+        ("progress", 33.3),
+        ("image", "data:image/png;base64,AAAA"),
+        ("table", '[{"file": "x.tif", "site": 2}]'),
+        ("markdown", "# text"),
+        ("markdown", "[the page](http://x/page)"),
     ]
+    (progress, *_) = sent.values()
+    assert progress["description"] == "E1/P1, recipe std-1234: half way"
 
 
-def test_what_a_server_did_not_take_is_sent_again(server: Server) -> None:
-    server.is_down = True
-    with reporter_of(server) as reporter:
-        reporter.table("faults", [{"file": "a.tif"}], "1 file")
+def test_the_next_version_updates_the_same_artifact() -> None:
+    with api_standin() as (url, got), Reporter(url, "", NAMES) as reporter:
+        reporter.progress("progress", 10, "a")
+        wait_for(lambda: len(got) == 1)
+        reporter.progress("progress", 20, "b")
+    first, second = got
+    assert (first.method, second.method, second.path) == ("POST", "PATCH", "/api/artifacts/id-1")
+    assert second.body == {"data": 20, "description": "E1/P1, recipe std-1234: b"}
+    assert "flow_run_id" not in first.body
+
+
+def test_an_artifact_that_the_server_forgot_is_created_again() -> None:
+    with api_standin(lambda n: 404 if n == 2 else 200) as (url, got), Reporter(url, "", NAMES) as reporter:
+        reporter.progress("progress", 10, "a")
+        wait_for(lambda: len(got) == 1)
+        reporter.progress("progress", 20, "b")
+    assert [request.method for request in got] == ["POST", "PATCH", "POST"]
+
+
+def test_a_server_that_is_down_costs_the_run_nothing_and_gets_the_newest_when_it_is_back() -> None:
+    (port,) = find_free_ports(1)
+    with Reporter(f"http://127.0.0.1:{port}/api", "", NAMES, flush_s=20) as reporter:
+        began = time.monotonic()
+        for percent in range(100):
+            reporter.progress("progress", percent, "going on")
+        assert time.monotonic() - began < 1.0
+        time.sleep(0.2)  # some attempts fail meanwhile
+        with api_standin(port=port) as (_, got):
+            wait_for(lambda: got)
+            assert reporter.flush(20)
+    assert [request.body["data"] for request in got] == [99]
+
+
+def test_a_run_does_not_wait_longer_for_a_dead_server_than_it_was_told() -> None:
+    began = time.monotonic()
+    with Reporter("http://127.0.0.1:9/api", "", NAMES, flush_s=0.3) as reporter:
+        reporter.progress("progress", 1, "x")
+    assert time.monotonic() - began < 5
+    assert not reporter.flush(0.1)
+
+
+def test_a_server_in_trouble_is_asked_again() -> None:
+    with api_standin(lambda n: 503 if n < 3 else 200) as (url, got), Reporter(url, "", NAMES) as reporter:
+        reporter.progress("progress", 10, "a")
+    assert len(got) == 3
+
+
+def test_what_the_server_refuses_is_not_sent_again(caplog: pytest.LogCaptureFixture) -> None:
+    with api_standin(lambda n: 422) as (url, got), Reporter(url, "", NAMES) as reporter:
+        reporter.progress("progress", 10, "a")
+        wait_for(lambda: got)
         time.sleep(0.2)
-        assert not server.artifacts
-        server.is_down = False
-    assert [json.loads(body["data"]) for body in server.artifacts.values()] == [[{"file": "a.tif"}]]
+    assert len(got) == 1
+    assert "refused an artifact with 422" in caplog.text
 
 
-def test_a_dead_server_does_not_hold_up_the_end() -> None:
-    reporter = Reporter("http://127.0.0.1:9", "", NAMES, flush_s=0.3)
-    with reporter:
-        reporter.markdown("publication", "text", "done")
-    assert reporter._waiting
+def test_nothing_to_send_ends_at_once() -> None:
+    began = time.monotonic()
+    with api_standin() as (url, got), Reporter(url, "", NAMES, flush_s=30):
+        pass
+    assert time.monotonic() - began < 5
+    assert got == []
 
 
-def test_an_artifact_too_large_for_a_database_is_left_out(server: Server) -> None:
-    with reporter_of(server) as reporter:
-        reporter.image("sites", "data:" + "x" * MAX_BYTES, "large")
-        reporter.image("small", "data:x", "small")
-    assert [body["data"] for body in server.artifacts.values()] == ["data:x"]
+def test_what_is_too_large_for_the_database_is_left_out() -> None:
+    with api_standin() as (url, got), Reporter(url, "", NAMES) as reporter:
+        reporter.image("big", "x" * (MAX_BYTES + 1), "too large")
+        reporter.image("fits", "x" * MAX_BYTES, "fits")
+    assert [request.body["key"] for request in got] == ["e1-p1-fits-" + artifact_key("E1", "P1", "fits")[-6:]]
 
 
-def test_keys_are_slugs_and_do_not_collide() -> None:
-    assert artifact_key("a", "b", "c") == "a-b-c"
-    keys = {artifact_key("A b", "P.1", "x"), artifact_key("a-B", "P-1", "x"), artifact_key("a-b", "p-1", "x")}
-    assert len(keys) == 3
-    assert all(key == key.lower() and " " not in key and "." not in key for key in keys)
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(("a", "b", "c"), ("A", "b", "c")), (("a.b", "c", "d"), ("a b", "c", "d")), (("é", "p", "n"), ("è", "p", "n"))],
+)
+def test_keys_are_taken_by_prefect_and_differ(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", artifact_key(*one))
+    assert artifact_key(*one) != artifact_key(*other)
+
+
+def test_a_plain_name_stays_as_it_is() -> None:
+    assert artifact_key("screen1", "p7", "progress") == "screen1-p7-progress"
+
+
+def test_the_real_server_takes_and_updates_artifacts(server: str) -> None:
+    with Reporter(server, "", ("Real", "P1", "r"), flush_s=30) as reporter:
+        reporter.progress("progress", 10, "a")
+        reporter.image("sites", "data:image/png;base64,AAAA", "a map")
+        reporter.table("faults", [{"file": "x.tif"}], "one fault")
+        reporter.markdown("publication", "# text", "published")
+        wait_for(lambda: len(reporter._ids) == 4)
+        reporter.progress("progress", 55, "b")
+    found = httpx.post(f"{server}/artifacts/filter", json={}, trust_env=False).json()
+    ours = {each["type"]: each for each in found if each["key"].startswith("real-p1-")}
+    assert set(ours) == {"progress", "image", "table", "markdown"}
+    assert ours["progress"]["data"] == 55
+    assert ours["progress"]["description"].endswith(": b")

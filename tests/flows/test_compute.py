@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import dask
 import pytest
-from distributed import KilledWorker, LocalCluster
+from distributed import KilledWorker
 
+from flows import cluster as cluster_module
 from flows import compute as module
-from flows.cluster import CLUSTER_CONFIG, ONE_THREAD, cluster_service, replace_lost_workers, run_cluster
+from flows.cluster import CLUSTER_CONFIG, ONE_THREAD, cluster_service, open_cluster, replace_lost_workers, run_cluster
 from flows.compute import COMPARED_PACKAGES, Compute, compare_versions, connect
 from flows.keeper import find_descendants
 from flows.settings import Settings
@@ -96,7 +96,7 @@ def test_a_worker_or_scheduler_of_another_version_is_named() -> None:
 
 def test_a_cluster_of_other_versions_is_refused(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "compare_versions", lambda versions: ["the scheduler has dask 0.1 instead of 1.0"])
-    with pytest.raises(MissingPartError, match="install the same everywhere: the scheduler has dask 0.1"):
+    with pytest.raises(MissingPartError, match=r"install the same everywhere: the scheduler has dask 0\.1"):
         connect(Settings(scheduler=cluster.address))
 
 
@@ -183,19 +183,18 @@ def test_the_state_file_names_the_cluster_and_its_workers(cluster: Cluster) -> N
     assert told["workers"]["0"] in find_descendants(cluster.process.pid)
 
 
-def test_workers_that_dask_gave_up_are_started_anew() -> None:
-    config = {**CLUSTER_CONFIG, "distributed.deploy.lost-worker-timeout": "1ms", "distributed.worker.preload": []}
-    with (
-        dask.config.set(config),
-        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
-        Compute(cluster.scheduler_address) as compute,
-    ):
-        first = cluster.workers[0].pid
-        os.kill(first, signal.SIGKILL)
+def test_workers_that_dask_gave_up_are_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient = CLUSTER_CONFIG | {"distributed.deploy.lost-worker-timeout": "1ms", "distributed.worker.preload": []}
+    monkeypatch.setattr(cluster_module, "CLUSTER_CONFIG", impatient)
+    with open_cluster(1) as cluster, Compute(cluster.scheduler_address) as compute:
+        first: Any = cluster.workers[0]
+        killed = first.pid
+        os.kill(killed, signal.SIGKILL)
         wait_for(lambda: not cluster.workers)
         replace_lost_workers(cluster, 1)
-        wait_for(lambda: compute.client().nthreads())
-        assert cluster.workers[0].pid != first
+        wait_for(lambda: cluster.workers and compute.client().nthreads())
+        second: Any = cluster.workers[0]
+        assert second.pid != killed
 
 
 def test_the_cluster_is_a_service_at_the_address_of_the_settings(tmp_path: Path) -> None:

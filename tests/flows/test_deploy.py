@@ -83,7 +83,10 @@ def test_the_runner_is_a_service_whose_runs_outlive_it(tmp_path: Path, monkeypat
     [
         (lambda d: d["deployments"][0].update(schedules=[]), r"deployments\[0\]\.schedules: Extra inputs"),
         (lambda d: d["deployments"][0].pop("name"), r"deployments\[0\]\.name: Field required"),
-        (lambda d: d["deployments"][0].update(entrypoint="flows/a.py:f"), r"deployments\[0\]\.entrypoint: String should"),
+        (
+            lambda d: d["deployments"][0].update(entrypoint="flows/a.py:f"),
+            r"deployments\[0\]\.entrypoint: String should",
+        ),
         (lambda d: d.update(pull=["x"]), r"pull: List should have at most 0"),
     ],
 )

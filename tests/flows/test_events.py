@@ -1,12 +1,7 @@
 from __future__ import annotations
 
-import http.server
-import json
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,28 +10,7 @@ from pydantic import ValidationError
 from flows import events
 from flows.events import ImagesArrived, Published, emit, resource_id
 from imaging.errors import MissingPartError
-
-
-@contextmanager
-def api(answers: Callable[[int], int]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A stand-in for a Prefect API: its address, and the requests it got; answers(n) is the status of the n-th."""
-    got: list[dict[str, Any]] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append({"path": self.path, "auth": self.headers.get("Authorization"), "events": json.loads(body)})
-            self.send_response(answers(len(got)))
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/api", got
-        server.shutdown()
-
+from tests.flows.api_standin import api_standin
 
 ARRIVED = ImagesArrived(experiment="E1", plate="P 1", recipe="std-1234", reason="4 sites to process")
 
@@ -82,30 +56,33 @@ def test_a_publication_counts_from_one() -> None:
 
 
 def test_an_event_is_posted_with_the_password() -> None:
-    with api(lambda n: 204) as (url, got):
+    with api_standin() as (url, got):
         emit(url, ARRIVED, auth="admin:geheim")
     (request,) = got
-    assert request["path"] == "/api/events"
-    assert request["auth"] == "Basic YWRtaW46Z2VoZWlt"
-    assert request["events"] == [ARRIVED.as_prefect()]
+    assert (request.method, request.path) == ("POST", "/api/events")
+    assert request.auth == "Basic YWRtaW46Z2VoZWlt"
+    assert request.body == [ARRIVED.as_prefect()]
 
 
 def test_a_server_that_is_not_ready_yet_is_asked_again_with_the_same_id() -> None:
-    with api(lambda n: 503 if n < 3 else 204) as (url, got):
+    with api_standin(lambda n: 503 if n < 3 else 204) as (url, got):
         emit(url, ARRIVED)
-    assert {request["events"][0]["id"] for request in got} == {str(ARRIVED.event_id)}
+    assert {request.body[0]["id"] for request in got} == {str(ARRIVED.event_id)}
     assert len(got) == 3
 
 
 def test_a_server_that_stays_unavailable_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "RETRY_FOR_S", 0.3)
-    with api(lambda n: 503) as (url, got), pytest.raises(MissingPartError, match="answered 503"):
+    with api_standin(lambda n: 503) as (url, got), pytest.raises(MissingPartError, match="answered 503"):
         emit(url, ARRIVED)
     assert len(got) >= 2
 
 
 def test_a_refusal_is_not_tried_again() -> None:
-    with api(lambda n: 404) as (url, got), pytest.raises(MissingPartError, match=r"answered 404.*ending in /api"):
+    with (
+        api_standin(lambda n: 404) as (url, got),
+        pytest.raises(MissingPartError, match=r"answered 404.*ending in /api"),
+    ):
         emit(url, ARRIVED)
     assert len(got) == 1
 

@@ -21,6 +21,8 @@ def test_all_images_come_whole_in_the_end_but_the_late_one(tmp_path: Path) -> No
     microscope._thread.join(10)
     assert microscope.is_over
     assert {path.name for path in raw.glob("*.tif")} == set(names) - {accidents.late}
+    assert (raw / accidents.truncated).stat().st_size < (images / accidents.truncated).stat().st_size
+    microscope.send_replacement()
     assert all(path.read_bytes() == (images / path.name).read_bytes() for path in raw.glob("*.tif"))
     assert [path.name for path in (raw / "again").iterdir()] == list(accidents.copied)
     microscope.send_late()

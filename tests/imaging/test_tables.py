@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -145,4 +146,4 @@ def test_documentation_names_every_table_and_column():
 
 def test_the_documentation_of_the_tables_is_up_to_date() -> None:
     written = (Path(__file__).parents[2] / "docs" / "tables.md").read_text()
-    assert written == tables_markdown(), "python -c 'from imaging.tables import ...' > docs/tables.md: see CONTRIBUTING"
+    assert written == tables_markdown(), "write imaging.tables.tables_markdown() to docs/tables.md"

@@ -186,7 +186,6 @@ class _Handler(BaseHTTPRequestHandler):
         rows += [f"<CommonPrefixes><Prefix>{escape(folder)}</Prefix></CommonPrefixes>" for folder in page.folders]
         if page.following:
             rows.append(f"<NextContinuationToken>{_page_token(page)}</NextContinuationToken>")
-        rows.append(f"<IsTruncated>{str(bool(page.following)).lower()}</IsTruncated>")
         return _xml_reply("ListBucketResult", "".join(rows))
 
     def _media(self, blob: Blob) -> Reply:

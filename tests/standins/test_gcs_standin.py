@@ -152,9 +152,19 @@ def test_deleting_what_is_absent_is_told(xml: GCSStore, bucket: storage.Bucket) 
 
 def test_a_multipart_upload_appears_whole_and_once(xml: GCSStore) -> None:
     data = bytes(range(256)) * 80
-    obstore.put(xml, "image", io.BytesIO(data), use_multipart=True, chunk_size=5_000)
+    put = obstore.put(xml, "image", io.BytesIO(data), use_multipart=True, chunk_size=5_000)
+    assert put["version"] == obstore.head(xml, "image")["version"]
     assert bytes(obstore.get(xml, "image").bytes()) == data
     assert obstore.head(xml, "image")["e_tag"].strip('"').endswith("-5")
+
+
+def test_an_abandoned_multipart_upload_leaves_nothing(gcs: GcsStandIn) -> None:
+    begun = httpx.post(f"{gcs.url}/lab/image?uploads")
+    address = f"{gcs.url}/lab/image?uploadId={begun.text.split('UploadId>')[1].removesuffix('</')}"
+    assert httpx.put(f"{address}&partNumber=1", content=b"one").status_code == 200
+    assert httpx.get(f"{gcs.url}/lab/image").status_code == 404
+    assert httpx.delete(address).status_code == 204
+    assert httpx.post(address).status_code == 404
 
 
 def test_a_resumable_upload_arrives_in_pieces(gcs: GcsStandIn, bucket: storage.Bucket) -> None:
