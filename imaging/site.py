@@ -146,9 +146,12 @@ def process_site(
 def _read_images(task: SiteTask, raw: Store) -> _Reading:
     reading = _Reading()
     for channel, file in task.plan.files.items():
-        data = raw.read(task.raw_folder + file.name, token=file.token)
         try:
+            data = raw.read(task.raw_folder + file.name, token=file.token)
             plane = decode_plane(data, name=file.name)
+        except PermissionError:
+            reading.faults.append((channel, file, "the file may not be read; give permission, then touch the file"))
+            continue
         except UnreadableImageError as error:
             reading.faults.append((channel, file, error.message))
             continue
@@ -229,9 +232,7 @@ def _write_data(
         well = parse_well(task.plan.well)
         group = f"{well.row_name}/{well.column}/s{task.plan.site}x{fresh}"
         colors, pinned = dict(task.colors), {channel["name"]: channel for channel in pins["pixels"]["channels"]}
-        channels = [
-            {"name": name, "color": colors[name], "full_scale": pinned[name]["full_scale"]} for name in planes
-        ]
+        channels = [{"name": name, "color": colors[name], "full_scale": pinned[name]["full_scale"]} for name in planes]
         objects = write_site(
             store,
             f"{task.zarr}/{group}",

@@ -21,7 +21,8 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -30,7 +31,10 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import GCSStore, LocalStore, MemoryStore
 
-from imaging.errors import ChangedObjectError, ConfigurationError, StoreUnavailableError
+from imaging.errors import ChangedObjectError, ConfigurationError, RefusedNameError, StoreUnavailableError
+
+STAGING = ".staging"
+"""Folder under a local root where files lie before they are put into place; nothing is listed there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +148,15 @@ class Store:
 
 
 class FolderStore(Store):
-    """A store on a folder of this machine: listing and reading by scandir, open and fstat."""
+    """A store on a folder of this machine, by the operating system's own calls.
+
+    Objects are written beside the tree, in ``.staging``, and renamed (write) or linked (create) into place: a reader
+    sees a whole object or none, and whoever is killed leaves nothing where a listing looks.
+    """
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
-        super().__init__(root.as_uri(), LocalStore(root, mkdir=True))
+        super().__init__(root.as_uri(), LocalStore(root))
         self.root = root
 
     def list(self, prefix: str, *, min_age_s: float = 0.0) -> Listing:
@@ -182,30 +190,69 @@ class FolderStore(Store):
 
     def read(self, key: str, *, token: str | None = None) -> bytes:
         """Read a file; with a token, only if size and time of change are still those of the listing."""
-        with _translated(key):
-            descriptor = os.open(self.root / key, os.O_RDONLY | os.O_CLOEXEC | (os.O_NOFOLLOW if token else 0))
-            with open(descriptor, "rb") as file:
-                if token and _file_token(os.fstat(descriptor)) != token:
-                    raise _changed(key)
-                data = file.read()
-                if token and _file_token(os.fstat(descriptor)) != token:
-                    raise _changed(key)
+        descriptor = os.open(self.local_path(key), os.O_RDONLY | os.O_CLOEXEC | (os.O_NOFOLLOW if token else 0))
+        with open(descriptor, "rb") as file:
+            if token and _file_token(os.fstat(descriptor)) != token:
+                raise _changed(key)
+            data = file.read()
+            if token and _file_token(os.fstat(descriptor)) != token:
+                raise _changed(key)
         return data
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write a file whole."""
+        self._place(key, data, os.replace)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Create a file unless there is one."""
+        try:
+            self._place(key, data, os.link)
+        except FileExistsError:
+            return False
+        return True
+
+    def delete(self, key: str) -> None:
+        """Delete a file; one that is absent is fine."""
+        self.local_path(key).unlink(missing_ok=True)
 
     def exists(self, key: str) -> bool:
         """Whether there is such a file."""
-        return (self.root / key).is_file()
+        return self.local_path(key).is_file()
 
     def modified(self, key: str) -> float | None:
         """When a file was last written, in Unix seconds; ``None`` if there is none."""
         try:
-            return (self.root / key).stat().st_mtime
+            return self.local_path(key).stat().st_mtime
         except FileNotFoundError:
             return None
 
     def local_path(self, key: str) -> Path:
-        """Path of the object's file."""
+        """Path of the object's file.
+
+        Raises
+        ------
+        RefusedNameError
+            If the key would lead out of the root.
+        """
+        if key.startswith("/") or ".." in key.split("/") or "\0" in key:
+            raise RefusedNameError(f"the address {key!r} leads out of the store")
         return self.root / key
+
+    def _place(self, key: str, data: bytes, place: Callable[[Path, Path], None]) -> None:
+        target, staged = self.local_path(key), self.root / STAGING / uuid.uuid4().hex
+        try:
+            for folder in (staged.parent, target.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+            staged.write_bytes(data)
+            place(staged, target)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise StoreUnavailableError(
+                f"the folder took no file: {error.strerror}; make room or check it", key=key
+            ) from error
+        finally:
+            staged.unlink(missing_ok=True)
 
 
 _MEMORY: dict[str, MemoryStore] = {}
@@ -250,6 +297,8 @@ def _walk(folder: bytes, key: bytes) -> Iterator[tuple[os.DirEntry[bytes], bytes
     except (FileNotFoundError, NotADirectoryError):
         return
     for entry in entries:
+        if not key and entry.name == os.fsencode(STAGING):
+            continue
         child = key + b"/" + entry.name if key else entry.name
         reason = _refusal(entry.name) or _kind_refusal(entry)
         if reason:

@@ -39,6 +39,7 @@ channels:
   - {name: GFP, role: cell, full_scale: 255}
 layout: {wells: 96, imaged: [A01-A02], sites: 1}
 files: {pattern: '(?P<well>[A-H][0-9]+)_(?P<channel>[A-Z]+)(_again)?[.]tif'}
+recipe: {nuclei: {diameter_px: [1, 2]}}
 patience: 100
 images: none
 """
