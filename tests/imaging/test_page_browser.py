@@ -7,170 +7,27 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from imaging.atlas import PlatePictures, build_pictures
 from imaging.page import (
-    PageChannel,
-    PageCount,
     PageData,
-    PageDecision,
-    PageFault,
-    PageImage,
-    PageLink,
     PageMetric,
-    PageSite,
-    PageStatistic,
     PageWell,
     write_page,
 )
 from imaging.store import open_store
 from imaging.wells import Well
-from tests.parts import require
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-HOSTILE = '<img src=x onerror="window.hacked=1"></script><script>window.hacked=2</script>'
-CHANNELS = ("DNA", "ER")
-LAUNCH = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-def grey_of(well: str, site: int, channel: str) -> int:
-    """Camera count of a site's flat picture: other than its neighbours'."""
-    return 10 + (ord(well[0]) - ord("B")) * 50 + int(well[1:]) * 8 + site * 3 + 110 * CHANNELS.index(channel)
-
-
-def draw(wells: list[str]) -> PlatePictures:
-    flat = [
-        (well, site, {name: np.full((32, 32), grey_of(well, site, name), np.uint8) for name in CHANNELS})
-        for well in wells
-        for site in (1, 2)
-    ]
-    return build_pictures(lambda: flat, shape=(8, 12), sites=[1, 2], channels=CHANNELS, tile_px=20)
-
-
-def small_plate() -> tuple[PageData, PlatePictures]:
-    """Rows B and C of a 96-well plate, columns 2 to 5 and 8: doses between controls, faults, a failed well."""
-    wells = []
-    for row, column in [(row, column) for row in (1, 2) for column in (2, 3, 4, 5, 8)]:
-        name, number = str(Well(row, column)), len(wells)
-        images = tuple(PageImage(channel, f"{name}-{channel}.tif", {"FocusScore": 0.5}, "pass") for channel in CHANNELS)
-        sites = (PageSite(1, counts={"Cells": 90}, images=images), PageSite(2, missing=("ER",), images=images[:1]))
-        control = {2: "negcon", 8: "poscon"}.get(column)
-        wells.append(
-            PageWell(
-                well=name,
-                treatment="DMSO" if control else "wortmannin",
-                concentration=None if control else 0.1 * 10 ** (column - 3),
-                unit=None if control else "µM",
-                control=control,
-                values={"cells_count": 180 + number, "focus": None if number == 3 else 1.0 / (1 + number)},
-                sites=sites,
-            )
-        )
-    wells[1] = PageWell(
-        "B03", HOSTILE, 0.3, "µM", None, "done", "fail", (HOSTILE,), {"cells_count": 187}, wells[1].sites
-    )
-    wells[9] = PageWell("C08", state="missing", verdict="fail", sites=(PageSite(1, "missing"),))
-    pictures = draw([well.well for well in wells])
-    data = PageData(
-        experiment="dose response",
-        plate="P1",
-        recipe="cp-1",
-        run="abc",
-        status="with-missing",
-        rows=8,
-        columns=12,
-        verdict="warn",
-        reasons=("one well failed",),
-        counts=(PageCount("Sites", 19, 20),),
-        channels=(PageChannel("DNA", "#0000ff"), PageChannel("ER", "#00ff00")),
-        metrics=(
-            PageMetric("cells_count", "Cells count", "", "segmented cells", "Counts"),
-            PageMetric("focus", "FocusScore DNA", "", "higher is sharper", "Image quality DNA"),
-        ),
-        wells=tuple(wells),
-        statistics=(PageStatistic("cells_count", 0.71, 0.65, 9.5, 2, 2),),
-        faults=(
-            PageFault("bad.tif", "unreadable", "the file is cut off", "C04", 1, "DNA"),
-            PageFault("x.db", "unknown", HOSTILE),
-        ),
-        decisions=(PageDecision("missing", "nothing came", "patience", "C08", 1, "DNA"),),
-        links=(PageLink("run", "https://example.org/run"), PageLink("script", "javascript:window.hacked=3")),
-        note="The rest is for SQL.",
-        pictures=pictures.layout,
-    )
-    return data, pictures
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = require("chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=list(LAUNCH))
-        yield launched
-        launched.close()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("page")
-    data, pictures = small_plate()
-    write_page(open_store(str(root)), "p1", data, pictures.files)
-    return root / "p1"
-
-
-@pytest.fixture
-def visit(browser: Browser, folder: Path) -> Iterator[Callable[..., Page]]:
-    """Open a page as a file; at the end nothing may have been logged or asked of another host."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    trouble: list[str] = []
-    page.on("console", lambda message: trouble.append(message.text))
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("request", lambda request: trouble.append(request.url) if not _is_local(request.url) else None)
-
-    def open_page(address: str = "", at: Path = folder) -> Page:
-        page.goto(f"{(at / 'index.html').as_uri()}{address}")
-        return page
-
-    yield open_page
-    context.close()
-    assert trouble == []
-
-
-def _is_local(url: str) -> bool:
-    return url.startswith(("file:", "data:"))
-
-
-def colours(page: Page) -> list[str]:
-    return page.eval_on_selector_all(
-        "#plate .well", "wells => wells.map(well => getComputedStyle(well).backgroundColor)"
-    )
-
-
-def focused(page: Page) -> str:
-    return page.evaluate("document.activeElement.getAttribute('aria-label') ?? ''")
-
-
-def well(page: Page, name: str) -> Any:
-    return page.locator(f'#plate .well[aria-label^="{name},"]')
+from tests.imaging.small_page import CHANNELS, HOSTILE, colours, focused, grey_of, small_plate, well
 
 
 def test_the_heat_map_has_a_labelled_button_for_every_well(visit: Callable[..., Page]) -> None:

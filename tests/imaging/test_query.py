@@ -11,12 +11,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import sqlglot
-from sqlglot import exp
 
 from imaging.errors import PlateError, StoredDataError
 from imaging.names import to_json
-from imaging.query import QueryError, connect, run_query, table_names, view_names
+from imaging.query import QueryError, connect, run_query, table_names
 from imaging.store import Store, open_store
 from imaging.tables import PUBLISHED, TABLES
 from tests.imaging import small_screen
@@ -346,102 +344,3 @@ def test_other_processes_can_query_and_publish_while_a_connection_is_open(folder
         publish(folder_store, 2, run="run2")
         assert values(folder_store, "SELECT DISTINCT run FROM wells") == ["run2"]
         assert connection.sql("SELECT DISTINCT run FROM wells").fetchall() == [("run1",)]
-
-
-# --- views ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", SQL_FILES, ids=lambda path: path.stem)
-def test_views_are_one_bigquery_statement_each(path):
-    statements = sqlglot.parse(path.read_text(), read="bigquery")
-    assert len(statements) == 1
-    assert isinstance(statements[0], exp.Query)
-    assert path.read_text().startswith("-- ")
-
-
-def test_every_sql_file_is_a_view_but_the_pattern_of_current_rows():
-    assert {path.stem for path in SQL_FILES} == {*view_names(), "current_rows"}
-
-
-def test_plate_overview_says_what_came_and_how_good_it_is(screen):
-    (row,) = ask(screen, "SELECT * FROM plate_overview")
-    assert (row["plate"], row["status"], row["publication"], row["is_declared"]) == ("P1", "with-missing", 1, True)
-    assert (row["images_expected"], row["images_arrived"], row["images_faulted"], row["images_missing"]) == (
-        24,
-        23,
-        1,
-        0,
-    )
-    assert row["images_arrived_percent"] == 95.83
-    assert (row["sites_expected"], row["sites_done"], row["sites_failed"], row["sites_missing"]) == (12, 11, 1, 0)
-    assert (row["nuclei_count"], row["verdict"], row["z_prime_feature"]) == (33, "fail", AREA)
-    assert row["reasons"].split("; ") == [
-        "B03 site 2: the site could not be processed: out of memory",
-        "DNA in A01 site 1: 2.5 % of pixels are saturated (limit 1 %)",
-        "RNA in A01 site 2: the image cannot be read",
-    ]
-
-
-def test_well_heatmap_has_a_value_per_well_channel_and_metric(screen):
-    where = "WHERE well = 'A01' AND channel = 'DNA' AND metric = 'PercentSaturated'"
-    (row,) = ask(screen, f"SELECT row, column, value, plate, recipe FROM well_heatmap {where}")
-    assert row == {"row": "A", "column": 1, "value": (2.5 + 0.25) / 2, "plate": "P1", "recipe": RECIPE}
-    counts = "SELECT well, value, channel FROM well_heatmap WHERE metric = 'nuclei_count' ORDER BY well"
-    assert ask(screen, counts)[0] == {"well": "A01", "value": 6.0, "channel": None}
-    assert len(ask(screen, counts)) == 6
-    metrics = values(screen, "SELECT DISTINCT metric FROM well_heatmap ORDER BY metric")
-    assert metrics == [
-        "FocusScore",
-        "MaxIntensity",
-        "MedianIntensity",
-        "MinIntensity",
-        "PercentSaturated",
-        "nuclei_count",
-    ]
-
-
-def test_well_heatmap_keeps_recipes_and_plates_apart(folder_store):
-    publish(folder_store)
-    publish(folder_store, plate="P2", run="other")
-    assert values(folder_store, "SELECT COUNT(*) FROM well_heatmap WHERE metric = 'FocusScore'") == [2 * 6 * 2]
-
-
-def test_quality_board_lists_all_that_does_not_pass(screen):
-    rows = ask(screen, "SELECT level, well, site, channel, verdict, reasons FROM quality_board ORDER BY 1, 2, 3, 4")
-    assert [(row["level"], row["well"], row["site"], row["channel"], row["verdict"]) for row in rows] == [
-        ("image", "A01", 1, "DNA", "warn"),
-        ("image", "A01", 2, "RNA", "warn"),
-        ("site", "A01", 1, None, "warn"),
-        ("site", "A01", 2, None, "warn"),
-        ("site", "B03", 2, None, "fail"),
-        ("well", "A01", None, None, "warn"),
-        ("well", "B03", None, None, "fail"),
-    ]
-    assert rows[0]["reasons"] == "DNA in A01 site 1: 2.5 % of pixels are saturated (limit 1 %)"
-    assert rows[5]["reasons"].count("; ") == 1
-
-
-def test_dose_response_compares_nuclei_with_the_negative_controls(folder_store):
-    few = [small_screen.manifest("A03", site, nuclei=1) for site in (1, 2)]
-    more = [item for item in small_screen.manifests() if item["well"] not in ("A03", "B01")]
-    publish(folder_store, manifests=(*few, *more))
-    rows = {row["treatment"]: row for row in ask(folder_store, "SELECT * FROM dose_response")}
-    assert (rows["DMSO"]["n_wells"], rows["DMSO"]["control"], rows["DMSO"]["nuclei_mean"]) == (2, "negcon", 6.0)
-    assert (rows["DMSO"]["nuclei_percent_of_negcon"], rows["DMSO"]["nuclei_sd"]) == (100.0, 0.0)
-    treated = rows["compound A03"]
-    assert (treated["concentration"], treated["concentration_unit"], treated["control"]) == (1.0, "uM", "trt")
-    assert treated["nuclei_percent_of_negcon"] == pytest.approx(100 / 3)
-    lost = rows["compound B01"]
-    assert (lost["n_wells_failed"], lost["nuclei_mean"], lost["nuclei_percent_of_negcon"]) == (1, None, None)
-    assert treated["n_wells_failed"] == 0
-
-
-def test_incidents_list_faults_decisions_and_sites_without_values(screen):
-    rows = ask(
-        screen, "SELECT source, kind, well, site, channel, name, reason, decided_by FROM incidents ORDER BY source"
-    )
-    assert [tuple(row.values()) for row in rows] == [
-        ("decision", "missing", "A01", 2, "RNA", None, "lost", "Ada"),
-        ("fault", "unreadable", "A01", 2, "RNA", "x.tif", "cut", None),
-        ("site", "failed", "B03", 2, None, None, "B03 site 2: the site could not be processed: out of memory", None),
-    ]

@@ -1,0 +1,62 @@
+"""Fixtures of the browser tests: browser (the system's Chromium), folder (a written page), visit (opens a page)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from imaging.page import (
+    write_page,
+)
+from imaging.store import open_store
+from tests.parts import require
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+from tests.imaging.small_page import LAUNCH, small_plate
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = require("chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=list(LAUNCH))
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("page")
+    data, pictures = small_plate()
+    write_page(open_store(str(root)), "p1", data, pictures.files)
+    return root / "p1"
+
+
+@pytest.fixture
+def visit(browser: Browser, folder: Path) -> Iterator[Callable[..., Page]]:
+    """Open a page as a file; at the end nothing may have been logged or asked of another host."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    trouble: list[str] = []
+    page.on("console", lambda message: trouble.append(message.text))
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("request", lambda request: trouble.append(request.url) if not _is_local(request.url) else None)
+
+    def open_page(address: str = "", at: Path = folder) -> Page:
+        page.goto(f"{(at / 'index.html').as_uri()}{address}")
+        return page
+
+    yield open_page
+    context.close()
+    assert trouble == []
+
+
+def _is_local(url: str) -> bool:
+    return url.startswith(("file:", "data:"))
