@@ -20,7 +20,6 @@ import psutil
 import pyarrow as pa
 import tifffile
 
-import flows.follow
 from benchmarks.results_file import measure, write_result
 from flows.cluster import cluster_service
 from flows.server import client_variables, prefect_environment, server_service
@@ -80,12 +79,17 @@ def bench_overhead() -> dict[str, Any]:
             settle_s=0.0,
         )
         upload(open_store(settings.store))
-        services = [server_service(settings, server, folder / "server.log"), cluster_service(settings, folder / "cluster.log")]
+        services = [
+            server_service(settings, server, folder / "server.log"),
+            cluster_service(settings, folder / "cluster.log"),
+        ]
         with Supervisor(services) as supervisor:
             supervisor.wait_until_ready()
             time.sleep(3.0)
             before = {name: cpu_seconds(supervisor.pid(name)) for name in ("server", "cluster")}
-            variables = client_variables(settings.api_url, settings.state_folder / "prefect") | settings.as_environment()
+            variables = (
+                client_variables(settings.api_url, settings.state_folder / "prefect") | settings.as_environment()
+            )
             started = time.perf_counter()
             ran = subprocess.run(
                 [sys.executable, "-m", "benchmarks.overhead", "run"],
@@ -128,6 +132,7 @@ def cpu_seconds(pid: int) -> float:
 
 def run_flow() -> None:
     """The flow in a process of its own, without measuring; tells its CPU time."""
+    import flows.follow
     import flows.process_plate
 
     spent = 0.0

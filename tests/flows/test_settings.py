@@ -31,7 +31,7 @@ def test_defaults_stand_without_any_variable(tmp_path: Path) -> None:
     assert settings.store == str(Path("platestream-data").absolute())
     assert (settings.scheduler, settings.device, settings.workers) == ("tcp://127.0.0.1:8786", "cpu", None)
     assert (settings.linger_s, settings.heartbeat_s, settings.heartbeat_stale_s) == (60, 30, 90)
-    assert (settings.settle_s, settings.rescan_s) == (3, 10)
+    assert (settings.settle_s, settings.rescan_s) == (3, 2)
     assert settings.api_url == "http://127.0.0.1:4200/api"
     assert settings.state_folder == tmp_path / ".local/state/platestream"
     assert settings.cache_folder == tmp_path / ".cache/platestream"
@@ -114,10 +114,11 @@ def test_settings_travel_to_a_child_process_unchanged(monkeypatch: pytest.Monkey
 
 
 def test_following_names_what_the_follower_takes() -> None:
-    assert Settings(linger_s=1, rescan_s=2, heartbeat_s=3).following() == {
+    assert Settings(linger_s=1, rescan_s=2, heartbeat_s=3, sites_in_flight=4).following() == {
         "linger_s": 1,
         "relist_s": 2,
         "heartbeat_s": 3,
+        "sites_in_flight": 4,
     }
 
 

@@ -150,7 +150,8 @@ def test_children_of_a_service_that_died_go_on_only_when_they_may(tmp_path: Path
 
 
 def test_a_service_that_keeps_dying_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
-    broken = Service("server", python("import sys; sys.exit('no such database')"), tmp_path / "server.log")
+    program = python("import sys; sys.exit('no such database')")
+    broken = Service("server", program, tmp_path / "server.log", is_ready=lambda: False)
     with Supervisor([broken]) as supervisor, pytest.raises(MissingPartError, match="server ended 3 times") as caught:
         supervisor.wait_until_ready(20)
     assert "no such database" in str(caught.value)
