@@ -113,13 +113,17 @@ def apply_automations(client: Any, declared: Sequence[dict[str, Any]]) -> list[A
 def _apply_pool(client: Any, pool: WorkPool) -> Applied:
     from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
     from prefect.exceptions import ObjectNotFound
+    from prefect.workers.process import ProcessWorker
 
     try:
         found = client.read_work_pool(pool.name)
     except ObjectNotFound:
-        client.create_work_pool(
-            WorkPoolCreate(name=pool.name, type=pool.type, concurrency_limit=pool.concurrency_limit)
+        # what a deployment may set; of other types the first worker that starts tells the server
+        template = ProcessWorker.get_default_base_job_template() if pool.type == ProcessWorker.type else {}
+        wanted = WorkPoolCreate(
+            name=pool.name, type=pool.type, concurrency_limit=pool.concurrency_limit, base_job_template=template
         )
+        client.create_work_pool(wanted)
         return Applied("work pool", pool.name, "created")
     if found.type != pool.type:
         raise ConfigurationError(

@@ -37,7 +37,7 @@ def api_address(port: int) -> str:
     return f"http://{HOST}:{port}/api"
 
 
-def server_variables(state: Path, cache: Path) -> dict[str, str]:
+def server_variables(state: Path, cache: Path, port: int) -> dict[str, str]:
     """Environment variables that make a Prefect server keep to itself and to its folders."""
     return {
         "PREFECT_HOME": str(state),
@@ -45,6 +45,7 @@ def server_variables(state: Path, cache: Path) -> dict[str, str]:
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///./{DATABASE}",
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(cache / "ui"),
+        "PREFECT_SERVER_UI_API_URL": api_address(port),  # where a browser asks; else port 4200
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
@@ -121,7 +122,7 @@ def run_server(state: Path, cache: Path, port: int) -> None:
     is_fresh = not (state / DATABASE).exists()
     if is_fresh:
         copy_prepared(prepared, state)
-    os.environ.update(server_variables(state, prepared))  # noqa: TID251 - Prefect reads them when it is imported
+    os.environ.update(server_variables(state, prepared, port))  # noqa: TID251 - Prefect reads them when it is imported
     os.chdir(state)
 
     import uvicorn  # Prefect reads its settings while it is imported

@@ -59,8 +59,6 @@ def _layout(tree: Tree) -> Iterator[Fault]:
     imaged = layout.get("imaged")
     if imaged == []:
         yield ("layout", "imaged"), "is an empty list; leave it out when all wells are imaged"
-    if imaged is None:
-        return
     shape = PLATE_SHAPES.get(_whole(layout.get("wells")))
     for number, text in enumerate(imaged if isinstance(imaged, list) else [imaged]):
         place = ("layout", "imaged", number) if isinstance(imaged, list) else ("layout", "imaged")
@@ -142,8 +140,6 @@ def _limits(tree: Tree) -> Iterator[Fault]:
 def _statistics(tree: Tree) -> Iterator[Fault]:
     analysis = tree.get("analysis")
     features = analysis.get("statistics") if isinstance(analysis, dict) else None
-    if features is None:
-        return
     recipe = tree.get("recipe")
     for number, feature in enumerate(features if isinstance(features, list) else [features]):
         if isinstance(feature, str):

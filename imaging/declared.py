@@ -81,8 +81,7 @@ def _sentence(fault: Any, model: type[BaseModel]) -> str:
     if kind == "missing":
         return f"is missing: {_description(model, fault['loc'])}"
     if kind == "extra_forbidden":
-        parent = _model_at(model, fault["loc"][:-1])
-        return f"is not known; {did_you_mean(str(fault['loc'][-1]), known_keys(parent) if parent else [])}"
+        return f"is not known; {did_you_mean(str(fault['loc'][-1]), known_keys(_model_at(model, fault['loc'][:-1])))}"
     if kind == "literal_error":
         return _literal_sentence(limits["expected"].replace("'", ""), given)
     if kind == "value_error":
@@ -131,21 +130,14 @@ def _short(value: Any) -> str:
 
 
 def _description(model: type[BaseModel], place: Place) -> str:
-    parent = _model_at(model, place[:-1])
-    field = parent.model_fields.get(str(place[-1])) if parent else None
-    return (field.description if field else None) or "give a value"
+    return _model_at(model, place[:-1]).model_fields[str(place[-1])].description or "give a value"
 
 
-def _model_at(model: type[BaseModel], place: Place) -> type[BaseModel] | None:
+def _model_at(model: type[BaseModel], place: Place) -> type[BaseModel]:
     """The mapping's model at a place below another."""
     for step in place:
-        if isinstance(step, int):
-            continue
-        field = model.model_fields.get(step)
-        inner = _model_in(field.annotation) if field else None
-        if inner is None:
-            return None
-        model = inner
+        if isinstance(step, str):
+            model = _model_in(model.model_fields[step].annotation) or model
     return model
 
 

@@ -112,7 +112,6 @@ def _split(text: str, file: str, faults: Faults) -> list[tuple[int, list[str]]]:
     header = next((line for line in text.splitlines() if line.strip()), "")
     if not header:
         faults.add(file, 0, "is empty")
-        return []
     delimiter = max(",\t;", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     lines: list[tuple[int, list[str]]] = []
@@ -120,6 +119,7 @@ def _split(text: str, file: str, faults: Faults) -> list[tuple[int, list[str]]]:
         lines.extend((reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells))
     except csv.Error as error:
         faults.add(file, reader.line_num, f"the table cannot be read: {error}; save it as CSV again")
+        return []
     return lines
 
 
@@ -138,12 +138,10 @@ def _choose_columns(header: list[str], columns: Mapping[str, str], file: str, fa
             chosen[name] = found[0]
     if len(faults) > known:
         return None
-    if "well" in chosen and not {"row", "column"} & set(columns):
-        chosen.pop("row", None)
-        chosen.pop("column", None)
-    elif {"row", "column"} <= set(chosen):
+    has_rows = {"row", "column"} <= set(chosen)
+    if has_rows and {"row", "column"} & set(columns):
         chosen.pop("well", None)
-    else:
+    elif not has_rows and "well" not in chosen:
         shown = ", ".join(header)
         faults.add(file, 1, f"needs a column well, or row and column; it has {shown}; see plate_maps.columns")
         return None

@@ -18,10 +18,8 @@ NUMBERS_VERSION = 1
 _RECIPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
-def _in_order(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+def _in_order(bounds: tuple[float, float]) -> tuple[float, float]:
     """Return ``(smallest, largest)`` when both are above 0 and in this order, else ``ValueError``."""
-    if bounds is None:
-        return None
     smallest, largest = bounds
     if smallest <= 0:
         raise ValueError(f"must be above 0, got {smallest:g}")
@@ -57,7 +55,7 @@ class Nuclei(Declared):
 
     @field_validator("diameter_px", "diameter_um")
     @classmethod
-    def _ordered(cls, bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+    def _ordered(cls, bounds: tuple[float, float]) -> tuple[float, float]:
         return _in_order(bounds)
 
     @model_validator(mode="after")

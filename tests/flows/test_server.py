@@ -72,10 +72,11 @@ def test_without_a_prepared_database_nothing_is_copied(state: Path, tmp_path: Pa
 
 
 def test_the_server_keeps_to_itself(tmp_path: Path) -> None:
-    variables = server_variables(tmp_path / "state", tmp_path / "cache")
+    variables = server_variables(tmp_path / "state", tmp_path / "cache", 4201)
     assert variables["PREFECT_HOME"] == str(tmp_path / "state")
     assert variables["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
     assert variables["DO_NOT_TRACK"] == "1"
+    assert variables["PREFECT_SERVER_UI_API_URL"] == "http://127.0.0.1:4201/api"
     assert variables["PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT"] == "false"
     assert variables["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"].endswith("filesystem")
     assert str(tmp_path / "cache") in variables["PREFECT_SERVER_UI_STATIC_DIRECTORY"]

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from imaging.errors import ConfigurationError
 from imaging.experiment import Experiment, read_experiment
-from imaging.recipes import NUMBERS_VERSION
+from imaging.recipes import NUMBERS_VERSION, Nuclei
 from kernels.segmentation import segment_cells, segment_nuclei
 
 BBBC013 = Path(__file__).parents[1] / "data" / "bbbc013"
@@ -42,12 +41,6 @@ def read(text: str = SOUND) -> Experiment:
     return read_experiment(text.encode())
 
 
-def problems(text: str) -> tuple[str, ...]:
-    with pytest.raises(ConfigurationError) as caught:
-        read(text)
-    return caught.value.problems
-
-
 def changed(old: str, new: str) -> str:
     assert old in SOUND
     return SOUND.replace(old, new)
@@ -61,6 +54,7 @@ def test_a_sound_file_is_read() -> None:
     assert experiment.name == "screen"
     assert [channel.name for channel in experiment.channels] == ["DNA", "RNA"]
     assert experiment.layout.pixel_size_um == 0.5
+    assert experiment.analysis.limits[0].metric == "FocusScore"
     assert experiment.analysis.limits[0].warn_below == 0.2
     assert experiment.images == "zarr"
 
@@ -130,6 +124,14 @@ def test_without_a_recipe_there_is_one_that_finds_no_objects() -> None:
 def test_an_experiment_travels_to_a_worker() -> None:
     experiment = read()
     assert pickle.loads(pickle.dumps(experiment)) == experiment
+
+
+def test_diameters_are_given_in_pixels_or_need_the_size_of_one() -> None:
+    in_px, in_um = (Nuclei.model_validate({f"diameter_{unit}": [5, 20]}) for unit in ("px", "um"))
+    assert in_px.diameter_in_px(None) == (5, 20)
+    assert in_um.diameter_in_px(0.5) == (10, 40)
+    with pytest.raises(ValueError, match="needs the pixel size"):
+        in_um.diameter_in_px(None)
 
 
 # What values depend on
@@ -204,158 +206,3 @@ def test_the_nucleus_to_cytoplasm_ratio_needs_no_cells() -> None:
         "Cells_Intensity_MeanIntensity", "Cells_Intensity_NucleusCytoplasmRatio"
     )
     assert read(text).analysis.statistics == ("Cells_Intensity_NucleusCytoplasmRatio_RNA",)
-
-
-# Faults
-
-
-def test_all_faults_come_at_once_in_the_order_of_the_file() -> None:
-    text = (
-        SOUND.replace("role: nucleus", "role: nucelus")
-        .replace("wells: 384", "wells: 100")
-        .replace("(?P<well>", "(?P<wel>")
-        .replace("name: v1", "name: v/1")
-        .replace("metric: FocusScore, channel: DNA", "metric: Focus, channel: DAPI")
-    )
-    places = [problem.split(":")[0] for problem in problems(text)]
-    assert places == [
-        "channels[0].role",
-        "layout.wells",
-        "files.pattern",
-        "files.pattern",
-        "recipe.name",
-        "recipe.nuclei",
-        "analysis.limits[0].channel",
-        "analysis.limits[0].metric",
-    ]
-
-
-def test_a_fault_says_place_rule_what_came_and_what_may_be_meant() -> None:
-    (first, *_) = problems(changed("role: cell", "role: cel"))
-    assert first == "channels[1].role: must be nucleus, cell or other, got 'cel'; did you mean 'cell'? (line 5)"
-
-
-FAULTS = [
-    ("name: screen", "name: a/b", "name: the experiment name 'a/b' is refused"),
-    ("name: screen", "name:", "name: is missing: the experiment's name"),
-    ("name: screen", "name: screen\nchanels: []", "chanels: is not known; did you mean 'channels'?"),
-    (
-        "name: screen",
-        "name: screen\nqqq: 1",
-        "qqq: is not known; known here: name, channels, layout, files, plate_maps",
-    ),
-    ("name: screen", "name: screen\nname: other", "name: is given twice, first on line 2"),
-    ("name: DNA", "name: 2DNA", "channels[0].name: must be a letter and then"),
-    ("name: DNA", "nam: DNA", "channels[0].nam: is not known; did you mean 'name'?"),
-    ("name: RNA", "name: dna", "channels[1].name: 'dna' is channel 1's name too"),
-    ("name: RNA", "name: RNA, code: 01", "channels[1].code: '01' is channel 1's code too"),
-    ("name: RNA", "name: RNA, code: ''", "channels[1].code: must not be empty"),
-    ("role: cell", "role: nucleus", "channels[1].role: channel 1 is the nucleus channel already"),
-    ("full_scale: 4095", "full_scale: 12 bits", "channels[0].full_scale: must be a whole number, got '12 bits'"),
-    ("full_scale: 4095", "full_scale: 0", "channels[0].full_scale: must be at least 1, got '0'"),
-    ("full_scale: 4095", "full_scale: 65536", "channels[0].full_scale: must be at most 65535, got '65536'"),
-    (", full_scale: 4095", "", "channels[0].full_scale: is missing: count at which the camera clips"),
-    ("role: cell,", "role: cell, color: red,", "channels[1].color: must be six hexadecimal digits"),
-    ("wells: 384", "wells: 97", "layout.wells: must be one of 6, 12, 24, 48, 96, 384, 1536, got 97"),
-    ("wells: 384", "wells: 96", "layout.imaged[1]: P24 lies outside a plate of 96 wells (A01-H12)"),
-    ("P24", "24P", "layout.imaged[1]: a well must be a row and a column"),
-    ("P24", "C03-B02", "layout.imaged[1]: a range of wells must go right and down"),
-    ("[B02-C03, P24]", "[]", "layout.imaged: is an empty list"),
-    ("sites: 2", "sites: 0", "layout.sites: must be from 1 to 1000, got '0'"),
-    ("sites: 2", "sites: -3", "layout.sites: must be from 1 to 1000, got '-3'"),
-    ("sites: 2", "sites: 99999999999", "layout.sites: must be from 1 to 1000"),
-    ("sites: 2", "sites: [0, 1]", "layout.sites: must be from 1 to 1000"),
-    ("sites: 2", "sites: two", "layout.sites: must be the number of sites per well"),
-    ("pixel_size_um: 0.5", "pixel_size_um: 0", "layout.pixel_size_um: must be above 0, got '0'"),
-    ("pixel_size_um: 0.5", "pixel_size_um: nan", "layout.pixel_size_um: must be a finite number"),
-    ("  pixel_size_um: 0.5\n", "", "recipe.nuclei.diameter_um: needs layout.pixel_size_um"),
-    ("(?P<well>[A-P]", "(?P<well>[A-P", "files.pattern: is no regular expression"),
-    ("(?P<well>", "(?P<weel>", "files.pattern: the group 'weel' is not known; did you mean 'well'?"),
-    ("(?P<well>", "(?P<row>", "files.pattern: needs the group (?P<well>...), or (?P<row>...) and"),
-    ("(?P<well>", "(?P<well>" + 500 * "x", "files.pattern: must have at most 500 characters"),
-    ("_s(", "_(?P<row>.)s(", "files.pattern: has the group well beside row and column"),
-    ("(?P<channel>", "(?:", "files.pattern: needs the group (?P<channel>...), as there is more than one channel"),
-    ("(?P<site>", "(?:", "files.pattern: needs the group (?P<site>...), as layout.sites is not 1"),
-    ("[5, 20]", "[20, 5]", "recipe.nuclei.diameter_um: must be [smallest, largest], got [20, 5]; swap them"),
-    ("[5, 20]", "[0, 5]", "recipe.nuclei.diameter_um: must be above 0, got 0"),
-    ("[5, 20]", "15", "recipe.nuclei.diameter_um: must be a list of two numbers"),
-    ("diameter_um: [5, 20]", "neck: 0.5", "recipe.nuclei: must have either diameter_px or diameter_um"),
-    ("[5, 20]", "[5, 20], diameter_px: [1, 2]", "recipe.nuclei: must have either diameter_px or diameter_um"),
-    ("[5, 20]", "[5, 20], drop_border: maybe", "recipe.nuclei.drop_border: must be yes or no, got 'maybe'"),
-    ("[5, 20]", "[5, 20], channel: DAN", "recipe.nuclei.channel: 'DAN' is not among the channels; did you mean 'DNA'?"),
-    ("[5, 20]", "[5, 20], channel: RNA", "recipe.nuclei.channel: is 'RNA', but 'DNA' has the role nucleus"),
-    ("role: nucleus", "role: other", "recipe.nuclei: needs a channel"),
-    ("cells: {}", "cells: {channel: ER}", "recipe.cells.channel: 'ER' is not among the channels"),
-    ("cells: {}", "cells: 3", "recipe.cells: must be a mapping (name: value), got '3'"),
-    ("nuclei: {diameter_um: [5, 20]}", "#", "recipe.cells: needs recipe.nuclei"),
-    (
-        "Cells_Intensity_MeanIntensity_RNA",
-        "mitosis",
-        "analysis.statistics[0]: 'mitosis' is no feature of this experiment",
-    ),
-    ("MeanIntensity_RNA", "MeanIntensity_RNS", "did you mean 'Cells_Intensity_MeanIntensity_RNA'?"),
-    (
-        "[Cells_Intensity_MeanIntensity_RNA]",
-        "Nuclei_AreaShape_Aria",
-        "analysis.statistics: 'Nuclei_AreaShape_Aria' is no",
-    ),
-    (
-        "  nuclei: {diameter_um: [5, 20]}\n  cells: {}\n",
-        "",
-        "analysis.statistics[0]: 'Cells_Intensity_MeanIntensity_RNA' needs objects",
-    ),
-    ("metric: FocusScore", "metric: Focus", "analysis.limits[0].metric: 'Focus' is no image metric; did you mean"),
-    ("channel: DNA", "channel: DAPI", "analysis.limits[0].channel: 'DAPI' is not among the channels"),
-    ("fail_below: 0.1", "fail_below: 0.3", "analysis.limits[0]: fails (0.3) before it warns (0.2) below"),
-    ("fail_below: 0.1, warn_below: 0.2", "fail_above: 1, warn_above: 2", "fails (1) before it warns (2) above"),
-    (", fail_below: 0.1, warn_below: 0.2", "", "analysis.limits[0]: sets no limit"),
-    ("name: screen", "name: screen\npatience: -5 min", "patience: must be seconds or a time such as '30 min'"),
-    ("name: screen", "name: screen\nimages: tiff", "images: must be zarr or none, got 'tiff'"),
-    ("name: screen", "name: screen\nplates: [P1, P2, P1]", "plates[2]: 'P1' is listed twice"),
-    ("name: screen", "name: screen\nplates: [a/b]", "plates: the plate name 'a/b' is refused"),
-    ("name: screen", "name: screen\nplate_maps: [{file: /a.csv}]", "plate_maps[0].file: must be a path beside"),
-    ("name: screen", "name: screen\nplate_maps: [{file: ../a.csv}]", "plate_maps[0].file: must be a path beside"),
-    (
-        "name: screen",
-        "name: screen\nplate_maps: [{file: a.csv, controls: {negcn: x}}]",
-        "plate_maps[0].controls.negcn: is not known; did you mean 'negcon'?",
-    ),
-]
-
-
-def test_cytoplasm_features_need_cells() -> None:
-    text = changed("  cells: {}\n", "").replace("Cells_Intensity", "Cytoplasm_Intensity")
-    assert "needs cells; give recipe.cells" in problems(text)[0]
-
-
-@pytest.mark.parametrize(("old", "new", "fault"), FAULTS, ids=[fault[:50] for *_, fault in FAULTS])
-def test_a_fault_is_found_and_named(old: str, new: str, fault: str) -> None:
-    found = problems(changed(old, new))
-    assert any(fault in problem for problem in found), found
-
-
-@pytest.mark.parametrize(("old", "new", "fault"), FAULTS, ids=[fault[:50] for *_, fault in FAULTS])
-def test_no_fault_is_told_in_the_words_of_a_library(old: str, new: str, fault: str) -> None:
-    for problem in problems(changed(old, new)):
-        assert not re.search(r"[Ii]nput should|validation error|default factory|Pydantic", problem)
-        assert re.search(r"\(line \d+\)$", problem)
-
-
-def test_channels_that_are_no_list_are_one_fault() -> None:
-    text = "name: a\nchannels: DNA\nlayout: {wells: 6, sites: 1}\nfiles: {pattern: '(?P<well>..)'}"
-    assert problems(text) == ("channels: must be a list (- one entry per line, or [a, b]), got 'DNA' (line 2)",)
-
-
-def test_an_empty_list_of_channels_is_a_fault() -> None:
-    text = "name: a\nchannels: []\nlayout: {wells: 6, sites: 1}\nfiles: {pattern: '(?P<well>..)'}"
-    assert problems(text) == ("channels: must not be empty; list the channels (line 2)",)
-
-
-@pytest.mark.parametrize(
-    ("data", "part"),
-    [(b"", "the file is empty"), (b"- a\n", "the file must be a mapping"), (b"a: [", "line 1, column")],
-)
-def test_a_file_that_is_no_mapping_is_refused(data: bytes, part: str) -> None:
-    with pytest.raises(ConfigurationError, match=re.escape(part)) as caught:
-        read_experiment(data, place="lab.yaml")
-    assert caught.value.message == "lab.yaml has 1 fault"

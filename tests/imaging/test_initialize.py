@@ -135,6 +135,19 @@ def test_a_minority_of_strange_names_is_noted_and_left_out() -> None:
     assert look.imaged == ("A01-A02",)
 
 
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ("A01_s1_DNA.tif", "QQ01_s1_DNA.tif"),
+        ("r01c01f01p01-ch1sk1fk1fl1.tiff", "r33c01f01p01-ch1sk1fk1fl1.tiff"),
+        ("r01c01f01p01-ch1sk1fk1fl1.tiff", "r00c01f01p01-ch1sk1fk1fl1.tiff"),
+        ("r01c01f01p01-ch1sk1fk1fl1.tiff", "r01c00f01p01-ch1sk1fk1fl1.tiff"),
+    ],
+)
+def test_a_name_without_a_real_well_is_unknown(good: str, bad: str) -> None:
+    assert look_at([good, bad]).unknown == (bad,)
+
+
 # Wells, sites, planes
 
 
@@ -266,6 +279,17 @@ def test_the_full_scale_comes_from_the_header(file: io.BytesIO, full_scale: int 
 def test_a_header_is_read_without_any_pixel() -> None:
     whole = tiff(np.zeros((512, 512), np.uint8)).getvalue()
     assert read_header(io.BytesIO(whole[:512])).full_scale == 255
+
+
+def test_one_header_per_channel_is_read() -> None:
+    opened: list[str] = []
+
+    def open_file(name: str) -> io.BytesIO:
+        opened.append(name)
+        return tiff(PLANE)
+
+    look_at([f"A{column:02d}_s1_{stain}.tif" for column in range(1, 13) for stain in ("DNA", "ER")], open_file)
+    assert opened == ["A01_s1_DNA.tif", "A01_s1_ER.tif"]
 
 
 METASERIES = """<MetaData><prop id="spatial-calibration-x" type="float" value="0.65"/>

@@ -72,6 +72,14 @@ def test_a_syntax_fault_comes_with_advice(data: bytes, advice: str) -> None:
     assert advice in read_plain_yaml(data).problems[0]
 
 
+def test_a_file_that_is_too_large_is_not_read() -> None:
+    assert read_plain_yaml(b"a: " + b"x" * MAX_BYTES).tree is None
+
+
+def test_a_value_without_a_key_has_the_empty_key() -> None:
+    assert read_plain_yaml(b"?\n: x").tree == {"": "x"}
+
+
 def test_an_alias_bomb_grows_nothing() -> None:
     levels = [b"a0: &a0 [x, x]"] + [f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]".encode() for n in range(1, 9)]
     tree = read_plain_yaml(b"\n".join(levels)).tree
