@@ -24,6 +24,7 @@ from imaging.errors import (
     StoreUnavailableError,
     UnreadableImageError,
 )
+from imaging.recipes import NUMBERS_VERSION
 from tests.flows.command_line import command_line, replacer
 from tests.parts import ROOT
 
@@ -65,7 +66,7 @@ def test_every_command_explains_itself(run) -> None:
 def test_the_version_says_which_numbers_it_gives(run) -> None:
     from flows import __version__
 
-    assert run("--version").out == f"platestream {__version__}, numbers version 1\n"
+    assert run("--version") == (0, f"platestream {__version__}, numbers version {NUMBERS_VERSION}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,14 @@ def test_a_fault_of_the_operating_system_is_a_sentence_too(run, tmp_path: Path) 
     (tmp_path / "taken").mkdir()
     outcome = run("init", BBBC013 / "images", "--out", "taken", "--force")
     assert outcome == (1, "", "error: taken: Is a directory\n")
+
+
+def test_a_fault_of_the_operating_system_keeps_its_traceback_on_demand_or_without_a_file(run, calls) -> None:
+    with pytest.raises(IsADirectoryError):
+        run("--debug", "init", BBBC013 / "images", "--out", ".", "--force")
+    calls("flows.watch", "watch", OSError(5, "I/O error"))
+    with pytest.raises(OSError, match="I/O error"):
+        run("watch")
 
 
 # process, watch, serve, cluster, deploy, demo
