@@ -5,6 +5,7 @@ A follower holds nothing that is not in the store: kill it, start two, start it 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -86,12 +87,16 @@ class Follower:
     _waiting: deque[SitePlan] = field(default_factory=deque)
     _not_before: dict[str, float] = field(default_factory=dict)
     _looked_at: float = 0.0
-    _beat_at: float = 0.0
     _changed_at: float = field(default_factory=time.monotonic)
     _published: tuple[object, ...] | None = None
     _ended_one: threading.Event = field(default_factory=threading.Event)
+    _is_over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
+        """Say that somebody follows the plate, and go on saying so, also while it is being published."""
+        beat(self.job, self.name)
+        self._heart = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
+        self._heart.start()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -99,7 +104,14 @@ class Follower:
         for item in self._in_flight.values():
             item.future.release()
         self._in_flight.clear()
+        self._is_over.set()
+        self._heart.join()
         stop_beating(self.job)
+
+    def _keep_beating(self) -> None:
+        while not self._is_over.wait(self.heartbeat_s):
+            with contextlib.suppress(PlateError):  # the store is out of order; whoever is woken meanwhile does no harm
+                beat(self.job, self.name)
 
     def measure(self, sites: int) -> Plan:
         """Go on until this many more sites ended, or the plate can be published, or the follower is idle."""
@@ -132,9 +144,6 @@ class Follower:
 
     def _step(self) -> Plan:
         now = time.monotonic()
-        if now - self._beat_at >= self.heartbeat_s:
-            beat(self.job, self.name)
-            self._beat_at = now
         if not self.cluster.ensure_connected():
             self._in_flight.clear()
         ended = self._collect()

@@ -24,7 +24,7 @@ class Accidents:
 
 
 def plan_accidents(names: list[str], seed: int) -> Accidents:
-    """Choose six different files for the accidents of an upload; needs at least five names."""
+    """Choose five different files for the accidents of an upload; needs at least five names."""
     chosen = random.Random(seed).sample(sorted(names), 5)
     return Accidents((chosen[0], chosen[1]), (chosen[2],), chosen[3], chosen[4])
 
@@ -53,7 +53,6 @@ class Microscope:
     seed: int
     accidents: Accidents
     uploaded: int = 0
-    is_over: bool = False
     _thread: threading.Thread | None = field(default=None, repr=False)
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
@@ -89,7 +88,6 @@ class Microscope:
             if self._stop.wait(max(0.0, started + self.duration_s * number / len(order) - time.monotonic())):
                 return
             self._send(copies.get(name, name), to=name, is_cut=name == self.accidents.truncated)
-        self.is_over = True
 
     def _send(self, name: str, *, to: str | None = None, is_cut: bool = False) -> None:
         data = (self.images / name).read_bytes()

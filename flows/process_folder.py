@@ -64,11 +64,16 @@ def folder_job(folder: Path, experiment_file: Path, *, plate: str, settings: Set
         raise ConfigurationError(
             "there is no such file; `platestream init` writes a first one", key=str(experiment_file)
         )
+    store = open_store(settings.store)
+    if (inside := store.local_path("")) and inside.resolve().is_relative_to(folder.resolve()):
+        raise ConfigurationError(
+            "the store lies inside the folder of images; give another with --store", key=str(inside)
+        )
     experiment = read_experiment(experiment_file.read_bytes(), place=str(experiment_file))
     maps = FolderStore(experiment_file.resolve().parent)
     check_name("plate", plate)
     raw = FolderStore(folder.resolve())
-    return _impatient(PlateJob(open_store(settings.store), raw, "", experiment, plate, maps, "", settle_s=0.0))
+    return _impatient(PlateJob(store, raw, "", experiment, plate, maps, "", settle_s=0.0))
 
 
 def _impatient(job: PlateJob) -> PlateJob:
@@ -78,6 +83,8 @@ def _impatient(job: PlateJob) -> PlateJob:
 
 
 def _process(job: PlateJob, settings: Settings, on_look: OnLook) -> ProcessedPlate:
+    if job.store.url.startswith("memory://"):
+        raise ConfigurationError("a store in memory is not shared with the workers; give a folder or gs://")
     plan = job.survey()
     if not plan.has_arrivals:
         reasons = f"; {plan.unknown[0].name}: {plan.unknown[0].reason}" if plan.unknown else ""

@@ -12,6 +12,7 @@ from flows.events import Published, emit
 from flows.follow import Follower
 from flows.report import ProgressReport, report_plan, report_publication
 from flows.settings import Settings
+from flows.watch import find_need
 from imaging.errors import MissingPartError
 from imaging.job import PlateJob, open_job
 from imaging.planning import Plan
@@ -29,8 +30,9 @@ def process_plate(experiment: str, plate: str) -> None:
     """Process a plate while its images arrive, and publish it when each expected site is done or given up."""
     settings = Settings()
     job = open_job(open_store(settings.store), experiment, plate, settle_s=settings.settle_s)
-    if is_followed(job.survey(), stale_s=settings.heartbeat_stale_s):
-        get_run_logger().info("%s/%s is followed by another run", experiment, plate)
+    plan = job.survey()
+    if is_followed(plan, stale_s=settings.heartbeat_stale_s) or not find_need(job, plan):
+        get_run_logger().info("%s/%s is followed by another run, or has nothing to be done", experiment, plate)
         return
     run = flow_run.id or ""
     with (

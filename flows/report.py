@@ -51,14 +51,17 @@ def report_plan(reporter: Reporter, job: PlateJob, plan: Plan) -> None:
     counts = ", ".join(f"{len(plan.of(state))} {state}" for state in COLORS if plan.of(state))
     images = f"{plan.images_arrived} of {plan.images_expected} images"
     reporter.progress("progress", 100.0 * ended / max(len(plan.sites), 1), f"{images}; sites: {counts}")
-    reporter.image("sites", draw_sites(job, plan), "sites by well: green done, yellow to do, grey waiting, red failed")
+    reporter.image(
+        "sites",
+        draw_sites(job, plan),
+        "sites by well: green done, yellow to do, grey waiting, red failed, dark missing",
+    )
     faults = [
         {"kind": "unreadable", "file": file.name, "well": well, "site": site, "channel": channel}
         for well, site, channel, file in plan.faulted
     ]
     faults += [{"kind": "unknown", "file": item.name, "reason": item.reason} for item in plan.unknown]
-    if faults:
-        reporter.table("faults", faults[:MAX_FAULTS], f"{len(faults)} files at fault")
+    reporter.table("faults", faults[:MAX_FAULTS], f"files at fault now: {len(faults)}")
 
 
 def report_publication(reporter: Reporter, job: PlateJob, publication: Publication) -> None:
@@ -79,9 +82,8 @@ def report_publication(reporter: Reporter, job: PlateJob, publication: Publicati
     ]
     reporter.markdown("publication", "\n".join(lines), f"publication {publication.number}")
     faults = read_table(job, publication, "faults").to_pylist()
-    if faults:
-        rows = [{name: row[name] for name in ("kind", "name", "well", "site", "channel", "reason")} for row in faults]
-        reporter.table("faults", rows[:MAX_FAULTS], f"{len(rows)} files at fault in publication {publication.number}")
+    rows = [{name: row[name] for name in ("kind", "name", "well", "site", "channel", "reason")} for row in faults]
+    reporter.table("faults", rows[:MAX_FAULTS], f"files at fault in publication {publication.number}: {len(rows)}")
 
 
 def draw_sites(job: PlateJob, plan: Plan) -> str:

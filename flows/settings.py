@@ -58,7 +58,6 @@ class Settings(BaseSettings):
     heartbeat_stale_s: float = Field(90.0, gt=0, description="age in seconds at which a heartbeat means nobody follows")
     settle_s: float = Field(3.0, ge=0, description="age in seconds below which a local file is still being written")
     rescan_s: float = Field(2.0, gt=0, description="seconds between two looks at a plate being imaged")
-    sweep_s: float = Field(60.0, gt=0, description="seconds between two looks at all unpublished and recent plates")
     reconnect_s: float = Field(60.0, ge=0, description="seconds that a run waits for a Dask scheduler that went away")
     api_url: str = Field(
         "http://127.0.0.1:4200/api",
@@ -179,8 +178,6 @@ def _sentence(fault: Any) -> str:
         name += " (or PREFECT_API_URL)"
     if fault["type"] == "extra_forbidden":
         return f"{place} is no setting"
-    if place.endswith(("AUTH", "AUTH_STRING", "auth")):
-        return f"{name} {message}"
     field = Settings.model_fields.get(place.lower().removeprefix(PREFIX.lower()))
     meaning = f" ({field.description})" if field is not None and field.description else ""
     return f"{name} {message}, got {fault['input']!r}{meaning}"

@@ -6,12 +6,14 @@ import logging
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flows.cluster import cluster_service
 from flows.serve import serve_service
 from flows.server import client_variables, prefect_environment, server_service
 from flows.settings import Settings
 from flows.supervise import Service, Supervisor, interrupt_on_termination
+from imaging.errors import ConfigurationError
 
 CLUSTER_STATE = "cluster.json"
 """File in the state folder with the process ids of the cluster's workers."""
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def local_services(settings: Settings, logs: Path) -> list[Service]:
     """Describe the services of one machine, in the order in which they are stopped last to first."""
-    port = int(settings.api_url.rsplit(":", 1)[1].split("/")[0])
+    port = _local_port(settings.api_url)
     state = settings.state_folder
     return [
         server_service(settings, port, logs / "server.log"),
@@ -29,6 +31,23 @@ def local_services(settings: Settings, logs: Path) -> list[Service]:
         serve_service(settings, logs / "runner.log"),
         watch_service(settings, logs / "watch.log"),
     ]
+
+
+def _local_port(api_url: str) -> int:
+    """Port of the server that is to run here.
+
+    Raises
+    ------
+    ConfigurationError
+        If the address is another machine's, or names no port.
+    """
+    address = urlsplit(api_url)
+    if address.hostname not in ("127.0.0.1", "localhost") or address.port is None:
+        raise ConfigurationError(
+            f"a server on this machine has an address such as http://127.0.0.1:4200/api, the settings say {api_url}; "
+            "with a server elsewhere, run `platestream cluster` and `platestream watch`"
+        )
+    return address.port
 
 
 def watch_service(settings: Settings, log_file: Path) -> Service:

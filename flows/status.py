@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flows.settings import Settings
-from imaging.errors import PlateError
+from flows.watch import FAULTS
 from imaging.job import PlateJob, open_experiment, plate_job
 from imaging.planning import Plan
 from imaging.publication import is_current, read_publication
@@ -28,7 +28,7 @@ def read_status(store: Store, settings: Settings | None = None) -> list[dict[str
             try:
                 job = plate_job(store, open_experiment(store, experiment), plate, settle_s=settings.settle_s)
                 rows.append(describe_plate(job, job.survey(), stale_s=settings.heartbeat_stale_s))
-            except PlateError as error:
+            except FAULTS as error:
                 rows.append({"experiment": experiment, "plate": plate, "state": "at fault", "problem": str(error)})
     return rows
 

@@ -21,10 +21,14 @@ from imaging.planning import Plan
 from imaging.publication import is_current
 from imaging.records import heartbeat_key
 from imaging.store import Store, open_store
+from imaging.sweep import sweep
 
 DAY_S = 86_400.0
-REPEAT_S = 31.0
-"""Seconds between two events of one plate: Prefect's trigger swallows those within 30 s of the last."""
+REPEAT_S, LONGEST_REPEAT_S = 31.0, 600.0
+"""Seconds between two events of one plate that nobody follows: Prefect's trigger swallows those within 30 s of the
+last, and where runs wait for a place, each event would add one."""
+FAULTS = (PlateError, OSError, ValueError, ArithmeticError, LookupError)
+"""What one plate's files and records can raise: the watch of all others goes on."""
 
 log = logging.getLogger(__name__)
 
@@ -59,22 +63,28 @@ class Watch:
     stale_s: float = 90.0
     settle_s: float = 3.0
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
-    _woken_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    _wakes: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
 
-    def round(self, now: float | None = None) -> int:
-        """Look once at every plate whose time has come; return how many were looked at."""
+    def round(self, now: float | None = None, tick: float | None = None) -> int:
+        """Look once at every plate whose time has come; return how many were looked at.
+
+        ``now`` is the time of day, in Unix seconds, that files are as old by; ``tick``, by default the monotonic clock,
+        decides whose turn it is: a clock that is set does not stop the watch.
+        """
+        tick = tick if tick is not None else time.monotonic() if now is None else now
         now = time.time() if now is None else now
         looked = 0
         for experiment in self._folders("raw", "experiment"):
             try:
                 declared = open_experiment(self.store, experiment)
-            except PlateError as error:
-                self._say_once(str(error))
+                plates = list(self._folders(f"raw/{experiment}", "plate"))
+            except FAULTS as error:
+                self._say_once(f"{experiment}: {error}")
                 continue
-            for plate in self._folders(f"raw/{experiment}", "plate"):
-                if self._look_at.get((experiment, plate), 0.0) <= now:
-                    looked += self._look(plate_job(self.store, declared, plate, settle_s=self.settle_s), now)
+            for plate in plates:
+                if self._look_at.get((experiment, plate), float("-inf")) <= tick:
+                    looked += self._look(plate_job(self.store, declared, plate, settle_s=self.settle_s), now, tick)
         return looked
 
     def _folders(self, prefix: str, kind: str) -> Iterator[str]:
@@ -84,38 +94,44 @@ class Watch:
             except PlateError as error:
                 self._say_once(str(error))
 
-    def _look(self, job: PlateJob, now: float) -> int:
+    def _look(self, job: PlateJob, now: float, tick: float) -> int:
+        """Look at one plate; whatever is wrong with it is said, and the others' turn comes all the same."""
         place = (job.experiment.name, job.plate)
         try:
             if place not in self._look_at and self._is_closed(job, now):
-                self._look_at[place] = now + _offset(place)
+                self._look_at[place] = tick + (_offset(place) - now) % DAY_S
                 return 0
-            self._look_at[place] = now + self.rescan_s
+            self._look_at[place] = tick + self.rescan_s
             beat_at = self.store.modified(heartbeat_key(job.prefix))
             if beat_at is not None and abs(now - beat_at) < self.stale_s:
+                self._wakes.pop(place, None)
                 return 1
             plan = job.survey(now)
             reason = find_need(job, plan)
             if reason and not plan.records.has_pins and (others := self._published_recipes(job)):
+                self._look_at[place] = tick + DAY_S
                 self._say_once(
                     f"{place[0]}/{place[1]} is published with recipe {', '.join(others)}; to process it with "
                     f"{job.recipe} as well: platestream process --experiment {place[0]} --plate {place[1]}"
                 )
             elif reason:
-                self._wake(Need(*place, job.recipe, reason), now)
+                self._wake(Need(*place, job.recipe, reason), tick)
             elif self._is_closed(job, now):
-                self._look_at[place] = now + DAY_S
-        except PlateError as error:
-            self._look_at[place] = now + self.rescan_s
-            self._say_once(str(error))
+                self._look_at[place] = tick + DAY_S
+                sweep(job, now=now)
+        except FAULTS as error:
+            self._look_at[place] = tick + self.rescan_s
+            self._say_once(f"{place[0]}/{place[1]}: {error}")
         return 1
 
-    def _wake(self, need: Need, now: float) -> None:
+    def _wake(self, need: Need, tick: float) -> None:
+        """Ask for a run; the longer none comes, the longer the pause before the next asking."""
         place = (need.experiment, need.plate)
-        if now - self._woken_at.get(place, float("-inf")) < REPEAT_S:
+        woken_at, pause_s = self._wakes.get(place, (float("-inf"), REPEAT_S))
+        if tick - woken_at < pause_s:
             return
         self.wake(need)
-        self._woken_at[place] = now
+        self._wakes[place] = (tick, pause_s if woken_at == float("-inf") else min(2 * pause_s, LONGEST_REPEAT_S))
         log.info("%s/%s: %s; a run is asked for", need.experiment, need.plate, need.reason)
 
     def _is_closed(self, job: PlateJob, now: float) -> bool:
@@ -124,14 +140,16 @@ class Watch:
         return bool(published) and now - max(item.modified for item in published) > DAY_S
 
     def _published_recipes(self, job: PlateJob) -> list[str]:
-        """Recipes under which the plate is published; a changed recipe must not reprocess all plates by itself."""
+        """Other recipes that the plate is published under; a changed recipe must not reprocess all plates by itself."""
         folder = f"results/{job.experiment.name}/{job.plate}/"
-        recipes = self.store.list_folders(folder)
+        recipes = [recipe for recipe in self.store.list_folders(folder) if recipe != job.recipe]
         return [recipe for recipe in recipes if self.store.list(f"{folder}{recipe}/publications/").objects]
 
     def _say_once(self, sentence: str) -> None:
-        if sentence not in self._said:
-            self._said.add(sentence)
+        """Log a sentence, once an hour."""
+        hour = f"{int(time.monotonic() // 3600)} {sentence}"
+        if hour not in self._said:
+            self._said = {said for said in self._said if said.split(" ", 1)[0] == hour.split(" ", 1)[0]} | {hour}
             log.warning(sentence)
 
 

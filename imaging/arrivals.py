@@ -95,7 +95,7 @@ def _place(
     try:
         well = _well_name(parts.get("well"), parts.get("row"), parts.get("column"))
         site, z, t = (int(parts.get(group) or 1) for group in ("site", "z", "t"))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         return f"the name gives no place on the plate: {error}"
     if z not in FIRST or t not in FIRST:
         return f"only the first plane and time point are processed, this is z {z}, t {t}"

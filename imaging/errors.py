@@ -8,6 +8,7 @@
         LostDataError           an object that a record names is damaged or gone
       ChangedObjectError        an object changed while it was being used        (OSError)     retryable
       StoreUnavailableError     the storage did not answer                       (OSError)     retryable
+      ForbiddenFileError        a file or folder may not be read                 (PermissionError)
       MissingPartError          a program or service is not there                (RuntimeError)
 
 Caller's mistakes in kernels stay ValueError and TypeError. One positional message, the rest keywords with
@@ -113,6 +114,10 @@ class StoreUnavailableError(PlateError, OSError):
     """The storage answered with a fault of its own."""
 
     retryable = True
+
+
+class ForbiddenFileError(PlateError, PermissionError):
+    """A file or folder that the pipeline's user may not read."""
 
 
 class MissingPartError(PlateError, RuntimeError):

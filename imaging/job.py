@@ -9,7 +9,7 @@ from typing import Any
 
 from imaging import records
 from imaging.arrivals import sort_arrivals
-from imaging.errors import ConfigurationError
+from imaging.errors import ConfigurationError, StoredDataError
 from imaging.experiment import Experiment, read_experiment
 from imaging.names import check_name, experiment_key, hash_of, plate_zarr, raw_prefix, results_prefix, to_json
 from imaging.planning import Plan, plan_plate
@@ -80,7 +80,13 @@ class PlateJob:
             If nothing is pinned yet.
         """
         if not self._pinned:
-            self._pinned.update(json.loads(self.store.read(records.pins_key(self.prefix))))
+            key = records.pins_key(self.prefix)
+            try:
+                self._pinned.update(json.loads(self.store.read(key)))
+            except ValueError as error:
+                raise StoredDataError(
+                    "the plate's pins are damaged; delete the file, it is made again", key=key
+                ) from error
         return self._pinned
 
     def ensure_pins(self) -> dict[str, Any]:

@@ -54,6 +54,8 @@ def read_plain_yaml(data: bytes) -> PlainYaml:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         document.problems.append(f"line {line}: a control character (code {error.character}) is no YAML; delete it")
+    except (ValueError, OverflowError) as error:
+        document.problems.append(f"a value cannot be read: {error}")
     except _TooDeepError as error:
         document.problems.append(f"line {error}: nested more than {MAX_DEPTH} deep; is it the right file?")
     return document

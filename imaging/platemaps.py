@@ -6,6 +6,7 @@ a plate's maps are reported at once, each with its file and line.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -223,6 +224,8 @@ def _concentration(text: str, unit: str | None) -> float | None:
         hint = "write a decimal point, not a comma" if is_comma else "leave unknown ones empty"
         raise ValueError(f"a concentration must be a number, got {text!r}; {hint}")
     value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"a concentration must be a finite number, got {text!r}")
     if value < 0 and not (unit or "").casefold().startswith("log"):
         raise ValueError(f"a concentration must be 0 or more, got {text!r}; logarithms need a unit such as log10(M)")
     return value

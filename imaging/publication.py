@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from imaging.errors import LostDataError, StoredDataError
+from imaging.errors import LostDataError
 from imaging.features import describe_columns
 from imaging.job import PlateJob
 from imaging.names import hash_of, to_json
@@ -70,7 +70,11 @@ def publish(job: PlateJob) -> Publication | None:
             return None
         plate_map = _read_plate_map(job)
         state = _state(job, plan, plate_map)
-        inputs = _gather(job, plan, plate_map)
+        try:
+            inputs = _gather(job, plan, plate_map)
+        except LostDataError as error:
+            job.store.delete(error.key)  # a manifest that is damaged, or that another publisher disowned
+            continue
         last = plan.records.last_publication
         if last and (current := read_publication(job, last)).run == inputs.run:
             return replace(current, state=state)
@@ -129,8 +133,8 @@ def read_manifests(store: Store, prefix: str, names: list[str]) -> list[dict[str
 
     Raises
     ------
-    StoredDataError
-        If one is gone since it was listed.
+    LostDataError
+        If one is damaged, or gone since it was listed.
     """
 
     def read(name: str) -> dict[str, Any]:
@@ -138,7 +142,7 @@ def read_manifests(store: Store, prefix: str, names: list[str]) -> list[dict[str
         try:
             return json.loads(store.read(key))
         except (FileNotFoundError, ValueError) as error:
-            raise StoredDataError("the site's manifest is gone or damaged", key=key) from error
+            raise LostDataError("the site's manifest is gone or damaged", key=key) from error
 
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(read, names))
@@ -204,16 +208,13 @@ def _fault(kind: str, name: str, reason: str, well: str = "", site: int = 0, cha
     return {"kind": kind, "name": name, "reason": reason, **place}
 
 
-def _decisions(job: PlateJob, plan: Plan) -> Iterator[dict[str, Any]]:
+def _decisions(job: PlateJob, plan: Plan) -> list[dict[str, Any]]:
     """The decisions that count: those on images that are still not there."""
-    for site in plan.sites:
-        for channel in site.missing:
-            key = missing_key(job.prefix, site.well, site.site, channel)
-            record = json.loads(job.store.read(key))
-            yield {"kind": "missing", "well": site.well, "site": site.site, "channel": channel} | {
-                "by": record["by"],
-                "reason": record["reason"],
-            }
+    places = [(site.well, site.site, channel) for site in plan.sites for channel in site.missing]
+    with ThreadPoolExecutor(_READERS) as pool:
+        records = list(pool.map(lambda place: json.loads(job.store.read(missing_key(job.prefix, *place))), places))
+    kept = ("well", "site", "channel", "by", "reason")
+    return [{"kind": "missing", **{name: record[name] for name in kept}} for record in records]
 
 
 def _failed(job: PlateJob, plan: Plan) -> Iterator[dict[str, Any]]:

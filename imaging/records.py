@@ -15,6 +15,7 @@ Everything lies under ``results/<experiment>/<plate>/<recipe>/``:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from imaging.arrivals import ImageFile
@@ -23,6 +24,12 @@ from imaging.store import Listing
 
 ATTEMPTS = 3
 """Failures of a site's task after which the site counts as failed."""
+
+
+_RECORD = re.compile(r"(?:(?P<kind>sites|attempts|faults|decisions|publications|projected)/)?(?P<name>[\w-]+)[.]json")
+_ATTEMPT = re.compile(r"attempts/(?P<site>.+)-(?P<number>\d+)")
+_MISSING = re.compile(r"decisions/missing-(?P<well>\w+)-(?P<site>\d+)-(?P<channel>\w+)")
+_NUMBER = re.compile(r"(\d{6,})[.]json")
 
 
 def fault_name(file: ImageFile) -> str:
@@ -97,36 +104,38 @@ def read_names(prefix: str, listing: Listing, *, publications: Listing | None = 
     """
     has_pins, heartbeat = False, None
     attempts: dict[str, int] = {}
-    names: dict[str, list[str]] = {kind: [] for kind in ("sites", "faults", "publications", "projected")}
+    names: dict[str, list[str]] = {kind: [] for kind in ("sites", "faults", "projected")}
     missing: set[tuple[str, int, str]] = set()
     for item in listing.objects:
-        kind, _, rest = item.key.removeprefix(prefix).partition("/")
-        name = rest.removesuffix(".json")
+        match = _RECORD.fullmatch(item.key.removeprefix(prefix))
+        if match is None:  # data, pages, or what somebody's file manager left behind
+            continue
+        kind, name = match["kind"], match["name"]
         if kind in names:
             names[kind].append(name)
-        elif kind == "attempts":
-            site, _, number = name.rpartition("-")
-            attempts[site] = max(attempts.get(site, 0), int(number))
-        elif kind == "decisions" and name.startswith("missing-"):
-            _, well, site, channel = name.split("-", 3)
-            missing.add((well, int(site), channel))
-        elif kind == "pins.json":
+        elif attempt := _ATTEMPT.fullmatch(f"{kind}/{name}"):
+            attempts[attempt["site"]] = max(attempts.get(attempt["site"], 0), int(attempt["number"]))
+        elif decision := _MISSING.fullmatch(f"{kind}/{name}"):
+            missing.add((decision["well"], int(decision["site"]), decision["channel"]))
+        elif name == "pins":
             has_pins = True
-        elif kind == "heartbeat.json":
+        elif name == "heartbeat":
             heartbeat = item.modified
-    numbered = names["publications"] if publications is None else _numbers(prefix, publications)
+    numbers = publication_numbers(prefix, listing if publications is None else publications)
     return Records(
         has_pins,
         frozenset(names["sites"]),
         attempts,
         frozenset(names["faults"]),
         frozenset(missing),
-        tuple(sorted(int(name) for name in numbered)),
+        numbers,
         frozenset(names["projected"]),
         heartbeat,
     )
 
 
-def _numbers(prefix: str, listing: Listing) -> list[str]:
+def publication_numbers(prefix: str, listing: Listing) -> tuple[int, ...]:
+    """Numbers of the publications in a listing, in order."""
     folder = f"{prefix}publications/"
-    return [item.key.removeprefix(folder).removesuffix(".json") for item in listing.objects]
+    found = (_NUMBER.fullmatch(item.key.removeprefix(folder)) for item in listing.objects)
+    return tuple(sorted(int(match[1]) for match in found if match))

@@ -28,6 +28,7 @@ from imaging.wells import parse_well
 from imaging.zarr_site import write_site
 
 Plane = np.ndarray
+FORBIDDEN = "the file may not be read; give permission, then touch the file"
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _read_images(task: SiteTask, raw: Store) -> _Reading:
             data = raw.read(task.raw_folder + file.name, token=file.token)
             plane = decode_plane(data, name=file.name)
         except PermissionError:
-            reading.faults.append((channel, file, "the file may not be read; give permission, then touch the file"))
+            reading.faults.append((channel, file, FORBIDDEN))
             continue
         except UnreadableImageError as error:
             reading.faults.append((channel, file, error.message))
@@ -190,7 +191,11 @@ def _compare_others(task: SiteTask, raw: Store, reading: _Reading) -> list[dict[
     digests = {image["channel"]: image["digest"] for image in reading.images}
     compared = []
     for channel, file in task.plan.others:
-        data = raw.read(task.raw_folder + file.name, token=file.token)
+        try:
+            data = raw.read(task.raw_folder + file.name, token=file.token)
+        except PermissionError:
+            reading.faults.append((channel, file, FORBIDDEN))
+            continue
         is_same = digest_of(data) == digests.get(channel)
         if not is_same:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from imaging.records import ATTEMPTS, attempt_key, heartbeat_key, missing_key
 from imaging.site import SiteTask
 
 PATIENCE = "patience"
+_WRITERS = 16
 
 
 def site_task(job: PlateJob, site: SitePlan) -> SiteTask:
@@ -42,7 +44,8 @@ def decide_missing(
 
 def decide_due(job: PlateJob, plan: Plan) -> int:
     """Record all decisions that are due; return how many."""
-    return sum(decide_missing(job, well, site, channel) for well, site, channel in plan.due)
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        return sum(pool.map(lambda place: decide_missing(job, *place), plan.due))
 
 
 def record_attempt(job: PlateJob, site: SitePlan, reason: str, *, is_final: bool = False) -> bool:

@@ -31,7 +31,14 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import GCSStore, LocalStore, MemoryStore
 
-from imaging.errors import ChangedObjectError, ConfigurationError, RefusedNameError, StoreUnavailableError
+from imaging.errors import (
+    ChangedObjectError,
+    ConfigurationError,
+    ForbiddenFileError,
+    RefusedNameError,
+    StoredDataError,
+    StoreUnavailableError,
+)
 
 STAGING = ".staging"
 """Folder under a local root where files lie before they are put into place; nothing is listed there."""
@@ -117,7 +124,8 @@ class Store:
             try:
                 obstore.put(self._inner, key, data, mode="create", use_multipart=False)
             except AlreadyExistsError:
-                return False
+                # a store may take an object, lose its answer and be asked again: then it is ours that is there
+                return self.read(key) == data
         return True
 
     def delete(self, key: str) -> None:
@@ -141,6 +149,9 @@ class Store:
                 return obstore.head(self._inner, key)["last_modified"].timestamp()
         except FileNotFoundError:
             return None
+
+    def delete_staged(self, older_than_s: float) -> None:
+        """Delete what killed processes left half-written, where the store keeps such things."""
 
     def local_path(self, key: str) -> Path | None:
         """Path of the object where the store is a folder, else ``None``."""
@@ -166,7 +177,9 @@ class FolderStore(Store):
         youngest = time.time() - min_age_s
         now = youngest + min_age_s
         folder = prefix.rstrip("/")
-        for entry, key, reason in _walk(os.fsencode(self.root / folder), os.fsencode(folder)):
+        with _translated_os(prefix):
+            found = list(_walk(os.fsencode(self.root / folder), os.fsencode(folder)))
+        for entry, key, reason in found:
             if reason:
                 refused.append(RefusedName(_shown(key), reason))
                 continue
@@ -175,14 +188,16 @@ class FolderStore(Store):
             except FileNotFoundError:  # removed since the folder was read
                 continue
             if not min_age_s or not youngest < state.st_mtime <= now:
-                objects.append(StoredObject(os.fsdecode(key), state.st_size, _file_token(state), state.st_mtime))
+                # a copy keeps the time of its original, the time of its own arrival stands in ctime
+                arrived = max(state.st_mtime, state.st_ctime)
+                objects.append(StoredObject(os.fsdecode(key), state.st_size, _file_token(state), arrived))
         objects.sort(key=lambda item: item.key)
         return Listing(tuple(objects), tuple(sorted(refused, key=lambda item: item.shown)))
 
     def list_folders(self, prefix: str) -> list[str]:
         """Names of the folders directly under a prefix; links and names of other encodings are left out."""
         try:
-            with os.scandir(self.root / prefix) as entries:
+            with _translated_os(prefix), os.scandir(self.root / prefix) as entries:
                 names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -190,8 +205,10 @@ class FolderStore(Store):
 
     def read(self, key: str, *, token: str | None = None) -> bytes:
         """Read a file; with a token, only if size and time of change are still those of the listing."""
-        descriptor = os.open(self.local_path(key), os.O_RDONLY | os.O_CLOEXEC | (os.O_NOFOLLOW if token else 0))
-        with open(descriptor, "rb") as file:
+        flags = os.O_NOFOLLOW if token else 0
+        path = self.local_path(key)
+        with _translated_os(key), open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
+            descriptor = file.fileno()
             if token and _file_token(os.fstat(descriptor)) != token:
                 raise _changed(key)
             data = file.read()
@@ -208,7 +225,7 @@ class FolderStore(Store):
         try:
             self._place(key, data, os.link)
         except FileExistsError:
-            return False
+            return self.read(key) == data  # a network folder may lose the answer, as a store may
         return True
 
     def delete(self, key: str) -> None:
@@ -225,6 +242,13 @@ class FolderStore(Store):
             return self.local_path(key).stat().st_mtime
         except FileNotFoundError:
             return None
+
+    def delete_staged(self, older_than_s: float) -> None:
+        """Delete what killed processes left in the staging folder."""
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.root / STAGING) as entries:
+            for entry in entries:
+                if time.time() - entry.stat().st_mtime > older_than_s:
+                    Path(entry.path).unlink(missing_ok=True)
 
     def local_path(self, key: str) -> Path:
         """Path of the object's file.
@@ -345,6 +369,21 @@ def _token(meta: obstore.ObjectMeta) -> str:
 
 def _changed(key: str) -> ChangedObjectError:
     return ChangedObjectError("the object changed after it was listed; it is read again at the next look", key=key)
+
+
+@contextlib.contextmanager
+def _translated_os(key: str) -> Iterator[None]:
+    """Give the operating system's errors our names; a file that is not there keeps its own."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, ChangedObjectError):
+        raise
+    except PermissionError as error:
+        raise ForbiddenFileError("the pipeline's user may not read this; give permission", key=key) from error
+    except IsADirectoryError as error:
+        raise StoredDataError("a file is expected here, and this is a folder", key=key) from error
+    except OSError as error:
+        raise StoreUnavailableError(f"the folder cannot be read: {error.strerror}; try again", key=key) from error
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from imaging.job import PlateJob
-from imaging.store import Store, StoredObject
+from imaging.store import StoredObject
 
 GRACE_S = 86_400.0
 
@@ -31,10 +31,11 @@ def find_unreferenced(job: PlateJob, *, grace_s: float = GRACE_S, now: float | N
     # data first: an object listed here whose record comes later is young, and young objects stay
     images = job.store.list(f"{job.zarr}/").objects
     for item in job.store.list(results).objects:
-        kind = item.key.removeprefix(results).split("/")[1]
+        _, _, rest = item.key.removeprefix(results).partition("/")
+        kind, _, name = rest.partition("/")
         if kind in ("parts", "published"):
             data.append(item)
-        elif kind in ("sites", "publications"):
+        elif kind in ("sites", "publications") and name.endswith(".json"):
             named.update(_named(kind, json.loads(job.store.read(item.key))))
     data += [item for item in images if _is_of_site(item.key.removeprefix(f"{job.zarr}/"))]
     return [item.key for item in data if item.modified < oldest and item.key not in named]
@@ -45,13 +46,8 @@ def sweep(job: PlateJob, *, grace_s: float = GRACE_S, now: float | None = None) 
     unreferenced = find_unreferenced(job, grace_s=grace_s, now=now)
     for key in unreferenced:
         job.store.delete(key)
+    job.store.delete_staged(grace_s)
     return unreferenced
-
-
-def count_objects(store: Store, job: PlateJob) -> int:
-    """Number of objects written for a plate: records, data, page and images."""
-    results = store.list(f"results/{job.experiment.name}/{job.plate}/").objects
-    return len(results) + len(store.list(f"{job.zarr}/").objects)
 
 
 def _named(kind: str, record: dict[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ def test_all_images_come_whole_in_the_end_but_the_late_one(tmp_path: Path) -> No
     microscope.start()
     assert microscope._thread is not None
     microscope._thread.join(10)
-    assert microscope.is_over
+    assert not microscope._thread.is_alive()
     assert {path.name for path in raw.glob("*.tif")} == set(names) - {accidents.late}
     assert (raw / accidents.truncated).stat().st_size < (images / accidents.truncated).stat().st_size
     microscope.send_replacement()

@@ -31,6 +31,7 @@ def test_defaults_stand_without_any_variable(tmp_path: Path) -> None:
     assert settings.store == str(Path("platestream-data").absolute())
     assert (settings.scheduler, settings.device, settings.workers) == ("tcp://127.0.0.1:8786", "cpu", None)
     assert (settings.linger_s, settings.heartbeat_s, settings.heartbeat_stale_s) == (60, 30, 90)
+    assert (settings.plates_at_once, settings.reconnect_s, settings.auth) == (8, 60, "")
     assert (settings.settle_s, settings.rescan_s) == (3, 2)
     assert settings.api_url == "http://127.0.0.1:4200/api"
     assert settings.state_folder == tmp_path / ".local/state/platestream"
@@ -102,8 +103,7 @@ def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:geheim")
     settings = Settings()
     assert "geheim" not in repr(settings)
-    assert settings.api_auth is not None
-    assert settings.api_auth.get_secret_value() == "admin:geheim"
+    assert settings.auth == "admin:geheim"
 
 
 def test_settings_travel_to_a_child_process_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:

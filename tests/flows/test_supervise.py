@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows.keeper import find_descendants
-from flows.supervise import Service, Supervisor, find_free_ports
+from flows.supervise import Service, Supervisor, find_free_ports, interrupt_on_termination
 from imaging.errors import MissingPartError
 
 # A service with a child in a session of its own, as Prefect's runner and Dask's nannies have, both deaf to SIGTERM.
@@ -98,6 +98,15 @@ def test_nothing_outlives_the_supervising_process(tmp_path: Path, number: signal
     parent.send_signal(number)
     parent.wait(20)
     wait_for(lambda: not any(map(is_alive, pids + keepers)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_termination_ends_a_block_like_ctrl_c_and_only_that_block(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), interrupt_on_termination():
+        os.kill(os.getpid(), number)
+        time.sleep(10)
+    assert signal.getsignal(number) is before
 
 
 def test_stopping_ends_deaf_services_and_their_grandchildren(tmp_path: Path) -> None:

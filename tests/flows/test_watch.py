@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,55 @@ def test_names_and_declarations_at_fault_are_said_once_and_stop_nobody_else(
     assert [need.plate for need in woken] == ["P1"]
     assert caplog.text.count("is refused") == 1
     assert caplog.text.count("not declared") == 1
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda job: job.store.write(f"{job.prefix}pins.json", b""),
+        lambda job: (job.store.root / "experiments/screen/map.csv").unlink(),
+        lambda job: job.store.write(f"{job.raw_folder}A01_w1.tif/x", b""),
+    ],
+)
+def test_whatever_is_wrong_with_one_plate_the_others_are_woken(root: FolderStore, spoil: Any) -> None:
+    for plate in ("P1", "P2"):
+        upload(root, plate)
+    job = open_job(root, "screen", "P1", settle_s=0.0)
+    (root.root / job.raw_folder / "A01_w1.tif").unlink()
+    spoil(job)
+    watch, woken = watch_of(root)
+    watch.round()
+    assert "P2" in {need.plate for need in woken}
+
+
+def test_what_a_file_manager_leaves_among_the_records_is_passed_over(root: FolderStore) -> None:
+    upload(root, "P1")
+    job = open_job(root, "screen", "P1", settle_s=0.0)
+    follow(job)
+    for folder in ("sites", "attempts", "publications", "decisions", "projected", "faults"):
+        root.write(f"{job.prefix}{folder}/.DS_Store", b"x")
+        root.write(f"{job.prefix}{folder}/000001.json#1", b"x")
+    watch, woken = watch_of(root)
+    watch.round()
+    assert not woken
+    assert job.survey().records.last_publication == 1
+
+
+def test_a_plate_without_a_run_is_asked_for_ever_more_rarely(root: FolderStore) -> None:
+    upload(root, "P1")
+    watch, woken = watch_of(root)
+    now = time.time()
+    for second in range(0, 3600, 5):
+        watch.round(now + second)
+    assert 6 <= len(woken) <= 12
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_watch(root: FolderStore) -> None:
+    watch, woken = watch_of(root)
+    watch.round(time.time(), 0.0)
+    upload(root, "P1")
+    watch.round(time.time() - 7200, 2.0)
+    assert len(woken) == 1
 
 
 def test_a_wake_that_fails_is_tried_again(root: FolderStore) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
 from imaging.projection import page_folder
+from imaging.publication import is_current
 from imaging.query import run_query
 from imaging.records import attempt_key, manifest_key, publication_key
 from imaging.steps import record_attempt
@@ -184,8 +187,8 @@ def test_images_of_different_sizes_fail_their_site_with_the_reason(tmp_path: Pat
 def test_two_followers_record_one_failure_once(tmp_path: Path) -> None:
     job = make_job(tmp_path)
     site = job.survey().todo[0]
-    assert record_attempt(job, site, "ValueError: no")
-    assert not record_attempt(job, site, "ValueError: no")
+    record_attempt(job, site, "ValueError: no")
+    record_attempt(job, site, "ValueError: another")
     assert job.survey().todo[0].attempts == 1
     assert json.loads(job.store.read(attempt_key(job.prefix, site.name, 1)))["reason"] == "ValueError: no"
 
@@ -225,3 +228,33 @@ def test_a_replaced_file_stays_in_the_fault_records_and_leaves_the_faults(
     records = run_query(job.store, "SELECT plate, well, channel, name, size_bytes FROM fault_records").to_pylist()
     assert records == [{"plate": "P1", "well": "B01", "channel": "DNA", "name": "B01_w1.tif", "size_bytes": 200}]
     assert run_query(job.store, "SELECT name FROM faults").to_pylist() == []
+
+
+def test_deleted_pixels_cost_the_page_its_pictures_and_nothing_else(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    follow(job)
+    shutil.rmtree(tmp_path / "store" / "images")
+    (tmp_path / "maps" / "map.csv").write_text(PLATE_MAP.replace("x,2", "y,2"))
+    publication = follow(job)
+    assert publication is not None
+    assert publication.number == 2
+    assert is_current(job, job.survey())
+
+
+def test_a_damaged_manifest_is_noticed_and_its_site_made_again(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    follow(job)
+    job.store.write(manifest_key(job.prefix, job.survey().of("done")[0].name), b"")
+    (tmp_path / "maps" / "map.csv").write_text(PLATE_MAP.replace("x,2", "y,2"))
+    follow(job)
+    publication = follow(job)
+    assert publication is not None
+    assert len(read_rows(job, publication, "sites")) == 4
+    assert publication.number == 2
+
+
+def test_a_plate_that_was_copied_with_its_old_times_is_waited_for(tmp_path: Path, images: dict[str, bytes]) -> None:
+    job = make_job(tmp_path, images={"A01_w1.tif": images["A01_w1.tif"]})
+    os.utime(tmp_path / "raw" / "A01_w1.tif", (1e9, 1e9))
+    assert not job.survey(time.time()).due
+    assert job.survey(time.time() + 100).due

@@ -378,3 +378,10 @@ def test_a_prefix_that_is_a_file_or_absent_lists_nothing(folder_store: FolderSto
     folder_store.write("raw/1", b"1")
     assert keys(folder_store, "raw/1/") == []
     assert keys(folder_store, "absent/") == []
+
+
+def test_a_create_whose_answer_was_lost_is_known_as_ones_own(store: Store) -> None:
+    assert store.create("records/one.json", b"mine")
+    assert store.create("records/one.json", b"mine")
+    assert not store.create("records/one.json", b"another's")
+    assert store.read("records/one.json") == b"mine"
