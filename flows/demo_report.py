@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import statistics
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,7 @@ def print_outcome(console: Console, outcome: Outcome, settings: Settings) -> Non
     console.print("; ".join(f"{moment} at {seconds:.0f} s" for moment, seconds in outcome.moments.items()))
     console.print("\ntry next:")
     for sql in TRY:
-        console.print(f'  platestream sql --store {_shown(settings.store)} "{sql}"', soft_wrap=True, highlight=False)
+        console.print(f'  {sys.argv[0]} sql --store {_shown(settings.store)} "{sql}"', soft_wrap=True, highlight=False)
     console.print(f"\nplate page  {outcome.page}", soft_wrap=True)
     for check, is_met in outcome.checks.items():
         console.print(Text("  ok    " if is_met else "  WRONG ", style="green" if is_met else "bold red") + Text(check))

@@ -318,7 +318,7 @@ def table_of(table: Table, rows: Sequence[Mapping[str, Any]], features: Iterable
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def column_of(values: Any, kind: pa.DataType) -> pa.Array:
+def column_of(values: Any, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
     """Make a column; NaN, infinities and ``None`` become NULL, times ISO text or Unix seconds become UTC.
 
     Parameters
@@ -328,9 +328,7 @@ def column_of(values: Any, kind: pa.DataType) -> pa.Array:
     kind
         Arrow type of the column.
     """
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    if isinstance(values, pa.Array):
+    if isinstance(values, pa.Array | pa.ChunkedArray):
         column = values.cast(kind)
     elif pa.types.is_timestamp(kind):
         column = pa.array([read_time(value) for value in values], kind)

@@ -137,7 +137,7 @@ def test_documentation_names_every_table_and_column():
     text = tables_markdown()
     for table in TABLES.values():
         section = text.split(f"## {table.name}\n")[1].split("\n## ")[0]
-        assert table.description in section
+        assert f"{table.description}\n\n| column | type | unit | description |\n|---|---|---|---|\n| `" in section
         assert all(f"| `{column.name}` |" in section for column in table.columns)
         assert ("one per feature" in section) == table.has_features
     assert "| `size_bytes` | INTEGER | bytes | size of the file |" in text
