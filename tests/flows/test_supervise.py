@@ -103,9 +103,14 @@ def test_nothing_outlives_the_supervising_process(tmp_path: Path, number: signal
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_termination_ends_a_block_like_ctrl_c_and_only_that_block(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), interrupt_on_termination():
-        os.kill(os.getpid(), number)
-        time.sleep(10)
+
+    def be_told_to_stop() -> None:
+        with interrupt_on_termination():
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        be_told_to_stop()
     assert signal.getsignal(number) is before
 
 
