@@ -24,6 +24,7 @@ from distributed import LocalCluster
 
 from flows.settings import Settings, child_environment
 from flows.supervise import Service
+from flows.worker import LOGS_SITES
 from imaging.errors import MissingPartError
 
 HOST = "127.0.0.1"
@@ -84,7 +85,7 @@ def run_cluster(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     count = workers or len(os.sched_getaffinity(0))
-    with open_cluster(count, scheduler_port=scheduler_port, device=device) as cluster:
+    with open_cluster(count, scheduler_port=scheduler_port, device=device, logs_sites=True) as cluster:
         log.info("cluster of %d workers at %s", count, cluster.scheduler_address)
         told = None
         while not stopped.wait(LOOK_S):
@@ -97,13 +98,16 @@ def run_cluster(
 
 
 @contextlib.contextmanager
-def open_cluster(workers: int, *, scheduler_port: int = 0, device: str = "cpu") -> Iterator[LocalCluster]:
+def open_cluster(
+    workers: int, *, scheduler_port: int = 0, device: str = "cpu", logs_sites: bool = False
+) -> Iterator[LocalCluster]:
     """Open a scheduler and its workers on this machine for the block; port 0 is any free one."""
     environment = {**ONE_THREAD, "PLATESTREAM_DEVICE": device}
     options: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "processes": True}
     # None would be port 8787, which a second cluster finds taken
     options |= {"host": HOST, "scheduler_port": scheduler_port, "dashboard_address": f"{HOST}:0"}
-    with dask.config.set({**CLUSTER_CONFIG, "distributed.nanny.pre-spawn-environ": environment}):
+    config = {**CLUSTER_CONFIG, LOGS_SITES: logs_sites, "distributed.nanny.pre-spawn-environ": environment}
+    with dask.config.set(config):
         cluster: Any = LocalCluster(**options, silence_logs=logging.WARNING)
         with cluster:
             yield cluster

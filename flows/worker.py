@@ -7,15 +7,20 @@ import logging
 import sys
 
 import cv2
+import dask
 from distributed import Worker
+
+LOGS_SITES = "platestream.logs-sites"
+"""Dask's configuration under this name says whether a worker writes a line when it begins and ends a site."""
 
 
 def dask_setup(worker: Worker) -> None:
     """Prepare a worker; Dask calls this when the worker starts (``distributed.worker.preload``)."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(f"%(asctime)s {worker.name}: %(message)s"))
-    flows = logging.getLogger("flows")
-    flows.handlers[:] = [handler]
-    flows.setLevel(logging.INFO)
+    if dask.config.get(LOGS_SITES, False):
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter(f"%(asctime)s {worker.name}: %(message)s"))
+        flows = logging.getLogger("flows")
+        flows.handlers[:] = [handler]
+        flows.setLevel(logging.INFO)
     cv2.setNumThreads(1)
     importlib.import_module("flows.sites")  # some seconds that the first site would wait for

@@ -83,6 +83,15 @@ def test_a_server_that_is_down_costs_the_run_nothing_and_gets_the_newest_when_it
     assert [request.body["data"] for request in got] == [99]
 
 
+def test_versions_that_follow_each_other_quickly_are_not_all_sent() -> None:
+    with api_standin() as (url, got), Reporter(url, "", NAMES) as reporter:
+        for percent in range(100):
+            reporter.progress("progress", percent, "going on")
+            time.sleep(0.005)
+    assert len(got) < 50
+    assert got[-1].body["data"] == 99
+
+
 def test_a_run_does_not_wait_longer_for_a_dead_server_than_it_was_told() -> None:
     began = time.monotonic()
     with Reporter("http://127.0.0.1:9/api", "", NAMES, flush_s=0.3) as reporter:

@@ -42,6 +42,7 @@ def test_a_publication_says_which_one_it_is() -> None:
     assert event["resource"]["plate.run"] == "abc"
     assert event["payload"]["number"] == 2
     assert event["payload"]["is_complete"] is False
+    assert event["payload"]["verdict"] == ""
 
 
 @pytest.mark.parametrize("wrong", [{"plate": ""}, {"experiment": ""}, {"palte": "P1"}])

@@ -14,6 +14,7 @@ from imaging.projection import page_folder
 from imaging.publication import is_current
 from imaging.query import run_query
 from imaging.records import attempt_key, manifest_key, publication_key
+from imaging.site import read_part
 from imaging.steps import record_attempt
 from tests.imaging.small_plate import (
     EXPERIMENT,
@@ -64,13 +65,19 @@ def test_one_lost_site_is_redone_alone_and_gives_the_same_values(tmp_path: Path)
     tables = {name: read_rows(job, first, name) for name in ("wells", "cells", "images")}
     site = job.survey().of("done")[1]
     manifest = manifest_key(job.prefix, site.name)
-    job.store.delete(json.loads(job.store.read(manifest))["part"]["key"])
+    lost = json.loads(job.store.read(manifest))
+    cells = read_part(job.store, lost)
+    job.store.delete(lost["part"]["key"])
     job.store.delete(manifest)
     before = object_states(job)
     assert [item.well for item in job.survey().todo] == ["A02"]
     again = follow(job)
     assert again == first
     assert {name: read_rows(job, again, name) for name in tables} == tables
+    redone = json.loads(job.store.read(manifest))
+    assert redone["part"]["key"] != lost["part"]["key"]
+    assert read_part(job.store, redone).equals(cells)
+    assert redone["image_metrics"] == lost["image_metrics"]
     new = object_states(job).keys() - before.keys()
     assert all("A02-1" in key or "/A/2/" in key for key in new if "/projected/" not in key)
 
