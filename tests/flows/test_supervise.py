@@ -120,6 +120,16 @@ def test_stopping_ends_deaf_services_and_their_grandchildren(tmp_path: Path) -> 
     assert not any(map(is_alive, pids))
 
 
+def test_stopping_again_or_what_was_never_started_does_nothing(tmp_path: Path) -> None:
+    supervisor = Supervisor([polite(tmp_path, "server")])
+    supervisor.stop()
+    supervisor.start()
+    read_pid(tmp_path / "told.server")
+    supervisor.stop()
+    supervisor.stop()
+    assert (tmp_path / "told").read_text().split() == ["server"]
+
+
 def test_services_are_stopped_in_the_order_asked_for(tmp_path: Path) -> None:
     names = ["server", "cluster", "watch"]
     with Supervisor([polite(tmp_path, name) for name in names], stop_order=["watch", "server", "cluster"]):

@@ -1,4 +1,8 @@
-"""Fixtures of the browser tests: browser (the system's Chromium), folder (a written page), visit (opens a page)."""
+"""Fixtures of this folder.
+
+browser, folder, visit    the system's Chromium, a written page, a function that opens a page
+screen                    a store with one published plate that has something of everything
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,13 @@ import pytest
 from imaging.page import (
     write_page,
 )
-from imaging.store import open_store
+from imaging.store import Store, open_store
 from tests.parts import require
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+from tests.imaging import small_screen
 from tests.imaging.small_page import LAUNCH, small_plate
 
 
@@ -60,3 +65,19 @@ def visit(browser: Browser, folder: Path) -> Iterator[Callable[..., Page]]:
 
 def _is_local(url: str) -> bool:
     return url.startswith(("file:", "data:"))
+
+
+@pytest.fixture(scope="module")
+def screen(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One published plate with an unreadable and a saturated image and a failed site; for reading only."""
+    store = open_store(str(tmp_path_factory.mktemp("screen")))
+    saturated = small_screen.manifest("A01", 1)
+    saturated["image_metrics"][0]["PercentSaturated"] = 2.5
+    small_screen.publish(
+        store,
+        manifests=(saturated, small_screen.manifest("A01", 2, missing=["RNA"]), *small_screen.manifests()[2:-1]),
+        failed=({"well": "B03", "site": 2, "reason": "out of memory"},),
+        faults=({"kind": "unreadable", "name": "x.tif", "reason": "cut", "well": "A01", "site": 2, "channel": "RNA"},),
+        decisions=({"kind": "missing", "well": "A01", "site": 2, "channel": "RNA", "by": "Ada", "reason": "lost"},),
+    )
+    return store

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,3 +119,20 @@ def focused(page: Page) -> str:
 
 def well(page: Page, name: str) -> Any:
     return page.locator(f'#plate .well[aria-label^="{name},"]')
+
+
+PLACE: dict[str, Any] = {"experiment": "screen", "plate": "P1", "recipe": "cp-1", "run": "abc"}
+
+
+def read_data(data: bytes) -> dict[str, Any]:
+    return json.loads(data.decode("ascii").removeprefix("window.PLATE = ").removesuffix(";\n"))
+
+
+def empty_page(**changes: Any) -> PageData:
+    return replace(PageData(**PLACE, status="complete", rows=2, columns=3), **changes)
+
+
+def draw_one_well(channels: list[str]) -> PlatePictures:
+    picture = np.arange(64, dtype=np.uint16).reshape(8, 8)
+    thumbnails = [("A01", 1, dict.fromkeys(channels, picture))]
+    return build_pictures(lambda: thumbnails, shape=(2, 3), sites=[1], channels=channels)

@@ -15,6 +15,7 @@ from imaging.experiment import Experiment, read_experiment
 from imaging.names import to_json
 from imaging.platemaps import Control, PlateMap, PlateMapRow
 from imaging.publish_tables import PublicationInputs, write_tables
+from imaging.query import run_query
 from imaging.store import Store
 
 WELLS = ("A01", "A02", "A03", "B01", "B02", "B03")
@@ -191,3 +192,11 @@ def write_manifest(store: Store, item: Mapping[str, Any]) -> str:
     key = f"{results(item['plate'])}sites/{item['well']}-{item['site']}-{item['inputs']}.json"
     store.create(key, to_json(dict(item)))
     return key
+
+
+def ask(store: Store, sql: str, **options: Any) -> list[dict[str, Any]]:
+    return run_query(store, sql, **options).to_pylist()
+
+
+def values(store: Store, sql: str) -> list[Any]:
+    return [next(iter(row.values())) for row in ask(store, sql)]

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import time
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from imaging import tables
-from imaging.atlas import PlatePictures, build_pictures
 from imaging.page import (
     SCRIPTS,
     PageChannel,
     PageCount,
-    PageData,
     PageDecision,
     PageFault,
     PageImage,
@@ -33,23 +26,7 @@ from imaging.page import (
     write_page,
 )
 from imaging.store import Store, open_store
-
-PLACE: dict[str, Any] = {"experiment": "screen", "plate": "P1", "recipe": "cp-1", "run": "abc"}
-IMAGE_NUMBERS: dict[str, Any] = {column.name: 0.5 for column in tables.IMAGE_METRICS}
-
-
-def read_data(data: bytes) -> dict[str, Any]:
-    return json.loads(data.decode("ascii").removeprefix("window.PLATE = ").removesuffix(";\n"))
-
-
-def page(**changes: Any) -> PageData:
-    return replace(PageData(**PLACE, status="complete", rows=2, columns=3), **changes)
-
-
-def draw(channels: list[str]) -> PlatePictures:
-    picture = np.arange(64, dtype=np.uint16).reshape(8, 8)
-    thumbnails = [("A01", 1, dict.fromkeys(channels, picture))]
-    return build_pictures(lambda: thumbnails, shape=(2, 3), sites=[1], channels=channels)
+from tests.imaging.small_page import PLACE, draw_one_well, empty_page, read_data
 
 
 @pytest.fixture
@@ -59,7 +36,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_no_text_of_a_plate_can_end_the_script() -> None:
     hostile = "</script><!--<img src=x onerror=alert(1)>&\u2028\u2029µ\ud83d"
-    data = encode_data(page(wells=(PageWell("A01", treatment=hostile),)))
+    data = encode_data(empty_page(wells=(PageWell("A01", treatment=hostile),)))
     assert data.isascii()
     assert not set(b"<>&") & set(data)
     assert read_data(data)["wells"][0]["treatment"] == hostile
@@ -68,7 +45,9 @@ def test_no_text_of_a_plate_can_end_the_script() -> None:
 def test_numbers_have_six_digits_counts_are_exact_and_nothing_is_nan() -> None:
     values = {"a": 0.123456789, "b": 123_456_789, "c": math.nan, "d": math.inf, "e": None}
     wells = (PageWell("B03", values=values, concentration=0.1 + 0.2),)
-    found = read_data(encode_data(page(wells=wells, metrics=tuple(PageMetric(name, name) for name in [*values, "f"]))))
+    found = read_data(
+        encode_data(empty_page(wells=wells, metrics=tuple(PageMetric(name, name) for name in [*values, "f"])))
+    )
     assert [metric["values"][0] for metric in found["metrics"]] == [0.123457, 123_456_789, None, None, None, None]
     assert found["wells"][0]["concentration"] == 0.3
 
@@ -79,7 +58,7 @@ def test_data_hold_everything_the_page_shows() -> None:
     site = PageSite(2, "done", "warn", ("dim",), ("RNA",), {"Cells": 7}, (image, sparse))
     found = read_data(
         encode_data(
-            page(
+            empty_page(
                 verdict="warn",
                 reasons=("two wells failed",),
                 counts=(PageCount("Sites", 3, 4),),
@@ -143,8 +122,8 @@ def test_data_hold_everything_the_page_shows() -> None:
 
 
 def test_a_page_is_few_files_and_the_same_bytes_each_time(store: Store) -> None:
-    pictures = draw(["DNA"])
-    shown = page(channels=(PageChannel("DNA", "#0000ff"),), pictures=pictures.layout)
+    pictures = draw_one_well(["DNA"])
+    shown = empty_page(channels=(PageChannel("DNA", "#0000ff"),), pictures=pictures.layout)
     assert write_page(store, "page/", shown, pictures.files) == "page/index.html"
     first = {item.key: store.read(item.key) for item in store.list("page").objects}
     names = ["data.js", "index.html", "page.css", "page.js", *pictures.files]
@@ -157,14 +136,14 @@ def test_a_page_is_few_files_and_the_same_bytes_each_time(store: Store) -> None:
 def test_the_page_itself_is_written_after_all_it_needs(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     written: list[str] = []
     monkeypatch.setattr(store, "write", lambda key, data: written.append(key))
-    write_page(store, "p", page(), {"extra.webp": b""})
+    write_page(store, "p", empty_page(), {"extra.webp": b""})
     assert written[0] == "p/extra.webp"
     assert written[-1] == "p/index.html"
 
 
 def test_pictures_of_an_earlier_page_are_deleted_after_a_day(store: Store) -> None:
-    pictures = draw(["DNA"])
-    shown = page(channels=(PageChannel("DNA", "#0000ff"),), pictures=pictures.layout)
+    pictures = draw_one_well(["DNA"])
+    shown = empty_page(channels=(PageChannel("DNA", "#0000ff"),), pictures=pictures.layout)
     write_page(store, "p", shown, pictures.files | {"sheet-1-0ld.webp": b"", "notes.txt": b""})
     written = {item.key for item in store.list("p").objects}
     write_page(store, "p", shown, pictures.files)
@@ -174,17 +153,17 @@ def test_pictures_of_an_earlier_page_are_deleted_after_a_day(store: Store) -> No
 
 
 def test_a_page_without_one_of_its_pictures_is_refused(store: Store) -> None:
-    pictures = draw(["DNA"])
-    shown = page(channels=(PageChannel("DNA", "#0000ff"),), pictures=pictures.layout)
+    pictures = draw_one_well(["DNA"])
+    shown = empty_page(channels=(PageChannel("DNA", "#0000ff"),), pictures=pictures.layout)
     with pytest.raises(ValueError, match=r"without \['overview-1-\w{8}.webp', 'sheet-1-\w{8}.webp'\]"):
         write_page(store, "p", shown, {})
 
 
 def test_channels_in_another_order_than_the_pictures_are_refused(store: Store) -> None:
-    pictures = draw(["DNA", "ER"])
+    pictures = draw_one_well(["DNA", "ER"])
     channels = (PageChannel("ER", "#00ff00"), PageChannel("DNA", "#0000ff"))
     with pytest.raises(ValueError, match=r"\['DNA', 'ER'\], got \['ER', 'DNA'\]"):
-        write_page(store, "p", page(channels=channels, pictures=pictures.layout), pictures.files)
+        write_page(store, "p", empty_page(channels=channels, pictures=pictures.layout), pictures.files)
 
 
 def test_the_page_names_no_other_host_and_makes_no_html_of_text() -> None:

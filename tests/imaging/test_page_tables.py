@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
 from imaging import tables
-from imaging.atlas import PlatePictures, build_pictures
 from imaging.page import (
     PageChannel,
     PageCount,
@@ -28,23 +24,9 @@ from imaging.page import (
 )
 from imaging.page_tables import MOST_METRICS, page_from_tables
 from imaging.store import Store, open_store
+from tests.imaging.small_page import PLACE, draw_one_well, read_data
 
-PLACE: dict[str, Any] = {"experiment": "screen", "plate": "P1", "recipe": "cp-1", "run": "abc"}
 IMAGE_NUMBERS: dict[str, Any] = {column.name: 0.5 for column in tables.IMAGE_METRICS}
-
-
-def read_data(data: bytes) -> dict[str, Any]:
-    return json.loads(data.decode("ascii").removeprefix("window.PLATE = ").removesuffix(";\n"))
-
-
-def page(**changes: Any) -> PageData:
-    return replace(PageData(**PLACE, status="complete", rows=2, columns=3), **changes)
-
-
-def draw(channels: list[str]) -> PlatePictures:
-    picture = np.arange(64, dtype=np.uint16).reshape(8, 8)
-    thumbnails = [("A01", 1, dict.fromkeys(channels, picture))]
-    return build_pictures(lambda: thumbnails, shape=(2, 3), sites=[1], channels=channels)
 
 
 @pytest.fixture
@@ -242,7 +224,7 @@ def test_statistics_faults_and_decisions_are_those_of_the_tables() -> None:
 
 
 def test_a_published_plate_becomes_a_page(store: Store) -> None:
-    pictures = draw(["DNA"])
+    pictures = draw_one_well(["DNA"])
     shown = page_from_tables(published(), shape=(8, 12), channels=[("DNA", "#0000ff")], pictures=pictures.layout)
     write_page(store, "p", shown, pictures.files)
     assert read_data(store.read("p/data.js"))["metrics"][0]["values"] == [None, 10]

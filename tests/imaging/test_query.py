@@ -15,36 +15,12 @@ import pytest
 from imaging.errors import PlateError, StoredDataError
 from imaging.names import to_json
 from imaging.query import QueryError, connect, run_query, table_names
-from imaging.store import Store, open_store
+from imaging.store import open_store
 from imaging.tables import PUBLISHED, TABLES
 from tests.imaging import small_screen
-from tests.imaging.small_screen import AREA, RATIO, RECIPE, publish, record
+from tests.imaging.small_screen import AREA, RATIO, RECIPE, ask, publish, record, values
 
 SQL_FILES = sorted((Path(__file__).parents[2] / "imaging" / "sql").glob("*.sql"))
-
-
-def ask(store: Store, sql: str, **options: Any) -> list[dict[str, Any]]:
-    return run_query(store, sql, **options).to_pylist()
-
-
-def values(store: Store, sql: str) -> list[Any]:
-    return [next(iter(row.values())) for row in ask(store, sql)]
-
-
-@pytest.fixture(scope="module")
-def screen(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """One published plate with an unreadable and a saturated image and a failed site; for reading only."""
-    store = open_store(str(tmp_path_factory.mktemp("screen")))
-    saturated = small_screen.manifest("A01", 1)
-    saturated["image_metrics"][0]["PercentSaturated"] = 2.5
-    publish(
-        store,
-        manifests=(saturated, small_screen.manifest("A01", 2, missing=["RNA"]), *small_screen.manifests()[2:-1]),
-        failed=({"well": "B03", "site": 2, "reason": "out of memory"},),
-        faults=({"kind": "unreadable", "name": "x.tif", "reason": "cut", "well": "A01", "site": 2, "channel": "RNA"},),
-        decisions=({"kind": "missing", "well": "A01", "site": 2, "channel": "RNA", "by": "Ada", "reason": "lost"},),
-    )
-    return store
 
 
 def test_every_table_and_view_is_there_and_empty_in_an_empty_store(folder_store):

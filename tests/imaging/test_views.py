@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlglot
 from sqlglot import exp
 
-from imaging.query import run_query, view_names
-from imaging.store import Store, open_store
+from imaging.query import view_names
 from tests.imaging import small_screen
-from tests.imaging.small_screen import AREA, RECIPE, publish
+from tests.imaging.small_screen import AREA, RECIPE, ask, publish, values
 
 SQL_FILES = sorted((Path(__file__).parents[2] / "imaging" / "sql").glob("*.sql"))
-
-
-def ask(store: Store, sql: str, **options: Any) -> list[dict[str, Any]]:
-    return run_query(store, sql, **options).to_pylist()
-
-
-def values(store: Store, sql: str) -> list[Any]:
-    return [next(iter(row.values())) for row in ask(store, sql)]
-
-
-@pytest.fixture(scope="module")
-def screen(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """One published plate with an unreadable and a saturated image and a failed site; for reading only."""
-    store = open_store(str(tmp_path_factory.mktemp("screen")))
-    saturated = small_screen.manifest("A01", 1)
-    saturated["image_metrics"][0]["PercentSaturated"] = 2.5
-    publish(
-        store,
-        manifests=(saturated, small_screen.manifest("A01", 2, missing=["RNA"]), *small_screen.manifests()[2:-1]),
-        failed=({"well": "B03", "site": 2, "reason": "out of memory"},),
-        faults=({"kind": "unreadable", "name": "x.tif", "reason": "cut", "well": "A01", "site": 2, "channel": "RNA"},),
-        decisions=({"kind": "missing", "well": "A01", "site": 2, "channel": "RNA", "by": "Ada", "reason": "lost"},),
-    )
-    return store
 
 
 @pytest.mark.parametrize("path", SQL_FILES, ids=lambda path: path.stem)
