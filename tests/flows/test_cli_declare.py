@@ -28,6 +28,7 @@ def test_init_writes_a_declaration_that_check_takes(run, tmp_path: Path) -> None
     assert outcome.status == 0
     assert "wrote experiment.yaml: 96 images, wells A01-D12 of 96, 1 site per well" in outcome.out
     assert "no channel looks like the nuclei" in outcome.out
+    assert f"`platestream check experiment.yaml --images {BBBC013 / 'images'}`" in outcome.out
     assert read_experiment((tmp_path / "experiment.yaml").read_bytes()).name == "images"
     checked = run("check", "--images", BBBC013 / "images")
     assert checked.status == 0
@@ -39,6 +40,14 @@ def test_init_tells_what_it_found_as_json_and_writes_nothing(run, tmp_path: Path
     assert found["imaged"] == ["A01-D12"]
     assert [channel["full_scale"] for channel in found["channels"]] == [255, 255]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_init_says_what_is_odd_about_the_folder(run, tmp_path: Path) -> None:
+    for name in ("A01_s1_DNA.tif", "A02_s1_DNA.tif", "overview.tif"):
+        (tmp_path / name).touch()
+    out = run("init", tmp_path, "--out", "e.yaml").out
+    assert "\nnote: 1 image names do not fit the pattern" in out
+    assert "no channel looks like the nuclei" not in out
 
 
 def test_init_overwrites_only_by_force(run, tmp_path: Path) -> None:
@@ -74,6 +83,7 @@ def test_check_describes_the_real_experiment(run) -> None:
     assert "bbbc013 is sound: recipe v1-" in out
     assert "GFP (code 1, cell), DNA (code 2, nucleus)" in out
     assert "48 of 96 wells imaged, 48 sites, 96 images" in out
+    assert "objects     nuclei, cells\n" in out
     assert "platemaps/bbbc013.csv: 48 wells" in out
 
 
@@ -108,6 +118,21 @@ def test_check_shows_which_files_are_no_images(run, tmp_path: Path) -> None:
     out = run("check", BBBC013 / "experiment.yaml", "--images", tmp_path).out
     assert "1 of 96 are there" in out
     assert "Channel9-01-A-01.tif: channel '9' is none of" in out
+
+
+def test_check_shows_ten_unknown_files_and_counts_the_others(run, tmp_path: Path) -> None:
+    shutil.copy(BBBC013 / "images" / "Channel1-01-A-01.tif", tmp_path)
+    for number in range(12):
+        (tmp_path / f"x{number}.txt").touch()
+    out = run("check", BBBC013 / "experiment.yaml", "--images", tmp_path).out
+    assert out.count(".txt: ") == 10
+    assert "and 2 more files" in out
+
+
+def test_check_refuses_a_folder_of_images_that_is_not_there(run) -> None:
+    outcome = run("check", BBBC013 / "experiment.yaml", "--images", "nowhere")
+    assert outcome.status == 2
+    assert "there is no folder nowhere" in outcome.err
 
 
 def test_check_refuses_a_folder_without_any_image_of_the_experiment(run, tmp_path: Path) -> None:
