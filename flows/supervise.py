@@ -235,8 +235,12 @@ class Supervisor:
         kept.deaths += 1
         lived_s = time.monotonic() - kept.started_at
         kept.short_lives = 0 if lived_s >= STEADY_S else kept.short_lives + 1
-        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** max(0, kept.short_lives - 1))
-        kept.due_at = time.monotonic() + pause_s
+        kept.due_at = time.monotonic() + pause_before_restart(kept.short_lives)
+
+
+def pause_before_restart(short_lives: int) -> float:
+    """Seconds to wait with a restart after so many short lives in a row."""
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** max(0, short_lives - 1))
 
 
 def _start_keeper(service: Service) -> subprocess.Popen[bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows.keeper import find_descendants
-from flows.supervise import Service, Supervisor, find_free_ports, interrupt_on_termination
+from flows.supervise import Service, Supervisor, find_free_ports, interrupt_on_termination, pause_before_restart
 from imaging.errors import MissingPartError
 
 # A service with a child in a session of its own, as Prefect's runner and Dask's nannies have, both deaf to SIGTERM.
@@ -220,6 +220,10 @@ def test_two_services_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_stop_order_must_name_every_service(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="stop_order"):
         Supervisor([polite(tmp_path, "server")], stop_order=["watch"])
+
+
+def test_pauses_before_restarts_double_up_to_half_a_minute() -> None:
+    assert [pause_before_restart(lives) for lives in (0, 1, 2, 3, 6, 7, 100)] == [0.5, 0.5, 1, 2, 16, 30, 30]
 
 
 def test_free_ports_differ() -> None:
