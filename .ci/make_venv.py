@@ -66,7 +66,8 @@ def install(wanted: str) -> None:
         print(f"Preparing .venv with Python {sys.version.split()[0]}, once: {need}.", flush=True)
         make_venv()
     packages = sum(line[0].isalnum() for line in LOCK.read_text().splitlines() if line)
-    pip("packages", packages, "--require-hashes", "--no-compile", "--requirement", str(LOCK))
+    # the lock is complete: without --no-deps, pip before 23.3 asks for the newest version of what is wanted with extras
+    pip("packages", packages, "--no-deps", "--require-hashes", "--no-compile", "--requirement", str(LOCK))
     pip("Platestream itself", 1, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     progress("compiling to bytecode")
     subprocess.run([PYTHON, "-W", "ignore", "-m", "compileall", "-q", "-j", "0", str(VENV / "lib")], check=False)
