@@ -1,4 +1,4 @@
-"""What each Dask worker does before its first site: log in its own words, and import what sites need."""
+"""What each Dask worker does before its first site: log in its own words, choose its device, import what sites need."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import sys
 import cv2
 import dask
 from distributed import Worker
+
+from flows.settings import Settings
+from imaging.errors import MissingPartError
+from kernels.device import use_device
 
 LOGS_SITES = "platestream.logs-sites"
 """Dask's configuration under this name says whether a worker writes a line when it begins and ends a site."""
@@ -23,4 +27,19 @@ def dask_setup(worker: Worker) -> None:
         flows.handlers[:] = [handler]
         flows.setLevel(logging.INFO)
     cv2.setNumThreads(1)
+    choose_device(Settings().device)
     importlib.import_module("flows.sites")  # some seconds that the first site would wait for
+
+
+def choose_device(device: str) -> None:
+    """Choose where the kernels of this process compute; ``cuda`` is taken after a kernel has run on it.
+
+    Raises
+    ------
+    MissingPartError
+        If the device cannot be used.
+    """
+    try:
+        use_device(device)
+    except ValueError as error:
+        raise MissingPartError(f"{error}; PLATESTREAM_DEVICE=cpu computes without one") from error
