@@ -6,6 +6,7 @@ same whole numbers, and all metrics are computed from those here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,8 +54,8 @@ IMAGE_METRICS: dict[str, tuple[str, str]] = {
     "PowerLogLogSlope": (
         "1",
         "Slope of log(power) over log(spatial frequency), summed in rings from 2 to an eighth of the shorter side; 0 "
-        "for a flat plane and for planes too small for two rings (below 32 pixels), NULL where the rings have no power. "
-        "More negative is smoother.",
+        "for a flat plane and for planes too small for two rings (below 32 pixels), NULL where no ring has power. More "
+        "negative is smoother.",
     ),
     "MeanIntensity": ("1", "Mean of the pixels, each from 0 to 1 of its type's range."),
     "MedianIntensity": ("1", "Median of the pixels, each from 0 to 1 of its type's range."),
@@ -88,8 +89,8 @@ IMAGE_METRICS: dict[str, tuple[str, str]] = {
     ),
     "EmptyImage": (
         "1",
-        "1 where no connected area of 4 or more tiles of 8 x 8 pixels stands out from the background by more than noise "
-        "explains, or all pixels are equal, else 0; NULL for planes below 64 pixels on a side that are not flat.",
+        "1 where no connected area of 4 or more tiles of 8 x 8 pixels stands out from the background by more than "
+        "noise explains, or all pixels are equal, else 0; NULL for planes below 64 pixels on a side that are not flat.",
     ),
 }
 _OF_BACKGROUND = ("BackgroundLevel", "BackgroundGradient", "PercentDebris", "EmptyImage")
@@ -105,7 +106,9 @@ def describe_image_metrics() -> list[MetricDescription]:
     ]
 
 
-def measure_image_quality(planes: Any, *, full_scale: int, divisor: int | None = None) -> dict[str, Floats]:
+def measure_image_quality(
+    planes: Any, *, full_scale: int | Sequence[int], divisor: int | Sequence[int] | None = None
+) -> dict[str, Floats]:
     """Measure the quality of raw planes.
 
     Parameters
@@ -114,9 +117,11 @@ def measure_image_quality(planes: Any, *, full_scale: int, divisor: int | None =
         Raw intensities, shape ``(n, y, x)``, uint8 or uint16, camera counts; a NumPy or a CuPy array, which decides
         where the pixels are gone over.
     full_scale
-        Count at which the camera clips, e.g. 4095 for 12 bits. Only ``PercentSaturated`` depends on it.
+        Count at which the camera clips, e.g. 4095 for 12 bits, for all planes or for each. Only ``PercentSaturated``
+        depends on it.
     divisor
-        Count that is taken as 1; by default the greatest of the type, 255 or 65535, as CellProfiler reads images.
+        Count that is taken as 1, for all planes or for each; by default the greatest of the type, 255 or 65535, as
+        CellProfiler reads images.
 
     Returns
     -------
@@ -132,21 +137,37 @@ def measure_image_quality(planes: Any, *, full_scale: int, divisor: int | None =
         If ``planes`` is not uint8 or uint16.
     ValueError
         If ``planes`` is not three-dimensional or has no pixel, or ``full_scale`` or ``divisor`` is not a count of its
-        type.
+        type, or not one for each plane.
     """
     check_planes("planes", planes)
-    greatest = dtype_scale(planes)
-    divisor = greatest if divisor is None else divisor
-    for name, count in (("full_scale", full_scale), ("divisor", divisor)):
-        if not 0 < count <= greatest:
-            raise ValueError(f"{name} must be from 1 to {greatest} for {planes.dtype}, got {count}")
+    full_scales = _one_each("full_scale", full_scale, planes)
+    divisors = _one_each("divisor", dtype_scale(planes) if divisor is None else divisor, planes)
     gpu = gpu_of(planes)
     if gpu is not None:
-        scanned = scan_on_gpu(planes, divisor, gpu)
-    else:
-        scanned = ((scan_plane(plane, divisor), _ring_powers(plane)) for plane in planes)
-    shape = planes.shape[1:]
-    measured = [_measure_plane(sums, powers, shape, divisor, full_scale) for sums, powers in scanned]
+        return _metrics_of(scan_on_gpu(planes, divisors, gpu), planes.shape[1:], divisors, full_scales)
+    scanned = (_scan_on_cpu(plane, scale) for plane, scale in zip(planes, divisors, strict=True))
+    return _metrics_of(scanned, planes.shape[1:], divisors, full_scales)
+
+
+def _one_each(name: str, given: int | Sequence[int], planes: Any) -> list[int]:
+    """A count for each plane."""
+    counts = list(given) if isinstance(given, Sequence) else [given] * planes.shape[0]
+    greatest = dtype_scale(planes)
+    if len(counts) != planes.shape[0]:
+        raise ValueError(f"{name} must be one count or {planes.shape[0]}, one for each plane, got {len(counts)}")
+    for count in [given] if isinstance(given, int) else counts:
+        if not 0 < count <= greatest:
+            raise ValueError(f"{name} must be from 1 to {greatest} for {planes.dtype}, got {count}")
+    return counts
+
+
+def _metrics_of(
+    scanned: Iterable[tuple[PlaneSums, Floats]], shape: tuple[int, int], divisors: list[int], full_scales: list[int]
+) -> dict[str, Floats]:
+    measured = [
+        _measure_plane(sums, powers, shape, divisor, full_scale)
+        for (sums, powers), divisor, full_scale in zip(scanned, divisors, full_scales, strict=True)
+    ]
     return {name: np.array([metrics[name] for metrics in measured], np.float64) for name in IMAGE_METRICS}
 
 
@@ -161,8 +182,9 @@ def explain_missing(name: str, shape: tuple[int, int]) -> str:
     return f"{name}: it is not defined for this plane"
 
 
-def _ring_powers(plane: Pixels) -> Floats:
-    return ring_powers(plane, float(plane.mean(dtype=np.float64)))
+def _scan_on_cpu(plane: Pixels, scale: int) -> tuple[PlaneSums, Floats]:
+    sums = scan_plane(plane, scale)
+    return sums, ring_powers(plane, sums.mean)
 
 
 def _measure_plane(

@@ -17,7 +17,6 @@ from numba import njit
 
 from kernels.planes import Floats, Pixels
 
-
 ROWS_AT_ONCE = 64
 """Rows that are transformed at once: they stay in the processor's cache."""
 

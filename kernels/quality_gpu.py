@@ -5,6 +5,7 @@ Its CPU version, and what the results mean, is ``kernels/quality_scan.py``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -35,15 +36,15 @@ class _Windows(NamedTuple):
     places: Ints
 
 
-def scan_on_gpu(planes: Array, scale: int, gpu: Gpu) -> list[tuple[PlaneSums, Floats]]:
+def scan_on_gpu(planes: Array, scales: Sequence[int], gpu: Gpu) -> list[tuple[PlaneSums, Floats]]:
     """Go over planes.
 
     Parameters
     ----------
     planes
         Shape ``(n, y, x)``, uint8 or uint16, on the device, at least one pixel each.
-    scale
-        The count that CellProfiler calls 1.
+    scales
+        The count of each plane that CellProfiler calls 1.
     gpu
         The device that holds them.
 
@@ -54,19 +55,15 @@ def scan_on_gpu(planes: Array, scale: int, gpu: Gpu) -> list[tuple[PlaneSums, Fl
     if not planes.shape[0]:
         return []
     wide = planes if planes.dtype == np.uint16 and planes.flags.c_contiguous else planes.astype(np.uint16, order="C")
-    histogram, breaks, mean = _histograms(wide, scale, gpu)
+    histogram, breaks, mean = _histograms(wide, scales, gpu)
     spread, middle = _local_focus(wide, gpu)
     products = _products(wide, breaks, gpu)
     tiles, squares = _tiles(wide, gpu)
     powers = _ring_powers(wide, mean, gpu)
+    states = (_whole(histogram, gpu), gpu.get(mean), _whole(products, gpu), spread, middle, tiles, squares, powers)
     return [
-        (
-            PlaneSums(
-                counts, sums[:2], sums[2:].reshape(len(SCALES), 5), spread[k], middle[k], tiles[k], squares[k]
-            ),
-            powers[k],
-        )
-        for k, (counts, sums) in enumerate(zip(_whole(histogram, gpu), _whole(products, gpu), strict=True))
+        (PlaneSums(counts, float(level), sums[:2], sums[2:].reshape(len(SCALES), 5), *rest), ring)
+        for counts, level, sums, *rest, ring in zip(*states, strict=True)
     ]
 
 
@@ -78,7 +75,7 @@ def _blocks(pixels: int, per_block: int) -> int:
     return max(1, min(_MOST_BLOCKS, -(-pixels // per_block)))
 
 
-def _histograms(planes: Array, scale: int, gpu: Gpu) -> tuple[Array, Array, Array]:
+def _histograms(planes: Array, scales: Sequence[int], gpu: Gpu) -> tuple[Array, Array, Array]:
     """Histogram, breaks of the grey levels, and mean of each plane, on the device."""
     n, height, width = planes.shape
     pixels = np.int64(height * width)
@@ -89,9 +86,9 @@ def _histograms(planes: Array, scale: int, gpu: Gpu) -> tuple[Array, Array, Arra
         (planes, pixels, np.int32(SHARED_COUNTS), histogram),
         shared_mem=4 * SHARED_COUNTS,
     )
-    breaks, mean = gpu.empty((n, 7), np.uint32), gpu.empty(n, np.float32)
+    breaks, mean = gpu.empty((n, 7), np.uint32), gpu.empty(n, np.float64)
     gpu.kernel("image_quality", "quality_levels")(
-        (n,), (1024,), (histogram, pixels, np.float32(scale), breaks, mean)
+        (n,), (1024,), (histogram, pixels, gpu.put(np.array(scales, np.float32)), breaks, mean)
     )
     return histogram, breaks, mean
 

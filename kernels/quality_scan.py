@@ -21,7 +21,7 @@ TILE = 8
 """Side of the tiles that background, debris and emptiness are judged on, pixels."""
 LEVELS = 65536
 LANES = 1024
-"""Partial sums of a variance: value i goes to lane i % LANES, then lanes are added pairwise, on the CPU as on the GPU."""
+"""Partial sums of a variance: value i goes to lane i % LANES, then lanes are added pairwise, on both devices."""
 QUANTISED = 8
 """Grey levels of the correlation (CellProfiler's Haralick default)."""
 
@@ -33,10 +33,11 @@ _EXACT = {"reassoc", "nsz"}
 class PlaneSums(NamedTuple):
     """What the pass over one plane gives.
 
-    ``histogram`` (65536,) int64; ``mean`` of the counts; ``products`` (len(SCALES), 5) int64, see `lag_products`; ``levels`` (2,) int64, sum and
-    sum of squares of the quantised plane; ``spread`` and ``middle`` (len(SCALES),) float64, variance and median of the
-    local focus in counts (NaN and 0 where every window is black); ``tiles`` and ``tile_squares`` (y // 8, x // 8)
-    int64, sums and sums of squares of the whole tiles.
+    ``histogram`` (65536,) int64; ``mean`` of the counts; ``levels`` (2,) int64, sum and sum of squares of the plane in
+    8 grey levels; ``products`` (len(SCALES), 5) int64, sum of its products with itself that many pixels to the right,
+    sum and squares of its first columns, the same of its last ones; ``spread`` and ``middle`` (len(SCALES),) float64,
+    variance and median of the local focus in counts (NaN and 0 where every window is black); ``tiles`` and
+    ``tile_squares`` (y // 8, x // 8) int64, sums and sums of squares of the whole tiles.
     """
 
     histogram: Integers
@@ -63,8 +64,8 @@ def window_grid(length: int, scale: int) -> npt.NDArray[np.int64]:
 def quantisation_breaks(low: int, high: int, scale: int) -> npt.NDArray[np.int64]:
     """Give the least counts of the grey levels 1 to 7 of a plane between ``low`` and ``high``.
 
-    CellProfiler divides counts by ``scale``, stretches them to 0..1 and takes floor(value / 0.125), in single precision:
-    the same operations are done here for the few counts beside each break. Above every count where the plane is flat.
+    CellProfiler divides counts by ``scale``, stretches them to 0..1 and takes floor(value / 0.125), in single
+    precision: the same is done here for the few counts beside each break. Above every count where the plane is flat.
     """
     if low == high:
         return np.full(QUANTISED - 1, LEVELS, np.int64)

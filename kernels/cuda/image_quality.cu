@@ -20,7 +20,8 @@ quality_histogram(const u16* __restrict__ planes, const i64 pixels, const int wi
 
 // Per plane, from its histogram: breaks of the 8 grey levels, and the mean. One block of 1,024 threads a plane.
 extern "C" __global__ void __launch_bounds__(1024)
-quality_levels(const u32* __restrict__ histogram, const i64 pixels, const float scale, u32* breaks, float* mean) {
+quality_levels(const u32* __restrict__ histogram, const i64 pixels, const float* __restrict__ scales,
+               u32* breaks, double* mean) {
     __shared__ u64 sums[32];
     __shared__ u32 low, high;
     const u32* counts = histogram + (i64)blockIdx.x * 65536;
@@ -46,13 +47,13 @@ quality_levels(const u32* __restrict__ histogram, const i64 pixels, const float 
         atomicMax(&high, most);
     }
     total = block_sum(total, sums);  // its barriers also make low and high whole
-    if (threadIdx.x == 0) mean[blockIdx.x] = (float)((double)total / (double)pixels);
+    if (threadIdx.x == 0) mean[blockIdx.x] = (double)total / (double)pixels;
     if (threadIdx.x >= 7) return;
     const int step = threadIdx.x + 1;
     u32 found = 65536;
     if (high > low) {
         const int near = (int)low + (int)((high - low) * step / 8);
-        const float darkest = (float)low / scale, range = (float)high / scale - darkest;
+        const float scale = scales[blockIdx.x], darkest = (float)low / scale, range = (float)high / scale - darkest;
         bool is_reached = false;
         for (int offset = -4; offset < 6; ++offset) {
             const int count = min(max(near + offset, 0), 65535);
@@ -257,10 +258,11 @@ quality_tiles(const u16* __restrict__ planes, const i64 pixels, const int width,
 
 // The planes less their means, in single precision, for the Fourier transform.
 extern "C" __global__ void __launch_bounds__(256)
-quality_centre(const u16* __restrict__ planes, const i64 pixels, const float* __restrict__ mean, float* centred) {
+quality_centre(const u16* __restrict__ planes, const i64 pixels, const double* __restrict__ mean, float* centred) {
+    const float centre = (float)mean[blockIdx.y];
     const i64 start = (i64)blockIdx.y * pixels;
     for (i64 i = (i64)blockIdx.x * blockDim.x + threadIdx.x; i < pixels; i += (i64)gridDim.x * blockDim.x)
-        centred[start + i] = (float)planes[start + i] - mean[blockIdx.y];
+        centred[start + i] = (float)planes[start + i] - centre;
 }
 
 // Power of each ring of the spectrum, one warp a ring; `members` lists the frequencies of a ring from first[ring] on.
