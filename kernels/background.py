@@ -13,8 +13,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from kernels.compiled import compiled
 from kernels.planes import Floats
 
 BLOCKS = 8
@@ -93,7 +93,7 @@ def judge_background(
     return Background(level, gradient, share, float(is_empty))
 
 
-@njit(cache=True, fastmath=False)
+@compiled
 def _dark_tenths(means, down, across):
     """Tenth percentile (the lower of two neighbours) of the tile means of each block, shape ``(down, across)``."""
     height, width = means.shape

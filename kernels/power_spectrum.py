@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-from numba import njit
 
+from kernels.compiled import compiled
 from kernels.planes import Floats, Pixels
 
 ROWS_AT_ONCE = 64
@@ -73,7 +73,7 @@ def ring_powers(plane: Pixels, mean: float) -> Floats:
     return powers
 
 
-@njit(cache=True, fastmath=False, boundscheck=False)
+@compiled
 def _sum_rings(spectrum, rows, first, mirror, powers):
     for i in range(first.shape[0]):
         line = spectrum[rows[i]]

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from kernels.compiled import compiled, compiled_whole_sums
 from kernels.planes import Floats, Pixels
 
 SCALES = (5, 10, 20, 50)
@@ -26,8 +26,6 @@ QUANTISED = 8
 """Grey levels of the correlation (CellProfiler's Haralick default)."""
 
 Integers = npt.NDArray[np.int64]
-_EXACT = {"reassoc", "nsz"}
-"""Every sum under these flags is one of whole numbers below 2**53 (2**24 in single precision): its order is free."""
 
 
 class PlaneSums(NamedTuple):
@@ -100,10 +98,10 @@ def scan_plane(plane: Pixels, scale: int) -> PlaneSums:
     return PlaneSums(histogram, total / plane.size, levels, products, spread, middle, tiles, squares)
 
 
-@njit(cache=True, fastmath=False, boundscheck=False)
+@compiled
 def _count_values(plane, histogram):
     """Histogram, from four partial ones so that equal neighbours do not wait for each other; least, greatest, sum."""
-    parts = np.zeros((4, 65536), np.int32)
+    parts = np.zeros((4, LEVELS), np.int32)
     flat = plane.ravel()
     whole = flat.size - flat.size % 4
     for i in range(0, whole, 4):
@@ -113,8 +111,8 @@ def _count_values(plane, histogram):
         parts[3, flat[i + 3]] += 1
     for i in range(whole, flat.size):
         parts[0, flat[i]] += 1
-    low, high, total = 65535, 0, 0
-    for value in range(65536):
+    low, high, total = LEVELS - 1, 0, 0
+    for value in range(LEVELS):
         count = np.int64(parts[0, value]) + parts[1, value] + parts[2, value] + parts[3, value]
         histogram[value] = count
         if count:
@@ -123,7 +121,7 @@ def _count_values(plane, histogram):
     return low, high, total
 
 
-@njit(cache=True, fastmath=_EXACT, boundscheck=False)
+@compiled_whole_sums
 def _close_windows(sums, squares, row, places, windows):
     """Add up the columns of a finished row of windows, and begin the next one."""
     count = len(places) - 1
@@ -138,7 +136,7 @@ def _close_windows(sums, squares, row, places, windows):
     squares[:] = 0
 
 
-@njit(cache=True, fastmath=_EXACT, boundscheck=False)
+@compiled_whole_sums
 def _scan_rows(plane, breaks, tiles, tile_squares, columns, products, y0, x0, y1, x1, y2, x2, y3, x3, w0, w1, w2, w3):
     """Go over the rows: window sums by column accumulators, the quantised plane and its products, tile sums."""
     height, width = plane.shape
@@ -151,7 +149,7 @@ def _scan_rows(plane, breaks, tiles, tile_squares, columns, products, y0, x0, y1
         for x in range(width):
             value = np.float32(row[x])
             level = np.float32(0)
-            for k in range(7):
+            for k in range(QUANTISED - 1):
                 level += np.float32(value >= breaks[k])
             quantised[x] = level
             values[x] = value
@@ -161,7 +159,7 @@ def _scan_rows(plane, breaks, tiles, tile_squares, columns, products, y0, x0, y1
             level = quantised[x]
             columns[0, x] += level
             columns[1, x] += level * level
-        for k, offset in enumerate((5, 10, 20, 50)):
+        for k, offset in enumerate(SCALES):
             total = np.float32(0)
             for x in range(width - offset):
                 total += quantised[x] * quantised[x + offset]
@@ -184,20 +182,20 @@ def _scan_rows(plane, breaks, tiles, tile_squares, columns, products, y0, x0, y1
         if y + 1 == y3[nearest[3] + 1]:
             _close_windows(sums[3], squares[3], nearest[3], x3, w3)
             nearest[3] += 1
-        if (y + 1) % 8 == 0:
+        if (y + 1) % TILE == 0:
             held, held_squares = sums[4], squares[4]
-            for k in range(width // 8):
+            for k in range(width // TILE):
                 total, total_squares = 0.0, 0.0
-                for x in range(8 * k, 8 * k + 8):
+                for x in range(TILE * k, TILE * (k + 1)):
                     total += np.float64(held[x])
                     total_squares += held_squares[x]
-                tiles[y // 8, k] = np.int64(total)
-                tile_squares[y // 8, k] = np.int64(total_squares)
+                tiles[y // TILE, k] = np.int64(total)
+                tile_squares[y // TILE, k] = np.int64(total_squares)
             held[:] = 0
             held_squares[:] = 0
 
 
-@njit(cache=True, fastmath=False, boundscheck=False)
+@compiled
 def _sum_columns(columns, scales, levels, products):
     """From column sums of the quantised plane: its sums, and those of its first and last columns per offset."""
     width = columns.shape[1]
@@ -213,12 +211,12 @@ def _sum_columns(columns, scales, levels, products):
             products[k, 4] += np.int64(columns[1, width - 1 - x])
 
 
-@njit(cache=True, fastmath=False, boundscheck=False)
+@compiled
 def _judge_windows(windows, heights, widths):
     """(Sum of squared distances to the mean) / sum of each window but black ones, their number, and their variance."""
     across = len(widths)
     focus = np.empty(windows.shape[1], np.float64)
-    lanes = np.zeros(1024, np.float64)
+    lanes = np.zeros(LANES, np.float64)
     found = 0
     kept = np.empty(windows.shape[1], np.float64)
     for i in range(windows.shape[1]):
@@ -229,7 +227,7 @@ def _judge_windows(windows, heights, widths):
         pixels = heights[i // across] * widths[i % across]
         scatter = pixels * np.int64(windows[1, i]) - total * total
         focus[i] = np.float64(scatter) / np.float64(pixels * total)
-        lanes[i % 1024] += focus[i]
+        lanes[i % LANES] += focus[i]
         kept[found] = focus[i]
         found += 1
     if found == 0:
@@ -239,11 +237,11 @@ def _judge_windows(windows, heights, widths):
     for i in range(windows.shape[1]):
         if focus[i] == focus[i]:
             distance = focus[i] - mean
-            lanes[i % 1024] += distance * distance
+            lanes[i % LANES] += distance * distance
     return kept, found, _add_lanes(lanes) / found
 
 
-@njit(cache=True, fastmath=False, boundscheck=False)
+@compiled
 def _add_lanes(lanes):
     step = len(lanes) // 2
     while step:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from kernels.compiled import compiled
 from kernels.gpu import Array, Gpu, gpu_of
 from kernels.planes import Pixels, check_planes
 
@@ -101,7 +101,7 @@ def _shape(planes: Array, factor: int) -> tuple[int, int]:
     return -(-planes.shape[1] // factor), -(-planes.shape[2] // factor)
 
 
-@njit(cache=True, fastmath=False, boundscheck=False)
+@compiled
 def _average_tiles(plane: Pixels, factor: int, small: Pixels) -> None:
     """Sum the rows of a row of tiles by column, then the columns of each tile."""
     height, width = plane.shape
