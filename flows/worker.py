@@ -12,6 +12,7 @@ from distributed import Worker
 
 from flows.settings import Settings
 from imaging.errors import MissingPartError
+from imaging.measure import warm_up
 from kernels.device import use_device
 
 LOGS_SITES = "platestream.logs-sites"
@@ -29,6 +30,7 @@ def dask_setup(worker: Worker) -> None:
     cv2.setNumThreads(1)
     choose_device(Settings().device)
     importlib.import_module("flows.sites")  # some seconds that the first site would wait for
+    warm_up()
 
 
 def choose_device(device: str) -> None:

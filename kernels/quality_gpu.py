@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from kernels.gpu import Array, Gpu
 from kernels.planes import Floats
+from kernels.planes_gpu import as_uint16
 from kernels.power_spectrum import find_rings
 from kernels.quality_scan import LEVELS, SCALES, TILE, PlaneSums, window_grid
 
@@ -54,7 +55,7 @@ def scan_on_gpu(planes: Array, scales: Sequence[int], gpu: Gpu) -> list[tuple[Pl
     """
     if not planes.shape[0]:
         return []
-    wide = planes if planes.dtype == np.uint16 and planes.flags.c_contiguous else planes.astype(np.uint16, order="C")
+    wide = as_uint16(planes, gpu)
     histogram, breaks, mean = _histograms(wide, scales, gpu)
     spread, middle = _local_focus(wide, gpu)
     products = _products(wide, breaks, gpu)

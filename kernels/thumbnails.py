@@ -12,6 +12,7 @@ import numpy as np
 from kernels.compiled import compiled
 from kernels.gpu import Array, Gpu, gpu_of
 from kernels.planes import Pixels, check_planes
+from kernels.planes_gpu import as_uint8, as_uint16
 
 GREATEST_SIDE_PX = 320
 _THREADS = 256
@@ -77,12 +78,12 @@ def shrink_on_gpu(planes: Array, factor: int, gpu: Gpu) -> Array:
     """Shrink planes of a device there; ``factor`` is not above the longer side. One launch."""
     n, height, width = planes.shape
     down, across = _shape(planes, factor)
-    wide = planes if planes.dtype == np.uint16 and planes.flags.c_contiguous else planes.astype(np.uint16, order="C")
+    wide = as_uint16(planes, gpu)
     small = gpu.empty((n, down, across), np.uint16)
     sizes = (np.int32(height), np.int32(width), np.int32(factor))
     columns = _SHARED_COLUMNS // factor * factor
     if not n:
-        return small
+        return gpu.empty((n, down, across), planes.dtype)
     if columns:
         gpu.kernel("thumbnails", "average_tiles")(
             (-(-width // columns), down, n),
@@ -94,7 +95,7 @@ def shrink_on_gpu(planes: Array, factor: int, gpu: Gpu) -> Array:
         gpu.kernel("thumbnails", "average_large_tiles")(
             (across, down, n), (_THREADS,), (wide, *sizes, np.int32(down), np.int32(across), small)
         )
-    return small if planes.dtype == np.uint16 else small.astype(planes.dtype)
+    return small if planes.dtype == np.uint16 else as_uint8(small, gpu)
 
 
 def _shape(planes: Array, factor: int) -> tuple[int, int]:

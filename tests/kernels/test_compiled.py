@@ -11,7 +11,7 @@ from tests.parts import ROOT
 
 
 def test_kernels_are_compiled_also_where_no_cache_can_be_written():
-    code = "import numpy as np; from kernels.thumbnails import shrink; print(shrink(np.ones((1, 4, 4), np.uint8), 2).sum())"
+    code = "import numpy as np; from kernels.thumbnails import shrink; print(shrink(np.ones((1, 4, 4), 'u1'), 2).sum())"
     # no locator of those left finds a place for the cache
     environment = child_environment({"NUMBA_CACHE_LOCATOR_CLASSES": "ZipCacheLocator", "PYTHONPATH": str(ROOT)})
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
