@@ -12,7 +12,6 @@ from distributed import Worker
 
 from flows.settings import Settings
 from imaging.errors import MissingPartError
-from imaging.measure import warm_up
 from kernels.device import use_device
 
 LOGS_SITES = "platestream.logs-sites"
@@ -29,8 +28,9 @@ def dask_setup(worker: Worker) -> None:
         flows.setLevel(logging.INFO)
     cv2.setNumThreads(1)
     choose_device(Settings().device)
-    importlib.import_module("flows.sites")  # some seconds that the first site would wait for
-    warm_up()
+    # some seconds that the first site would wait for, and that others who import this module must not
+    importlib.import_module("flows.sites")
+    importlib.import_module("imaging.measure").warm_up()
 
 
 def choose_device(device: str) -> None:
