@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 
 import cv2
@@ -17,6 +18,8 @@ from kernels.device import use_device
 LOGS_SITES = "platestream.logs-sites"
 """Dask's configuration under this name says whether a worker writes a line when it begins and ends a site."""
 
+log = logging.getLogger(__name__)
+
 
 def dask_setup(worker: Worker) -> None:
     """Prepare a worker; Dask calls this when the worker starts (``distributed.worker.preload``)."""
@@ -27,7 +30,11 @@ def dask_setup(worker: Worker) -> None:
         flows.handlers[:] = [handler]
         flows.setLevel(logging.INFO)
     cv2.setNumThreads(1)
-    choose_device(Settings().device)
+    try:
+        choose_device(Settings().device)
+    except MissingPartError as error:
+        log.critical("%s", error)
+        os._exit(1)  # Dask would log an error, go on, and let this worker compute where it was not meant to
     # some seconds that the first site would wait for, and that others who import this module must not
     importlib.import_module("flows.sites")
     importlib.import_module("imaging.measure").warm_up()

@@ -98,13 +98,15 @@ class Gpu(Protocol):
 def gpu_of(array: Array) -> Gpu | None:
     """Give the device that holds an array; ``None`` for a NumPy array.
 
+    A subclass of NumPy's array may name its device by an attribute ``gpu``: so do the tests that run CUDA on the CPU.
+
     Raises
     ------
     TypeError
         If it is an array of neither library.
     """
     if isinstance(array, np.ndarray):
-        return None
+        return getattr(array, "gpu", None)
     if type(array).__module__.partition(".")[0] != "cupy":
         raise TypeError(f"the array must be NumPy's or CuPy's, got {type(array).__name__}")
     return cuda()
@@ -117,9 +119,14 @@ def cuda() -> Gpu:
 
 
 def read_source(file: str) -> str:
-    """Read ``kernels/cuda/<file>.cu`` with ``common.cuh`` before it, as every compiler gets it."""
-    parts = [f'#line 1 "{name}"\n{(_FOLDER / name).read_text()}' for name in ("common.cuh", f"{file}.cu")]
-    return "\n".join(parts)
+    """Read ``kernels/cuda/<file>.cu``, with ``common.cuh`` before it, as every compiler gets it."""
+    return complete_source(f"{file}.cu", (_FOLDER / f"{file}.cu").read_text())
+
+
+def complete_source(name: str, text: str) -> str:
+    """Put ``common.cuh`` before the text of a .cu file; compilers will name lines of both as in their files."""
+    common = (_FOLDER / "common.cuh").read_text()
+    return f'#line 1 "common.cuh"\n{common}\n#line 1 "{name}"\n{text}'
 
 
 def check_arguments(kernel: str, args: Sequence[Any], array_type: type) -> None:
