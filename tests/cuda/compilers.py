@@ -16,8 +16,8 @@ from pathlib import Path
 
 from kernels.gpu import OPTIONS
 
-# nvcc and NVRTC share the options' names
-_PTXAS = "--ptxas-options=--verbose"
+COMPILED_WITH = (*OPTIONS, "-ftz=true", "--ptxas-options=--verbose")
+"""Options of nvcc and NVRTC alike: ours, the one that CuPy adds, and the one that makes ptxas speak."""
 
 
 class CompilerError(Exception):
@@ -41,7 +41,7 @@ class Nvcc:
             path = Path(folder) / name
             path.write_text(source)
             targets = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in architectures]
-            command = [self.program, "-fatbin", *OPTIONS, _PTXAS, *targets, str(path), "-o", f"{path}.fatbin"]
+            command = [self.program, "-fatbin", *COMPILED_WITH, *targets, str(path), "-o", f"{path}.fatbin"]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CompilerError(done.stderr)
@@ -71,7 +71,7 @@ class Nvrtc:
         nvrtc, program, size = self._nvrtc, ctypes.c_void_p(), ctypes.c_size_t()
         nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), name.encode(), 0, None, None)
         try:
-            options = [f"--gpu-architecture=sm_{architecture}", *OPTIONS, _PTXAS]
+            options = [f"--gpu-architecture=sm_{architecture}", *COMPILED_WITH]
             texts = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
             failed = nvrtc.nvrtcCompileProgram(program, len(options), texts)
             nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))

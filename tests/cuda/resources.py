@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kernels.gpu import read_source
-from tests.cuda.compilers import Nvcc, Nvrtc, cuda_compiler, find_cuda_compiler
+from tests.cuda.compilers import COMPILED_WITH, Nvcc, Nvrtc, cuda_compiler, find_cuda_compiler
 from tests.parts import PARTS, ROOT
 
 FOLDER = ROOT / "kernels" / "cuda"
@@ -52,7 +52,9 @@ def measure_resources(compiler: Nvcc | Nvrtc, file: str, source: str) -> list[Re
     CompilerError
         If it does not compile.
     """
-    key = "\n".join([compiler.version, str(ARCHITECTURES), file, source, Path(__file__).read_text()])
+    key = "\n".join(
+        [compiler.version, str(ARCHITECTURES), str(COMPILED_WITH), file, source, Path(__file__).read_text()]
+    )
     known = CACHE / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
     if known.exists():
         return [Resources(**row) for row in json.loads(known.read_text())]

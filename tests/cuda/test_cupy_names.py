@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cuda.cupy_names import find_unknown_names
@@ -35,5 +37,5 @@ def test_names_and_arguments_that_cupy_lacks_are_found() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "kernels").glob("*.py")), ids=lambda path: path.stem)
-def test_kernels_take_from_cupy_what_it_has(path) -> None:
+def test_kernels_take_from_cupy_what_it_has(path: Path) -> None:
     assert find_unknown_names(path.read_text()) == []
