@@ -34,9 +34,10 @@ _KERNELS = (
     "-fsanitize=bounds,alignment,signed-integer-overflow,shift,integer-divide-by-zero,float-cast-overflow",
     "-fno-sanitize-recover=all",
 )
-_DECLARATION = re.compile(
+DECLARATION = re.compile(
     r'extern\s+"C"\s+__global__\s+(?:void\s+)?(?:__launch_bounds__\s*\(([^)]*)\)\s*)?(?:void\s+)?(\w+)\s*\('
 )
+"""A kernel as every .cu file declares it: its launch bounds, if any, and its name."""
 
 
 class Report(ctypes.Structure):
@@ -66,7 +67,7 @@ class HostModule:
     """
 
     def __init__(self, source: str, architecture: int) -> None:
-        declared = _DECLARATION.findall(source)
+        declared = DECLARATION.findall(source)
         launchers = [f"LAUNCHER({name})" for _, name in declared]
         launchers += [
             f"CALLED_FROM_PYTHON int bounds_of_{name}() {{ const int bounds[] = {{{bounds or 0}}}; return bounds[0]; }}"
