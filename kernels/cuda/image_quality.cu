@@ -113,7 +113,7 @@ __device__ __forceinline__ double add_lanes(double* lanes) {
 
 // Variance and median of the windows of a grid: one block of 1,024 threads per grid and plane. Thread t adds values t,
 // t + 1024, ... The median is found by its bits, eight at a time, as values are not negative.
-extern "C" __global__ void __launch_bounds__(1024)
+extern "C" __global__ void __launch_bounds__(1024, 1)
 quality_focus(const double* __restrict__ focus, const int grids, const int* __restrict__ grid_first, double* spread,
               double* middle) {
     __shared__ double lanes[1024];

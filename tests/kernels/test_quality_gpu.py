@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from kernels.gpu import Gpu
+from kernels.image_quality import measure_image_quality
 from kernels.power_spectrum import ring_powers
 from kernels.quality_gpu import SHARED_COUNTS, scan_on_gpu
 from kernels.quality_scan import scan_plane
-from kernels.thumbnails import shrink, shrink_on_gpu
+from kernels.thumbnails import shrink
 
 
 def planes(seed: int, shape: tuple[int, int, int], *, greatest: int = 30_000) -> np.ndarray:
@@ -49,6 +50,16 @@ def test_scan_gives_the_same_bits_on_both_devices(gpu: Gpu, name: str) -> None:
         np.testing.assert_allclose(powers, ring_powers(plane, ours.mean), rtol=1e-5, atol=1e-3)
 
 
+def test_metrics_are_the_same_on_both_devices(gpu: Gpu) -> None:
+    stack = planes(10, (2, 68, 70))
+    on_gpu = measure_image_quality(gpu.put(stack), full_scale=[4095, 65_535])
+    for name, values in measure_image_quality(stack, full_scale=[4095, 65_535]).items():
+        if name == "PowerLogLogSlope":
+            np.testing.assert_allclose(on_gpu[name], values, rtol=1e-6)
+        else:
+            np.testing.assert_array_equal(on_gpu[name], values, err_msg=name)
+
+
 @pytest.mark.parametrize(
     ("name", "factor"),
     [("several planes", 2), ("several planes", 7000), ("8 bits", 8), ("one pixel wide", 3), ("no plane", 2)],
@@ -56,11 +67,11 @@ def test_scan_gives_the_same_bits_on_both_devices(gpu: Gpu, name: str) -> None:
 def test_thumbnails_are_the_same_on_both_devices(gpu: Gpu, name: str, factor: int) -> None:
     stack = STACKS[name]
     tile = max(2, min(factor, max(stack.shape[1:])))
-    small = shrink_on_gpu(gpu.put(stack), tile, gpu)
+    small = shrink(gpu.put(stack), tile)
     assert small.dtype == stack.dtype
     np.testing.assert_array_equal(gpu.get(small), shrink(stack, tile))
 
 
 def test_tiles_wider_than_shared_memory_are_averaged_too(gpu: Gpu) -> None:
     stack = planes(9, (1, 2, 7000))
-    np.testing.assert_array_equal(gpu.get(shrink_on_gpu(gpu.put(stack), 6500, gpu)), shrink(stack, 6500))
+    np.testing.assert_array_equal(gpu.get(shrink(gpu.put(stack), 6500)), shrink(stack, 6500))
