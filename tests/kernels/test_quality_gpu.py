@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels.gpu import Gpu
+from kernels.gpu import Gpu, read_source
 from kernels.image_quality import measure_image_quality
 from kernels.power_spectrum import ring_powers
 from kernels.quality_gpu import SHARED_COUNTS, scan_on_gpu
 from kernels.quality_scan import scan_plane
 from kernels.thumbnails import shrink
+from tests.cuda.host_build import require_host_cuda
+from tests.cuda.host_gpu import SEEDS, HostGpu, KernelFaultError
 
 
 def planes(seed: int, shape: tuple[int, int, int], *, greatest: int = 30_000) -> np.ndarray:
@@ -75,3 +77,40 @@ def test_thumbnails_are_the_same_on_both_devices(gpu: Gpu, name: str, factor: in
 def test_tiles_wider_than_shared_memory_are_averaged_too(gpu: Gpu) -> None:
     stack = planes(9, (1, 2, 7000))
     np.testing.assert_array_equal(gpu.get(shrink(gpu.put(stack), 6500)), shrink(stack, 6500))
+
+
+PLANTED = {
+    "counts that are not cleared": ("if (threadIdx.x < 22) held[threadIdx.x] = 0;", ""),
+    "a row read before it is whole": (
+        "row[x] = (u8)level;\n        }\n        __syncthreads();",
+        "row[x] = (u8)level; }",
+    ),
+    "a sum that is not atomic": (
+        "atomicAdd(value < window ? &counts[value] : &whole[value], 1u);",
+        "*(value < window ? &counts[value] : &whole[value]) += 1u;",
+    ),
+    "a pixel beyond the plane": ("i < pixels; i += (i64)gridDim", "i <= pixels; i += (i64)gridDim"),
+}
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_fault_is_found(fault: str) -> None:
+    require_host_cuda()
+    before, after = PLANTED[fault]
+    source = read_source("image_quality")
+    assert before in source
+    stack = STACKS["several planes"]
+    expected = [scan_plane(plane, 65_535) for plane in stack]
+
+    def is_found(seed: int) -> bool:
+        gpu = HostGpu(seed, {"image_quality": source.replace(before, after)})
+        try:
+            scanned = [sums for sums, _ in scan_on_gpu(gpu.put(stack), [65_535] * len(stack), gpu)]
+        except KernelFaultError:
+            return True
+        pairs = [
+            pair for ours, theirs in zip(expected, scanned, strict=True) for pair in zip(ours, theirs, strict=True)
+        ]
+        return not all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+
+    assert any(is_found(seed) for seed in SEEDS)
