@@ -11,8 +11,6 @@ _SENTENCES = {
     "PercentMinimal": "{} % of pixels have the image's lowest value",
     "PercentDebris": "{} % of the image is debris",
     "FocusScore": "the focus score is {}",
-    "LocalFocusScore": "the local focus score{} is {}",
-    "Correlation": "the correlation of pixels{} apart is {}",
     "PowerLogLogSlope": "the power slope is {}",
     "StdIntensity": "the contrast (StdIntensity) is {}",
     "MeanIntensity": "the mean intensity is {}",
@@ -22,7 +20,10 @@ _SENTENCES = {
     "nuclei_count": "{} nuclei were found",
     "cells_count": "{} cells were found",
 }
-_SCALES = {"LocalFocusScore": " in tiles of {} px", "Correlation": " {} px"}
+_SCALED = {
+    "LocalFocusScore": "the local focus score in tiles of {} px is {}",
+    "Correlation": "the correlation of pixels {} px apart is {}",
+}
 _MEANINGS = {("PowerLogLogSlope", "low"): ": the {} looks blurred"}
 _SUBJECTS = {"nuclei_count": "the number of nuclei", "cells_count": "the number of cells"}
 _ONE = {"nuclei_count": "1 nucleus was found", "cells_count": "1 cell was found"}
@@ -35,8 +36,8 @@ def say_value(metric: str, value: float) -> str:
         return _ONE[metric]
     if metric in _SENTENCES:
         return _SENTENCES[metric].format(show_number(value))
-    if family in _SCALES and scale:
-        return _SENTENCES[family].format(_SCALES[family].format(scale), show_number(value))
+    if family in _SCALED and scale:
+        return _SCALED[family].format(scale, show_number(value))
     return f"{metric} is {show_number(value)}"
 
 
@@ -63,7 +64,7 @@ def show_value(metric: str, value: float) -> str:
 
 def show_number(value: float) -> str:
     """A number in three digits, whole from a thousand on: ``0.00123``, ``-2.1``, ``12,345``."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
 
 
 def _percent(metric: str) -> str:
