@@ -163,12 +163,13 @@ def results(plate: str = "P1") -> str:
 
 
 def publish(store: Store, number: int = 1, **changes: Any) -> dict[str, str]:
-    """Write the tables of a publication and its record."""
+    """Write the tables of a publication and its record; ``published_at`` is the record's."""
+    times = {name: changes.pop(name) for name in ("published_at",) if name in changes}
     given = inputs(**changes)
     folder = results(given.plate)
     keys = write_tables(store, f"{folder}published/{number:06d}-fresh", given)
     counted = [f"{folder}sites/{item['well']}-{item['site']}-{item['inputs']}.json" for item in given.manifests]
-    record(store, number, plate=given.plate, run=given.run, tables=keys, manifests=counted)
+    record(store, number, plate=given.plate, run=given.run, tables=keys, manifests=counted, **times)
     return keys
 
 
