@@ -3,7 +3,7 @@
 const STATUS_WORDS = {
   complete: "complete",
   "with-missing": "with missing images",
-  imaging: "being imaged: numbers are provisional",
+  imaging: "being imaged: numbers and verdicts are provisional",
   withdrawn: "withdrawn",
 };
 
@@ -37,6 +37,7 @@ function drawMasthead(page) {
       ),
     ),
   );
+  drawReasons(byId("reasons"), page);
   const links = page.links.map(({ label, url }) =>
     isSafeLink(url) ? make("a", { href: url }, label) : `${label}: ${url}`,
   );
