@@ -67,7 +67,7 @@ def judge_plate(sites: Sequence[SiteRows], rules: Rules, history: History | None
     """
     wells = _find_typical_wells(sites)
     channels = list(dict.fromkeys(image["channel"] for site in sites for image in site.images))
-    findings = _judge_against_history(wells, channels, rules, history)
+    findings = _judge_against_history(wells, channels, rules, history) if history else []
     return JudgedPlate(
         sites=tuple(_judge_site(site, rules, wells) for site in sites),
         findings=tuple(findings),
@@ -143,10 +143,10 @@ def _unlike_wells(
 
 
 def _judge_against_history(
-    wells: Mapping[Measured, Typical], channels: Iterable[str], rules: Rules, history: History | None
+    wells: Mapping[Measured, Typical], channels: Iterable[str], rules: Rules, history: History
 ) -> list[Finding]:
     found = []
-    for channel in () if history is None else (*channels, None):
+    for channel in (*channels, None):
         for rule in rules.outliers_for(channel, "history"):
             usual = history.medians.get((channel, rule.metric), _UNKNOWN)
             place = f"{channel} of the plate" if channel else "the plate"
@@ -180,12 +180,14 @@ def _say_not_judged(
 ) -> list[str]:
     """Which outlier rules could not be applied, and why; the history only where there is one to compare with."""
     said = []
+    medians = history.medians if history else {}
     for channel in (*channels, None):
         for rule in rules.outliers_for(channel, "plate"):
             if why := _why_no_z(wells.get((channel, rule.metric), _UNKNOWN), FEWEST_WELLS, "well"):
                 said.append(f"{name_metric(rule.metric, channel)} against the plate's wells: {why}")
-        for rule in () if history is None else rules.outliers_for(channel, "history"):
-            if why := _why_no_z(history.medians.get((channel, rule.metric), _UNKNOWN), FEWEST_PLATES, "earlier plate"):
+        for rule in rules.outliers_for(channel, "history") if history else ():
+            usual = medians.get((channel, rule.metric), _UNKNOWN)
+            if why := _why_no_z(usual, FEWEST_PLATES, "earlier plate"):
                 said.append(f"{name_metric(rule.metric, channel)} against earlier plates: {why}")
     return list(dict.fromkeys(said))
 

@@ -36,6 +36,7 @@ function drawReasons(box, page) {
       : null,
   );
   box.hidden = !page.reasons.length;
+  document.body.style.setProperty("--reasons", `${box.offsetHeight}px`); // the plate leaves this room
 }
 
 /** The wells' verdicts as a metric whose values are places in `VERDICTS`; null on a plate that has none. */

@@ -243,21 +243,6 @@ def test_a_full_scale_that_no_header_tells_is_marked_as_a_guess() -> None:
     assert "# full_scale is a guess" in write_experiment_yaml(look, name="screen")
 
 
-@pytest.mark.parametrize("stain", ["DAPI", "GFP"])
-def test_the_rules_of_the_comments_can_be_taken_as_they_stand(stain: str) -> None:
-    text = write_experiment_yaml(look_at([f"A01_s1_{stain}.tif", "A01_s1_RNA.tif"]), name="screen")
-    head, rules = text.split("# analysis:\n")
-    rules = "analysis:\n" + rules.replace("#   ", "   ")
-    if stain == "GFP":  # nothing has nuclei to count
-        rules = "".join(line for line in rules.splitlines(keepends=True) if "nuclei_count" not in line)
-        rules = rules.replace("statistics: [Nuclei_AreaShape_Area]", "statistics: []")
-    analysis = read_experiment(f"{head}{rules}".encode()).analysis
-    focus = analysis.outliers[0]
-    assert (focus.metric, focus.channel) == ("PowerLogLogSlope", "DAPI" if stain == "DAPI" else None)
-    assert len(analysis.outliers) == (3 if stain == "DAPI" else 1)
-    assert [limit.metric for limit in analysis.limits] == ["PercentSaturated"]
-
-
 # Headers
 
 
