@@ -79,7 +79,7 @@ def aggregate_site(result: SiteResult, channels: Sequence[str], *, is_empty_well
         "state": result.state,
         "nuclei_count": counts.get("Nuclei"),
         "cells_count": counts.get("Cells"),
-        "channels_missing": [row["channel"] for row in images if row["state"] != "arrived"],
+        "channels_missing": [row["channel"] for row in images if row["state"] in ("faulted", "missing")],
     }
     return SiteRows(site, images, is_empty_well=is_empty_well, reason=result.reason)
 

@@ -28,6 +28,7 @@ from imaging.verdicts import (
 from imaging.words import name_metric
 
 _UNKNOWN = Typical(0, None, None)
+_NO_VERDICT: Row = {"verdict": None, "reasons": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ def judge_plate(sites: Sequence[SiteRows], rules: Rules, history: History | None
     Parameters
     ----------
     sites
-        Rows of the plate's sites, as ``imaging.aggregates.aggregate_site`` makes them.
+        Rows of the plate's sites, as ``imaging.aggregates.aggregate_site`` makes them. A site in the state ``waiting``
+        has no verdict yet, unless something is wrong with one of its images already.
     rules
         Rules of the experiment.
     history
@@ -115,11 +117,13 @@ def _judge_site(site: SiteRows, rules: Rules, wells: Mapping[Measured, Typical])
     of_images: list[Finding] = []
     for image in site.images:
         found = _judge_image(site, image, rules, wells)
-        is_unmeasured = row["state"] == "failed" and image["state"] == "arrived"
-        images.append(image | ({"verdict": None, "reasons": []} if is_unmeasured else verdict_of(found)))
+        is_unmeasured = row["state"] in ("failed", "waiting") and image["state"] in ("arrived", "waiting")
+        images.append(image | (_NO_VERDICT if is_unmeasured else verdict_of(found)))
         of_images += [] if row["state"] == "missing" else found
     findings = (*own, *of_images)
-    return replace(site, site=row | verdict_of(findings), images=tuple(images), findings=findings)
+    is_awaited = row["state"] == "waiting" and not findings
+    verdict = _NO_VERDICT if is_awaited else verdict_of(findings)
+    return replace(site, site=row | verdict, images=tuple(images), findings=findings)
 
 
 def _judge_image(site: SiteRows, image: Row, rules: Rules, wells: Mapping[Measured, Typical]) -> list[Finding]:

@@ -27,6 +27,7 @@ from imaging.publish_tables import PublicationInputs, write_tables
 from imaging.records import ATTEMPTS, attempt_key, fault_key, fault_name, manifest_key, missing_key, publication_key
 from imaging.site import read_part
 from imaging.store import Store
+from imaging.typical import History
 
 _READERS = 16
 _RACES = 5
@@ -236,6 +237,6 @@ def _record(
         "recipe": job.recipe,
         "published_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "tables": tables,
-        "history": [{"plate": plate, "run": run} for plate, run in inputs.history.plates],
+        "history": [{"plate": plate, "run": run} for plate, run in (inputs.history or History()).plates],
         "manifests": [manifest_key(job.prefix, site.name) for site in plan.of("done")],
     }

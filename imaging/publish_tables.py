@@ -75,7 +75,7 @@ class PublicationInputs:
     feature_descriptions
         The feature columns, in order: name, family, objects, channel, unit, definition.
     history
-        What earlier plates gave.
+        What earlier plates gave; left out, the plate is not compared with them.
     """
 
     experiment: Experiment
@@ -91,7 +91,7 @@ class PublicationInputs:
     is_declared: bool
     read_part: Callable[[dict[str, Any]], pa.Table]
     feature_descriptions: Sequence[Sequence[str | None]]
-    history: History = field(default_factory=History)
+    history: History | None = None
 
     @property
     def place(self) -> dict[str, str]:

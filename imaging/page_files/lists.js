@@ -3,7 +3,7 @@
 const STATUS_WORDS = {
   complete: "complete",
   "with-missing": "with missing images",
-  imaging: "being imaged: numbers and verdicts are provisional",
+  imaging: "being imaged: numbers are provisional",
   withdrawn: "withdrawn",
 };
 

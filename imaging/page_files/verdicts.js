@@ -10,7 +10,7 @@ const VERDICT_COLOURS = ["#cfe6d8", "#f2a72e", "#9d1b26"];
 const HEAD_REASONS = 3;
 
 /** While a plate is being imaged its verdicts may still change, and are called so. */
-const isProvisional = () => window.PLATE?.status === "imaging";
+const isProvisional = () => (window.PLATE ?? window.LIVE)?.status === "imaging";
 
 /** A verdict in words, e.g. "provisional warning". */
 const verdictText = (verdict) => (isProvisional() ? "provisional " : "") + (VERDICT_WORDS[verdict] ?? verdict);

@@ -17,6 +17,7 @@ from imaging.platemaps import Control, PlateMap, PlateMapRow
 from imaging.publish_tables import PublicationInputs, write_tables
 from imaging.query import run_query
 from imaging.store import Store
+from imaging.typical import History
 
 WELLS = ("A01", "A02", "A03", "B01", "B02", "B03")
 CHANNELS = ("DNA", "RNA")
@@ -154,6 +155,7 @@ def inputs(**changes: Any) -> PublicationInputs:
         "is_declared": True,
         "read_part": read_part,
         "feature_descriptions": list(FEATURES),
+        "history": History(),
     }
     return PublicationInputs(**(given | changes))
 

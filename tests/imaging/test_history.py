@@ -164,7 +164,7 @@ def test_the_history_is_part_of_the_run():
 def test_only_the_current_publication_of_a_plate_counts_and_no_withdrawn_one(lab):
     lab.publish("P1", 11)
     prefix = lab.job("P2").prefix
-    withdrawn = lab.records("P2")[0] | {"number": 2, "status": "withdrawn", "tables": {}}
+    withdrawn = lab.records("P2")[0] | {"number": 2, "status": "withdrawn"}
     lab.store.create(publication_key(prefix, 2), to_json(withdrawn))
     found = look_up_history(lab.job(LATE))
     assert sorted(plate for plate, _ in found.plates) == ["P1", "P3", "P4", "P5"]
@@ -180,6 +180,10 @@ def test_a_withdrawn_plate_is_not_published_again_because_of_its_history(lab):
     )
     lab.publish(LATE)
     assert len(lab.records(LATE)) == 2
+
+
+def test_a_plate_is_no_history_of_its_own(lab):
+    assert [plate for plate, _ in look_up_history(lab.job("P3")).plates] == ["P5", "P4", "P2", "P1"]
 
 
 def test_another_recipe_and_another_experiment_are_no_history(lab):

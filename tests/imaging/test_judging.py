@@ -98,7 +98,8 @@ def test_wells_that_are_all_the_same_have_no_outlier_and_it_is_said():
 
 
 def test_empty_wells_are_neither_judged_nor_typical():
-    sites = [*plate(8), *(site(f"B{i:02d}", -9.0, is_empty_well=True, nuclei_count=0) for i in range(1, 12))]
+    sites = [site(f"A{i + 1:02d}", -2.0 + 0.1 * (i % 3), nuclei_count=100 + i) for i in range(8)]
+    sites += [site(f"B{i:02d}", -9.0, is_empty_well=True, nuclei_count=0) for i in range(1, 12)]
     result = judged(sites, outlier(), outlier("nuclei_count"))
     assert found(result) == {}
     assert metric_row(result)["n_wells"] == 8
@@ -133,6 +134,19 @@ def test_sites_without_values_are_left_out():
     assert metric_row(result)["n_wells"] == 8
     assert found(result) == {"B02": "fail"}
     assert result.sites[-1].images[0]["verdict"] is None
+
+
+def test_sites_that_are_waited_for_have_no_verdict_until_something_is_wrong():
+    awaited = site("B01", None, state="waiting", nuclei_count=None)
+    awaited.images[0]["state"] = "waiting"
+    faulted = site("B02", None, state="waiting", nuclei_count=None)
+    faulted.images[0]["state"] = "faulted"
+    arrived = site("B03", None, state="waiting", nuclei_count=None)
+    first, second, third = judged([awaited, faulted, arrived], outlier()).sites
+    for item in (first, third):
+        assert (item.site["verdict"], item.site["reasons"], item.images[0]["verdict"]) == (None, [], None)
+    assert (second.site["verdict"], second.images[0]["verdict"]) == ("warn", "warn")
+    assert second.site["reasons"] == ["DNA in B02 site 1: the image cannot be read"]
 
 
 EARLIER = History((("P0", "r0"),), {("DNA", FOCUS): Typical(5, -1.0, 0.1), (None, "nuclei_count"): Typical(4, 9, 1)})
