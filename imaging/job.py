@@ -13,6 +13,7 @@ from imaging.errors import ConfigurationError, StoredDataError
 from imaging.experiment import Experiment, read_experiment
 from imaging.names import check_name, experiment_key, hash_of, plate_zarr, raw_prefix, results_prefix, to_json
 from imaging.planning import Plan, plan_plate
+from imaging.platemaps import PlateMap, read_plate_map
 from imaging.store import Store
 
 SETTLE_S = 3.0
@@ -70,6 +71,16 @@ class PlateJob:
         arrivals = sort_arrivals(self.experiment, self.raw_folder, listing.objects, listing.refused)
         pins = hash_of(self.read_pins() if names.has_pins else self._fresh_pins())
         return plan_plate(self.experiment, arrivals, names, pins=pins, now=time.time() if now is None else now)
+
+    def read_plate_map(self) -> PlateMap:
+        """Read what is in the plate's wells.
+
+        Raises
+        ------
+        ConfigurationError
+            If a plate map is at fault.
+        """
+        return read_plate_map(lambda name: self.maps.read(self.maps_folder + name), self.experiment, self.plate)
 
     def read_pins(self) -> dict[str, Any]:
         """Read what is pinned for this plate; once, for pins never change.

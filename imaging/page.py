@@ -26,6 +26,7 @@ from imaging.wells import parse_well
 SCRIPTS = (
     "base.js",
     "colours.js",
+    "verdicts.js",
     "plate.js",
     "legend.js",
     "pictures.js",
@@ -55,12 +56,13 @@ class PageMetric:
 
 @dataclass(frozen=True)
 class PageImage:
-    """An image of a site: its file, image metrics and verdict."""
+    """An image of a site: its file, image metrics and verdict with the reasons."""
 
     channel: str
     name: str
     metrics: Values = field(default_factory=dict)
     verdict: str | None = None
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,8 +160,10 @@ class PageLink:
 class PageData:
     """All that a plate's page shows.
 
-    ``status`` is complete, with-missing, withdrawn or imaging; ``rows`` and ``columns`` are the plate's; wells stand
-    in plate order; channels stand in the order of the pictures, if there are any; ``note`` ends the page.
+    ``status`` is complete, with-missing, withdrawn or imaging; while imaging the page calls verdicts provisional.
+    ``rows`` and ``columns`` are the plate's; ``reasons`` stand in the page's head; ``not_judged`` tells of rules that
+    could not be applied; wells stand in plate order; channels stand in the order of the pictures, if there are any;
+    ``note`` ends the page.
     """
 
     experiment: str
@@ -171,6 +175,7 @@ class PageData:
     columns: int
     verdict: str | None = None
     reasons: tuple[str, ...] = ()
+    not_judged: tuple[str, ...] = ()
     counts: tuple[PageCount, ...] = ()
     channels: tuple[PageChannel, ...] = ()
     metrics: tuple[PageMetric, ...] = ()
@@ -263,6 +268,7 @@ def _plate(page: PageData) -> dict[str, Any]:
     return {
         **shown,
         "reasons": list(page.reasons),
+        "not_judged": list(page.not_judged),
         "counts": [asdict(count) for count in page.counts],
         "channels": [asdict(channel) for channel in page.channels],
         "metrics": [
@@ -316,6 +322,7 @@ def _site(site: PageSite, channels: Mapping[str, int], image_metrics: list[str])
                 "channel": channels[image.channel],
                 "name": image.name,
                 "verdict": image.verdict,
+                "reasons": list(image.reasons),
                 "values": [_number(image.metrics.get(name)) for name in image_metrics],
             }
             for image in site.images

@@ -73,6 +73,7 @@ def page_from_tables(
         rows=shape[0],
         columns=shape[1],
         reasons=tuple(plate["reasons"] or ()),
+        not_judged=tuple(plate.get("not_judged") or ()),
         counts=_counts(plate, tables["wells"].num_rows),
         channels=tuple(PageChannel(name, color) for name, color in channels),
         metrics=metrics,
@@ -229,7 +230,8 @@ def _images_by_site(images: Iterable[Row]) -> dict[tuple[str, int], list[PageIma
     for row in images:
         if row["name"] is not None:
             metrics = {column.name: row[column.name] for column in IMAGE_METRICS}
-            found[row["well"], row["site"]].append(PageImage(row["channel"], row["name"], metrics, row["verdict"]))
+            image = PageImage(row["channel"], row["name"], metrics, row["verdict"], tuple(row["reasons"] or ()))
+            found[row["well"], row["site"]].append(image)
     return found
 
 

@@ -1,9 +1,9 @@
 """A plate's publication: its tables under fresh names, one numbered record that makes them count, then projections.
 
 A publication is named by its number alone and created only if absent, so of two publishers one wins and the other
-deletes its tables and looks again. Its ``run`` is the hash of everything that goes into the tables; the same plate
-with nothing new publishes nothing. A finished site whose data turn out to be gone or damaged loses its manifest and is
-done again.
+deletes its tables and looks again. Its ``run`` is the hash of everything that goes into the tables, the earlier plates
+that it is compared with (``imaging.history``) among it; the same plate with nothing new publishes nothing. A finished
+site whose data turn out to be gone or damaged loses its manifest and is done again.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from typing import Any
 
 from imaging.errors import LostDataError
 from imaging.features import describe_columns
+from imaging.history import plate_history
 from imaging.job import PlateJob
 from imaging.names import hash_of, to_json
 from imaging.planning import Plan
-from imaging.platemaps import PlateMap, read_plate_map
+from imaging.platemaps import PlateMap
 from imaging.publish_tables import PublicationInputs, write_tables
 from imaging.records import ATTEMPTS, attempt_key, fault_key, fault_name, manifest_key, missing_key, publication_key
 from imaging.site import read_part
 from imaging.store import Store
+from imaging.typical import History
 
 _READERS = 16
 _RACES = 5
@@ -68,7 +70,7 @@ def publish(job: PlateJob) -> Publication | None:
         plan = job.survey()
         if not plan.is_publishable:
             return None
-        plate_map = _read_plate_map(job)
+        plate_map = job.read_plate_map()
         state = _state(job, plan, plate_map)
         try:
             inputs = _gather(job, plan, plate_map)
@@ -106,7 +108,7 @@ def _disown(job: PlateJob, plan: Plan, error: LostDataError) -> None:
 
 def plate_state(job: PlateJob, plan: Plan) -> str:
     """Name the state of a plate as far as a publication depends on it, without reading any manifest."""
-    return _state(job, plan, _read_plate_map(job))
+    return _state(job, plan, job.read_plate_map())
 
 
 def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
@@ -157,6 +159,7 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
     missing = tuple((site.well, site.site) for site in plan.of("missing"))
     declared = job.experiment.plates
     is_declared = not declared or job.plate in declared
+    history = plate_history(job, plan.records.publications)
     identity = {
         "recipe": job.recipe,
         "sites": {f"{item['well']}-{item['site']}": item["content"] for item in manifests},
@@ -167,6 +170,7 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
         "plate_map": plate_map.digest if plate_map else None,
         "analysis": job.experiment.analysis_part(),
         "is_declared": is_declared,
+        "history": [list(used) for used in history.plates],
     }
     return PublicationInputs(
         experiment=job.experiment,
@@ -182,11 +186,8 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
         is_declared=is_declared,
         read_part=lambda manifest: read_part(job.store, manifest),
         feature_descriptions=describe_columns(job.experiment),
+        history=history,
     )
-
-
-def _read_plate_map(job: PlateJob) -> PlateMap | None:
-    return read_plate_map(lambda name: job.maps.read(job.maps_folder + name), job.experiment, job.plate)
 
 
 def _open_faults(job: PlateJob, plan: Plan, manifests: tuple[dict[str, Any], ...]) -> Iterator[dict[str, Any]]:
@@ -236,5 +237,6 @@ def _record(
         "recipe": job.recipe,
         "published_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "tables": tables,
+        "history": [{"plate": plate, "run": run} for plate, run in (inputs.history or History()).plates],
         "manifests": [manifest_key(job.prefix, site.name) for site in plan.of("done")],
     }

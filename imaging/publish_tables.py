@@ -32,9 +32,11 @@ from imaging.aggregates import (
 )
 from imaging.errors import StoredDataError
 from imaging.experiment import Experiment
+from imaging.judging import JudgedPlate, judge_plate
 from imaging.platemaps import PlateMap
 from imaging.statistics import AssayStatistics, measure_statistics
 from imaging.store import Store
+from imaging.typical import History
 
 ROW_GROUP_BYTES = 32_000_000
 """A row group of cells ends with the well that fills it to this size in memory. One group per well would make 460,000
@@ -72,6 +74,8 @@ class PublicationInputs:
         Reads the cells of a manifest's site: one row per cell, ``ObjectNumber`` and feature columns.
     feature_descriptions
         The feature columns, in order: name, family, objects, channel, unit, definition.
+    history
+        What earlier plates gave; left out, the plate is not compared with them.
     """
 
     experiment: Experiment
@@ -87,6 +91,7 @@ class PublicationInputs:
     is_declared: bool
     read_part: Callable[[dict[str, Any]], pa.Table]
     feature_descriptions: Sequence[Sequence[str | None]]
+    history: History | None = None
 
     @property
     def place(self) -> dict[str, str]:
@@ -120,15 +125,6 @@ class _WellWriter:
         self.waiting.clear()
 
 
-@dataclass
-class _Gathered:
-    """Rows gathered while the plate's wells are gone through."""
-
-    sites: list[SiteRows] = field(default_factory=list)
-    wells: list[Row] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-
-
 def write_tables(store: Store, folder: str, inputs: PublicationInputs) -> dict[str, str]:
     """Write every table of a publication under a fresh folder.
 
@@ -151,13 +147,15 @@ def write_tables(store: Store, folder: str, inputs: PublicationInputs) -> dict[s
         If a site's cells hold columns that no feature description explains.
     """
     keys = {table.name: f"{folder.rstrip('/')}/{table.name}.parquet" for table in tables.PUBLISHED}
-    gathered = _Gathered()
+    medians: dict[str, Row] = {}
     with _open_parquet(store, keys["cells"], tables.arrow_schema(tables.CELLS, inputs.features)) as writer:
         cells = _WellWriter(writer)
         for well, results in itertools.groupby(collect_sites(inputs), key=lambda result: result.well):
-            _publish_well(inputs, well, list(results), cells, gathered)
+            table = _cells_of_well(inputs, list(results))
+            cells.add(table)
+            medians[well] = _medians(table, inputs.features)
         cells.flush()
-    for name, rows in _rows_above_cells(inputs, gathered).items():
+    for name, rows in _rows_above_cells(inputs, judge_sites(inputs), medians).items():
         table = tables.table_of(tables.TABLES[name], [inputs.place | row for row in rows], inputs.features)
         with _open_parquet(store, keys[name], table.schema) as writer:
             if table.num_rows:
@@ -194,24 +192,12 @@ def _channels_by_site(items: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int
     return found
 
 
-def _publish_well(
-    inputs: PublicationInputs, well: str, results: Sequence[SiteResult], cells: _WellWriter, gathered: _Gathered
-) -> None:
-    """Write the cells of a well and gather the rows of the well, its sites and images."""
-    mapped = inputs.plate_map.rows.get(well) if inputs.plate_map else None
-    is_empty = mapped is not None and mapped.control == "empty"
+def judge_sites(inputs: PublicationInputs) -> JudgedPlate:
+    """Rows of every site and image of the plate, judged together, in plate order."""
     channels = [channel.name for channel in inputs.experiment.channels]
-    sites = [
-        aggregate_site(result, channels, inputs.experiment.analysis.limits, is_empty_well=is_empty)
-        for result in results
-    ]
-    table = _cells_of_well(inputs, results)
-    cells.add(table)
-    row = aggregate_well(well, sites, mapped)
-    gathered.wells.append(row | _medians(table, inputs.features))
-    gathered.sites += sites
-    for site in sites:
-        gathered.counts.update(count_states(site))
+    empty = inputs.plate_map.empty_wells if inputs.plate_map else frozenset()
+    sites = [aggregate_site(result, channels, is_empty_well=result.well in empty) for result in collect_sites(inputs)]
+    return judge_plate(sites, inputs.experiment.rules, inputs.history)
 
 
 def _cells_of_well(inputs: PublicationInputs, results: Sequence[SiteResult]) -> pa.Table:
@@ -250,18 +236,26 @@ def _medians(cells: pa.Table, features: Sequence[str]) -> dict[str, float | None
     return dict(zip(features, medians.to_pylist(), strict=True))
 
 
-def _rows_above_cells(inputs: PublicationInputs, gathered: _Gathered) -> dict[str, list[Row]]:
-    """Rows of every table but ``cells``, by the table's name."""
-    statistics = [_statistics_of(inputs, feature, gathered.wells) for feature in inputs.experiment.analysis.statistics]
-    findings = [item for site in gathered.sites for item in site.findings]
-    plate = aggregate_plate(gathered.counts, gathered.wells, findings, is_declared=inputs.is_declared)
+def _rows_above_cells(
+    inputs: PublicationInputs, judged: JudgedPlate, medians: Mapping[str, Row]
+) -> dict[str, list[Row]]:
+    """Rows of every table but ``cells``, by the table's name; ``medians`` are the features of each well."""
+    wells = [row | medians.get(row["well"], {}) for row in _aggregate_wells(inputs, judged.sites)]
+    statistics = [_statistics_of(inputs, feature, wells) for feature in inputs.experiment.analysis.statistics]
+    counts: Counter[str] = Counter()
+    for site in judged.sites:
+        counts.update(count_states(site))
+    plate = aggregate_plate(
+        counts, wells, judged.all_findings, is_declared=inputs.is_declared, not_judged=judged.not_judged
+    )
     if statistics:
         plate |= {"z_prime": statistics[0].z_prime, "z_prime_feature": statistics[0].feature}
     return {
-        "images": [row for site in gathered.sites for row in site.images],
-        "sites": [site.site for site in gathered.sites],
-        "wells": gathered.wells,
+        "images": [row for site in judged.sites for row in site.images],
+        "sites": [site.site for site in judged.sites],
+        "wells": wells,
         "plates": [plate],
+        "plate_metrics": list(judged.metrics),
         "statistics": [_columns_of(tables.STATISTICS, item) for item in statistics],
         "features": [_feature_row(item) for item in inputs.feature_descriptions],
         "faults": sorted((_pick(tables.FAULTS, item) for item in inputs.faults), key=_by_place),
@@ -270,6 +264,15 @@ def _rows_above_cells(inputs: PublicationInputs, gathered: _Gathered) -> dict[st
         ),
         "site_runs": [_site_run(result.manifest) for result in collect_sites(inputs) if result.manifest],
     }
+
+
+def _aggregate_wells(inputs: PublicationInputs, sites: Iterable[SiteRows]) -> list[Row]:
+    """Rows of the wells without their features, from those of their sites."""
+    described = inputs.plate_map.rows if inputs.plate_map else {}
+    return [
+        aggregate_well(well, list(of_well), described.get(well))
+        for well, of_well in itertools.groupby(sites, key=lambda site: site.site["well"])
+    ]
 
 
 def _statistics_of(inputs: PublicationInputs, feature: str, wells: Sequence[Row]) -> AssayStatistics:

@@ -37,6 +37,7 @@ function drawMasthead(page) {
       ),
     ),
   );
+  drawReasons(byId("reasons"), page);
   const links = page.links.map(({ label, url }) =>
     isSafeLink(url) ? make("a", { href: url }, label) : `${label}: ${url}`,
   );

@@ -1,9 +1,14 @@
 // What is chosen on the page, kept in its address (#metric=...&well=B03), and who redraws what when it changes.
 
 function start(page) {
+  const ofVerdicts = verdictMetric(page.wells);
+  if (ofVerdicts) page.metrics.unshift(ofVerdicts);
   for (const metric of page.metrics) metric.find = `${metric.label} ${metric.name} ${metric.group}`.toLowerCase();
   const state = {
-    metric: 0,
+    metric: Math.max(
+      0,
+      page.metrics.findIndex((metric) => !metric.words),
+    ),
     byZ: false,
     limits: null,
     view: "heat",
@@ -55,17 +60,22 @@ function start(page) {
     const colours = colouring(metric, page.wells, state.byZ, state.limits);
     byId("scale-value").setAttribute("aria-pressed", String(!state.byZ));
     byId("scale-z").setAttribute("aria-pressed", String(state.byZ));
+    byId("scale-value").disabled = byId("scale-z").disabled = Boolean(metric.words);
     byId("metric-description").textContent = metric.description;
     byId("metric-description").title = metric.description;
     plate.paint(metric, colours);
-    drawLegend(byId("legend"), colours, page.wells, (limits) => {
-      state.limits = limits;
-      drawHeat();
-    });
+    if (metric.words) drawVerdictLegend(byId("legend"), metric);
+    else
+      drawLegend(byId("legend"), colours, page.wells, (limits) => {
+        state.limits = limits;
+        drawHeat();
+      });
     drawDoseChart();
   }
 
   function drawDoseChart() {
+    byId("chart-card").hidden = Boolean(metricNow().words); // verdicts have no scale
+    if (byId("chart-card").hidden) return;
     byId("chart-title").textContent = treatments.length
       ? `${metricNow().label} by concentration`
       : `${metricNow().label}: controls and samples`;

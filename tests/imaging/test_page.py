@@ -54,13 +54,14 @@ def test_numbers_have_six_digits_counts_are_exact_and_nothing_is_nan() -> None:
 
 def test_data_hold_everything_the_page_shows() -> None:
     image = PageImage("ER", "a.tif", {"FocusScore": 0.5, "MeanIntensity": math.nan}, "pass")
-    sparse = PageImage("DNA", "b.tif", {"MeanIntensity": 0.25}, "fail")
+    sparse = PageImage("DNA", "b.tif", {"MeanIntensity": 0.25}, "fail", ("blurred",))
     site = PageSite(2, "done", "warn", ("dim",), ("RNA",), {"Cells": 7}, (image, sparse))
     found = read_data(
         encode_data(
             empty_page(
                 verdict="warn",
                 reasons=("two wells failed",),
+                not_judged=("few wells",),
                 counts=(PageCount("Sites", 3, 4),),
                 channels=(PageChannel("DNA", "#0000ff"), PageChannel("ER", "#00ff00")),
                 wells=(PageWell("AA12", "x", 1.5, "µM", "negcon", "done", "fail", ("empty",), {}, (site,)),),
@@ -75,6 +76,7 @@ def test_data_hold_everything_the_page_shows() -> None:
     assert {name: found[name] for name in PLACE} == PLACE
     assert (found["status"], found["verdict"], found["rows"], found["columns"]) == ("complete", "warn", 2, 3)
     assert (found["reasons"], found["note"], found["pictures"]) == (["two wells failed"], "the end", None)
+    assert found["not_judged"] == ["few wells"]
     assert found["counts"] == [{"label": "Sites", "value": 3, "expected": 4}]
     assert found["channels"] == [{"name": "DNA", "color": "#0000ff"}, {"name": "ER", "color": "#00ff00"}]
     assert found["image_metrics"] == ["FocusScore", "MeanIntensity"]
@@ -100,8 +102,8 @@ def test_data_hold_everything_the_page_shows() -> None:
         "missing": ["RNA"],
         "counts": {"Cells": 7},
         "images": [
-            {"channel": 1, "name": "a.tif", "verdict": "pass", "values": [0.5, None]},
-            {"channel": 0, "name": "b.tif", "verdict": "fail", "values": [None, 0.25]},
+            {"channel": 1, "name": "a.tif", "verdict": "pass", "reasons": [], "values": [0.5, None]},
+            {"channel": 0, "name": "b.tif", "verdict": "fail", "reasons": ["blurred"], "values": [None, 0.25]},
         ],
     }
     place = {"well": "B02", "site": 1, "channel": "DNA"}
