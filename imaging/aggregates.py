@@ -25,9 +25,10 @@ _FILE_COLUMNS = ("name", "size_bytes", "digest", "height", "width", "dtype")
 
 @dataclass(frozen=True, slots=True)
 class SiteResult:
-    """How one expected site ended: with its manifest, failed with a reason, or missing.
+    """How one expected site ended: with its manifest, failed with a reason, or missing; or that it is waiting.
 
-    ``faulted`` channels have a file that cannot be read; ``missing`` channels have none, or are given up.
+    ``faulted`` channels have a file that cannot be read; ``missing`` channels have none, or are given up; ``arrived``
+    channels of a waiting site have a file that nobody measured yet.
     """
 
     well: str
@@ -37,6 +38,7 @@ class SiteResult:
     reason: str = ""
     missing: frozenset[str] = frozenset()
     faulted: frozenset[str] = frozenset()
+    arrived: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,30 @@ def aggregate_site(
     return SiteRows(site, tuple(images), findings)
 
 
+def await_site(result: SiteResult, channels: Sequence[str]) -> SiteRows:
+    """Make the rows of a site that is still waited for: no verdict, but for images that came and cannot be read."""
+    images = [_image_row(result, channel) for channel in channels]
+    seen = [judge_image(row) if row["state"] == "faulted" else [] for row in images]
+    for row, found in zip(images, seen, strict=True):
+        row.update(verdict_of(found) if found else _NO_VERDICT)
+    findings = tuple(item for found in seen for item in found)
+    site = {
+        "well": result.well,
+        "site": result.site,
+        "state": result.state,
+        "nuclei_count": None,
+        "cells_count": None,
+        "channels_missing": [row["channel"] for row in images if row["state"] in ("faulted", "missing")],
+        **(verdict_of(findings) if findings else _NO_VERDICT),
+    }
+    return SiteRows(site, tuple(images), findings)
+
+
 def aggregate_well(well: str, sites: Sequence[SiteRows], mapped: PlateMapRow | None) -> Row:
     """Make the row of one well from those of its sites; features are added to it."""
     place = parse_well(well)
     findings = [item for site in sites for item in site.findings]
+    is_waiting = all(site.site["state"] == "waiting" for site in sites)
     return {
         "well": well,
         "row": place.row_name,
@@ -115,7 +137,7 @@ def aggregate_well(well: str, sites: Sequence[SiteRows], mapped: PlateMapRow | N
         "sites_done": sum(site.site["state"] == "done" for site in sites),
         "nuclei_count": sum_known(site.site["nuclei_count"] for site in sites),
         "cells_count": sum_known(site.site["cells_count"] for site in sites),
-        **verdict_of(findings),
+        **(_NO_VERDICT if is_waiting and not findings else verdict_of(findings)),
     }
 
 
@@ -133,6 +155,7 @@ def aggregate_plate(
     Its status is ``complete`` when every expected image arrived and every site was measured, else ``with-missing``.
     """
     counted = {name: counts.get(name, 0) for name in _COUNTED}
+    is_waiting = counts.get("sites_waiting", 0) == counted["sites_expected"] > 0
     is_complete = (
         counted["images_arrived"] == counted["images_expected"] and counted["sites_done"] == counted["sites_expected"]
     )
@@ -142,7 +165,7 @@ def aggregate_plate(
         "is_declared": is_declared,
         "nuclei_count": sum_known(well["nuclei_count"] for well in wells),
         "cells_count": sum_known(well["cells_count"] for well in wells),
-        **verdict_of_plate(findings),
+        **(_NO_VERDICT if is_waiting and not findings else verdict_of_plate(findings)),
     }
 
 
@@ -177,6 +200,7 @@ def median_of_cells(values: np.ndarray) -> np.ndarray:
     return medians
 
 
+_NO_VERDICT: Row = {"verdict": None, "reasons": []}
 _COUNTED = (
     *(f"images_{state}" for state in ("expected", "arrived", "faulted", "missing")),
     *(f"sites_{state}" for state in ("expected", "done", "failed", "missing")),
@@ -200,6 +224,9 @@ def _image_row(result: SiteResult, channel: str) -> Row:
 
 def _image_state(result: SiteResult, channel: str, *, has_file: bool) -> str:
     """A site is measured, or tried, only when each channel has a readable file or is given up."""
-    if has_file or (result.state == "failed" and channel not in result.missing):
+    is_tried = result.state == "failed" and channel not in result.missing
+    if has_file or is_tried or channel in result.arrived:
         return "arrived"
-    return "faulted" if channel in result.faulted else "missing"
+    if channel in result.faulted:
+        return "faulted"
+    return "waiting" if result.state == "waiting" and channel not in result.missing else "missing"

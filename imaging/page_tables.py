@@ -206,9 +206,9 @@ def _wells(
 
 
 def _well_state(sites: Iterable[PageSite]) -> str:
-    """Done once any site is; otherwise failed before missing."""
+    """Done once any site is; otherwise failed before waiting before missing."""
     states = {site.state for site in sites}
-    return next((state for state in ("done", "failed") if state in states), "missing")
+    return next((state for state in ("done", "failed", "waiting") if state in states), "missing")
 
 
 def _site(row: Row, images: Sequence[PageImage]) -> PageSite:

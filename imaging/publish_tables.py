@@ -1,7 +1,8 @@
 """The tables of one publication: one Parquet file each, under a fresh folder, the same bytes for the same inputs.
 
-Wells are gone through one by one in plate order: their cells are read, aggregated and written, then let go, so memory
-holds one row group of cells and the rows of everything above cells.
+Wells are gone through one by one in plate order: their cells are read, written and let go but for their medians, so
+memory holds one row group of cells. Everything above cells is then made from the manifests at once, by the same
+function for a plate that is still being imaged, where nobody reads cells.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from imaging.aggregates import (
     aggregate_plate,
     aggregate_site,
     aggregate_well,
+    await_site,
     count_states,
     median_of_cells,
     sort_sites,
@@ -59,6 +61,8 @@ class PublicationInputs:
         Sites given up: well, site, reason.
     missing_sites
         Well and site of sites without any image.
+    waiting
+        Sites that are still waited for, with their channels that have arrived; none in a publication.
     faults
         Files that do not count: kind, name, reason, and well, site, channel as far as known. The kind ``unreadable``
         makes a missing image a faulted one.
@@ -81,6 +85,7 @@ class PublicationInputs:
     manifests: tuple[dict[str, Any], ...]
     failed: tuple[dict[str, Any], ...]
     missing_sites: tuple[tuple[str, int], ...]
+    waiting: Mapping[tuple[str, int], frozenset[str]]
     faults: tuple[dict[str, Any], ...]
     decisions: tuple[dict[str, Any], ...]
     plate_map: PlateMap | None
@@ -151,34 +156,64 @@ def write_tables(store: Store, folder: str, inputs: PublicationInputs) -> dict[s
         If a site's cells hold columns that no feature description explains.
     """
     keys = {table.name: f"{folder.rstrip('/')}/{table.name}.parquet" for table in tables.PUBLISHED}
-    gathered = _Gathered()
+    medians: dict[str, Row] = {}
     with _open_parquet(store, keys["cells"], tables.arrow_schema(tables.CELLS, inputs.features)) as writer:
         cells = _WellWriter(writer)
-        for well, results in itertools.groupby(collect_sites(inputs), key=lambda result: result.well):
-            _publish_well(inputs, well, list(results), cells, gathered)
+        for well, results in _by_well(inputs):
+            table = _cells_of_well(inputs, results)
+            cells.add(table)
+            medians[well] = _medians(table, inputs.features)
         cells.flush()
-    for name, rows in _rows_above_cells(inputs, gathered).items():
-        table = tables.table_of(tables.TABLES[name], [inputs.place | row for row in rows], inputs.features)
+    for name, table in tables_above_cells(inputs, medians).items():
         with _open_parquet(store, keys[name], table.schema) as writer:
             if table.num_rows:
                 writer.write_table(table)
     return keys
 
 
+def tables_above_cells(inputs: PublicationInputs, medians: Mapping[str, Row] | None = None) -> dict[str, pa.Table]:
+    """Make every table but ``cells`` in memory, from manifests alone.
+
+    Parameters
+    ----------
+    inputs
+        What is published, or known so far; no part is read.
+    medians
+        Feature columns of each well. Without them nothing that rests on cells is there: ``wells`` has no feature
+        columns, ``features`` and ``statistics`` no rows.
+    """
+    features = inputs.features if medians is not None else ()
+    gathered = _Gathered()
+    for well, results in _by_well(inputs):
+        _gather_well(inputs, well, results, (medians or {}).get(well, {}), gathered)
+    return {
+        name: tables.table_of(tables.TABLES[name], [inputs.place | row for row in rows], features)
+        for name, rows in _rows_above_cells(inputs, gathered, has_features=medians is not None).items()
+    }
+
+
+def _by_well(inputs: PublicationInputs) -> Iterator[tuple[str, list[SiteResult]]]:
+    """Wells in plate order with how their sites ended."""
+    for well, results in itertools.groupby(collect_sites(inputs), key=lambda result: result.well):
+        yield well, list(results)
+
+
 def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
     """How each site of the plate ended, in plate order; expected sites that nothing is known of are missing."""
     manifests = {(item["well"], item["site"]): item for item in inputs.manifests}
     failed = {(item["well"], item["site"]): item for item in inputs.failed}
-    expected = {*inputs.experiment.expected_sites(), *manifests, *failed, *inputs.missing_sites}
+    expected = {*inputs.experiment.expected_sites(), *manifests, *failed, *inputs.missing_sites, *inputs.waiting}
     faulted = _channels_by_site(item for item in inputs.faults if item["kind"] == "unreadable")
     missing = _channels_by_site(item for item in inputs.decisions if item["kind"] == "missing")
+    states = {"done": manifests, "failed": failed, "waiting": inputs.waiting}
     return sort_sites(
         SiteResult(
             well=place[0],
             site=place[1],
-            state="done" if place in manifests else "failed" if place in failed else "missing",
+            state=next((state for state, places in states.items() if place in places), "missing"),
             manifest=manifests.get(place),
             reason=failed.get(place, {}).get("reason", ""),
+            arrived=inputs.waiting.get(place, frozenset()),
             missing=missing.get(place, frozenset()),
             faulted=faulted.get(place, frozenset()),
         )
@@ -194,21 +229,20 @@ def _channels_by_site(items: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int
     return found
 
 
-def _publish_well(
-    inputs: PublicationInputs, well: str, results: Sequence[SiteResult], cells: _WellWriter, gathered: _Gathered
+def _gather_well(
+    inputs: PublicationInputs, well: str, results: Sequence[SiteResult], medians: Row, gathered: _Gathered
 ) -> None:
-    """Write the cells of a well and gather the rows of the well, its sites and images."""
+    """Gather the rows of a well, its sites and images."""
     mapped = inputs.plate_map.rows.get(well) if inputs.plate_map else None
     is_empty = mapped is not None and mapped.control == "empty"
     channels = [channel.name for channel in inputs.experiment.channels]
     sites = [
-        aggregate_site(result, channels, inputs.experiment.analysis.limits, is_empty_well=is_empty)
+        await_site(result, channels)
+        if result.state == "waiting"
+        else aggregate_site(result, channels, inputs.experiment.analysis.limits, is_empty_well=is_empty)
         for result in results
     ]
-    table = _cells_of_well(inputs, results)
-    cells.add(table)
-    row = aggregate_well(well, sites, mapped)
-    gathered.wells.append(row | _medians(table, inputs.features))
+    gathered.wells.append(aggregate_well(well, sites, mapped) | medians)
     gathered.sites += sites
     for site in sites:
         gathered.counts.update(count_states(site))
@@ -250,9 +284,12 @@ def _medians(cells: pa.Table, features: Sequence[str]) -> dict[str, float | None
     return dict(zip(features, medians.to_pylist(), strict=True))
 
 
-def _rows_above_cells(inputs: PublicationInputs, gathered: _Gathered) -> dict[str, list[Row]]:
+def _rows_above_cells(
+    inputs: PublicationInputs, gathered: _Gathered, *, has_features: bool
+) -> dict[str, list[Row]]:
     """Rows of every table but ``cells``, by the table's name."""
-    statistics = [_statistics_of(inputs, feature, gathered.wells) for feature in inputs.experiment.analysis.statistics]
+    asked = inputs.experiment.analysis.statistics if has_features else ()
+    statistics = [_statistics_of(inputs, feature, gathered.wells) for feature in asked]
     findings = [item for site in gathered.sites for item in site.findings]
     plate = aggregate_plate(gathered.counts, gathered.wells, findings, is_declared=inputs.is_declared)
     if statistics:
@@ -263,7 +300,7 @@ def _rows_above_cells(inputs: PublicationInputs, gathered: _Gathered) -> dict[st
         "wells": gathered.wells,
         "plates": [plate],
         "statistics": [_columns_of(tables.STATISTICS, item) for item in statistics],
-        "features": [_feature_row(item) for item in inputs.feature_descriptions],
+        "features": [_feature_row(item) for item in inputs.feature_descriptions if has_features],
         "faults": sorted((_pick(tables.FAULTS, item) for item in inputs.faults), key=_by_place),
         "decisions": sorted(
             (_pick(tables.DECISIONS, item | {"decided_by": item.get("by")}) for item in inputs.decisions), key=_by_place
