@@ -258,9 +258,7 @@ def _empty_atlases(survey: _Survey, grid: OverviewGrid) -> dict[str, Atlas]:
     }
 
 
-def _draw_overview(
-    atlases: Mapping[str, Atlas], box: tuple[slice, slice], pictures: Mapping[str, np.ndarray]
-) -> None:
+def _draw_overview(atlases: Mapping[str, Atlas], box: tuple[slice, slice], pictures: Mapping[str, np.ndarray]) -> None:
     for channel in atlases.keys() & pictures.keys():
         _paint(atlases[channel].image[box], pictures[channel], atlases[channel])
 

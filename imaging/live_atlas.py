@@ -19,8 +19,8 @@ from imaging.render import LEVELS, composite, count_levels, encode_webp, find_li
 LIVE_PICTURE = "live-"
 """How the name of a picture begins that only a live page shows."""
 
-LARGE_PLATE_WELLS, LARGE_PLATE_TILE_PX = 384, 48
-"""Above so many wells a tile has so many pixels: 1,536 wells in six channels take 42 MB."""
+LARGE_PLATE_WELLS, LARGE_PLATE_TILE_PX = 384, 40
+"""Above so many wells a tile has so many pixels: 1,536 wells in six channels take 29 MB."""
 
 Pictures = Mapping[str, np.ndarray]
 """Channel -> picture (y, x), uint8 or uint16, camera counts."""
@@ -37,12 +37,15 @@ class LiveAtlas:
         Site numbers of a well in the order of their tiles.
     channels
         Channels to draw, each with its colour, six hexadecimal digits.
+
+    ``wells`` holds the names of the wells that have a picture.
     """
 
     def __init__(self, *, shape: tuple[int, int], sites: Sequence[int], channels: Mapping[str, str]) -> None:
         is_large = shape[0] * shape[1] > LARGE_PLATE_WELLS
         self.grid = make_grid(shape, tuple(sites), LARGE_PLATE_TILE_PX if is_large else None)
         self.channels = dict(channels)
+        self.wells: set[str] = set()
         self._tiles = {channel: np.zeros(self.grid.shape_px, np.uint16) for channel in channels}
         self._histograms = {channel: np.zeros(LEVELS, np.int64) for channel in channels}
 
@@ -68,6 +71,7 @@ class LiveAtlas:
         for channel, picture in (instead_of or {}).items():
             if channel in self._histograms:
                 self._histograms[channel] -= count_levels(picture)
+        self.wells.add(well)
         for channel, canvas in self._tiles.items():
             tile = canvas[box]
             tile[...] = 0

@@ -51,6 +51,9 @@ NOTE = (
     "The plate is being imaged: all of this is provisional. Its publication adds features and statistics; until then "
     "SQL knows its images and sites as images_live and sites_live."
 )
+MOST_IMAGES = 3000
+"""A live page of a larger plate shows medians only: it is written and read again too often for values per image."""
+
 _READERS, _BATCH = 8, 32
 """Sites that are read at once, and that are held at once."""
 
@@ -138,7 +141,7 @@ class LivePage:
         -------
         Whether the page stands there: ``False`` when the plate is published, then nothing live is left.
         """
-        if self._is_published():
+        if self.is_published():
             return False
         now = time.time() if now is None else now
         store, folder = self.job.store, page_folder(self.job)
@@ -146,7 +149,7 @@ class LivePage:
         page = self._describe(tables, pictures.layout if pictures else None, now)
         files = pictures.files if pictures else {}
         self._write_files(folder, page, files)
-        if self._is_published():  # meanwhile: its page shows the publication already, the rest is tidiness
+        if self.is_published():  # meanwhile: its page shows the publication already, the rest is tidiness
             store.write(f"{folder}{LIVE}", encode_live(None))
             delete_pictures(store, folder, (), beginning=LIVE_PICTURE)
             return False
@@ -174,10 +177,12 @@ class LivePage:
             shape=PLATE_SHAPES[experiment.layout.wells],
             channels=[(channel.name, f"#{channel.color}") for channel in experiment.channels],
             pictures=pictures,
+            has_image_values=tables["images"].num_rows <= MOST_IMAGES,
         )
         return replace(page, status="imaging", note=NOTE, updated_at=int(now))
 
-    def _is_published(self) -> bool:
+    def is_published(self) -> bool:
+        """Whether the plate has a publication, whose page is the plate's."""
         prefix = self.job.prefix
         return bool(publication_numbers(prefix, self.job.store.list(f"{prefix}publications/")))
 

@@ -88,7 +88,7 @@ def make_grid(shape: tuple[int, int], sites: tuple[int, ...], tile_px: int | Non
 
 
 def fit_inside(box: tuple[int, int], picture: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of a box (height, width) that a picture (height, width) fills in the middle, proportions kept."""
+    """Rows and columns of a box (height, width) that a picture (height, width) fills, centred, proportions kept."""
     scale = min(box[0] / picture[0], box[1] / picture[1])
     height = max(1, min(box[0], round(picture[0] * scale)))
     width = max(1, min(box[1], round(picture[1] * scale)))

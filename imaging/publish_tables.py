@@ -186,10 +186,12 @@ def tables_above_cells(inputs: PublicationInputs, medians: Mapping[str, Row] | N
     gathered = _Gathered()
     for well, results in _by_well(inputs):
         _gather_well(inputs, well, results, (medians or {}).get(well, {}), gathered)
-    return {
-        name: tables.table_of(tables.TABLES[name], [inputs.place | row for row in rows], features)
-        for name, rows in _rows_above_cells(inputs, gathered, has_features=medians is not None).items()
-    }
+    found = {}
+    for name, rows in _rows_above_cells(inputs, gathered, has_features=medians is not None).items():
+        for row in rows:
+            row |= inputs.place  # in place: a plate has tens of thousands of images
+        found[name] = tables.table_of(tables.TABLES[name], rows, features)
+    return found
 
 
 def _by_well(inputs: PublicationInputs) -> Iterator[tuple[str, list[SiteResult]]]:
@@ -284,9 +286,7 @@ def _medians(cells: pa.Table, features: Sequence[str]) -> dict[str, float | None
     return dict(zip(features, medians.to_pylist(), strict=True))
 
 
-def _rows_above_cells(
-    inputs: PublicationInputs, gathered: _Gathered, *, has_features: bool
-) -> dict[str, list[Row]]:
+def _rows_above_cells(inputs: PublicationInputs, gathered: _Gathered, *, has_features: bool) -> dict[str, list[Row]]:
     """Rows of every table but ``cells``, by the table's name."""
     asked = inputs.experiment.analysis.statistics if has_features else ()
     statistics = [_statistics_of(inputs, feature, gathered.wells) for feature in asked]

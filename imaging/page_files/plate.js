@@ -210,6 +210,7 @@ function drawMarks(list, wells) {
     ]),
     [present((w) => w.verdict === "fail"), { verdict: "fail" }, "fail"],
     [present((w) => w.verdict === "warn"), { verdict: "warn" }, "warning"],
+    [present((w) => w.state === "waiting"), { ink: "none", state: "waiting" }, "waited for"],
     [true, { ink: "none" }, "no value"],
   ];
   fill(
