@@ -85,28 +85,32 @@ class Display:
                 self._show_newest()
             except (PlateError, OSError, ValueError) as error:
                 log.warning("the page of %s/%s was not written: %s", self.job.experiment.name, self.job.plate, error)
+                self._awake.set()
             if is_last:
                 return
-            self._over.wait(max(EVERY_S, RESTS * (time.monotonic() - began)))
+            self._over.wait(rest_s(time.monotonic() - began))
             if self._over.is_set():
                 self._awake.set()
 
     def _show_newest(self) -> None:
-        published, self._published = self._published, None
+        """Show what was handed over; what could not be shown is shown with the next round, unless there is newer."""
+        published, plan = self._published, self._seen
         if published:
             self._report_publication(*published)
-        plan, self._seen = self._seen, None
-        if plan is None or _signature(plan) == self._shown or self._page.is_published():
-            return
-        tables = self._page.look(plan)
-        if self._page.write(tables):
-            self._shown = _signature(plan)
-            self._report(tables, "provisional")
+            if self._published is published:
+                self._published = None
+        if plan and _signature(plan) != self._shown and not self._page.is_published():
+            tables = self._page.look(plan)
+            if self._page.write(tables):
+                self._shown = _signature(plan)
+                self._report(tables, "provisional")
+        if self._seen is plan:
+            self._seen = None
 
     def _report_publication(self, plan: Plan, publication: Publication) -> None:
-        tables = {name: read_table(self.job, publication, name) for name in QUALITY_TABLES}
         if self.reporter:
             self._page.read_sites(plan)
+            tables = {name: read_table(self.job, publication, name) for name in QUALITY_TABLES}
             self._report(tables, f"publication {publication.number}")
 
     def _report(self, tables: dict[str, pa.Table], standing: str) -> None:
@@ -114,6 +118,11 @@ class Display:
             report_quality(self.reporter, self.job, tables, standing)
             if self._page.has_pictures:
                 report_overview(self.reporter, self._page.atlas, standing)
+
+
+def rest_s(worked_s: float) -> float:
+    """Seconds to rest after so many of work."""
+    return max(EVERY_S, RESTS * worked_s)
 
 
 def _signature(plan: Plan) -> tuple[object, ...]:

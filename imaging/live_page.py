@@ -1,8 +1,8 @@
 """The page of a plate while it is being imaged: what is known so far, provisional, written again and again.
 
 A projection without a record: killed anywhere, it is made again by whoever follows the plate next. It has a file of
-its own beside the published page's (``imaging.page``), so it cannot hide a publication, whenever it is written; and
-whoever finds one, before or after writing, leaves nothing live behind.
+its own beside the published page's (``imaging.page``), so it cannot hide a publication, whenever it is written; whoever
+writes either page last sees the other and deletes what is live.
 
 Each site is read once: its manifest without what no page shows, and its thumbnails as a small tile of the overview.
 """
@@ -139,7 +139,8 @@ class LivePage:
 
         Returns
         -------
-        Whether the page stands there: ``False`` when the plate is published, then nothing live is left.
+        Whether the page is that of the plate: ``False`` when there is a publication. Until that has a page of its own,
+        this one is shown.
         """
         if self.is_published():
             return False
@@ -149,9 +150,12 @@ class LivePage:
         page = self._describe(tables, pictures.layout if pictures else None, now)
         files = pictures.files if pictures else {}
         self._write_files(folder, page, files)
-        if self.is_published():  # meanwhile: its page shows the publication already, the rest is tidiness
-            store.write(f"{folder}{LIVE}", encode_live(None))
-            delete_pictures(store, folder, (), beginning=LIVE_PICTURE)
+        if self.is_published():
+            if store.read(f"{folder}{DATA}") != encode_data(
+                None
+            ):  # what is shown is the publication; the rest is tidied
+                store.write(f"{folder}{LIVE}", encode_live(None))
+                delete_pictures(store, folder, (), beginning=LIVE_PICTURE)
             return False
         delete_pictures(store, folder, files, beginning=LIVE_PICTURE, before=now - LIVE_PICTURE_S)
         return True
