@@ -89,8 +89,6 @@ class Display:
             if is_last:
                 return
             self._over.wait(rest_s(time.monotonic() - began))
-            if self._over.is_set():
-                self._awake.set()
 
     def _show_newest(self) -> None:
         """Show what was handed over; what could not be shown is shown with the next round, unless there is newer."""

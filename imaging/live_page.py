@@ -151,9 +151,8 @@ class LivePage:
         files = pictures.files if pictures else {}
         self._write_files(folder, page, files)
         if self.is_published():
-            if store.read(f"{folder}{DATA}") != encode_data(
-                None
-            ):  # what is shown is the publication; the rest is tidied
+            has_page = store.read(f"{folder}{DATA}") != encode_data(None)
+            if has_page:  # it is shown already; what is live is only in the way
                 store.write(f"{folder}{LIVE}", encode_live(None))
                 delete_pictures(store, folder, (), beginning=LIVE_PICTURE)
             return False

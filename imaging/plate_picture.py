@@ -108,11 +108,16 @@ def _framed(atlas: LiveAtlas, max_side_px: int) -> np.ndarray:
 def _label(draw: ImageDraw.ImageDraw, shape: tuple[int, int], cell: float, left: int) -> None:
     """Write the names of rows and columns beside cells; where these are small, of each second or fourth."""
     font = ImageFont.load_default(size=max(9, min(15, int(cell * 0.6))))
-    step = next(step for step in (1, 2, 4, 8) if step * cell >= 15 or step == 8)
+    step = label_step(cell)
     for row in range(0, shape[0], step):
         draw.text((left - 5, _LABEL_PX + (row + 0.5) * cell), row_name(row), INK, font, anchor="rm")
     for column in range(0, shape[1], step):
         draw.text((left + (column + 0.5) * cell, _LABEL_PX - 5), str(column + 1), INK, font, anchor="mb")
+
+
+def label_step(cell: float) -> int:
+    """Distance of labelled rows and columns, in cells of so many pixels: 1 labels each."""
+    return next((step for step in (1, 2, 4) if step * cell >= 15), 8)
 
 
 def _well(draw: ImageDraw.ImageDraw, corner: tuple[int, int], cell: int, verdict: str, control: str | None) -> None:

@@ -204,7 +204,7 @@ def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
     """How each site of the plate ended, in plate order; expected sites that nothing is known of are missing."""
     manifests = {(item["well"], item["site"]): item for item in inputs.manifests}
     failed = {(item["well"], item["site"]): item for item in inputs.failed}
-    expected = {*inputs.experiment.expected_sites(), *manifests, *failed, *inputs.missing_sites, *inputs.waiting}
+    expected = {*inputs.experiment.expected_sites(), *manifests, *failed, *inputs.missing_sites}
     faulted = _channels_by_site(item for item in inputs.faults if item["kind"] == "unreadable")
     missing = _channels_by_site(item for item in inputs.decisions if item["kind"] == "missing")
     states = {"done": manifests, "failed": failed, "waiting": inputs.waiting}

@@ -81,6 +81,7 @@ def test_the_run_s_artifacts_are_provisional_and_then_those_of_the_publication(t
         publication = publish_and_project(job)
         assert publication is not None
         display.show_published(job.survey(), publication)
+    assert display._page.atlas.wells == {"A01", "A02", "B01", "B02"}
     assert "index.html" in heard.last("markdown", "page")[1]
     assert heard.last("progress", "progress")[1] == 75.0
     said = [values[2] for kind, values in heard.told if values[0] == "verdicts"]
@@ -127,8 +128,8 @@ def test_a_storage_out_of_order_costs_the_run_nothing(
 
     monkeypatch.setattr(LivePage, "write", write)
     with caplog.at_level(logging.WARNING), Display(job) as display:
-        plan = job.survey()
-        wait_for(lambda: display.show(plan) or states(job))
+        display.show(job.survey())
+        wait_for(lambda: states(job))
     assert caplog.text.count("the page of screen/P1 was not written") == 3
     assert "the disk is full" in caplog.text
 

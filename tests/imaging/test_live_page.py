@@ -18,7 +18,16 @@ from imaging.site import process_site
 from imaging.steps import site_task
 from imaging.store import FolderStore
 from tests.imaging.small_page import read_live
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_cells, draw_plate, follow, make_job, read_rows
+from tests.imaging.small_plate import (
+    EXPERIMENT,
+    PLATE_MAP,
+    draw_cells,
+    draw_plate,
+    follow,
+    make_job,
+    object_states,
+    read_rows,
+)
 
 NOW = 1_790_000_000.7
 
@@ -126,7 +135,7 @@ def test_a_plate_map_at_fault_is_a_fault_and_costs_the_page_only_the_map(tmp_pat
 
 
 def test_each_site_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = make_job(tmp_path)
+    job = make_job(tmp_path, images={**draw_plate(), "B01_w2.tif": b"no image"})
     page = LivePage(job)
     measure(job, "A01", "A02", "B01")
     show(page)
@@ -134,7 +143,8 @@ def test_each_site_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     original = FolderStore.read
     monkeypatch.setattr(FolderStore, "read", lambda self, key, **how: read.append(key) or original(self, key, **how))
     show(page)
-    assert not [key for key in read if "/sites/" in key or ".zarr/" in key]
+    assert [fault["name"] for fault in shown(job)["faults"]] == ["B01_w2.tif"]
+    assert not [key for key in read if "/sites/" in key or "/faults/" in key or ".zarr/" in key]
     measure(job)
     read.clear()
     show(page)
@@ -155,6 +165,7 @@ def test_a_site_that_is_measured_again_from_another_image_replaces_its_picture(t
     fresh = LivePage(job)
     show(fresh)
     assert page.atlas.limits == fresh.atlas.limits
+    assert len(page._manifests) == len(fresh._manifests) == 3
     assert page.atlas.draw().files == fresh.atlas.draw().files
 
 
@@ -231,10 +242,10 @@ def test_a_published_plate_gets_no_live_page(tmp_path: Path) -> None:
     measure(job)
     tables = page.look(job.survey())
     follow(job)
-    before = page_files(job)
+    before = object_states(job)
     assert page.is_published()
     assert not page.write(tables)
-    assert page_files(job) == before
+    assert object_states(job) == before
 
 
 class Interrupted(BaseException):

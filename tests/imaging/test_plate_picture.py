@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imaging.live_atlas import LiveAtlas
-from imaging.plate_picture import GROUND, INK, NO_PICTURE, VERDICT_COLORS, draw_overview, draw_verdicts
+from imaging.plate_picture import GROUND, INK, NO_PICTURE, VERDICT_COLORS, draw_overview, draw_verdicts, label_step
 from imaging.render import encode_png
 from imaging.wells import PLATE_SHAPES, Well
 
@@ -78,6 +78,11 @@ def test_the_picture_of_any_plate_is_readable_small_and_the_same_again(shape: tu
         assert len(colours_of(well_of(picture, place, shape[1], cell))) > 1
     labels = picture[26:, : (picture.shape[1] - shape[1] * cell) // 2]
     assert (labels != 255).any()
+
+
+@pytest.mark.parametrize(("cell", "step"), [(18, 1), (15, 1), (14.9, 2), (7, 4), (1, 8)])
+def test_labels_of_small_cells_leave_room_for_each_other(cell: float, step: int) -> None:
+    assert label_step(cell) == step
 
 
 def noisy_atlas(shape: tuple[int, int], *, rows: int) -> LiveAtlas:
