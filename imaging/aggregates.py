@@ -20,14 +20,17 @@ from imaging.verdicts import Finding, verdict_of, verdict_of_plate
 from imaging.wells import parse_well
 
 Row = dict[str, Any]
+NO_VERDICT: Row = {"verdict": None, "reasons": []}
+"""Columns of what nobody can judge yet."""
 _FILE_COLUMNS = ("name", "size_bytes", "digest", "height", "width", "dtype")
 
 
 @dataclass(frozen=True, slots=True)
 class SiteResult:
-    """How one expected site ended: with its manifest, failed with a reason, or missing.
+    """How one expected site ended: with its manifest, failed with a reason, or missing; or that it is waiting.
 
-    ``faulted`` channels have a file that cannot be read; ``missing`` channels have none, or are given up.
+    ``faulted`` channels have a file that cannot be read; ``missing`` channels have none, or are given up; ``arrived``
+    channels of a waiting site have a file that nobody measured yet.
     """
 
     well: str
@@ -37,6 +40,7 @@ class SiteResult:
     reason: str = ""
     missing: frozenset[str] = frozenset()
     faulted: frozenset[str] = frozenset()
+    arrived: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ def aggregate_well(well: str, sites: Sequence[SiteRows], mapped: PlateMapRow | N
     """Make the row of one well from those of its sites, judged before; features are added to it."""
     place = parse_well(well)
     findings = [item for site in sites for item in site.findings]
+    is_waiting = all(site.site["state"] == "waiting" for site in sites)
     return {
         "well": well,
         "row": place.row_name,
@@ -100,7 +105,7 @@ def aggregate_well(well: str, sites: Sequence[SiteRows], mapped: PlateMapRow | N
         "sites_done": sum(site.site["state"] == "done" for site in sites),
         "nuclei_count": sum_known(site.site["nuclei_count"] for site in sites),
         "cells_count": sum_known(site.site["cells_count"] for site in sites),
-        **verdict_of(findings),
+        **(NO_VERDICT if is_waiting and not findings else verdict_of(findings)),
     }
 
 
@@ -123,6 +128,7 @@ def aggregate_plate(
     Its status is ``complete`` when every expected image arrived and every site was measured, else ``with-missing``.
     """
     counted = {name: counts.get(name, 0) for name in _COUNTED}
+    is_waiting = counts.get("sites_waiting", 0) == counted["sites_expected"] > 0
     is_complete = (
         counted["images_arrived"] == counted["images_expected"] and counted["sites_done"] == counted["sites_expected"]
     )
@@ -132,7 +138,7 @@ def aggregate_plate(
         "is_declared": is_declared,
         "nuclei_count": sum_known(well["nuclei_count"] for well in wells),
         "cells_count": sum_known(well["cells_count"] for well in wells),
-        **verdict_of_plate(findings),
+        **(NO_VERDICT if is_waiting and not findings else verdict_of_plate(findings)),
         "not_judged": list(not_judged),
     }
 
@@ -192,6 +198,9 @@ def _image_row(result: SiteResult, channel: str) -> Row:
 
 def _image_state(result: SiteResult, channel: str, *, has_file: bool) -> str:
     """A site is measured, or tried, only when each channel has a readable file or is given up."""
-    if has_file or (result.state == "failed" and channel not in result.missing):
+    is_tried = result.state == "failed" and channel not in result.missing
+    if has_file or is_tried or channel in result.arrived:
         return "arrived"
-    return "faulted" if channel in result.faulted else "missing"
+    if channel in result.faulted:
+        return "faulted"
+    return "waiting" if result.state == "waiting" and channel not in result.missing else "missing"

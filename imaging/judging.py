@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from imaging.aggregates import Row, SiteRows
+from imaging.aggregates import NO_VERDICT, Row, SiteRows
 from imaging.rules import COUNTS, IMAGE_METRICS, Outlier, Rules
 from imaging.typical import FEWEST_PLATES, FEWEST_WELLS, History, Measured, Typical, find_typical
 from imaging.verdicts import (
@@ -28,7 +28,6 @@ from imaging.verdicts import (
 from imaging.words import name_metric
 
 _UNKNOWN = Typical(0, None, None)
-_NO_VERDICT: Row = {"verdict": None, "reasons": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +117,11 @@ def _judge_site(site: SiteRows, rules: Rules, wells: Mapping[Measured, Typical])
     for image in site.images:
         found = _judge_image(site, image, rules, wells)
         is_unmeasured = row["state"] in ("failed", "waiting") and image["state"] in ("arrived", "waiting")
-        images.append(image | (_NO_VERDICT if is_unmeasured else verdict_of(found)))
+        images.append(image | (NO_VERDICT if is_unmeasured else verdict_of(found)))
         of_images += [] if row["state"] == "missing" else found
     findings = (*own, *of_images)
     is_awaited = row["state"] == "waiting" and not findings
-    verdict = _NO_VERDICT if is_awaited else verdict_of(findings)
+    verdict = NO_VERDICT if is_awaited else verdict_of(findings)
     return replace(site, site=row | verdict, images=tuple(images), findings=findings)
 
 

@@ -1,7 +1,8 @@
 """The tables of one publication: one Parquet file each, under a fresh folder, the same bytes for the same inputs.
 
-Wells are gone through one by one in plate order: their cells are read, aggregated and written, then let go, so memory
-holds one row group of cells and the rows of everything above cells.
+Wells are gone through one by one in plate order: their cells are read, written and let go but for their medians, so
+memory holds one row group of cells. Everything above cells is then made from the manifests at once, by the same
+function for a plate that is still being imaged, where nobody reads cells.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ class PublicationInputs:
         Sites given up: well, site, reason.
     missing_sites
         Well and site of sites without any image.
+    waiting
+        Sites that are still waited for, with their channels that have arrived; none in a publication.
     faults
         Files that do not count: kind, name, reason, and well, site, channel as far as known. The kind ``unreadable``
         makes a missing image a faulted one.
@@ -85,6 +88,7 @@ class PublicationInputs:
     manifests: tuple[dict[str, Any], ...]
     failed: tuple[dict[str, Any], ...]
     missing_sites: tuple[tuple[str, int], ...]
+    waiting: Mapping[tuple[str, int], frozenset[str]]
     faults: tuple[dict[str, Any], ...]
     decisions: tuple[dict[str, Any], ...]
     plate_map: PlateMap | None
@@ -150,17 +154,42 @@ def write_tables(store: Store, folder: str, inputs: PublicationInputs) -> dict[s
     medians: dict[str, Row] = {}
     with _open_parquet(store, keys["cells"], tables.arrow_schema(tables.CELLS, inputs.features)) as writer:
         cells = _WellWriter(writer)
-        for well, results in itertools.groupby(collect_sites(inputs), key=lambda result: result.well):
-            table = _cells_of_well(inputs, list(results))
+        for well, results in _by_well(inputs):
+            table = _cells_of_well(inputs, results)
             cells.add(table)
             medians[well] = _medians(table, inputs.features)
         cells.flush()
-    for name, rows in _rows_above_cells(inputs, judge_sites(inputs), medians).items():
-        table = tables.table_of(tables.TABLES[name], [inputs.place | row for row in rows], inputs.features)
+    for name, table in tables_above_cells(inputs, medians).items():
         with _open_parquet(store, keys[name], table.schema) as writer:
             if table.num_rows:
                 writer.write_table(table)
     return keys
+
+
+def tables_above_cells(inputs: PublicationInputs, medians: Mapping[str, Row] | None = None) -> dict[str, pa.Table]:
+    """Make every table but ``cells`` in memory, from manifests alone.
+
+    Parameters
+    ----------
+    inputs
+        What is published, or known so far; no part is read.
+    medians
+        Feature columns of each well. Without them nothing that rests on cells is there: ``wells`` has no feature
+        columns, ``features`` and ``statistics`` no rows.
+    """
+    features = inputs.features if medians is not None else ()
+    found = {}
+    for name, rows in _rows_above_cells(inputs, judge_sites(inputs), medians).items():
+        for row in rows:
+            row |= inputs.place  # in place: a plate has tens of thousands of images
+        found[name] = tables.table_of(tables.TABLES[name], rows, features)
+    return found
+
+
+def _by_well(inputs: PublicationInputs) -> Iterator[tuple[str, list[SiteResult]]]:
+    """Wells in plate order with how their sites ended."""
+    for well, results in itertools.groupby(collect_sites(inputs), key=lambda result: result.well):
+        yield well, list(results)
 
 
 def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
@@ -170,13 +199,15 @@ def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
     expected = {*inputs.experiment.expected_sites(), *manifests, *failed, *inputs.missing_sites}
     faulted = _channels_by_site(item for item in inputs.faults if item["kind"] == "unreadable")
     missing = _channels_by_site(item for item in inputs.decisions if item["kind"] == "missing")
+    states = {"done": manifests, "failed": failed, "waiting": inputs.waiting}
     return sort_sites(
         SiteResult(
             well=place[0],
             site=place[1],
-            state="done" if place in manifests else "failed" if place in failed else "missing",
+            state=next((state for state, places in states.items() if place in places), "missing"),
             manifest=manifests.get(place),
             reason=failed.get(place, {}).get("reason", ""),
+            arrived=inputs.waiting.get(place, frozenset()),
             missing=missing.get(place, frozenset()),
             faulted=faulted.get(place, frozenset()),
         )
@@ -237,11 +268,13 @@ def _medians(cells: pa.Table, features: Sequence[str]) -> dict[str, float | None
 
 
 def _rows_above_cells(
-    inputs: PublicationInputs, judged: JudgedPlate, medians: Mapping[str, Row]
+    inputs: PublicationInputs, judged: JudgedPlate, medians: Mapping[str, Row] | None
 ) -> dict[str, list[Row]]:
     """Rows of every table but ``cells``, by the table's name; ``medians`` are the features of each well."""
-    wells = [row | medians.get(row["well"], {}) for row in _aggregate_wells(inputs, judged.sites)]
-    statistics = [_statistics_of(inputs, feature, wells) for feature in inputs.experiment.analysis.statistics]
+    has_features = medians is not None
+    wells = [row | (medians or {}).get(row["well"], {}) for row in _aggregate_wells(inputs, judged.sites)]
+    asked = inputs.experiment.analysis.statistics if has_features else ()
+    statistics = [_statistics_of(inputs, feature, wells) for feature in asked]
     counts: Counter[str] = Counter()
     for site in judged.sites:
         counts.update(count_states(site))
@@ -257,7 +290,7 @@ def _rows_above_cells(
         "plates": [plate],
         "plate_metrics": list(judged.metrics),
         "statistics": [_columns_of(tables.STATISTICS, item) for item in statistics],
-        "features": [_feature_row(item) for item in inputs.feature_descriptions],
+        "features": [_feature_row(item) for item in inputs.feature_descriptions if has_features],
         "faults": sorted((_pick(tables.FAULTS, item) for item in inputs.faults), key=_by_place),
         "decisions": sorted(
             (_pick(tables.DECISIONS, item | {"decided_by": item.get("by")}) for item in inputs.decisions), key=_by_place

@@ -215,6 +215,7 @@ function drawMarks(list, wells) {
     ]),
     [present((w) => w.verdict === "fail"), { verdict: "fail" }, verdictText("fail")],
     [present((w) => w.verdict === "warn"), { verdict: "warn" }, verdictText("warn")],
+    [present((w) => w.state === "waiting"), { ink: "none", state: "waiting" }, "waited for"],
     [true, { ink: "none" }, "no value"],
   ];
   fill(

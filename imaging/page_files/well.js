@@ -7,7 +7,7 @@ function drawWell(panel, page, pictures, index, metric, look, actions) {
   fill(
     panel,
     wellHead(well, actions),
-    pictures && site ? largePicture(well, site, page, pictures, look, actions) : null,
+    pictures && site?.state !== "waiting" && site ? largePicture(well, site, page, pictures, look, actions) : null,
     well.sites.length ? siteTable(well, site, page, pictures, look, actions) : null,
     metricPlace(page, index, metric),
     site ? siteDetails(site, page, actions) : null,
@@ -295,13 +295,15 @@ function drawGlance(panel, page, open, choose) {
     .map((well, index) => ({ well, index }))
     .filter(({ well }) => well.verdict === "fail" || well.verdict === "warn");
   suspects.sort((a, b) => (a.well.verdict === b.well.verdict ? a.index - b.index : a.well.verdict === "fail" ? -1 : 1));
-  const waiting = page.wells.filter((well) => well.state !== "done").length;
+  const waiting = page.wells.filter((well) => well.state === "waiting").length;
+  const without = page.wells.filter((well) => well.state !== "done" && well.state !== "waiting").length;
   fill(
     panel,
     make("div", { class: "card-head" }, make("h2", {}, "Plate at a glance")),
     glanceStatistics(page, choose),
-    waiting
-      ? make("p", {}, `${show(waiting)} of ${show(page.wells.length)} wells are not measured yet or have no images.`)
+    waiting ? make("p", {}, `${show(waiting)} of ${show(page.wells.length)} wells are waited for.`) : null,
+    without
+      ? make("p", {}, `${show(without)} of ${show(page.wells.length)} wells were not measured or have no images.`)
       : null,
     make("h3", {}, suspectsTitle(suspects.length)),
     suspects.length

@@ -26,6 +26,7 @@ from imaging.errors import (
 )
 from imaging.recipes import NUMBERS_VERSION
 from tests.flows.command_line import command_line, replacer
+from tests.imaging.small_plate import make_job
 from tests.parts import ROOT
 
 BBBC013 = ROOT / "tests" / "data" / "bbbc013"
@@ -161,6 +162,18 @@ def test_process_takes_a_folder_and_a_file(run, processing, tmp_path: Path) -> N
     ]
 
 
+def test_process_says_at_the_start_where_the_page_is(
+    run, processing, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run("process", "images", "--experiment", "e.yaml", "--store", "s")
+    (_, named), *_ = processing
+    named["on_start"](make_job(tmp_path))
+    address = (tmp_path / "store" / "results" / "screen" / "P1").as_uri()
+    said = capfd.readouterr().err
+    assert said.startswith(f"page, from the first site on: {address}/v1-")
+    assert said.endswith("/page/index.html\n")
+
+
 def test_process_takes_a_plate_of_the_store(run, processing) -> None:
     run("process", "--experiment", "e", "--plate", "p")
     (values, named), *_ = processing
@@ -257,9 +270,9 @@ REAL = [
         "flows.process_folder",
         "process_folder",
         (Path("i"), Path("e")),
-        {"plate": "p", "settings": None, "on_look": print},
+        {"plate": "p", "settings": None, "on_start": print, "on_look": print},
     ),
-    ("flows.process_folder", "process_stored", ("e", "p"), {"settings": None, "on_look": print}),
+    ("flows.process_folder", "process_stored", ("e", "p"), {"settings": None, "on_start": print, "on_look": print}),
     ("flows.watch", "watch", (None,), {}),
     ("flows.stack", "serve", (None,), {}),
     ("flows.cluster", "run_cluster", (), {"workers": 1, "scheduler_port": 1, "device": "cpu"}),

@@ -132,6 +132,10 @@ def read_data(data: bytes) -> dict[str, Any]:
     return json.loads(data.decode("ascii").removeprefix("window.PLATE = ").removesuffix(";\n"))
 
 
+def read_live(data: bytes) -> dict[str, Any]:
+    return json.loads(data.decode("ascii").removeprefix("window.LIVE = ").removesuffix(";\n"))
+
+
 def empty_page(**changes: Any) -> PageData:
     return replace(PageData(**PLACE, status="complete", rows=2, columns=3), **changes)
 

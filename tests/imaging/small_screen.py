@@ -149,6 +149,7 @@ def inputs(**changes: Any) -> PublicationInputs:
         "manifests": tuple(manifests(plate)),
         "failed": (),
         "missing_sites": (),
+        "waiting": {},
         "faults": (),
         "decisions": (),
         "plate_map": plate_map(),

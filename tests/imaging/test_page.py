@@ -128,9 +128,11 @@ def test_a_page_is_few_files_and_the_same_bytes_each_time(store: Store) -> None:
     shown = empty_page(channels=(PageChannel("DNA", "#0000ff"),), pictures=pictures.layout)
     assert write_page(store, "page/", shown, pictures.files) == "page/index.html"
     first = {item.key: store.read(item.key) for item in store.list("page").objects}
-    names = ["data.js", "index.html", "page.css", "page.js", *pictures.files]
+    names = ["data.js", "index.html", "live.js", "page.css", "page.js", *pictures.files]
     assert list(first) == sorted(f"page/{name}" for name in names)
     assert read_data(first["page/data.js"])["pictures"]["sheets"]["wells"] == ["A01"]
+    assert read_data(first["page/data.js"])["updated_at"] is None
+    assert first["page/live.js"] == b"window.LIVE = null;\n"
     write_page(store, "page", shown, pictures.files)
     assert {item.key: store.read(item.key) for item in store.list("page").objects} == first
 
@@ -152,6 +154,13 @@ def test_pictures_of_an_earlier_page_are_deleted_after_a_day(store: Store) -> No
     assert {item.key for item in store.list("p").objects} == written
     write_page(store, "p", shown, pictures.files, now=time.time() + 90_000)
     assert {item.key for item in store.list("p").objects} == written - {"p/sheet-1-0ld.webp"}
+
+
+def test_a_published_page_leaves_no_live_picture(store: Store) -> None:
+    store.write("p/live-1-0123abcd.webp", b"")
+    store.write("p/livelier.webp", b"")
+    write_page(store, "p", empty_page(), {})
+    assert [item.key for item in store.list("p").objects if item.key.endswith(".webp")] == ["p/livelier.webp"]
 
 
 def test_a_page_without_one_of_its_pictures_is_refused(store: Store) -> None:
