@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from distributed import LocalCluster
 
 from flows.settings import Settings, child_environment
 from flows.supervise import Service
-from flows.worker import LOGS_SITES
+from flows.worker import LOGS_SITES, choose_device
 from imaging.errors import MissingPartError
 
 HOST = "127.0.0.1"
@@ -79,7 +80,7 @@ def run_cluster(
     Raises
     ------
     MissingPartError
-        When the port is taken.
+        When the port is taken, or workers could not compute on the device.
     """
     _check_port(scheduler_port)
     stopped = threading.Event()
@@ -114,7 +115,14 @@ def _end_at_once() -> None:
 def open_cluster(
     workers: int, *, scheduler_port: int = 0, device: str = "cpu", logs_sites: bool = False
 ) -> Iterator[LocalCluster]:
-    """Open a scheduler and its workers on this machine for the block; port 0 is any free one."""
+    """Open a scheduler and its workers on this machine for the block; port 0 is any free one.
+
+    Raises
+    ------
+    MissingPartError
+        When workers could not compute on the device.
+    """
+    _check_device(device)
     environment = {**ONE_THREAD, "PLATESTREAM_DEVICE": device}
     options: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "processes": True}
     # None would be port 8787, which a second cluster finds taken
@@ -166,6 +174,13 @@ def _check_port(port: int) -> None:
                 f"port {port} of {HOST} is taken ({error.strerror}): another cluster may run there; stop it or "
                 "choose another port with PLATESTREAM_SCHEDULER"
             ) from error
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that workers could not use; tried in a process of its own, for who touches a GPU keeps memory."""
+    if device != "cpu":
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            pool.submit(choose_device, device).result()
 
 
 def _write_state(state_file: Path, scheduler: str, pids: dict[str, int | None]) -> None:

@@ -1,17 +1,24 @@
-"""What each Dask worker does before its first site: log in its own words, and import what sites need."""
+"""What each Dask worker does before its first site: log in its own words, choose its device, import what sites need."""
 
 from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 
 import cv2
 import dask
 from distributed import Worker
 
+from flows.settings import Settings
+from imaging.errors import MissingPartError
+from kernels.device import use_device
+
 LOGS_SITES = "platestream.logs-sites"
 """Dask's configuration under this name says whether a worker writes a line when it begins and ends a site."""
+
+log = logging.getLogger(__name__)
 
 
 def dask_setup(worker: Worker) -> None:
@@ -23,4 +30,25 @@ def dask_setup(worker: Worker) -> None:
         flows.handlers[:] = [handler]
         flows.setLevel(logging.INFO)
     cv2.setNumThreads(1)
-    importlib.import_module("flows.sites")  # some seconds that the first site would wait for
+    try:
+        choose_device(Settings().device)
+    except MissingPartError as error:
+        log.critical("%s", error)
+        os._exit(1)  # Dask would log an error, go on, and let this worker compute where it was not meant to
+    # some seconds that the first site would wait for, and that others who import this module must not
+    importlib.import_module("flows.sites")
+    importlib.import_module("imaging.measure").warm_up()
+
+
+def choose_device(device: str) -> None:
+    """Choose where the kernels of this process compute; ``cuda`` is taken after a kernel has run on it.
+
+    Raises
+    ------
+    MissingPartError
+        If the device cannot be used.
+    """
+    try:
+        use_device(device)
+    except ValueError as error:
+        raise MissingPartError(f"{error}; PLATESTREAM_DEVICE=cpu computes without one") from error

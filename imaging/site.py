@@ -26,6 +26,7 @@ from imaging.records import fault_key, fault_name, manifest_key, pins_key
 from imaging.store import Store, open_store
 from imaging.wells import parse_well
 from imaging.zarr_site import write_site
+from kernels.device import current_device
 
 Plane = np.ndarray
 FORBIDDEN = "the file may not be read; give permission, then touch the file"
@@ -295,7 +296,7 @@ def _provenance(started: float, cpu: float) -> dict[str, Any]:
         "cpu_seconds": round(time.process_time() - cpu, 4),
         "host": platform.node(),
         "software": version("platestream"),
-        "device": "cpu",
+        "device": current_device(),
     }
 
 
