@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from flows.cli_results import counted
+from flows.cli_run import DEVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,7 @@ def measure(
         help="Count that pixels are divided by, and at which they are saturated.",
         show_default="255 of 8-bit images, 65535 of others",
     ),
+    device: str = DEVICE,
 ) -> None:
     """Measure the quality of any images: one row per image set, with CellProfiler's column names.
 
@@ -51,6 +53,7 @@ def measure(
     from imaging.measure_images import check_out, write_image_metrics
 
     check_out(out)
+    _choose_device(device)
     found = open_image_sets(images, _globs(channel))
     for note in found.notes:
         typer.echo(f"note: {note}", err=True)
@@ -62,6 +65,17 @@ def measure(
 
 
 COMMANDS = (measure,)
+
+
+def _choose_device(said: str) -> None:
+    """Compute where the command line or the environment says."""
+    from flows.settings import Settings
+
+    device = Settings(**({"device": said} if said else {})).device
+    if device != "cpu":
+        from flows.worker import choose_device
+
+        choose_device(device)
 
 
 def _globs(texts: list[str]) -> dict[str, str]:

@@ -12,7 +12,6 @@ channel's columns and says why. One plane is in memory at a time, and rows are w
 from __future__ import annotations
 
 import contextlib
-import inspect
 import itertools
 import os
 import uuid
@@ -28,16 +27,16 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from imaging.errors import ConfigurationError, StoreUnavailableError, UnreadableImageError
-from imaging.image_sets import ImageSet, ImageSets
+from imaging.image_sets import ImageSets
 from imaging.plane_arrays import Plane
 from imaging.recipes import NUMBERS_VERSION
 from imaging.tables import INTEGER, NUMBER, TEXT, TEXTS, Column, Table, table_of
-from kernels.image_quality import describe_image_metrics, measure_image_quality
+from kernels.device import to_device
+from kernels.image_quality import describe_image_metrics, explain_missing, measure_image_quality
 
 SUFFIXES = (".parquet", ".csv")
 """Endings of the files that metrics are written to."""
 _SETS_AT_ONCE = 500
-_TAKES_DIVISOR = "divisor" in inspect.signature(measure_image_quality).parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,38 +164,36 @@ def check_out(out: Path) -> None:
 def _measure_sets(images: ImageSets, full_scale: int | None) -> Iterator[tuple[dict[str, Any], list[Unmeasured]]]:
     """Measure set by set: the row, and images that are there and could not be measured."""
     for number, one in enumerate(images.sets, start=1):
-        row: dict[str, Any] = {"ImageNumber": number, "Metadata_ImageSet": one.name, "not_measured": []}
+        row: dict[str, Any] = {"ImageNumber": number, "Metadata_ImageSet": one.name}
+        reasons: list[str] = []
         failed: list[Unmeasured] = []
         for channel in images.channels:
             if channel not in one.files:
-                row["not_measured"].append(f"{channel}: the image set has no file of this channel")
+                reasons.append(f"{channel}: the image set has no file of this channel")
                 continue
             row[f"FileName_{channel}"] = one.files[channel]
             try:
-                row |= _measure_image(one, channel, full_scale)
+                plane = one.read(channel)
+                metrics = _measure_plane(plane, full_scale)
             except UnreadableImageError as error:
-                row["not_measured"].append(f"{channel}: {error.message}")
+                reasons.append(f"{channel}: {error.message}")
                 failed.append(Unmeasured(one.name, channel, one.files[channel], error.message))
-        yield row, failed
-
-
-def _measure_image(one: ImageSet, channel: str, full_scale: int | None) -> dict[str, Any]:
-    """Size and metrics of one image, by their columns."""
-    plane = one.read(channel)
-    height, width = plane.shape
-    metrics = {metric_column(name, channel): value for name, value in _measure_plane(plane, full_scale).items()}
-    return {f"Height_{channel}": height, f"Width_{channel}": width} | metrics
+                continue
+            row |= dict(zip((f"Height_{channel}", f"Width_{channel}"), plane.shape, strict=True))
+            row |= {metric_column(name, channel): value for name, value in metrics.items()}
+            unknown = [name for name, value in metrics.items() if not np.isfinite(value)]
+            reasons += [f"{channel} {explain_missing(name, plane.shape)}" for name in unknown]
+        yield row | {"not_measured": reasons}, failed
 
 
 def _measure_plane(plane: Plane, full_scale: int | None) -> dict[str, float]:
-    """Metrics of one plane, NaN where one has no value: the one place that calls the kernel."""
+    """Metrics of one plane, NaN where one has no value, computed on the device that this process has chosen."""
     greatest = int(np.iinfo(plane.dtype).max)
     scale = full_scale or greatest
     if scale > greatest:
         message = f"the full scale {scale:,} is more than its {8 * plane.dtype.itemsize} bits hold, {greatest:,}"
         raise UnreadableImageError(message)
-    divisor = {"divisor": scale} if _TAKES_DIVISOR else {}
-    measured = measure_image_quality(plane[np.newaxis], full_scale=scale, **divisor)
+    measured = measure_image_quality(to_device(plane[np.newaxis]), full_scale=scale, divisor=scale)
     return {name: float(values[0]) for name, values in measured.items()}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import tifffile
 import zarr
 
-HEIGHT, WIDTH = 40, 56
+HEIGHT, WIDTH = 72, 96
 
 
 def planes(n: int = 2, dtype: Any = np.uint16, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:

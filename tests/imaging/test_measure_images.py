@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -24,7 +25,8 @@ from imaging.measure_images import (
     write_image_metrics,
 )
 from imaging.recipes import NUMBERS_VERSION
-from kernels.image_quality import describe_image_metrics, measure_image_quality
+from kernels.gpu import Gpu
+from kernels.image_quality import describe_image_metrics, explain_missing, measure_image_quality
 from tests.imaging.small_images import planes
 
 METRICS = [metric.name for metric in describe_image_metrics()]
@@ -107,7 +109,6 @@ def test_pixels_are_saturated_at_the_full_scale(plane: np.ndarray, full_scale: i
     assert row["ImageQuality_PercentSaturated_DNA"] == percent
 
 
-@pytest.mark.skipif(not measure_images._TAKES_DIVISOR, reason="the kernel takes no divisor yet")
 def test_pixels_are_divided_by_the_full_scale() -> None:
     plane = np.array([[0, 4095]], np.uint16)
     (row,) = measure_image_sets(images_of({"DNA": plane}), full_scale=4095).to_pylist()
@@ -142,9 +143,26 @@ def test_what_is_missing_or_unreadable_is_null_with_its_reason_and_the_rest_is_m
     assert None not in whole.values()
 
 
-def test_a_metric_without_a_value_is_null_and_never_nan() -> None:
-    (row,) = measure_image_sets(images_of({"DNA": TINY})).to_pylist()
-    assert row["ImageQuality_PowerLogLogSlope_DNA"] is None
+def test_a_metric_without_a_value_is_null_and_says_why() -> None:
+    (row,) = measure_image_sets(images_of({"DNA": TINY, "RNA": RNA})).to_pylist()
+    unknown = [metric for metric in METRICS if row[metric_column(metric, "DNA")] is None]
+    assert "EmptyImage" in unknown
+    assert row["not_measured"] == [f"DNA {explain_missing(metric, (2, 2))}" for metric in unknown]
+
+
+def test_planes_go_to_the_device_of_the_process(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = images_of({"DNA": DNA[:9, :12], "RNA": RNA[:8, :5].astype(np.uint8)})
+    (on_cpu,) = measure_image_sets(images).to_pylist()
+    moved: list[tuple[int, ...]] = []
+
+    def put(planes: np.ndarray) -> Any:
+        moved.append(planes.shape)
+        return gpu.put(planes)
+
+    monkeypatch.setattr(measure_images, "to_device", put)
+    (on_gpu,) = measure_image_sets(images).to_pylist()
+    assert moved == [(1, 9, 12), (1, 8, 5)]
+    assert on_gpu == on_cpu
 
 
 def test_columns_tell_their_unit_and_what_they_hold(tmp_path: Path) -> None:

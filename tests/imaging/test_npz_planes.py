@@ -83,9 +83,9 @@ def test_every_array_that_is_no_plane_is_named_at_once(tmp_path: Path) -> None:
     )
     assert problems(path) == [
         "float: its values are floating-point numbers (float64); whole camera counts are needed",
-        "stack: its shape is (3, 40, 56); one channel is one array of shape (y, x)",
-        "row: its shape is (56,); one channel is one array of shape (y, x)",
-        "empty: it is empty: its shape is (0, 56)",
+        "stack: its shape is (3, 72, 96); one channel is one array of shape (y, x)",
+        "row: its shape is (96,); one channel is one array of shape (y, x)",
+        "empty: it is empty: its shape is (0, 96)",
         "mask: its values are true and false (bool); whole camera counts are needed",
         "text: its values are text (<U3); whole camera counts are needed",
         "objects: it holds Python objects, which are never loaded",

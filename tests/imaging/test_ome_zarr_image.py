@@ -232,7 +232,7 @@ def test_chunks_that_are_not_stored_are_counted(version: str, chunk: str, tmp_pa
 
 def test_chunks_of_several_channels_count_for_each(tmp_path: Path) -> None:
     pixels = planes(3)
-    options = {"axes": "cyx", "labels": (), "version": "0.5", "chunks": (1, 20, 28), "shards": (2, 20, 56)}
+    options = {"axes": "cyx", "labels": (), "version": "0.5", "chunks": (1, 36, 48), "shards": (2, 36, 96)}
     folder = write_ome_zarr(tmp_path / "a.zarr", pixels, **options)
     (folder / "0" / "c" / "0" / "1" / "0").unlink()
     image = open_ome_zarr(folder)
@@ -261,7 +261,7 @@ WAYS: list[tuple[str, dict[str, Any]]] = [
     ("0.5", {}),
     ("0.5", {"compressors": None}),
     ("0.5", {"compressors": GzipCodec()}),
-    ("0.5", {"compressors": BloscCodec(), "chunks": (1, 20, 56), "shards": (2, 40, 56)}),
+    ("0.5", {"compressors": BloscCodec(), "chunks": (1, 36, 96), "shards": (2, 72, 96)}),
 ]
 
 
