@@ -68,7 +68,10 @@ def pair_files(names: Sequence[str], globs: Mapping[str, str]) -> dict[str, dict
     if not problems and len(globs) > 1 and all(len(files) == 1 for files in sets.values()):
         first = {channel: next(files[channel] for files in sets.values() if channel in files) for channel in globs}
         examples = ", ".join(f"{channel} {name}" for channel, name in first.items())
-        problems.append(f"no two channels have an image set in common ({examples}); the text that * matches must agree")
+        problems.append(
+            f"no two channels have an image set in common ({examples}); what * and ? match must agree, so write out "
+            "what differs between channels"
+        )
     if problems:
         raise ConfigurationError("the globs of the channels do not fit the folder", tuple(problems))
     return {key: sets[key] for key in sorted(sets, key=_natural)}

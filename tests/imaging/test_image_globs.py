@@ -61,6 +61,18 @@ def test_wildcards_mean_what_they_mean_in_a_shell(glob: str, expected: list[str]
     assert keys(names, glob) == expected
 
 
+def test_a_question_mark_is_one_character() -> None:
+    assert keys(["a1.tif", "a10.tif", "a.tif"], "a?.tif") == ["1"]
+    assert keys(["a1.tif", "a10.tif", "a.tif"], "a??.tif") == ["10"]
+    assert keys(["a1.tif", "a10.tif", "a.tif"], "a?*.tif") == ["1", "10"]
+
+
+@pytest.mark.parametrize("glob", [".", "./", "x//"])
+def test_a_glob_of_a_folder_alone_matches_nothing(glob: str) -> None:
+    (problem,) = problems(["a.tif"], DNA=glob)
+    assert problem.startswith(f"DNA={glob} matches none of 1 files; ")
+
+
 @pytest.mark.parametrize("name", ["a[1].tif", "a+(b).tif", "a]b.tif", "a\\d.tif", "a&&b.tif", "[].tif", "a\nb.tif"])
 def test_other_characters_mean_themselves(name: str) -> None:
     literal = name.replace("[1]", "[[]1]").replace("a]b", "a[]]b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -179,6 +180,19 @@ def test_a_flipped_bit_is_found_when_the_array_is_read(tmp_path: Path) -> None:
         read_npz_array(path, "DNA")
     assert caught.value.key == str(path)
     np.testing.assert_array_equal(read_npz_array(path, "RNA"), PLANE)
+
+
+def test_an_array_that_ends_early_says_so(tmp_path: Path) -> None:
+    data = header((200, 200)) + bytes(9)
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", data)
+    claimed = len(header((200, 200))) + 200 * 200 * 2
+    sizes = [struct.pack("<II", size, size) for size in (len(data), claimed)]
+    path.write_bytes(path.read_bytes().replace(*sizes))
+    assert find_npz_arrays(path) == ("a",)
+    with pytest.raises(UnreadableImageError, match="its array a is damaged: it ends early"):
+        read_npz_array(path, "a")
 
 
 def test_damage_to_an_array_whose_values_are_looked_at_first_is_named_then(tmp_path: Path) -> None:
