@@ -215,7 +215,7 @@ def _schema(table: Table) -> pa.Schema:
 def _replacing(out: Path) -> Iterator[IO[bytes]]:
     """Write beside a file and put it into place at the end: whoever is interrupted leaves what was there."""
     target = out.resolve()
-    staged = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
+    staged = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex[:8]}.part")
     try:
         with open(staged, "xb") as file:
             yield file
