@@ -38,7 +38,7 @@ measured is no reason to fail an image. That an image is missing or unreadable i
 
 | what went wrong | what shows it |
 |---|---|
-| out of focus | `PowerLogLogSlope` below that of the plate's other wells, `LocalFocusScore_5` too; `Correlation_5` above |
+| out of focus | `PowerLogLogSlope` and `LocalFocusScore_5` below the plate's other wells, `Correlation_5` above |
 | the camera clips | `PercentSaturated` above 0; `PercentMaximal` where the full scale is not known |
 | nothing in the image | `EmptyImage` 1; `StdIntensity` close to 0 |
 | dust, fibres, bubbles | `PercentDebris` |
