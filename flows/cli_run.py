@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from imaging.planning import Plan, SiteState
 
 WORKERS = typer.Option(0, min=0, max=1024, help="Worker processes.", show_default="one per CPU core")
+DEVICE = typer.Option("", help="cpu or cuda.", show_default="PLATESTREAM_DEVICE or cpu")
 
 
 def process(
@@ -65,7 +66,7 @@ def serve(store: str = STORE, workers: int = WORKERS) -> None:
 
 def cluster(
     workers: int = WORKERS,
-    device: str = typer.Option("", help="cpu or cuda.", show_default="PLATESTREAM_DEVICE or cpu"),
+    device: str = DEVICE,
 ) -> None:
     """Run the Dask cluster that measures sites, until it is stopped."""
     from flows.cluster import run_cluster

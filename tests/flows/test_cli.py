@@ -54,11 +54,12 @@ def test_help_names_every_command_and_loads_no_orchestrator() -> None:
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "[]"
     commands = ["init", "check", "process", "watch", "serve", "cluster", "deploy", "demo", "status", "sql", "validate"]
+    commands += ["measure"]
     assert [name for name in commands if f" {name} " not in found.stdout] == []
 
 
 def test_every_command_explains_itself(run) -> None:
-    for command in (*cli.cli_declare.COMMANDS, *cli.cli_run.COMMANDS, *cli.cli_results.COMMANDS):
+    for command in (command for module, _ in cli.PANELS for command in module.COMMANDS):
         outcome = run(command.__name__, "--help")
         assert outcome.status == 0
         assert command.__doc__.splitlines()[0].split(";")[0][:40] in outcome.out
