@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from imaging.illumination import is_preview
+from imaging.illumination_field import PlateField
 from imaging.recipes import Recipe
 from imaging.site import Plane, SiteMeasurement
 from kernels.features import measure_objects
@@ -18,8 +20,10 @@ from kernels.thumbnails import shrink, thumbnail_factor
 Labels = dict[str, np.ndarray]
 
 
-def measure_planes(planes: dict[str, Plane], pins: Mapping[str, Any]) -> SiteMeasurement:
-    """Measure one site.
+def measure_planes(
+    planes: dict[str, Plane], pins: Mapping[str, Any], field: PlateField | None = None
+) -> SiteMeasurement:
+    """Measure one site: its images as they are, its objects on planes corrected for illumination.
 
     Parameters
     ----------
@@ -27,21 +31,24 @@ def measure_planes(planes: dict[str, Plane], pins: Mapping[str, Any]) -> SiteMea
         Channel name to plane, each of shape (y, x), uint8 or uint16, camera counts.
     pins
         What is pinned for the plate: ``pixels`` with channels, pixel size and recipe.
+    field
+        The plate's field of illumination; without one, planes are not corrected.
 
     Returns
     -------
-    Image metrics, counts, cells, label images and thumbnails. Without the nucleus channel there are no objects and
-    their counts are ``None``.
+    Image metrics, counts, cells, label images and thumbnails. Without the nucleus channel, and as long as the plate's
+    field is awaited, there are no objects and their counts are ``None``.
     """
     pixels = pins["pixels"]
     recipe = Recipe.model_validate(pixels["recipe"])
-    labels = _segment(planes, pixels, recipe)
+    corrected = field.correct(planes) if field else planes
+    labels = {} if is_preview(pins) else _segment(corrected, pixels, recipe)
     stack = _stack(planes)
     factor = thumbnail_factor(*stack.shape[1:])
     return SiteMeasurement(
         image_metrics=tuple(_measure_images(planes, pixels["channels"])),
         counts={name: int(labels[name].max(initial=0)) if labels else None for name in ("Nuclei", "Cells")},
-        cells=_measure_cells(planes, labels, recipe),
+        cells=_measure_cells(corrected, labels, recipe),
         labels={name: labels[name] for name in ("Nuclei", "Cells")} if labels else {},
         thumbnails=shrink(stack, factor),
         factor=factor,

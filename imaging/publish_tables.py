@@ -32,6 +32,7 @@ from imaging.aggregates import (
 )
 from imaging.errors import StoredDataError
 from imaging.experiment import Experiment
+from imaging.illumination_rows import PlateIllumination
 from imaging.platemaps import PlateMap
 from imaging.statistics import AssayStatistics, measure_statistics
 from imaging.store import Store
@@ -72,6 +73,8 @@ class PublicationInputs:
         Reads the cells of a manifest's site: one row per cell, ``ObjectNumber`` and feature columns.
     feature_descriptions
         The feature columns, in order: name, family, objects, channel, unit, definition.
+    illumination
+        The plate's own fields of illumination.
     """
 
     experiment: Experiment
@@ -87,6 +90,7 @@ class PublicationInputs:
     is_declared: bool
     read_part: Callable[[dict[str, Any]], pa.Table]
     feature_descriptions: Sequence[Sequence[str | None]]
+    illumination: PlateIllumination = field(default_factory=PlateIllumination)
 
     @property
     def place(self) -> dict[str, str]:
@@ -253,7 +257,7 @@ def _medians(cells: pa.Table, features: Sequence[str]) -> dict[str, float | None
 def _rows_above_cells(inputs: PublicationInputs, gathered: _Gathered) -> dict[str, list[Row]]:
     """Rows of every table but ``cells``, by the table's name."""
     statistics = [_statistics_of(inputs, feature, gathered.wells) for feature in inputs.experiment.analysis.statistics]
-    findings = [item for site in gathered.sites for item in site.findings]
+    findings = [*inputs.illumination.findings, *(item for site in gathered.sites for item in site.findings)]
     plate = aggregate_plate(gathered.counts, gathered.wells, findings, is_declared=inputs.is_declared)
     if statistics:
         plate |= {"z_prime": statistics[0].z_prime, "z_prime_feature": statistics[0].feature}
@@ -268,6 +272,7 @@ def _rows_above_cells(inputs: PublicationInputs, gathered: _Gathered) -> dict[st
         "decisions": sorted(
             (_pick(tables.DECISIONS, item | {"decided_by": item.get("by")}) for item in inputs.decisions), key=_by_place
         ),
+        "illumination": list(inputs.illumination.rows),
         "site_runs": [_site_run(result.manifest) for result in collect_sites(inputs) if result.manifest],
     }
 

@@ -260,9 +260,51 @@ def background_field(sums: Sums, counts: Sums) -> Field:
     """
     if not counts.any():
         return np.ones(sums.shape, np.float32)
-    surface = _fit_surface(sums.astype(np.float64), counts.astype(np.float64))
-    least = _robust_minimum(surface)
-    return np.clip(surface / least, 0.5, None).astype(np.float32)
+    return rescale_field(_fit_surface(sums.astype(np.float64), counts.astype(np.float64)))
+
+
+def rescale_field(values: npt.NDArray[Any]) -> Field:
+    """Make a field of brightness on any scale.
+
+    Parameters
+    ----------
+    values
+        Shape ``(y, x)``, some of them above 0.
+
+    Returns
+    -------
+    Shape ``(y, x)``, float32: over the 2 % quantile of what is above 0 (CellProfiler's robust minimum), at least 0.5.
+
+    Raises
+    ------
+    ValueError
+        If nothing is above 0, or a value is not finite.
+    """
+    if not (np.isfinite(values).all() and (values > 0).any()):
+        raise ValueError("values must be finite, and some of them above 0")
+    return np.clip(values / _robust_minimum(values), 0.5, None).astype(np.float32)
+
+
+def shrink_field(values: npt.NDArray[Any], factor: int) -> Floats:
+    """Average a field over the tiles of a plane's thumbnail.
+
+    Parameters
+    ----------
+    values
+        Shape ``(y, x)``.
+    factor
+        Side of a tile, pixels; tiles cut by the lower or right border average the pixels they have.
+
+    Returns
+    -------
+    Shape ``(ceil(y / factor), ceil(x / factor))``, float64.
+    """
+    shrunk = np.asarray(values, np.float64)
+    for axis in (0, 1):
+        starts = np.arange(0, shrunk.shape[axis], factor)
+        lengths = np.diff(starts, append=shrunk.shape[axis])
+        shrunk = np.add.reduceat(shrunk, starts, axis=axis) / np.expand_dims(lengths, 1 - axis)
+    return shrunk
 
 
 def _fit_surface(sums: Floats, counts: Floats) -> Floats:
@@ -286,7 +328,7 @@ def _from_minus_one(length: int) -> Floats:
     return (2 * np.arange(length) + 1) / length - 1
 
 
-def _robust_minimum(values: Floats) -> float:
+def _robust_minimum(values: npt.NDArray[Any]) -> float:
     """CellProfiler's robust minimum: the 2 % quantile of what is above 0."""
     ranked = np.sort(values[values > 0])
     return float(ranked[int(ranked.size * _DARKEST_SHARE)])

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from kernels.fields import LEVEL, background_field, compare_fields, mean_field, weigh_background
+from kernels.fields import (
+    LEVEL,
+    background_field,
+    compare_fields,
+    mean_field,
+    rescale_field,
+    shrink_field,
+    weigh_background,
+)
 from kernels.illumination import correct_planes, enlarge_field, make_gains
 from tests.kernels.simulated_sites import FIELDS, draw_site, make_field
 from tests.parts import ROOT, require
@@ -146,3 +154,20 @@ def test_fields_are_compared_whatever_their_scales() -> None:
     assert compare_fields(field, 7 * field) == 0
     assert compare_fields(field, np.array([[1.0, 2.0, 5.0]])) == pytest.approx(0.2)
     assert compare_fields(np.array([[1.0, 2.0, 5.0]]), field) == pytest.approx(0.25)
+
+
+def test_brightness_on_any_scale_becomes_a_field_over_its_robust_minimum() -> None:
+    values = np.arange(100, 200, dtype=np.float64).reshape(10, 10)
+    assert np.allclose(rescale_field(values), values / 102)
+    values[0, 0] = 0
+    assert rescale_field(values).min() == 0.5
+    assert rescale_field(values)[9, 9] == pytest.approx(199 / 102)
+    for useless in (np.zeros((2, 2)), np.array([[1.0, np.nan]])):
+        with pytest.raises(ValueError, match="above 0"):
+            rescale_field(useless)
+
+
+def test_a_field_is_averaged_over_tiles_and_what_is_left_of_them() -> None:
+    values = np.array([[1.0, 3, 5], [1, 3, 7], [4, 6, 9]])
+    assert shrink_field(values, 2).tolist() == [[2, 6], [5, 9]]
+    assert shrink_field(values, 1).tolist() == values.tolist()
