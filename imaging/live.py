@@ -68,7 +68,7 @@ def read_live_rows(
         if record.get("status") == "withdrawn":
             continue
         counted = frozenset(record.get("manifests", ()))
-        keys = _measured(store, results_prefix(*folder))
+        keys = _measured(store, results_prefix(*folder), is_published=bool(record))
         if counted.issuperset(keys):
             continue
         if folder[0] not in limits:
@@ -91,9 +91,11 @@ def _without_key(row: Mapping[str, Any]) -> Row:
     return {name: value for name, value in row.items() if name != "key"}
 
 
-def _measured(store: Store, prefix: str) -> list[str]:
-    """Keys of each site's newest manifest; of a preview's where there is no other."""
+def _measured(store: Store, prefix: str, *, is_published: bool) -> list[str]:
+    """Keys of each site's newest manifest; before the first publication, of its preview's where there is no other."""
     keys = _newest(store.list(f"{prefix}sites/").objects)
+    if is_published:
+        return keys
     done = {_site_of(key) for key in keys}
     previews = _newest(store.list(f"{prefix}previews/").objects)
     return sorted([*keys, *(key for key in previews if _site_of(key) not in done)])
