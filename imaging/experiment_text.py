@@ -85,6 +85,9 @@ _REST = """\
 #   statistics: [Nuclei_AreaShape_Area]
 #   limits: [{metric: PercentSaturated, warn_above: 1, fail_above: 10}]
 
+# Uneven illumination: plate corrects each plate with its own field, previous with that of the plate before.
+# illumination: previous
+
 patience: 30 min   # how long a missing image is waited for
 images: zarr       # zarr keeps the pixels as OME-Zarr, none does not
 """
