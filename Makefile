@@ -7,12 +7,14 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 RUN := .venv/bin/python
 UV := .cache/uv/bin/uv --cache-dir .cache/uv/cache
 
-.PHONY: help venv demo test check format bench lock clean
+.PHONY: help venv demo test gpu test-gpu sanitize check format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
 	@echo "make demo      a real plate on this machine, from its first image to its answer (KEEP=1 leaves it running)"
 	@echo "make test      all tests that this machine has the parts for; names what it left out"
+	@echo "make test-gpu  the tests of CUDA kernels on this machine's NVIDIA GPU (first installs 3 GB of packages)"
+	@echo "make sanitize  the same under NVIDIA's compute-sanitizer: memcheck, racecheck, initcheck, synccheck"
 	@echo "make check     style, types and layers"
 	@echo "make format    put the code into the style that make check asks for"
 	@echo "make bench     measure; the results are written to benchmarks/results"
@@ -29,6 +31,25 @@ demo: venv
 
 test: venv
 	@$(RUN) -m pytest $(TESTS)
+
+# CUDA kernels on a real GPU; what needs none is in `make test`. The lock of the GPU's packages agrees with the other one.
+GPU_TESTS := -m pytest -m gpu $(or $(TESTS),tests)
+SANITIZERS ?= memcheck racecheck initcheck synccheck
+
+gpu: venv
+	@command -v nvidia-smi >/dev/null && nvidia-smi -L || \
+		{ echo "There is no NVIDIA GPU here: nvidia-smi names none. make test runs the kernels on the CPU."; exit 2; }
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements-gpu.lock
+	@$(RUN) -m tests.cuda.device
+
+test-gpu: gpu
+	@$(RUN) $(GPU_TESTS)
+
+sanitize: gpu
+	@command -v compute-sanitizer >/dev/null || { echo "compute-sanitizer is not on the PATH; it comes with CUDA's toolkit."; exit 2; }
+	@for tool in $(SANITIZERS); do \
+		echo "== $$tool"; compute-sanitizer --tool $$tool --error-exitcode 1 $(RUN) $(GPU_TESTS) || exit 1; \
+	done
 
 # pyright runs on the node.js that playwright brings, so that nothing else has to be fetched.
 check: venv

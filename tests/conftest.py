@@ -4,12 +4,14 @@
     store           an empty store, three times: a folder, memory, a bucket of the stand-in
     gcs_store       the same, on the stand-in only
     folder_store    the same, on a folder only
+    gpu             a device for CUDA kernels: this machine's CPU under several seeds, and the real one (marked ``gpu``)
 
 A test that needs more of the machine than Python packages asks ``tests.parts.require`` for it.
 """
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +21,10 @@ import pytest
 from hypothesis import configuration, settings
 
 from imaging.store import Store, open_store
-from tests.parts import ROOT
+from kernels.gpu import Gpu, cuda
+from tests.cuda.host_build import require_host_cuda
+from tests.cuda.host_gpu import SEEDS, HostGpu
+from tests.parts import ROOT, require
 from tests.standins.gcs import GcsStandIn
 
 _NUMBERS = itertools.count(1)
@@ -57,6 +62,20 @@ def gcs_store(gcs: GcsStandIn) -> Store:
 @pytest.fixture
 def folder_store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "root"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gpu: runs on a real GPU (make test-gpu)")
+
+
+@pytest.fixture(params=[*(f"cpu-{seed}" for seed in SEEDS), pytest.param("cuda", marks=pytest.mark.gpu)])
+def gpu(request: pytest.FixtureRequest) -> Gpu:
+    if request.param != "cuda":
+        require_host_cuda()
+        return HostGpu(int(request.param.removeprefix("cpu-")))
+    require("gpu")
+    importlib.import_module("cupy").cuda.set_allocator(None)  # compute-sanitizer sees the ends of arrays of their own
+    return cuda()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

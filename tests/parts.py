@@ -2,7 +2,8 @@
 
     chromium    pages are looked at in a browser
     g++         CUDA kernels run on the CPU
-    nvcc        CUDA kernels are compiled for each architecture
+    nvcc        CUDA kernels are compiled for each architecture (NVRTC does as well)
+    cupy        the names that kernels take from it are looked up
     gpu         CUDA kernels run where they belong
     shared      reference data of the developers, in a folder beside the checkout
 
@@ -13,7 +14,6 @@ instead, except for the parts that no package of the system brings.
 from __future__ import annotations
 
 import functools
-import importlib
 import importlib.util
 import os
 import shutil
@@ -22,6 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from kernels.device import probe
+from tests.cuda.compilers import find_cuda_compiler
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -45,8 +48,13 @@ def _program(*names: str) -> Callable[[], str | None]:
 def _gpu() -> str | None:
     if not Path("/dev/nvidiactl").exists() or importlib.util.find_spec("cupy") is None:
         return None
-    cupy = importlib.import_module("cupy")  # only where there is a device: the import alone costs a second
-    return "device 0" if cupy.cuda.is_available() else None
+    found = probe()  # only where there is a driver: the import alone costs a second
+    return found.name if found.is_usable else None
+
+
+def _cupy() -> str | None:
+    spec = importlib.util.find_spec("cupy")
+    return spec.origin if spec else None
 
 
 def _shared() -> str | None:
@@ -57,7 +65,10 @@ def _shared() -> str | None:
 PARTS = {
     "chromium": Part(_program("chromium", "chromium-browser", "google-chrome"), "apt-get install chromium"),
     "g++": Part(_program("g++"), "apt-get install g++"),
-    "nvcc": Part(_program("nvcc"), "install NVIDIA's CUDA toolkit 13 and put nvcc on the PATH", for_all=False),
+    "nvcc": Part(
+        find_cuda_compiler, ".venv/bin/pip install 'nvidia-cuda-nvrtc==13.0.*' (or put CUDA 13's nvcc on the PATH)"
+    ),
+    "cupy": Part(_cupy, ".venv/bin/pip install --no-deps 'cupy-cuda13x==14.2.*' cuda-pathfinder"),
     "gpu": Part(_gpu, "an NVIDIA GPU, compute capability 7.5 or newer, and `pip install -e .[gpu]`", for_all=False),
     "shared": Part(_shared, "put the developers' folder `shared` beside the checkout", for_all=False),
 }
