@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from imaging.errors import ConfigurationError, StoredDataError
 from imaging.names import digest_of, to_json
-from kernels.device import to_device
+from kernels.gpu import Gpu, gpu_of
 from kernels.illumination import correct_planes, make_gains
 from kernels.thumbnails import thumbnail_factor
 
@@ -37,7 +37,7 @@ class PlateField:
     height: int
     width: int
     fields: Mapping[str, NDArray[np.float32]]
-    _gains: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _gains: dict[tuple[str, Gpu | None], Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def factor(self) -> int:
@@ -57,11 +57,12 @@ class PlateField:
         Parameters
         ----------
         planes
-            Channel to raw plane, shape ``(y, x)``, uint8 or uint16, on the device of this process.
+            Channel to raw plane, shape ``(y, x)``, uint8 or uint16, on any device.
 
         Returns
         -------
-        Channel to plane; corrected ones are uint16, those of channels without a field are the given ones.
+        Channel to plane, on the same device; corrected ones are uint16, those of channels without a field are the
+        given ones.
 
         Raises
         ------
@@ -77,10 +78,15 @@ class PlateField:
                 f"this site have {plane.shape[1]} x {plane.shape[0]}; declare a field of their size as illumination in "
                 "experiment.yaml"
             )
-        if channel not in self._gains:
+        return correct_planes(plane[np.newaxis], self._gains_beside(plane, channel))[0]
+
+    def _gains_beside(self, plane: Any, channel: str) -> Any:
+        """Gains of a channel on the device of a plane; made and moved there once per process."""
+        gpu = gpu_of(plane)
+        if (channel, gpu) not in self._gains:
             gains = make_gains(self.fields[channel], factor=self.factor, height=self.height, width=self.width)
-            self._gains[channel] = to_device(gains[np.newaxis])
-        return correct_planes(plane[np.newaxis], self._gains[channel])[0]
+            self._gains[channel, gpu] = gains[np.newaxis] if gpu is None else gpu.put(gains[np.newaxis])
+        return self._gains[channel, gpu]
 
 
 def encode_field(plate_field: PlateField) -> bytes:

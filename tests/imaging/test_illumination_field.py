@@ -7,6 +7,7 @@ import pytest
 
 from imaging.errors import ConfigurationError, StoredDataError
 from imaging.illumination_field import PlateField, decode_field, encode_field
+from kernels.gpu import Gpu, gpu_of
 from kernels.illumination import correct_planes, make_gains
 
 
@@ -58,6 +59,16 @@ def test_planes_are_divided_by_the_field_of_their_channel() -> None:
     assert corrected["DNA"][0, -1] == 5_000
     assert corrected["Phase"] is planes["Phase"]
     assert field.correct(planes)["DNA"].tolist() == corrected["DNA"].tolist()
+
+
+def test_planes_on_a_device_are_corrected_there_with_gains_that_are_moved_once(gpu: Gpu) -> None:
+    field, planes = make_field(), np.random.default_rng(1).integers(0, 65536, (400, 500)).astype(np.uint16)
+    expected = field.correct({"DNA": planes})["DNA"]
+    first, second = (field.correct({"DNA": gpu.put(planes)})["DNA"] for _ in range(2))
+    assert gpu_of(first) is gpu
+    assert np.array_equal(gpu.get(first), expected)
+    assert np.array_equal(gpu.get(second), expected)
+    assert len(field._gains) == 2
 
 
 def test_planes_of_another_size_are_refused_in_words() -> None:

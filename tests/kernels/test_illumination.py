@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kernels.gpu import Gpu, gpu_of
 from kernels.illumination import correct_planes, enlarge_field, make_gains
 
 
@@ -77,3 +78,15 @@ def test_what_is_no_plane_or_has_no_gains_is_refused() -> None:
         correct_planes(planes, gains.astype(np.float32))
     with pytest.raises(ValueError, match="shape of planes"):
         correct_planes(planes, gains[:, :1])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 7, 11), (2, 16, 16), (1, 129, 257)])
+def test_a_gpu_computes_what_the_cpu_does(gpu: Gpu, dtype: type, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(11)
+    planes = rng.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
+    gains = rng.integers(1, 65536, shape).astype(np.uint16)
+    planes.ravel()[-1], gains.ravel()[-1] = np.iinfo(dtype).max, 65535
+    corrected = correct_planes(gpu.put(planes), gpu.put(gains))
+    assert gpu_of(corrected) is gpu
+    assert np.array_equal(gpu.get(corrected), correct_planes(planes, gains))
