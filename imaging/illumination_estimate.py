@@ -149,7 +149,7 @@ def estimate_plate(
             if thumbnail.shape == shape and image["channel"] in sums:
                 half = sums[image["channel"]].halves[half_of(manifest["well"], manifest["site"])]
                 half.add_site(thumbnail, background)
-    found = {
+    found: dict[tuple[Variant, str], ChannelEstimate] = {
         (variant, channel): estimate
         for variant in VARIANTS
         for channel in channels

@@ -93,7 +93,7 @@ def encode_field(plate_field: PlateField) -> bytes:
     """Write a field as an .npz archive: an array per channel, and the size of its planes under ``head``."""
     buffer = io.BytesIO()
     head = np.array([plate_field.height, plate_field.width, plate_field.factor], np.int64)
-    arrays = {f"field_{channel}": values for channel, values in sorted(plate_field.fields.items())}
+    arrays: dict[str, Any] = {f"field_{channel}": values for channel, values in sorted(plate_field.fields.items())}
     np.savez_compressed(buffer, **{_HEAD: head}, **arrays)
     return buffer.getvalue()
 

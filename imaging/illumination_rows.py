@@ -62,14 +62,16 @@ def _row(
 ) -> Row:
     """A row of the table ``illumination``."""
     found, values = estimate.channels[variant, channel], used.fields.get(channel) if used else None
-    is_alike = variant == section.variant and values is not None and values.shape == found.values.shape
+    drift = None
+    if variant == section.variant and values is not None and values.shape == found.values.shape:
+        drift = 100 * compare_fields(found.values, values)
     return {
         "channel": channel,
         "variant": variant,
         "n_sites": found.n_sites,
         "error_percent": found.error_percent,
         "field_range": float(found.values.max() / found.values.min()),
-        "drift_percent": 100 * compare_fields(found.values, values) if is_alike else None,
+        "drift_percent": drift,
         "source": frozen.get("source", "none"),
         "frozen_from": _say_where_from(frozen.get("channels", {}).get(channel, {})),
         "frozen_digest": frozen.get("digest") if values is not None else None,

@@ -15,7 +15,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from imaging.errors import LostDataError
+from imaging.decode import decode_plane
+from imaging.errors import ConfigurationError, LostDataError, PlateError
 from imaging.illumination_estimate import estimate_plate
 from imaging.illumination_field import PlateField
 from imaging.illumination_files import read_declared_field
@@ -30,14 +31,17 @@ _READERS = 16
 
 @dataclass
 class _Choice:
-    """Fields as they are chosen channel by channel, of one size, and what is said of each channel."""
+    """Fields as they are chosen channel by channel, all for planes of one size, and what is said of each channel.
+
+    ``size`` is that of the plate's planes as far as it is known, then that of the first field.
+    """
 
     size: tuple[int, int] | None = None
     fields: dict[str, NDArray[Any]] = field(default_factory=dict)
     said: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def take(self, channel: str, found: PlateField, said: Mapping[str, Any]) -> bool:
-        """Take a channel's field, unless those taken before belong to planes of another size."""
+        """Take a channel's field, unless it belongs to planes of another size."""
         size = (found.height, found.width)
         if channel not in found.fields or self.size not in (None, size):
             return False
@@ -49,7 +53,7 @@ class _Choice:
     @property
     def plate_field(self) -> PlateField | None:
         """The fields taken; ``None`` if there are none."""
-        return PlateField(*self.size, self.fields) if self.size else None
+        return PlateField(*self.size, self.fields) if self.size and self.fields else None
 
 
 def freeze_due(job: PlateJob, plan: Plan) -> bool:
@@ -58,7 +62,7 @@ def freeze_due(job: PlateJob, plan: Plan) -> bool:
     Raises
     ------
     ConfigurationError
-        If a declared file is at fault; with all faults.
+        If a declared file is at fault, with all faults, or holds fields of another size than the plate's planes.
     """
     section = job.experiment.illumination
     try:
@@ -81,14 +85,14 @@ def freeze_due(job: PlateJob, plan: Plan) -> bool:
 
 def _from_files(job: PlateJob, plan: Plan) -> _Choice:
     """Fields of the files that the declaration names; a channel that it names none for is not corrected."""
-    choice = _Choice()
+    choice = _Choice(_size_of_planes(job, plan))
     _take_declared(job, choice)
     return choice
 
 
 def _from_earlier_plates(job: PlateJob, plan: Plan) -> _Choice:
     """Of each channel the newest field of a published plate that is good enough, else that of a declared file."""
-    section, choice = job.experiment.illumination, _Choice()
+    section, choice = job.experiment.illumination, _Choice(_size_of_planes(job, plan))
     channels = [channel.name for channel in job.experiment.channels]
     for offer in newest_offers(job.store, job.experiment):
         for channel in channels:
@@ -103,7 +107,7 @@ def _from_earlier_plates(job: PlateJob, plan: Plan) -> _Choice:
             break
     _take_declared(job, choice)
     reason = (
-        f"no plate published before gives a field from {section.min_sites} sites or more that is known to "
+        f"no plate published before gives a field of this size from {section.min_sites} sites or more that is known to "
         f"{section.max_error_percent:g} %"
     )
     for channel in channels:
@@ -114,10 +118,31 @@ def _from_earlier_plates(job: PlateJob, plan: Plan) -> _Choice:
 def _take_declared(job: PlateJob, choice: _Choice) -> None:
     declared = read_declared_field(lambda name: job.maps.read(job.maps_folder + name), job.experiment)
     section = job.experiment.illumination
-    for channel in declared.fields if declared else ():
+    if declared is None:
+        return
+    if choice.size not in (None, (declared.height, declared.width)):
+        height, width = choice.size or (0, 0)
+        raise ConfigurationError(
+            f"the declared fields of illumination are for planes of {declared.width} x {declared.height} pixels, and "
+            f"the plate's have {width} x {height}; declare fields of their size",
+            experiment=job.experiment.name,
+            plate=job.plate,
+        )
+    for channel in declared.fields:
         if channel not in choice.fields:
             name = section.file or (section.files or {})[channel]
             choice.take(channel, declared, {"from": {"file": name}})
+
+
+def _size_of_planes(job: PlateJob, plan: Plan) -> tuple[int, int] | None:
+    """Height and width of the first image that can be read of the next site; ``None`` if none can."""
+    for file in (file for site in plan.todo[:1] for file in site.files.values()):
+        try:
+            height, width = decode_plane(job.raw.read(job.raw_folder + file.name), name=file.name).shape
+        except (PlateError, OSError):
+            continue
+        return height, width
+    return None
 
 
 def _from_this_plate(job: PlateJob, plan: Plan) -> _Choice:
@@ -128,11 +153,11 @@ def _from_this_plate(job: PlateJob, plan: Plan) -> _Choice:
     found = estimate.field_of(variant)
     for channel in channels:
         known = estimate.channels.get((variant, channel))
-        if found is None or known is None:
-            choice.said[channel] = {"reason": "no site shows any background of this channel"}
-        else:
+        if found is not None and known is not None:
             said = {"n_sites": known.n_sites, "error_percent": known.error_percent}
             choice.take(channel, found, {"from": {"plate": job.plate}, **said})
+        else:
+            choice.said[channel] = {"reason": "no site shows any background of this channel"}
     return choice
 
 

@@ -45,7 +45,7 @@ def put_site(store: Store, number: int, *, channels: tuple[str, ...] = ("DNA", "
     return {"well": "A01", "site": number, "images": images, "zarr": {"group": group}, "planes": planes}
 
 
-def estimate(store: Store, manifests: list[dict[str, Any]]) -> dict[tuple[str, str], Any]:
+def estimate(store: Store, manifests: list[dict[str, Any]]) -> dict[Any, Any]:
     return dict(estimate_plate(store, ZARR, manifests, ["DNA", "ER", "Mito"]).channels)
 
 

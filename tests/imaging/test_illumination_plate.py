@@ -24,7 +24,7 @@ from imaging.store import Store
 from imaging.sweep import GRACE_S, find_unreferenced, sweep
 from imaging.zarr_plate import read_planes, read_thumbnail
 from kernels.fields import compare_fields
-from tests.imaging.lit_plate import FIELDS, SIDE, WELLS, draw_plate, lit_job
+from tests.imaging.lit_plate import FIELDS, SIDE, WELLS, draw_plate, encode, lit_job
 from tests.imaging.small_plate import follow, object_states, read_rows
 
 INTENSITY = "Nuclei_Intensity_MeanIntensity_DNA"
@@ -217,7 +217,9 @@ def test_a_first_plate_is_not_corrected_and_says_so(tmp_path: Path, images: dict
     follow(job, now=4e9)
     assert job.read_frozen()["digest"] is None
     assert any("2 channels without a field of illumination, first DNA" in reason for reason in reasons_of(job))
-    assert any("no plate published before gives a field from 16 sites" in reason for reason in reasons_of(job))
+    assert any(
+        "no plate published before gives a field of this size from 16 sites" in reason for reason in reasons_of(job)
+    )
     calm = lit_job(tmp_path / "calm", images={name: data for name, data in images.items() if name < "A02"})
     follow(calm, now=4e9)
     assert [row[INTENSITY] for row in rows_of(job, "cells")] == [row[INTENSITY] for row in rows_of(calm, "cells")]
@@ -275,12 +277,44 @@ def test_an_uncertain_estimate_of_its_own_is_used_with_a_warning(tmp_path: Path,
     assert any("2 channels with an uncertain field of illumination" in reason for reason in reasons_of(job))
 
 
-def test_a_declared_field_of_another_size_fails_the_site_in_words(tmp_path: Path, images: dict[str, bytes]) -> None:
+def test_declared_fields_of_another_size_stop_the_plate_before_its_first_site(
+    tmp_path: Path, images: dict[str, bytes]
+) -> None:
     declare_fields(tmp_path, DNA=np.ones((50, 60)))
     job = lit_job(tmp_path, "{source: file, file: fields.npz}", images=images)
+    with pytest.raises(ConfigurationError, match="planes of 60 x 50 pixels, and the plate's have 160 x 160"):
+        plan_work(job)
+    assert not job.survey().records.has_field
+
+
+def test_a_damaged_first_image_does_not_hide_the_size_of_the_others(tmp_path: Path, images: dict[str, bytes]) -> None:
+    declare_fields(tmp_path, DNA=np.ones((50, 60)))
+    job = lit_job(tmp_path, "{source: file, file: fields.npz}", images={**images, "A01_w1.tif": b"no image"})
+    with pytest.raises(ConfigurationError, match="the plate's have 160 x 160"):
+        plan_work(job)
+    hidden = lit_job(tmp_path, "{source: file, file: fields.npz}", images={"A01_w2.tif": b"none either"})
+    assert plan_work(hidden).todo[0].field == hidden.read_frozen()["digest"]
+
+
+def test_a_site_of_another_size_than_the_frozen_field_fails_in_words(tmp_path: Path, images: dict[str, bytes]) -> None:
+    declare_fields(tmp_path, **FIELDS)
+    odd = {f"A01_w{code}.tif": encode(np.ones((50, 60), np.uint16)) for code in (1, 2)}
+    job = lit_job(tmp_path, "{source: file, file: fields.npz}", images=images)
+    plan_work(job)
+    for name, data in odd.items():
+        job.raw.write(name, data)
     site = plan_work(job).todo[0]
-    with pytest.raises(ConfigurationError, match="is for planes of 60 x 50 pixels, and those of this site have 160 x"):
+    with pytest.raises(ConfigurationError, match="is for planes of 160 x 160 pixels, and those of this site have 60 x"):
         process_site(site_task(job, site), measure_planes)
+
+
+def test_fields_of_planes_of_another_size_are_passed_over(
+    tmp_path: Path, uncorrected: PlateJob, images: dict[str, bytes]
+) -> None:
+    odd = {f"A01_w{code}.tif": encode(np.ones((50, 60), np.uint16)) for code in (1, 2)}
+    job = lit_job(tmp_path, "previous", plate="P9", images=odd, store=uncorrected.store)
+    plan_work(job)
+    assert "no plate published before gives a field of this size" in job.read_frozen()["channels"]["DNA"]["reason"]
 
 
 def test_a_missing_file_stops_the_plate_before_its_first_site(tmp_path: Path, images: dict[str, bytes]) -> None:

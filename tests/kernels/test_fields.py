@@ -81,11 +81,11 @@ def test_cells_debris_and_dark_spots_are_left_out_with_a_margin_and_nothing_else
     noise += np.linspace(-60, 60, 220)  # the field falls off to one side
     planted = np.zeros(noise.shape, bool)
     for y, x, radius, change in ((50, 60, 6, 300), (120, 30, 4, 5000), (160, 180, 9, 120), (90, 150, 5, -200)):
-        disk = np.hypot(*(np.indices(noise.shape) - np.array([y, x])[:, None, None])) <= radius
+        disk = np.asarray(np.hypot(*(np.indices(noise.shape) - np.array([y, x])[:, None, None])) <= radius)
         noise[disk] += change
         planted |= disk
     is_kept = weigh_background(noise.astype(np.uint16)) > 0
-    near = ndimage.binary_dilation(planted, np.hypot(*(np.indices((5, 5)) - 2)) <= 2)
+    near = np.asarray(ndimage.binary_dilation(planted, np.hypot(*(np.indices((5, 5)) - 2)) <= 2))
     assert not is_kept[near].any()
     assert is_kept[~near].mean() > 0.999
 
