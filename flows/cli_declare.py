@@ -57,11 +57,12 @@ def check(
     images: Path | None = typer.Option(None, help="Count which files of this plate's folder would be images."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
-    """Check an experiment.yaml and its plate maps: all faults at once, each with its place and what to do."""
+    """Check an experiment.yaml and the files that it names: all faults, each with its place and what to do."""
     from imaging.platemaps import check_plate_maps
 
     declared, read = _open_stored(store, experiment) if experiment or store else _open_file(file)
     result = _describe(declared) | {"plate_maps": check_plate_maps(read, declared)}
+    result["illumination"] = _describe_illumination(declared, read)
     if images is not None:
         result["images"] = _count_images(declared, images)
     if as_json:
@@ -158,6 +159,19 @@ def _describe(declared: Experiment) -> dict[str, Any]:
     }
 
 
+def _describe_illumination(declared: Experiment, read: Callable[[str], bytes]) -> dict[str, Any]:
+    """Where the field of illumination comes from, and how uneven declared ones are by channel."""
+    section = declared.illumination
+    result: dict[str, Any] = {"source": section.source}
+    if section.file or section.files:
+        from imaging.illumination_files import read_declared_field
+
+        field = read_declared_field(read, declared)
+        fields = field.fields if field else {}
+        result["declared"] = {name: float(values.max() / values.min()) for name, values in fields.items()}
+    return result
+
+
 def _print_result(result: dict[str, Any]) -> None:
     typer.echo(f"{result['experiment']} is sound: recipe {result['recipe']}")
     channels = ", ".join(
@@ -171,6 +185,12 @@ def _print_result(result: dict[str, Any]) -> None:
     typer.echo(f"objects     {', '.join(result['objects']) or 'none: recipe.nuclei is not given, images are measured'}")
     for file, wells in result["plate_maps"].items():
         typer.echo(f"plate map   {file}: {wells} wells")
+    illumination = result["illumination"]
+    if illumination["source"] != "none":
+        shown = (
+            f"; {name} brightest {ratio:.2f} x darkest" for name, ratio in illumination.get("declared", {}).items()
+        )
+        typer.echo(f"field       of illumination: {illumination['source']}{''.join(shown)}")
     counted = result["images"]
     if isinstance(counted, dict):
         typer.echo(f"images      {counted['arrived']} of {counted['expected']} are there")

@@ -20,7 +20,7 @@ from imaging.errors import PlateError
 from imaging.job import PlateJob
 from imaging.planning import Plan, SitePlan
 from imaging.site import SiteTask
-from imaging.steps import beat, decide_due, record_attempt, site_task, stop_beating
+from imaging.steps import beat, decide_due, plan_work, record_attempt, site_task, stop_beating
 
 TICK_S = 0.1
 BACK_OFF_S = 5.0
@@ -156,7 +156,7 @@ class Follower:
 
     def _look(self) -> None:
         before = self.plan
-        self.plan = self.job.survey()
+        self.plan = plan_work(self.job)
         self._waiting = deque(site for site in self.plan.todo if site.name not in self._in_flight)
         self._looked_at = time.monotonic()
         if before is None or self._signature(before) != self._signature(self.plan):

@@ -27,11 +27,12 @@ from imaging.wells import PLATE_SHAPES, parse_well
 COLORS: dict[SiteState, tuple[int, int, int]] = {
     "waiting": (215, 220, 226),
     "todo": (250, 204, 90),
+    "previewed": (122, 178, 211),
     "done": (58, 145, 92),
     "failed": (200, 60, 50),
     "missing": (90, 100, 112),
 }
-WORST_FIRST: tuple[SiteState, ...] = ("failed", "missing", "todo", "waiting", "done")
+WORST_FIRST: tuple[SiteState, ...] = ("failed", "missing", "todo", "waiting", "previewed", "done")
 CELL_PX = 22
 EVERY_S = 3.0
 MAX_ROWS = 200
@@ -66,7 +67,7 @@ def report_plan(reporter: Reporter, job: PlateJob, plan: Plan) -> None:
     reporter.image(
         "sites",
         draw_sites(job, plan),
-        "sites by well: green done, yellow to do, grey waiting, red failed, dark missing",
+        "sites by well: green done, blue images only, yellow to do, grey waiting, red failed, dark missing",
     )
     faults = [
         {"kind": "unreadable", "file": file.name, "well": well, "site": site, "channel": channel}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from flows.settings import Settings
 from flows.watch import FAULTS
 from imaging.job import PlateJob, open_experiment, plate_job
-from imaging.planning import Plan
+from imaging.planning import Plan, SiteState
 from imaging.projection import page_folder
 from imaging.publication import is_current, read_publication
 from imaging.steps import is_followed
@@ -51,7 +51,7 @@ def describe_plate(job: PlateJob, plan: Plan, *, stale_s: float) -> dict[str, An
         "files_faulted": len(plan.faulted),
         "files_unknown": len(plan.unknown),
         "sites_expected": len(plan.sites),
-        **{f"sites_{state}": len(plan.of(state)) for state in ("waiting", "todo", "done", "failed", "missing")},
+        **{f"sites_{state}": len(plan.of(state)) for state in get_args(SiteState)},
         "is_followed": is_followed(plan, stale_s=stale_s),
         "publication": last or None,
         "run": publication.run if publication else None,

@@ -174,6 +174,8 @@ def find_need(job: PlateJob, plan: Plan) -> str:
     """Say in words why a plate needs a follower; empty if it needs none."""
     if plan.todo:
         return f"{len(plan.todo)} sites to process"
+    if plan.is_field_due:
+        return "its field of illumination is due"
     if plan.due:
         return f"{len(plan.due)} images did not arrive within {job.experiment.patience_s:g} s"
     if plan.is_publishable and not is_current(job, plan):

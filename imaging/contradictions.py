@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from imaging.declared import Fault, did_you_mean
+from imaging.illumination import find_illumination_faults
 from imaging.layouts import Layout
 from imaging.plain_yaml import Place
 from imaging.rules import COUNTS
@@ -27,7 +28,7 @@ _HINT = r"; a pattern that works: '(?P<well>[A-P]\d\d)_s(?P<site>\d+)_(?P<channe
 
 def find_contradictions(tree: Tree) -> list[Fault]:
     """Every contradiction in an experiment's tree, each with its place."""
-    checks = (_channels, _layout, _pattern, _recipe, _limits, _outliers, _statistics, _plates)
+    checks = (_channels, _layout, _pattern, _recipe, _limits, _outliers, _statistics, _plates, find_illumination_faults)
     return [fault for check in checks for fault in check(tree)]
 
 

@@ -6,6 +6,7 @@
       files        Files          how a file's name gives its place
       plate_maps   PlateMapSource...
       recipe       Recipe         every parameter that stored values depend on (imaging/recipes.py)
+      illumination Illumination   whether and how planes are corrected (imaging/illumination.py)
       analysis     Analysis       what is computed from stored values, and the rules of verdicts (imaging/rules.py)
 
 ``read_experiment`` is the only door: it reports all faults of a file at once, each with its place.
@@ -22,6 +23,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, fiel
 from imaging.contradictions import find_contradictions
 from imaging.declared import Declared, Texts, explain_faults, spell_faults
 from imaging.errors import ConfigurationError, RefusedNameError
+from imaging.illumination import NO_CORRECTION, DeclaredIllumination
 from imaging.layouts import Layout
 from imaging.names import check_name, hash_of
 from imaging.plain_yaml import read_plain_yaml
@@ -97,6 +99,7 @@ class Experiment(Declared):
     files: Files = Field(description="pattern of the file names")
     plate_maps: tuple[PlateMapSource, ...] = Field((), description="files that say what is in the wells")
     recipe: Recipe = Field(Recipe.model_validate({}), description="how objects are found")
+    illumination: DeclaredIllumination = Field(NO_CORRECTION, description="where the field of illumination comes from")
     analysis: Analysis = Field(Analysis.model_validate({}), description="statistics and limits")
     patience_s: Annotated[float, BeforeValidator(_seconds)] = Field(
         1800.0,
@@ -155,16 +158,18 @@ class Experiment(Declared):
         for part, channel in (("nuclei", self.nucleus_channel), ("cells", self.cell_channel)):
             if recipe[part] is not None:
                 recipe[part]["channel"] = channel.name if channel else None
+        illumination = self.illumination.pixel_part()
         return {
             "numbers_version": NUMBERS_VERSION,
             "channels": [channel.model_dump(include={"name", "role", "full_scale"}) for channel in self.channels],
             "pixel_size_um": self.layout.pixel_size_um,
             "recipe": recipe,
+            **({"illumination": illumination} if illumination else {}),
         }
 
     def analysis_part(self) -> dict[str, Any]:
         """All that a publication computes from stored values depends on, JSON-able, plate maps aside."""
-        return self.analysis.model_dump(mode="json") | self.rules.as_json()
+        return self.analysis.model_dump(mode="json") | self.rules.as_json() | self.illumination.analysis_part()
 
     @property
     def recipe_id(self) -> str:

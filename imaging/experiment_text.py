@@ -93,6 +93,9 @@ _REST = """\
 #     - {metric: nuclei_count, side: low, warn_z: 5}               # against the plate's wells
 #     - {metric: nuclei_count, against: history, warn_z: 5}        # the plate against the experiment's earlier plates
 
+# Uneven illumination: plate corrects each plate with its own field, previous with that of the plate before.
+# illumination: previous
+
 patience: 30 min   # how long a missing image is waited for
 images: zarr       # zarr keeps the pixels as OME-Zarr, none does not
 """

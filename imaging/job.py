@@ -11,6 +11,8 @@ from imaging import records
 from imaging.arrivals import sort_arrivals
 from imaging.errors import ConfigurationError, StoredDataError
 from imaging.experiment import Experiment, read_experiment
+from imaging.illumination import AWAITED, pinned_values
+from imaging.illumination_record import read_frozen
 from imaging.names import check_name, experiment_key, hash_of, plate_zarr, raw_prefix, results_prefix, to_json
 from imaging.planning import Plan, plan_plate
 from imaging.platemaps import PlateMap, read_plate_map
@@ -47,6 +49,7 @@ class PlateJob:
     maps_folder: str
     settle_s: float = SETTLE_S
     _pinned: dict[str, Any] = field(default_factory=dict, repr=False)
+    _frozen: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def recipe(self) -> str:
@@ -69,8 +72,36 @@ class PlateJob:
         names = records.read_names(self.prefix, self.store.list(self.prefix), publications=published)
         listing = self.raw.list(self.raw_folder, min_age_s=self.settle_s)
         arrivals = sort_arrivals(self.experiment, self.raw_folder, listing.objects, listing.refused)
-        pins = hash_of(self.read_pins() if names.has_pins else self._fresh_pins())
-        return plan_plate(self.experiment, arrivals, names, pins=pins, now=time.time() if now is None else now)
+        field = self.field_name(is_frozen=names.has_field)
+        pins = hash_of(pinned_values(self.read_pins() if names.has_pins else self._fresh_pins(), field))
+        moment = time.time() if now is None else now
+        return plan_plate(self.experiment, arrivals, names, pins=pins, now=moment, field=field)
+
+    def field_name(self, *, is_frozen: bool) -> str | None:
+        """The plate's field of illumination as sites know it: its digest, ``AWAITED``, or ``None`` without correction.
+
+        Raises
+        ------
+        StoredDataError
+            If the record that freezes it is damaged.
+        """
+        if self.experiment.illumination.source == "none":
+            return None
+        return self.read_frozen()["digest"] if is_frozen else AWAITED
+
+    def read_frozen(self) -> dict[str, Any]:
+        """Read the record that freezes the plate's field; once, for it never changes.
+
+        Raises
+        ------
+        FileNotFoundError
+            If no field is frozen yet.
+        StoredDataError
+            If it is damaged.
+        """
+        if not self._frozen:
+            self._frozen.update(read_frozen(self.store, self.prefix))
+        return self._frozen
 
     def read_plate_map(self) -> PlateMap:
         """Read what is in the plate's wells.
@@ -107,7 +138,8 @@ class PlateJob:
         return self.read_pins()
 
     def _fresh_pins(self) -> dict[str, Any]:
-        return {"recipe": self.recipe, "pixels": self.experiment.pixel_part(), "illumination": None}
+        illumination = self.experiment.illumination.pixel_part()
+        return {"recipe": self.recipe, "pixels": self.experiment.pixel_part(), "illumination": illumination}
 
 
 def open_job(store: Store, experiment: str, plate: str, *, settle_s: float = SETTLE_S) -> PlateJob:

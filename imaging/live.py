@@ -71,7 +71,7 @@ def read_live_rows(
         if record.get("status") == "withdrawn":
             continue
         counted = frozenset(record.get("manifests", ()))
-        keys = _newest(store.list(f"{results_prefix(*folder)}sites/").objects)
+        keys = _measured(store, results_prefix(*folder), is_published=bool(record))
         if counted.issuperset(keys):
             continue
         if folder[0] not in declared:
@@ -94,6 +94,21 @@ def read_fault_rows(store: Store, folders: Iterable[PlateFolder]) -> list[Row]:
 
 def _without_key(row: Mapping[str, Any]) -> Row:
     return {name: value for name, value in row.items() if name != "key"}
+
+
+def _measured(store: Store, prefix: str, *, is_published: bool) -> list[str]:
+    """Keys of each site's newest manifest; before the first publication, of its preview's where there is no other."""
+    keys = _newest(store.list(f"{prefix}sites/").objects)
+    if is_published:
+        return keys
+    done = {_site_of(key) for key in keys}
+    previews = _newest(store.list(f"{prefix}previews/").objects)
+    return sorted([*keys, *(key for key in previews if _site_of(key) not in done)])
+
+
+def _site_of(key: str) -> str:
+    """``<well>-<site>`` of a manifest ``.../<well>-<site>-<inputs>.json``."""
+    return key.rpartition("-")[0].rpartition("/")[2]
 
 
 def _newest(objects: Iterable[StoredObject]) -> list[str]:

@@ -40,7 +40,7 @@ from imaging.platemaps import PlateMap
 from imaging.projection import page_folder
 from imaging.publication import collect_inputs
 from imaging.publish_tables import tables_above_cells
-from imaging.records import manifest_key, publication_numbers
+from imaging.records import manifest_key, preview_key, publication_numbers
 from imaging.wells import PLATE_SHAPES
 from imaging.zarr_plate import read_thumbnail
 
@@ -101,8 +101,7 @@ class LivePage:
             If the storage does not answer; the next look reads what this one did not.
         """
         self.read_sites(plan)
-        manifests = (self._manifests.get(site.name) for site in plan.of("done"))
-        known = tuple(manifest for manifest in manifests if manifest is not None)
+        known = tuple(self._manifests.values())
         plate_map, problems = self._read_plate_map()
         inputs = collect_inputs(self.job, plan, plate_map, known, self._read_record)
         return tables_above_cells(replace(inputs, faults=(*inputs.faults, *problems)))
@@ -115,17 +114,17 @@ class LivePage:
         StoreUnavailableError
             If the storage does not answer.
         """
-        names = [site.name for site in plan.of("done")]
-        for name in self._manifests.keys() - set(names):
-            del self._manifests[name]
-        new = [name for name in names if name not in self._manifests]
+        keys = _list_manifests(plan, self.job.prefix)
+        for key in self._manifests.keys() - set(keys):
+            del self._manifests[key]
+        new = [key for key in keys if key not in self._manifests]
         with ThreadPoolExecutor(_READERS) as pool:
             for start in range(0, len(new), _BATCH):
                 batch = new[start : start + _BATCH]
-                for name, (manifest, pictures) in zip(batch, pool.map(self._read_site, batch), strict=True):
+                for key, (manifest, pictures) in zip(batch, pool.map(self._read_site, batch), strict=True):
                     if manifest is not None:
                         self._draw(manifest, pictures)
-                        self._manifests[name] = _shown(manifest)
+                        self._manifests[key] = _shown(manifest)
 
     def write(self, tables: dict[str, pa.Table], *, now: float | None = None) -> bool:
         """Write the page of a look, unless the plate is published.
@@ -189,9 +188,9 @@ class LivePage:
         prefix = self.job.prefix
         return bool(publication_numbers(prefix, self.job.store.list(f"{prefix}publications/")))
 
-    def _read_site(self, name: str) -> tuple[dict[str, Any] | None, Pictures | None]:
+    def _read_site(self, key: str) -> tuple[dict[str, Any] | None, Pictures | None]:
         try:
-            manifest = json.loads(self.job.store.read(manifest_key(self.job.prefix, name)))
+            manifest = json.loads(self.job.store.read(key))
         except (FileNotFoundError, ValueError):  # a publisher disowned it, or finds out that it is damaged
             return None, None
         channels = [image["channel"] for image in manifest["images"]]
@@ -225,6 +224,19 @@ class LivePage:
         except ConfigurationError as error:
             reasons = error.problems or (error.message,)
             return None, [_fault_of_map(error, reason) for reason in reasons]
+
+
+def _list_manifests(plan: Plan, prefix: str) -> list[str]:
+    """Addresses of the measured sites' manifests; of a site that is not done yet, of its preview, if it has one."""
+    previews = {name.rpartition("-")[0]: name for name in sorted(plan.records.previews)}
+    keys = []
+    for site in plan.sites:
+        preview = previews.get(f"{site.well}-{site.site}")
+        if site.state == "done":
+            keys.append(manifest_key(prefix, site.name))
+        elif preview is not None and site.state not in ("failed", "missing"):
+            keys.append(preview_key(prefix, preview))
+    return keys
 
 
 def _fault_of_map(error: PlateError, reason: str) -> dict[str, Any]:

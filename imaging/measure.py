@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from imaging.illumination import is_preview
+from imaging.illumination_field import PlateField
 from imaging.recipes import Recipe
 from imaging.site import Plane, SiteMeasurement
 from kernels.device import to_device, to_host
@@ -21,8 +23,10 @@ Labels = dict[str, np.ndarray]
 _TINY_PX = 80
 
 
-def measure_planes(planes: dict[str, Plane], pins: Mapping[str, Any]) -> SiteMeasurement:
-    """Measure one site.
+def measure_planes(
+    planes: dict[str, Plane], pins: Mapping[str, Any], field: PlateField | None = None
+) -> SiteMeasurement:
+    """Measure one site: its images as they are, its objects on planes corrected for illumination.
 
     Parameters
     ----------
@@ -30,11 +34,13 @@ def measure_planes(planes: dict[str, Plane], pins: Mapping[str, Any]) -> SiteMea
         Channel name to plane, each of shape (y, x), uint8 or uint16, camera counts.
     pins
         What is pinned for the plate: ``pixels`` with channels, pixel size and recipe.
+    field
+        The plate's field of illumination; without one, planes are not corrected.
 
     Returns
     -------
-    Image metrics, counts, cells, label images and thumbnails. Without the nucleus channel there are no objects and
-    their counts are ``None``.
+    Image metrics, counts, cells, label images and thumbnails. Without the nucleus channel, and as long as the plate's
+    field is awaited, there are no objects and their counts are ``None``.
     """
     pixels = pins["pixels"]
     recipe = Recipe.model_validate(pixels["recipe"])
@@ -42,11 +48,12 @@ def measure_planes(planes: dict[str, Plane], pins: Mapping[str, Any]) -> SiteMea
     factor = thumbnail_factor(*stack.shape[1:])
     image_metrics = tuple(_measure_images(stack, planes, pixels["channels"]))
     thumbnails = to_host(shrink(stack, factor))
-    labels = _segment(planes, pixels, recipe)
+    corrected = field.correct(planes) if field else planes
+    labels = {} if is_preview(pins) else _segment(corrected, pixels, recipe)
     return SiteMeasurement(
         image_metrics=image_metrics,
         counts={name: int(labels[name].max(initial=0)) if labels else None for name in ("Nuclei", "Cells")},
-        cells=_measure_cells(planes, labels, recipe),
+        cells=_measure_cells(corrected, labels, recipe),
         labels={name: labels[name] for name in ("Nuclei", "Cells")} if labels else {},
         thumbnails=thumbnails,
         factor=factor,

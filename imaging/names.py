@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import zlib
 from typing import Any
 
 from imaging.errors import RefusedNameError
@@ -62,3 +63,8 @@ def hash_of(value: Any) -> str:
 def digest_of(data: bytes) -> str:
     """Name bytes by their content: 32 hexadecimal digits of their SHA-256."""
     return hashlib.sha256(data).hexdigest()[:32]
+
+
+def stored(key: str, data: bytes) -> dict[str, Any]:
+    """Describe an object for a record: key, size in bytes and CRC-32 of its content."""
+    return {"key": key, "size_bytes": len(data), "crc32": f"{zlib.crc32(data):08x}"}

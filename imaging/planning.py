@@ -6,6 +6,9 @@
     todo     ready, neither done nor failed
     due      an image that nobody waits for any longer: patience_s passed since the plate's last arrival
 
+Sites of a plate that is corrected with its own field are ``previewed`` once their images are measured; when all are,
+have failed or are missing, the field is frozen, and from then on each is ready under other inputs, to be done.
+
 No clock but ``now``, and that only for ``due``.
 """
 
@@ -16,10 +19,11 @@ from typing import Literal
 
 from imaging.arrivals import Arrivals, ImageFile, UnknownFile
 from imaging.experiment import Experiment
+from imaging.illumination import AWAITED
 from imaging.names import hash_of
 from imaging.records import ATTEMPTS, Records, fault_name
 
-SiteState = Literal["waiting", "todo", "done", "failed", "missing"]
+SiteState = Literal["waiting", "todo", "previewed", "done", "failed", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,8 @@ class SitePlan:
     """One expected site: its state and what its values depend on.
 
     ``files`` are the counting files by channel; ``others`` further files of the same images, by channel;
-    ``missing`` channels decided missing; ``awaited`` channels neither there nor decided; ``attempts`` failures so far.
+    ``missing`` channels decided missing; ``awaited`` channels neither there nor decided; ``attempts`` failures so far;
+    ``field`` the frozen field of illumination, as ``imaging.illumination.pinned_values`` takes it.
     """
 
     well: str
@@ -39,6 +44,7 @@ class SitePlan:
     awaited: tuple[str, ...] = ()
     inputs: str = ""
     attempts: int = 0
+    field: str | None = None
 
     @property
     def name(self) -> str:
@@ -56,6 +62,8 @@ class Plan:
     due: tuple[tuple[str, int, str], ...]
     last_arrival: float | None
     records: Records
+    is_field_due: bool = False
+    """Whether the field of illumination is to be frozen now, before any other site is gone on with."""
 
     def of(self, state: SiteState) -> tuple[SitePlan, ...]:
         """Sites in one state, in plate order."""
@@ -87,7 +95,9 @@ class Plan:
         return sum(len(site.files) for site in self.sites)
 
 
-def plan_plate(experiment: Experiment, arrivals: Arrivals, records: Records, *, pins: str, now: float) -> Plan:
+def plan_plate(
+    experiment: Experiment, arrivals: Arrivals, records: Records, *, pins: str, now: float, field: str | None = None
+) -> Plan:
     """Plan a plate.
 
     Parameters
@@ -99,21 +109,42 @@ def plan_plate(experiment: Experiment, arrivals: Arrivals, records: Records, *, 
     records
         The names of the records, from one listing.
     pins
-        Hash of what is pinned for the plate.
+        Hash of what is pinned for the plate, its frozen field included.
     now
         Unix time in seconds; decides only which images are due to be given up.
+    field
+        The frozen field, as ``imaging.illumination.pinned_values`` takes it.
     """
+    pinned = _Pinned(pins, field, is_preview=experiment.illumination.source == "plate" and field == AWAITED)
     channels = tuple(channel.name for channel in experiment.channels)
     faulted: list[tuple[str, int, str, ImageFile]] = []
     sites = [
-        _plan_site(well, site, channels, arrivals, records, pins, faulted) for well, site in experiment.expected_sites()
+        _plan_site(well, site, channels, arrivals, records, pinned, faulted)
+        for well, site in experiment.expected_sites()
     ]
     last = max((file.modified for file in arrivals.files() if file.modified <= now), default=None)
     if last is None and arrivals.images:  # all times lie in the future: a wrong clock must not stop the plate
         last = 0.0
     is_due = last is not None and now - last > experiment.patience_s
     due = tuple((site.well, site.site, channel) for site in sites for channel in site.awaited) if is_due else ()
-    return Plan(tuple(sites), arrivals.unknown, tuple(faulted), due, last, records)
+    is_field_due = field == AWAITED and last is not None and _can_freeze(sites, is_preview=pinned.is_preview)
+    return Plan(tuple(sites), arrivals.unknown, tuple(faulted), due, last, records, is_field_due)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pinned:
+    """Hash of what is pinned, the field in it, and whether only previews can be made before it is frozen."""
+
+    hash: str
+    field: str | None
+    is_preview: bool
+
+
+def _can_freeze(sites: list[SitePlan], *, is_preview: bool) -> bool:
+    """A field from elsewhere is frozen before the first site, the plate's own after the last preview."""
+    if is_preview:
+        return all(site.state in ("previewed", "failed", "missing") for site in sites)
+    return any(site.state == "todo" for site in sites)
 
 
 def _plan_site(
@@ -122,7 +153,7 @@ def _plan_site(
     channels: tuple[str, ...],
     arrivals: Arrivals,
     records: Records,
-    pins: str,
+    pinned: _Pinned,
     faulted: list[tuple[str, int, str, ImageFile]],
 ) -> SitePlan:
     found = arrivals.images.get((well, site), {})
@@ -152,10 +183,11 @@ def _plan_site(
             [[channel, *file.version] for channel, file in files.items()],
             [[channel, *file.version] for channel, file in others],
             missing,
-            pins,
+            pinned.hash,
         ]
     )
     name = f"{well}-{site}-{inputs}"
     attempts = records.attempts.get(name, 0)
-    state = "done" if name in records.manifests else "failed" if attempts >= ATTEMPTS else "todo"
-    return SitePlan(well, site, state, files, tuple(others), tuple(missing), (), inputs, attempts)
+    measured, records_of = ("previewed", records.previews) if pinned.is_preview else ("done", records.manifests)
+    state = measured if name in records_of else "failed" if attempts >= ATTEMPTS else "todo"
+    return SitePlan(well, site, state, files, tuple(others), tuple(missing), (), inputs, attempts, pinned.field)

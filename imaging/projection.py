@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,12 +13,13 @@ import pyarrow.parquet as pq
 
 from imaging.atlas import PlatePictures, build_pictures
 from imaging.errors import StoredDataError
+from imaging.illumination_shelf import offer_field
 from imaging.job import PlateJob
 from imaging.names import to_json
 from imaging.page import write_page
 from imaging.page_tables import page_from_tables
 from imaging.publication import Publication, publish, read_manifests
-from imaging.records import projected_key, publication_numbers
+from imaging.records import projected_key, publication_key, publication_numbers
 from imaging.wells import PLATE_SHAPES
 from imaging.zarr_plate import read_thumbnail, write_plate_metadata
 
@@ -45,7 +47,9 @@ def publish_and_project(job: PlateJob) -> Publication | None:
 
 
 def project(job: PlateJob, publication: Publication) -> None:
-    """Write the page of a publication and the plate and well metadata of its images."""
+    """Write the page of a publication and the metadata of its images, and offer its field to later plates."""
+    record = json.loads(job.store.read(publication_key(job.prefix, publication.number)))
+    offer_field(job.store, job.experiment, record)
     names = [key.rsplit("/", 1)[-1].removesuffix(".json") for key in publication.manifests]
     manifests = [item for item in read_manifests(job.store, job.prefix, names) if item["zarr"]]
     if manifests:

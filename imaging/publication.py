@@ -20,6 +20,7 @@ from typing import Any
 from imaging.errors import LostDataError
 from imaging.features import describe_columns
 from imaging.history import plate_history
+from imaging.illumination_rows import measure_illumination, write_fields
 from imaging.job import PlateJob
 from imaging.names import hash_of, to_json
 from imaging.planning import Plan
@@ -93,8 +94,11 @@ def _publish_as(job: PlateJob, plan: Plan, inputs: PublicationInputs, number: in
     """Write the tables and try to create the record; whoever does not win deletes its tables."""
     folder = f"{job.prefix}published/{number:06d}-{uuid.uuid4().hex[:12]}/"
     try:
+        inputs = replace(inputs, illumination=measure_illumination(job, inputs.manifests))
         tables = write_tables(job.store, folder, inputs)
-        if job.store.create(publication_key(job.prefix, number), to_json(_record(job, plan, inputs, number, tables))):
+        record = _record(job, plan, inputs, number, tables)
+        record["illumination"] = write_fields(job, folder, inputs.illumination.estimate)
+        if job.store.create(publication_key(job.prefix, number), to_json(record)):
             return True
     except LostDataError as error:
         _disown(job, plan, error)

@@ -33,6 +33,7 @@ from imaging.aggregates import (
 )
 from imaging.errors import StoredDataError
 from imaging.experiment import Experiment
+from imaging.illumination_rows import PlateIllumination
 from imaging.judging import JudgedPlate, judge_plate
 from imaging.platemaps import PlateMap
 from imaging.statistics import AssayStatistics, measure_statistics
@@ -79,6 +80,8 @@ class PublicationInputs:
         The feature columns, in order: name, family, objects, channel, unit, definition.
     history
         What earlier plates gave; left out, the plate is not compared with them.
+    illumination
+        The plate's own fields of illumination.
     """
 
     experiment: Experiment
@@ -96,6 +99,7 @@ class PublicationInputs:
     read_part: Callable[[dict[str, Any]], pa.Table]
     feature_descriptions: Sequence[Sequence[str | None]]
     history: History | None = None
+    illumination: PlateIllumination = field(default_factory=PlateIllumination)
 
     @property
     def place(self) -> dict[str, str]:
@@ -278,9 +282,8 @@ def _rows_above_cells(
     counts: Counter[str] = Counter()
     for site in judged.sites:
         counts.update(count_states(site))
-    plate = aggregate_plate(
-        counts, wells, judged.all_findings, is_declared=inputs.is_declared, not_judged=judged.not_judged
-    )
+    findings = [*inputs.illumination.findings, *judged.all_findings]
+    plate = aggregate_plate(counts, wells, findings, is_declared=inputs.is_declared, not_judged=judged.not_judged)
     if statistics:
         plate |= {"z_prime": statistics[0].z_prime, "z_prime_feature": statistics[0].feature}
     return {
@@ -295,6 +298,7 @@ def _rows_above_cells(
         "decisions": sorted(
             (_pick(tables.DECISIONS, item | {"decided_by": item.get("by")}) for item in inputs.decisions), key=_by_place
         ),
+        "illumination": list(inputs.illumination.rows),
         "site_runs": [_site_run(result.manifest) for result in collect_sites(inputs) if result.manifest],
     }
 

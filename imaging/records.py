@@ -3,14 +3,16 @@
 Everything lies under ``results/<experiment>/<plate>/<recipe>/``:
 
     pins.json                              what the plate's first site froze for all its sites
+    illumination.json                      the field of illumination that is frozen for all its sites
     sites/<well>-<site>-<inputs>.json      a finished site, written after its data
+    previews/<well>-<site>-<inputs>.json   a site of which only the images are measured, before the field is frozen
     attempts/<well>-<site>-<inputs>-<n>.json   the n-th failure of a site; the third ends it
     faults/<version>.json                  a version of an uploaded file that is no usable image
     decisions/missing-<well>-<site>-<channel>.json   an image that is no longer waited for
     publications/<number>.json             the plate's tables; the highest number is current
     projected/<number>-<state>.json        in that state of the plate the publication was up to date, its page written
     heartbeat.json                         somebody follows the plate (rewritten; means nothing else)
-    parts/, published/, page/              data named by records; the page is a projection
+    parts/, fields/, published/, page/     data named by records; the page is a projection
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ ATTEMPTS = 3
 """Failures of a site's task after which the site counts as failed."""
 
 
-_RECORD = re.compile(r"(?:(?P<kind>sites|attempts|faults|decisions|publications|projected)/)?(?P<name>[\w-]+)[.]json")
+_RECORD = re.compile(
+    r"(?:(?P<kind>sites|previews|attempts|faults|decisions|publications|projected)/)?(?P<name>[\w-]+)[.]json"
+)
 _ATTEMPT = re.compile(r"attempts/(?P<site>.+)-(?P<number>\d+)")
 _MISSING = re.compile(r"decisions/missing-(?P<well>\w+)-(?P<site>\d+)-(?P<channel>\w+)")
 _NUMBER = re.compile(r"(\d{6,})[.]json")
@@ -42,9 +46,19 @@ def pins_key(prefix: str) -> str:
     return f"{prefix}pins.json"
 
 
+def field_key(prefix: str) -> str:
+    """Address of the record that freezes the plate's field of illumination."""
+    return f"{prefix}illumination.json"
+
+
 def manifest_key(prefix: str, name: str) -> str:
     """Address of the manifest of a site by its name ``<well>-<site>-<inputs>``."""
     return f"{prefix}sites/{name}.json"
+
+
+def preview_key(prefix: str, name: str) -> str:
+    """Address of the manifest of a site of which only the images are measured."""
+    return f"{prefix}previews/{name}.json"
 
 
 def attempt_key(prefix: str, name: str, number: int) -> str:
@@ -89,6 +103,8 @@ class Records:
     publications: tuple[int, ...] = ()
     projected: frozenset[str] = frozenset()
     heartbeat: float | None = None
+    has_field: bool = False
+    previews: frozenset[str] = frozenset()
 
     @property
     def last_publication(self) -> int:
@@ -102,9 +118,9 @@ def read_names(prefix: str, listing: Listing, *, publications: Listing | None = 
     A publication's number must not be listed later than what goes into it, else a slow publisher could put old
     inputs above newer ones.
     """
-    has_pins, heartbeat = False, None
+    has_pins, has_field, heartbeat = False, False, None
     attempts: dict[str, int] = {}
-    names: dict[str, list[str]] = {kind: [] for kind in ("sites", "faults", "projected")}
+    names: dict[str, list[str]] = {kind: [] for kind in ("sites", "previews", "faults", "projected")}
     missing: set[tuple[str, int, str]] = set()
     for item in listing.objects:
         match = _RECORD.fullmatch(item.key.removeprefix(prefix))
@@ -119,6 +135,8 @@ def read_names(prefix: str, listing: Listing, *, publications: Listing | None = 
             missing.add((decision["well"], int(decision["site"]), decision["channel"]))
         elif name == "pins":
             has_pins = True
+        elif name == "illumination":
+            has_field = True
         elif name == "heartbeat":
             heartbeat = item.modified
     numbers = publication_numbers(prefix, listing if publications is None else publications)
@@ -131,6 +149,8 @@ def read_names(prefix: str, listing: Listing, *, publications: Listing | None = 
         numbers,
         frozenset(names["projected"]),
         heartbeat,
+        has_field,
+        frozenset(names["previews"]),
     )
 
 

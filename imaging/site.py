@@ -6,7 +6,6 @@ import json
 import platform
 import time
 import uuid
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,9 +19,11 @@ import pyarrow as pa
 from imaging.arrivals import ImageFile
 from imaging.decode import decode_plane
 from imaging.errors import ChangedObjectError, LostDataError, UnreadableImageError
-from imaging.names import digest_of, hash_of, to_json
+from imaging.illumination import AWAITED, is_preview, pinned_values
+from imaging.illumination_frozen import load_frozen
+from imaging.names import digest_of, hash_of, stored, to_json
 from imaging.planning import SitePlan
-from imaging.records import fault_key, fault_name, manifest_key, pins_key
+from imaging.records import fault_key, fault_name, field_key, manifest_key, pins_key, preview_key
 from imaging.store import Store, open_store
 from imaging.wells import parse_well
 from imaging.zarr_site import write_site
@@ -48,7 +49,8 @@ class SiteMeasurement:
     factor: int
 
 
-Measure = Callable[[dict[str, Plane], dict[str, Any]], SiteMeasurement]
+Measure = Callable[..., SiteMeasurement]
+"""Measures planes by channel, given what is pinned (``pinned_values``) and, where one is frozen, a ``PlateField``."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class SiteTask:
 
 @dataclass(frozen=True, slots=True)
 class SiteOutcome:
-    """How a site's task ended: its manifest is there, a file is at fault, or a file changed meanwhile."""
+    """How a site's task ended: its manifest is there, a file is at fault, or what it was planned by has changed."""
 
     status: Literal["done", "faulted", "changed"]
     seconds: float = 0.0
@@ -121,10 +123,12 @@ def process_site(
     """
     started, cpu = time.time(), time.process_time()
     store, raw = store or opened(task.store_url), raw or opened(task.raw_url)
-    manifest = manifest_key(task.prefix, task.plan.name)
+    pins = pinned_values(pins or _pins(task.store_url, task.prefix), task.plan.field)
+    manifest = (preview_key if is_preview(pins) else manifest_key)(task.prefix, task.plan.name)
     if store.exists(manifest):
         return SiteOutcome("done")
-    pins = pins or _pins(task.store_url, task.prefix)
+    if task.plan.field == AWAITED and (not is_preview(pins) or store.exists(field_key(task.prefix))):
+        return SiteOutcome("changed")
     try:
         reading = _read_images(task, raw)
         duplicates = _compare_others(task, raw, reading)
@@ -135,7 +139,10 @@ def process_site(
             _record_fault(task, store, channel, file, reason)
         return SiteOutcome("faulted")
     _refuse_odd_shapes(task, reading.planes)
-    measured = measure(reading.planes, pins)
+    if task.plan.field in (None, AWAITED):
+        measured = measure(reading.planes, pins)
+    else:
+        measured = measure(reading.planes, pins, load_frozen(store, task.prefix, task.plan.field))
     data = _write_data(task, store, reading.planes, measured, pins)
     record = _manifest(task, reading, duplicates, measured, data, pins)
     record["provenance"] = _provenance(started, cpu)
@@ -227,13 +234,15 @@ def _record_fault(task: SiteTask, store: Store, channel: str, file: ImageFile, r
 def _write_data(
     task: SiteTask, store: Store, planes: dict[str, Plane], measured: SiteMeasurement, pins: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write pixels, labels and cells under fresh names; say what was written."""
+    """Write pixels, labels and cells under fresh names; say what was written. Of a preview, the thumbnails only."""
     fresh = uuid.uuid4().hex[:12]
-    part = f"{task.prefix}parts/{task.plan.well}-{task.plan.site}-{fresh}.arrow"
-    cells = write_part(measured.cells)
-    store.write(part, cells)
-    written: dict[str, Any] = {"part": stored(part, cells), "zarr": None}
-    written["objects"] = [written["part"]]
+    written: dict[str, Any] = {"part": None, "zarr": None, "objects": []}
+    if not is_preview(pins):
+        part = f"{task.prefix}parts/{task.plan.well}-{task.plan.site}-{fresh}.arrow"
+        cells = write_part(measured.cells)
+        store.write(part, cells)
+        written["part"] = stored(part, cells)
+        written["objects"] = [written["part"]]
     if task.writes_images:
         well = parse_well(task.plan.well)
         group = f"{well.row_name}/{well.column}/s{task.plan.site}x{fresh}"
@@ -242,16 +251,22 @@ def _write_data(
         objects = write_site(
             store,
             f"{task.zarr}/{group}",
-            planes=np.stack(list(planes.values())),
+            planes=measured.thumbnails if is_preview(pins) else np.stack(list(planes.values())),
             thumbnails=measured.thumbnails,
-            factor=measured.factor,
+            factor=1 if is_preview(pins) else measured.factor,
             labels=measured.labels,
             channels=channels,
-            pixel_size_um=pins["pixels"].get("pixel_size_um"),
+            pixel_size_um=_pixel_size(pins, measured.factor),
         )
         written["zarr"] = {"group": group, "objects": objects}
         written["objects"] = [*written["objects"], *objects]
     return written
+
+
+def _pixel_size(pins: dict[str, Any], factor: int) -> float | None:
+    """Side of a stored pixel in micrometres; those of a preview are the thumbnails'."""
+    pixel_size_um = pins["pixels"].get("pixel_size_um")
+    return pixel_size_um * factor if pixel_size_um and is_preview(pins) else pixel_size_um
 
 
 def _manifest(
@@ -298,11 +313,6 @@ def _provenance(started: float, cpu: float) -> dict[str, Any]:
         "software": version("platestream"),
         "device": current_device(),
     }
-
-
-def stored(key: str, data: bytes) -> dict[str, Any]:
-    """Describe an object for a record: key, size in bytes and CRC-32 of its content."""
-    return {"key": key, "size_bytes": len(data), "crc32": f"{zlib.crc32(data):08x}"}
 
 
 def write_part(cells: pa.Table) -> bytes:

@@ -17,6 +17,19 @@ PATIENCE = "patience"
 _WRITERS = 16
 
 
+def plan_work(job: PlateJob, now: float | None = None) -> Plan:
+    """Look at a plate, and pin and freeze what its sites depend on before the next of them is handed out."""
+    plan = job.survey(now)
+    if plan.todo or plan.is_field_due:
+        job.ensure_pins()
+    if not plan.is_field_due:
+        return plan
+    from imaging.illumination_sources import freeze_due  # loads kernels: only a plate whose field is due pays for it
+
+    freeze_due(job, plan)
+    return job.survey(now)
+
+
 def site_task(job: PlateJob, site: SitePlan) -> SiteTask:
     """Describe the work on one site for a worker; pins must be there."""
     return SiteTask(

@@ -27,16 +27,24 @@ def find_unreferenced(job: PlateJob, *, grace_s: float = GRACE_S, now: float | N
     oldest = (time.time() if now is None else now) - grace_s
     results = f"results/{job.experiment.name}/{job.plate}/"
     named: set[str] = set()
+    published: set[str] = set()
+    previews: list[tuple[str, dict[str, Any]]] = []
     data: list[StoredObject] = []
     # data first: an object listed here whose record comes later is young, and young objects stay
     images = job.store.list(f"{job.zarr}/").objects
     for item in job.store.list(results).objects:
-        _, _, rest = item.key.removeprefix(results).partition("/")
+        recipe, _, rest = item.key.removeprefix(results).partition("/")
         kind, _, name = rest.partition("/")
-        if kind in ("parts", "published"):
+        if kind in ("parts", "fields", "published"):
             data.append(item)
-        elif kind in ("sites", "publications") and name.endswith(".json"):
+        elif kind in ("sites", "publications", "illumination.json") and item.key.endswith(".json"):
             named.update(_named(kind, json.loads(job.store.read(item.key))))
+            published.update([recipe] if kind == "publications" else [])
+        elif kind == "previews" and name.endswith(".json"):
+            previews.append((recipe, json.loads(job.store.read(item.key))))
+    for recipe, record in previews:
+        if recipe not in published:  # then each site's own manifest names the same thumbnails
+            named.update(_named("sites", record))
     data += [item for item in images if _is_of_site(item.key.removeprefix(f"{job.zarr}/"))]
     return [item.key for item in data if item.modified < oldest and item.key not in named]
 
@@ -52,9 +60,12 @@ def sweep(job: PlateJob, *, grace_s: float = GRACE_S, now: float | None = None) 
 
 def _named(kind: str, record: dict[str, Any]) -> list[str]:
     if kind == "publications":
-        return list(record["tables"].values())
+        fields = record.get("illumination", {}).get("fields", {}).values()
+        return [*record["tables"].values(), *(item["key"] for item in fields)]
+    if kind == "illumination.json":
+        return [record["field"]["key"]] if record["field"] else []
     images = record["zarr"]["objects"] if record["zarr"] else []
-    return [item["key"] for item in [record["part"], *images]]
+    return [item["key"] for item in [record["part"], *images] if item]
 
 
 def _is_of_site(path: str) -> bool:

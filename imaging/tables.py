@@ -5,6 +5,7 @@
     plate_metrics                     what is typical of the plate's wells, against earlier plates
     faults, decisions                 what was wrong with uploads, and what a person or patience decided about it
     cells                             one row per cell, in Parquet only
+    illumination                      the plate's own fields of illumination, against the frozen one
     site_runs                         provenance: the only table with times, hosts and devices
     plate_runs                        which publication of a plate is current; made from the publication records
 
@@ -257,6 +258,22 @@ SITE_RUNS = Table(
         Column("zarr_group", TEXT, "", "group of the site inside the plate's OME-Zarr"),
     ),
 )
+ILLUMINATION = Table(
+    "illumination",
+    "One row per channel and estimate of the plate's own field of illumination; none where no thumbnails are kept.",
+    (
+        *PLACE,
+        _CHANNEL,
+        Column("variant", TEXT, "", "robust (background without cells and debris) or mean (all pixels, JUMP's recipe)"),
+        Column("n_sites", INTEGER, "", "sites it comes from"),
+        Column("error_percent", NUMBER, "%", "how well it is known: half the greatest difference of two halves"),
+        Column("field_range", NUMBER, "", "its brightest place over its darkest"),
+        Column("drift_percent", NUMBER, "%", "its greatest difference from the frozen field; of the declared variant"),
+        Column("source", TEXT, "", "where the frozen field is from: none, file, previous or plate"),
+        Column("frozen_from", TEXT, "", "which file or publication that is; NULL where the channel is not corrected"),
+        Column("frozen_digest", TEXT, "", "hash of the frozen field; NULL where the channel is not corrected"),
+    ),
+)
 PLATE_RUNS = Table(
     "plate_runs",
     "One row per publication of a plate; views show the rows of current ones that are not withdrawn.",
@@ -299,7 +316,20 @@ FAULT_RECORDS = Table(
     ),
 )
 
-PUBLISHED = (IMAGES, SITES, WELLS, PLATES, PLATE_METRICS, STATISTICS, FEATURES, FAULTS, DECISIONS, CELLS, SITE_RUNS)
+PUBLISHED = (
+    IMAGES,
+    SITES,
+    WELLS,
+    PLATES,
+    PLATE_METRICS,
+    STATISTICS,
+    FEATURES,
+    FAULTS,
+    DECISIONS,
+    CELLS,
+    ILLUMINATION,
+    SITE_RUNS,
+)
 """Tables a publication writes, one Parquet file each."""
 
 TABLES = {table.name: table for table in (*PUBLISHED, PLATE_RUNS, IMAGES_LIVE, SITES_LIVE, FAULT_RECORDS)}

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from imaging.experiment import read_experiment
@@ -110,6 +111,20 @@ def test_check_lists_all_faults_of_a_plate_map(run, tmp_path: Path) -> None:
     assert outcome.status == 2
     assert "bbbc013.csv line 2: the control value 'x' is not known" in outcome.err
     assert "bbbc013.csv line 3: well Z01 lies outside" in outcome.err
+
+
+def test_check_reads_the_declared_fields_of_illumination(run, tmp_path: Path) -> None:
+    declared = (BBBC013 / "experiment.yaml").read_text() + "illumination: {source: file, file: fields.npz}\n"
+    (tmp_path / "e.yaml").write_text(declared)
+    shutil.copytree(BBBC013 / "platemaps", tmp_path / "platemaps")
+    refused = run("check", "e.yaml")
+    assert refused.status == 2
+    assert "illumination.file: fields.npz is not there" in refused.err
+    np.savez(tmp_path / "fields.npz", DNA=np.linspace(1, 1.5, 640 * 640).reshape(640, 640))
+    assert "field       of illumination: file; DNA brightest 1.50 x darkest" in run("check", "e.yaml").out
+    assert "field " not in run("check", BBBC013 / "experiment.yaml").out
+    (tmp_path / "e.yaml").write_text(declared.replace("{source: file, file: fields.npz}", "previous"))
+    assert json.loads(run("check", "e.yaml", "--json").out)["illumination"] == {"source": "previous"}
 
 
 def test_check_shows_which_files_are_no_images(run, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from imaging.projection import publish_and_project
 from imaging.records import heartbeat_key
 from imaging.site import SiteOutcome, SiteTask
 from imaging.steps import is_followed
-from tests.imaging.small_plate import draw_plate, follow, make_job, read_rows
+from tests.imaging.small_plate import EXPERIMENT, draw_plate, follow, make_job, read_rows
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,20 @@ def test_a_plate_on_the_cluster_gives_what_it_gives_without(tmp_path: Path, comp
     publication, expected = finish(follower_of(job, compute)), follow(calm)
     for name in ("cells", "wells", "images", "statistics"):
         assert read_rows(job, publication, name) == read_rows(calm, expected, name)
+
+
+def test_a_plate_corrected_with_its_own_field_on_the_cluster_gives_what_it_gives_without(
+    tmp_path: Path, compute: Compute
+) -> None:
+    text = f"{EXPERIMENT}illumination: plate\n"
+    job, calm = make_job(tmp_path / "cluster", text=text), make_job(tmp_path / "calm", text=text)
+    publication, expected = finish(follower_of(job, compute)), follow(calm)
+    assert job.read_frozen()["digest"] == calm.read_frozen()["digest"] is not None
+    for name in ("cells", "wells", "images", "illumination"):
+        rows, others = (
+            [row | {"run": ""} for row in read_rows(*item, name)] for item in ((job, publication), (calm, expected))
+        )
+        assert rows == others
 
 
 def test_a_heartbeat_is_there_while_somebody_follows_and_gone_after(tmp_path: Path, compute: Compute) -> None:

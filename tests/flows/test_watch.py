@@ -11,7 +11,9 @@ import pytest
 from flows.watch import DAY_S, REPEAT_S, Need, Watch
 from imaging.errors import MissingPartError
 from imaging.job import open_job
-from imaging.steps import beat
+from imaging.measure import measure_planes
+from imaging.site import process_site
+from imaging.steps import beat, plan_work, site_task
 from imaging.store import FolderStore, Store
 from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, follow
 
@@ -174,3 +176,14 @@ def test_a_wake_that_fails_is_tried_again(root: FolderStore) -> None:
     watch.round(now)
     watch.round(now + 2)
     assert len(calls) == 2
+
+
+def test_a_plate_whose_field_is_to_be_frozen_is_woken(root: FolderStore) -> None:
+    root.write("experiments/screen/experiment.yaml", f"{EXPERIMENT}illumination: plate\n".encode())
+    upload(root, "P1")
+    job = open_job(root, "screen", "P1", settle_s=0.0)
+    for site in plan_work(job).todo:
+        process_site(site_task(job, site), measure_planes)
+    watch, woken = watch_of(root)
+    watch.round(time.time())
+    assert [need.reason for need in woken] == ["its field of illumination is due"]

@@ -16,7 +16,7 @@ from imaging.measure import measure_planes
 from imaging.projection import publish_and_project
 from imaging.publication import Publication
 from imaging.site import process_site
-from imaging.steps import decide_due, site_task
+from imaging.steps import decide_due, plan_work, site_task
 from imaging.store import FolderStore, open_store
 
 EXPERIMENT = """
@@ -76,10 +76,9 @@ def follow(job: PlateJob, *, now: float | None = None, rounds: int = 6) -> Publi
     """Do what a follower does until nothing is left to do."""
     publication = None
     for _ in range(rounds):
-        plan = job.survey(now)
+        plan = plan_work(job, now)
         decide_due(job, plan)
         for site in plan.todo:
-            job.ensure_pins()
             process_site(site_task(job, site), measure_planes)
         publication = publish_and_project(job)
         if not plan.todo and not plan.due:

@@ -1,0 +1,36 @@
+"""The record that freezes a plate's field of illumination, or says why there is none; created once, never changed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from imaging.errors import StoredDataError
+from imaging.records import field_key
+from imaging.store import Store
+
+
+def read_frozen(store: Store, prefix: str) -> dict[str, Any]:
+    """Read the record.
+
+    Returns
+    -------
+    ``digest`` of the field and the object ``field`` that holds it (both ``None`` where nothing is corrected), its
+    ``source`` and ``variant``, and for each of the ``channels`` where its field is from, or the reason why it has none.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no field is frozen yet.
+    StoredDataError
+        If it is damaged.
+    """
+    key = field_key(prefix)
+    try:
+        record = json.loads(store.read(key))
+        return {**record, "digest": record["digest"]}
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoredDataError(
+            "the record of the plate's field of illumination is damaged; delete it, and the field is frozen anew",
+            key=key,
+        ) from error
