@@ -14,7 +14,20 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("platestream", "prefect", "dask", "distributed", "zarr", "obstore", "numpy", "numba", "pyarrow", "duckdb")
+PACKAGES = (
+    "opencv-python-headless",
+    "scipy",
+    "platestream",
+    "prefect",
+    "dask",
+    "distributed",
+    "zarr",
+    "obstore",
+    "numpy",
+    "numba",
+    "pyarrow",
+    "duckdb",
+)
 
 
 def measure(work: Callable[[], object], *, runs: int = 5) -> dict[str, float]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks import overhead, planning
+from benchmarks import overhead, planning, quality
 
 
 def main() -> None:
-    """Measure planning, watching and overhead; each writes a file under benchmarks/results."""
+    """Measure planning, watching, overhead and image quality; each writes a file under benchmarks/results."""
     planning.main()
     overhead.main()
+    quality.main()
 
 
 if __name__ == "__main__":

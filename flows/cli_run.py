@@ -13,9 +13,11 @@ from flows.cli_results import STORE, counted
 if TYPE_CHECKING:
     from flows.process_folder import ProcessedPlate
     from flows.settings import Settings
+    from imaging.job import PlateJob
     from imaging.planning import Plan, SiteState
 
 WORKERS = typer.Option(0, min=0, max=1024, help="Worker processes.", show_default="one per CPU core")
+DEVICE = typer.Option("", help="cpu or cuda.", show_default="PLATESTREAM_DEVICE or cpu")
 
 
 def process(
@@ -37,11 +39,12 @@ def process(
     if folder is None and not plate:
         raise ConfigurationError("which plate? give the FOLDER of its images, or --plate NAME of one in the store")
     settings = _settings(store, workers)
+    told: dict[str, Any] = {"on_start": _show_page, "on_look": _show_progress}
     if folder is not None:
         name = plate or folder.resolve().name
-        processed = process_folder(folder, Path(experiment), plate=name, settings=settings, on_look=_show_progress)
+        processed = process_folder(folder, Path(experiment), plate=name, settings=settings, **told)
     else:
-        processed = process_stored(experiment, plate, settings=settings, on_look=_show_progress)
+        processed = process_stored(experiment, plate, settings=settings, **told)
     _print_processed(processed, settings)
 
 
@@ -63,7 +66,7 @@ def serve(store: str = STORE, workers: int = WORKERS) -> None:
 
 def cluster(
     workers: int = WORKERS,
-    device: str = typer.Option("", help="cpu or cuda.", show_default="PLATESTREAM_DEVICE or cpu"),
+    device: str = DEVICE,
 ) -> None:
     """Run the Dask cluster that measures sites, until it is stopped."""
     from flows.cluster import run_cluster
@@ -112,6 +115,13 @@ def _log_to_terminal() -> None:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it names every request
+
+
+def _show_page(job: PlateJob) -> None:
+    """Say where the page is that shows the plate from now on."""
+    from imaging.projection import page_address
+
+    typer.echo(f"page, from the first site on: {page_address(job)}", err=True)
 
 
 def _show_progress(plan: Plan) -> None:

@@ -24,6 +24,7 @@ from flows.supervise import Supervisor, find_free_ports, interrupt_on_terminatio
 from imaging.errors import ConfigurationError, MissingPartError, PlateError
 from imaging.job import PlateJob, open_job
 from imaging.planning import Plan
+from imaging.projection import page_address
 from imaging.publication import plate_state
 from imaging.records import projected_key
 from imaging.store import open_store
@@ -87,6 +88,7 @@ def run_demo(folder: str | Path | None = None, *, keep: bool = False, seed: int 
         demo.note("services ready")
         console.print("ready after " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in ready.items()))
         console.print(f"Prefect UI  {demo.settings.api_url.removesuffix('/api')}  (while the demo runs)")
+        console.print(f"plate page  {page_address(demo.job)}  (in half a minute; it shows each site)", soft_wrap=True)
         demo.microscope.start()
         try:
             follow(demo, console)

@@ -19,7 +19,7 @@ from flows.microscope import Microscope
 from flows.settings import Settings
 from imaging.job import PlateJob
 from imaging.planning import Plan
-from imaging.projection import page_folder
+from imaging.projection import page_address
 from imaging.publication import read_manifests
 from imaging.query import run_query
 from imaging.records import manifest_key, pins_key, publication_key
@@ -81,7 +81,6 @@ def judge(job: PlateJob, microscope: Microscope, moments: dict[str, float], rest
         and records[-1]["status"] == "complete",
         "nothing is left to do": not plan.todo and plan.is_publishable,
     }
-    page = job.store.local_path(f"{page_folder(job)}index.html")
     return Outcome(
         doses=doses,
         z_prime=z_prime,
@@ -91,7 +90,7 @@ def judge(job: PlateJob, microscope: Microscope, moments: dict[str, float], rest
         latency=measure_latency(job, plan),
         checks=checks,
         restarts=restarts,
-        page=page.as_uri() if page else "",
+        page=page_address(job),
         objects=len(job.store.list(job.prefix).objects) + len(job.store.list(job.zarr).objects),
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flows.cluster import open_cluster
 from flows.compute import Compute
+from flows.display import Display
 from flows.follow import Follower
 from flows.settings import Settings
 from imaging.errors import ConfigurationError, PlateError
@@ -20,6 +21,7 @@ from imaging.projection import page_folder, publish_and_project
 from imaging.publication import Publication
 from imaging.store import FolderStore, open_store
 
+OnStart = Callable[[PlateJob], None]
 OnLook = Callable[[Plan], None]
 
 
@@ -34,9 +36,24 @@ class ProcessedPlate:
 
 
 def process_folder(
-    folder: Path, experiment_file: Path, *, plate: str, settings: Settings, on_look: OnLook = lambda plan: None
+    folder: Path,
+    experiment_file: Path,
+    *,
+    plate: str,
+    settings: Settings,
+    on_start: OnStart = lambda job: None,
+    on_look: OnLook = lambda plan: None,
 ) -> ProcessedPlate:
     """Process a folder of one plate's images, which is finished and only read.
+
+    Parameters
+    ----------
+    folder, experiment_file, plate, settings
+        The images, what they should be, the plate's name, and where everything is.
+    on_start
+        Called once with the plate, when it is known that there is something to do.
+    on_look
+        Called with each new plan.
 
     Raises
     ------
@@ -45,15 +62,20 @@ def process_folder(
     PlateError
         If the plate holds no image of the experiment.
     """
-    return _process(folder_job(folder, experiment_file, plate=plate, settings=settings), settings, on_look)
+    return _process(folder_job(folder, experiment_file, plate=plate, settings=settings), settings, on_start, on_look)
 
 
 def process_stored(
-    experiment: str, plate: str, *, settings: Settings, on_look: OnLook = lambda plan: None
+    experiment: str,
+    plate: str,
+    *,
+    settings: Settings,
+    on_start: OnStart = lambda job: None,
+    on_look: OnLook = lambda plan: None,
 ) -> ProcessedPlate:
-    """Process a plate that lies under ``raw/`` of the store and is finished."""
+    """Process a plate that lies under ``raw/`` of the store and is finished; see ``process_folder``."""
     job = open_job(open_store(settings.store), experiment, plate, settle_s=0.0)
-    return _process(_impatient(job), settings, on_look)
+    return _process(_impatient(job), settings, on_start, on_look)
 
 
 def folder_job(folder: Path, experiment_file: Path, *, plate: str, settings: Settings) -> PlateJob:
@@ -82,7 +104,7 @@ def _impatient(job: PlateJob) -> PlateJob:
     return PlateJob(job.store, job.raw, job.raw_folder, experiment, job.plate, job.maps, job.maps_folder, job.settle_s)
 
 
-def _process(job: PlateJob, settings: Settings, on_look: OnLook) -> ProcessedPlate:
+def _process(job: PlateJob, settings: Settings, on_start: OnStart, on_look: OnLook) -> ProcessedPlate:
     if job.store.url.startswith("memory://"):
         raise ConfigurationError("a store in memory is not shared with the workers; give a folder or gs://")
     plan = job.survey()
@@ -93,14 +115,26 @@ def _process(job: PlateJob, settings: Settings, on_look: OnLook) -> ProcessedPla
             experiment=job.experiment.name,
             plate=job.plate,
         )
+    on_start(job)
     workers = settings.workers or len(os.sched_getaffinity(0))
     with (
         open_cluster(workers, device=settings.device) as cluster,
         Compute(cluster.scheduler_address) as compute,
-        Follower(job, compute, "process", linger_s=0.0, relist_s=0.5, on_look=on_look) as follower,
+        Display(job) as display,
+        Follower(job, compute, "process", linger_s=0.0, relist_s=0.5, on_look=_each(on_look, display.show)) as follower,
     ):
         while True:
             plan = follower.measure(len(plan.sites))
             publication = publish_and_project(job) if plan.is_publishable else None
             if publication is not None:
                 return ProcessedPlate(job, plan, publication, f"{page_folder(job)}index.html")
+
+
+def _each(*listeners: OnLook) -> OnLook:
+    """One listener that tells them all."""
+
+    def on_look(plan: Plan) -> None:
+        for listener in listeners:
+            listener(plan)
+
+    return on_look

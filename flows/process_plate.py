@@ -8,15 +8,16 @@ from prefect.runtime import flow_run
 
 from flows.artifacts import Reporter
 from flows.compute import connect
+from flows.display import Display
 from flows.events import Published, emit
 from flows.follow import Follower
-from flows.report import ProgressReport, report_plan, report_publication
+from flows.report import report_plan, report_publication
 from flows.settings import Settings
 from flows.watch import find_need
 from imaging.errors import MissingPartError
 from imaging.job import PlateJob, open_job
 from imaging.planning import Plan
-from imaging.projection import publish_and_project
+from imaging.projection import page_address, publish_and_project
 from imaging.publication import Publication
 from imaging.steps import is_followed
 from imaging.store import open_store
@@ -35,10 +36,12 @@ def process_plate(experiment: str, plate: str) -> None:
         get_run_logger().info("%s/%s is followed by another run, or has nothing to be done", experiment, plate)
         return
     run = flow_run.id or ""
+    get_run_logger().info("page: %s", page_address(job))
     with (
         Reporter(settings.api_url, run, (experiment, plate, job.recipe), settings.auth) as reporter,
+        Display(job, reporter) as display,
         connect(settings) as compute,
-        Follower(job, compute, run, **settings.following(), on_look=ProgressReport(reporter, job)) as follower,
+        Follower(job, compute, run, **settings.following(), on_look=display.show) as follower,
     ):
         stage = max(len(job.experiment.expected_sites()) // STAGES, 1)
         while not follower.is_idle:
@@ -47,6 +50,7 @@ def process_plate(experiment: str, plate: str) -> None:
                 publication = publish_plate(job)
                 if publication:
                     follower.note_published()
+                    display.show_published(plan, publication)
                     tell(reporter, job, plan, publication, settings)
 
 

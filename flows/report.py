@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
+import pyarrow as pa
 from PIL import Image
 
-from flows.artifacts import Reporter
+from flows.artifacts import MAX_BYTES, Reporter
+from imaging.findings import list_findings
 from imaging.job import PlateJob
+from imaging.live_atlas import LiveAtlas
 from imaging.planning import Plan, SitePlan, SiteState
-from imaging.projection import page_folder, read_table
+from imaging.plate_picture import draw_overview, draw_verdicts
+from imaging.projection import page_address, read_table
 from imaging.publication import Publication
+from imaging.render import encode_png
 from imaging.wells import PLATE_SHAPES, parse_well
 
 COLORS: dict[SiteState, tuple[int, int, int]] = {
@@ -26,7 +35,10 @@ COLORS: dict[SiteState, tuple[int, int, int]] = {
 WORST_FIRST: tuple[SiteState, ...] = ("failed", "missing", "todo", "waiting", "previewed", "done")
 CELL_PX = 22
 EVERY_S = 3.0
-MAX_FAULTS = 200
+MAX_ROWS = 200
+"""Rows of a table that a person reads; the number of all stands in its description."""
+LONGEST_TEXT = 300
+QUALITY_TABLES = ("images", "sites", "wells")
 
 
 class ProgressReport:
@@ -62,14 +74,51 @@ def report_plan(reporter: Reporter, job: PlateJob, plan: Plan) -> None:
         for well, site, channel, file in plan.faulted
     ]
     faults += [{"kind": "unknown", "file": item.name, "reason": item.reason} for item in plan.unknown]
-    reporter.table("faults", faults[:MAX_FAULTS], f"files at fault now: {len(faults)}")
+    reporter.table("faults", _readable(faults), f"files at fault now: {len(faults)}")
+
+
+def report_page(reporter: Reporter, job: PlateJob) -> None:
+    """Say where the plate's page is, from the start."""
+    address = page_address(job)
+    reporter.markdown("page", f"page: [{address}]({address})", "the plate's page, written again while it is imaged")
+
+
+def report_quality(reporter: Reporter, job: PlateJob, tables: Mapping[str, pa.Table], standing: str) -> None:
+    """Report the plate by verdict, and what was found in images, sites and wells.
+
+    Parameters
+    ----------
+    reporter, job
+        Where to, and the plate.
+    tables
+        The tables that ``QUALITY_TABLES`` names.
+    standing
+        In words whether the verdicts are provisional or of which publication.
+    """
+    wells = tables["wells"].select(["well", "verdict", "control"]).to_pylist()
+    picture = encode_png(draw_verdicts(wells, PLATE_SHAPES[job.experiment.layout.wells]))
+    reporter.image("verdicts", _address("png", picture), f"wells by verdict, {standing}")
+    findings = list_findings(tables)
+    counts = Counter(row["verdict"] for row in findings)
+    said = f"{standing}: {counts['fail']} findings fail, {counts['warn']} warn"
+    shown = _readable(findings)
+    if len(shown) < len(findings):
+        said += f"; the first {len(shown)} are shown, the worst first"
+    reporter.table("quality", shown, said)
+
+
+def report_overview(reporter: Reporter, atlas: LiveAtlas, standing: str) -> None:
+    """Report the composite of the plate as far as it is measured."""
+    most = (MAX_BYTES - len(_address("webp", b""))) // 4 * 3
+    picture = draw_overview(atlas, max_bytes=most)
+    reporter.image("overview", _address("webp", picture), f"the plate in colours, {standing}")
 
 
 def report_publication(reporter: Reporter, job: PlateJob, publication: Publication) -> None:
     """Report a publication: its quality, the named statistics, where the page and the tables are."""
     plate = read_table(job, publication, "plates").to_pylist()[0]
     statistics = read_table(job, publication, "statistics").to_pylist()
-    page = job.store.local_path(f"{page_folder(job)}index.html")
+    page = page_address(job)
     lines = [
         f"## {job.experiment.name}/{job.plate}: {publication.status}, verdict {plate['verdict']}",
         f"publication {publication.number}, run `{publication.run}`",
@@ -77,14 +126,14 @@ def report_publication(reporter: Reporter, job: PlateJob, publication: Publicati
         *(f"- {reason}" for reason in plate["reasons"] or ()),
         *(f"- Z' of {row['feature']}: {_shown(row['z_prime'])}" for row in statistics),
         "",
-        f"page: [{page}]({page.as_uri()})" if page else f"page: `{job.store.url}/{page_folder(job)}index.html`",
+        f"page: [{page}]({page})",
         "",
         f'`platestream sql --store {job.store.url} "SELECT * FROM wells"`',
     ]
     reporter.markdown("publication", "\n".join(lines), f"publication {publication.number}")
     faults = read_table(job, publication, "faults").to_pylist()
     rows = [{name: row[name] for name in ("kind", "name", "well", "site", "channel", "reason")} for row in faults]
-    reporter.table("faults", rows[:MAX_FAULTS], f"files at fault in publication {publication.number}: {len(rows)}")
+    reporter.table("faults", _readable(rows), f"files at fault in publication {publication.number}: {len(rows)}")
 
 
 def draw_sites(job: PlateJob, plan: Plan) -> str:
@@ -101,7 +150,23 @@ def draw_sites(job: PlateJob, plan: Plan) -> str:
     scale = max(4, min(CELL_PX, 900 // columns))
     buffer = io.BytesIO()
     picture.resize((columns * scale, rows * scale), Image.Resampling.NEAREST).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return _address("png", buffer.getvalue())
+
+
+def _address(kind: str, data: bytes) -> str:
+    """A ``data:`` address with a picture in it."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _readable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first rows, long texts cut, as many as an artifact holds."""
+    shown = [
+        {name: value[:LONGEST_TEXT] if isinstance(value, str) else value for name, value in row.items()}
+        for row in rows[:MAX_ROWS]
+    ]
+    while len(json.dumps(shown)) > MAX_BYTES:
+        shown = shown[: len(shown) * 3 // 4]
+    return shown
 
 
 def _shown(value: float | None) -> str:

@@ -59,11 +59,13 @@ def watch_service(settings: Settings, log_file: Path) -> Service:
 def serve(settings: Settings) -> None:
     """Run everything on this machine until the process is stopped; ``platestream serve``."""
     logs = settings.state_folder / "logs"
+    root = settings.store.rstrip("/")
     with interrupt_on_termination(), Supervisor(local_services(settings, logs)) as supervisor:
         supervisor.wait_until_ready()
         log.info(
             "watching %s; Prefect UI at %s; logs in %s", settings.store, settings.api_url.removesuffix("/api"), logs
         )
+        log.info("a plate's page, from its first site on: %s/results/EXPERIMENT/PLATE/RECIPE/page/index.html", root)
         try:
             while True:
                 time.sleep(3600)

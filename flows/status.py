@@ -8,6 +8,7 @@ from flows.settings import Settings
 from flows.watch import FAULTS
 from imaging.job import PlateJob, open_experiment, plate_job
 from imaging.planning import Plan, SiteState
+from imaging.projection import page_folder
 from imaging.publication import is_current, read_publication
 from imaging.steps import is_followed
 from imaging.store import Store
@@ -38,6 +39,7 @@ def describe_plate(job: PlateJob, plan: Plan, *, stale_s: float) -> dict[str, An
     last = plan.records.last_publication
     publication = read_publication(job, last) if last else None
     is_published = plan.is_publishable and is_current(job, plan)
+    page = f"{page_folder(job)}index.html"
     return {
         "experiment": job.experiment.name,
         "plate": job.plate,
@@ -54,5 +56,5 @@ def describe_plate(job: PlateJob, plan: Plan, *, stale_s: float) -> dict[str, An
         "publication": last or None,
         "run": publication.run if publication else None,
         "status": publication.status if publication else None,
-        "page": f"{job.prefix}page/index.html" if is_published else None,
+        "page": page if job.store.exists(page) else None,
     }

@@ -35,7 +35,9 @@ def dask_setup(worker: Worker) -> None:
     except MissingPartError as error:
         log.critical("%s", error)
         os._exit(1)  # Dask would log an error, go on, and let this worker compute where it was not meant to
-    importlib.import_module("flows.sites")  # some seconds that the first site would wait for
+    # some seconds that the first site would wait for, and that others who import this module must not
+    importlib.import_module("flows.sites")
+    importlib.import_module("imaging.measure").warm_up()
 
 
 def choose_device(device: str) -> None:

@@ -1,7 +1,8 @@
 """Rows of images, sites, wells and the plate, made from site manifests level by level.
 
 Rows are dictionaries without the columns that say which plate they belong to. Everything here is a pure function of
-what it is given: the same sites give the same rows in any order.
+what it is given: the same sites give the same rows in any order. Those of sites and images get their verdicts from
+``imaging.judging``, which has to see the whole plate; those of wells and plate are made after that.
 """
 
 from __future__ import annotations
@@ -13,21 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from imaging.experiment import Limit
 from imaging.platemaps import PlateMapRow
 from imaging.tables import IMAGE_METRICS
-from imaging.verdicts import Finding, judge_image, judge_site, verdict_of, verdict_of_plate
+from imaging.verdicts import Finding, verdict_of, verdict_of_plate
 from imaging.wells import parse_well
 
 Row = dict[str, Any]
+NO_VERDICT: Row = {"verdict": None, "reasons": []}
+"""Columns of what nobody can judge yet."""
 _FILE_COLUMNS = ("name", "size_bytes", "digest", "height", "width", "dtype")
 
 
 @dataclass(frozen=True, slots=True)
 class SiteResult:
-    """How one expected site ended: with its manifest, failed with a reason, or missing.
+    """How one expected site ended: with its manifest, failed with a reason, or missing; or that it is waiting.
 
-    ``faulted`` channels have a file that cannot be read; ``missing`` channels have none, or are given up.
+    ``faulted`` channels have a file that cannot be read; ``missing`` channels have none, or are given up; ``arrived``
+    channels of a waiting site have a file that nobody measured yet.
     """
 
     well: str
@@ -37,15 +40,22 @@ class SiteResult:
     reason: str = ""
     missing: frozenset[str] = frozenset()
     faulted: frozenset[str] = frozenset()
+    arrived: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class SiteRows:
-    """Rows of one site: of the site and of each of its images, and all that was found wrong with them."""
+    """Rows of one site: of the site and of each of its images, and all that was found wrong with them.
+
+    ``is_empty_well`` says that the plate map expects no cells, ``reason`` why the site failed. Before the plate is
+    judged the rows lack ``verdict`` and ``reasons``, and there are no findings.
+    """
 
     site: Row
     images: tuple[Row, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...] = ()
+    is_empty_well: bool = False
+    reason: str = ""
 
 
 def sort_sites(sites: Iterable[SiteResult]) -> list[SiteResult]:
@@ -53,10 +63,8 @@ def sort_sites(sites: Iterable[SiteResult]) -> list[SiteResult]:
     return sorted(sites, key=lambda item: (parse_well(item.well), item.site))
 
 
-def aggregate_site(
-    result: SiteResult, channels: Sequence[str], limits: Sequence[Limit], *, is_empty_well: bool = False
-) -> SiteRows:
-    """Make the rows of one site and its images.
+def aggregate_site(result: SiteResult, channels: Sequence[str], *, is_empty_well: bool = False) -> SiteRows:
+    """Make the rows of one site and its images, to be judged with the rest of the plate.
 
     Parameters
     ----------
@@ -64,45 +72,27 @@ def aggregate_site(
         How the site ended.
     channels
         Names of all expected channels, in the declaration's order.
-    limits
-        Limits of the declaration.
     is_empty_well
         Whether the plate map says that the well holds no cells.
     """
-    manifest = result.manifest or {}
-    counts = manifest.get("counts") or {}
-    nuclei, cells = counts.get("Nuclei"), counts.get("Cells")
-    images = [_image_row(result, channel) for channel in channels]
-    seen = [judge_image(row, limits) for row in images]
-    for row, findings in zip(images, seen, strict=True):
-        is_unmeasured = result.state == "failed" and row["state"] == "arrived"
-        row.update({"verdict": None, "reasons": []} if is_unmeasured else verdict_of(findings))
-    own = judge_site(
-        result.well,
-        result.site,
-        result.state,
-        nuclei_count=nuclei,
-        is_empty_well=is_empty_well,
-        reason=result.reason,
-    )
-    of_images = [] if result.state == "missing" else [item for findings in seen for item in findings]
-    findings = (*own, *of_images)
+    counts = (result.manifest or {}).get("counts") or {}
+    images = tuple(_image_row(result, channel) for channel in channels)
     site = {
         "well": result.well,
         "site": result.site,
         "state": result.state,
-        "nuclei_count": nuclei,
-        "cells_count": cells,
-        "channels_missing": [row["channel"] for row in images if row["state"] != "arrived"],
-        **verdict_of(findings),
+        "nuclei_count": counts.get("Nuclei"),
+        "cells_count": counts.get("Cells"),
+        "channels_missing": [row["channel"] for row in images if row["state"] in ("faulted", "missing")],
     }
-    return SiteRows(site, tuple(images), findings)
+    return SiteRows(site, images, is_empty_well=is_empty_well, reason=result.reason)
 
 
 def aggregate_well(well: str, sites: Sequence[SiteRows], mapped: PlateMapRow | None) -> Row:
-    """Make the row of one well from those of its sites; features are added to it."""
+    """Make the row of one well from those of its sites, judged before; features are added to it."""
     place = parse_well(well)
     findings = [item for site in sites for item in site.findings]
+    is_waiting = all(site.site["state"] == "waiting" for site in sites)
     return {
         "well": well,
         "row": place.row_name,
@@ -115,7 +105,7 @@ def aggregate_well(well: str, sites: Sequence[SiteRows], mapped: PlateMapRow | N
         "sites_done": sum(site.site["state"] == "done" for site in sites),
         "nuclei_count": sum_known(site.site["nuclei_count"] for site in sites),
         "cells_count": sum_known(site.site["cells_count"] for site in sites),
-        **verdict_of(findings),
+        **(NO_VERDICT if is_waiting and not findings else verdict_of(findings)),
     }
 
 
@@ -126,13 +116,19 @@ def count_states(rows: SiteRows) -> Counter[str]:
 
 
 def aggregate_plate(
-    counts: Mapping[str, int], wells: Sequence[Row], findings: Sequence[Finding], *, is_declared: bool
+    counts: Mapping[str, int],
+    wells: Sequence[Row],
+    findings: Sequence[Finding],
+    *,
+    is_declared: bool,
+    not_judged: Sequence[str] = (),
 ) -> Row:
     """Make the plate's row, but for its statistics, from the counts of all its sites.
 
     Its status is ``complete`` when every expected image arrived and every site was measured, else ``with-missing``.
     """
     counted = {name: counts.get(name, 0) for name in _COUNTED}
+    is_waiting = counts.get("sites_waiting", 0) == counted["sites_expected"] > 0
     is_complete = (
         counted["images_arrived"] == counted["images_expected"] and counted["sites_done"] == counted["sites_expected"]
     )
@@ -142,7 +138,8 @@ def aggregate_plate(
         "is_declared": is_declared,
         "nuclei_count": sum_known(well["nuclei_count"] for well in wells),
         "cells_count": sum_known(well["cells_count"] for well in wells),
-        **verdict_of_plate(findings),
+        **(NO_VERDICT if is_waiting and not findings else verdict_of_plate(findings)),
+        "not_judged": list(not_judged),
     }
 
 
@@ -195,11 +192,15 @@ def _image_row(result: SiteResult, channel: str) -> Row:
         "state": _image_state(result, channel, has_file=bool(file)),
         **{column: file.get(column) for column in _FILE_COLUMNS},
         **{name: value for name, value in metrics.items() if name in _METRIC_NAMES},
+        "not_measured": list(metrics.get("not_measured", ())),
     }
 
 
 def _image_state(result: SiteResult, channel: str, *, has_file: bool) -> str:
     """A site is measured, or tried, only when each channel has a readable file or is given up."""
-    if has_file or (result.state == "failed" and channel not in result.missing):
+    is_tried = result.state == "failed" and channel not in result.missing
+    if has_file or is_tried or channel in result.arrived:
         return "arrived"
-    return "faulted" if channel in result.faulted else "missing"
+    if channel in result.faulted:
+        return "faulted"
+    return "waiting" if result.state == "waiting" and channel not in result.missing else "missing"

@@ -14,8 +14,6 @@ kept others or two writers met.
 
 from __future__ import annotations
 
-import functools
-import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,14 +22,12 @@ import numpy as np
 from PIL import Image
 
 from imaging.names import digest_of
+from imaging.overview import OverviewGrid, fit_inside, make_grid
+from imaging.render import LEVELS, count_levels, encode_webp, find_limits, render
 from imaging.wells import parse_well
 
 Thumbnails = Callable[[], Iterable[tuple[str, int, Mapping[str, np.ndarray]]]]
 """Called twice; yields well name, site number and channel -> picture (y, x), uint8 or uint16 camera counts."""
-
-WEBP_MAX_SIDE_PX = 16383
-LOW_PERCENT, HIGH_PERCENT = 0.5, 99.8
-"""Share of a channel's pixels at or below the contrast limits: sparse bright cells stay below the upper one."""
 
 SHEET_MAX_PX = 16_000_000
 """Pixels of a sheet: 64 MB once a browser has decoded it, a fraction of a second."""
@@ -85,11 +81,15 @@ class ChannelPicture:
 
 @dataclass(frozen=True)
 class PictureLayout:
-    """What a page has to know to show a plate's pictures; sizes in pixels."""
+    """What a page has to know to show a plate's pictures; sizes in pixels.
+
+    ``tile_px`` is the side of a well's tile in the overviews. Sheets without files: a site is cut out of the overview.
+    """
 
     channels: tuple[ChannelPicture, ...]
     rows: int
     columns: int
+    tile_px: int
     sheets: SheetLayout
 
 
@@ -143,10 +143,11 @@ def build_atlas(
         If a well lies outside the plate, a site is not among ``sites`` or comes twice, or a picture is not (y, x)
         uint8 or uint16.
     """
-    survey = _survey(thumbnails, shape, sites, channels)
-    atlases = _empty_atlases(survey, shape, channels, tile_px)
+    grid = make_grid(shape, tuple(sites), tile_px)
+    survey = _survey(thumbnails, grid, channels)
+    atlases = _empty_atlases(survey, grid)
     for well, site, pictures in thumbnails():
-        _draw_overview(atlases, well, list(sites).index(site), len(sites), pictures)
+        _draw_overview(atlases, grid.box(well, site), pictures)
     return atlases
 
 
@@ -164,8 +165,9 @@ def build_pictures(
     The parameters and errors are those of :func:`build_atlas`; without ``tile_px`` a well gets 160 pixels on plates of
     up to 96 wells, 80 on larger ones. ``quality`` is WebP's, 0 to 100.
     """
-    survey = _survey(thumbnails, shape, sites, channels)
-    atlases = _empty_atlases(survey, shape, channels, tile_px or (160 if shape[0] * shape[1] <= 96 else 80))
+    grid = make_grid(shape, tuple(sites), tile_px)
+    survey = _survey(thumbnails, grid, channels)
+    atlases = _empty_atlases(survey, grid)
     layout = plan_sheets(
         sorted({well for well, _ in survey.found}, key=parse_well),
         sites=sites,
@@ -175,19 +177,19 @@ def build_pictures(
     sheets = _Sheets(layout, atlases, survey.found)
     encoded: dict[str, bytes] = {}
     for well, site, pictures in thumbnails():
-        _draw_overview(atlases, well, layout.sites.index(site), len(sites), pictures)
+        _draw_overview(atlases, grid.box(well, site), pictures)
         finished = sheets.draw(well, site, pictures)
         if finished is not None:
             encoded[finished[0]] = encode_webp(finished[1], quality=quality)
-    names = {name: _name_by_content(name, data) for name, data in encoded.items()}
+    names = {name: name_by_content(name, data) for name, data in encoded.items()}
     files = {names[name]: data for name, data in encoded.items()}
     overviews = []
     for number, (channel, atlas) in enumerate(atlases.items(), start=1):
         data = encode_webp(atlas.image, quality=quality)
-        overviews.append(ChannelPicture(channel, _name_by_content(f"overview-{number}", data), atlas.low, atlas.high))
+        overviews.append(ChannelPicture(channel, name_by_content(f"overview-{number}", data), atlas.low, atlas.high))
         files[overviews[-1].file] = data
     layout = replace(layout, files=tuple(names[name] for name in layout.files))
-    return PlatePictures(PictureLayout(tuple(overviews), *shape, layout), dict(sorted(files.items())))
+    return PlatePictures(PictureLayout(tuple(overviews), *shape, grid.tile_px, layout), dict(sorted(files.items())))
 
 
 def plan_sheets(
@@ -231,80 +233,38 @@ def plan_sheets(
     )
 
 
-def encode_webp(image: np.ndarray, *, quality: int = 80) -> bytes:
-    """Encode a grey picture (y, x) uint8 as lossy WebP; the same pixels give the same bytes.
-
-    Raises
-    ------
-    ValueError
-        If it is not (y, x) uint8 or a side is above 16,383 pixels.
-    """
-    if image.ndim != 2 or image.dtype != np.uint8 or max(image.shape) > WEBP_MAX_SIDE_PX:
-        raise ValueError(
-            f"image must have shape (y, x), sides to {WEBP_MAX_SIDE_PX}, uint8, got {image.shape} {image.dtype}"
-        )
-    buffer = io.BytesIO()
-    # method 2 encodes twice as fast as Pillow's default 4 and its files are 5 % larger
-    Image.fromarray(image).save(buffer, "WEBP", quality=quality, method=2)
-    return buffer.getvalue()
-
-
-def _survey(thumbnails: Thumbnails, shape: tuple[int, int], sites: Sequence[int], channels: Sequence[str]) -> _Survey:
+def _survey(thumbnails: Thumbnails, grid: OverviewGrid, channels: Sequence[str]) -> _Survey:
     """First pass: contrast limits from whole-plate histograms, which sites there are, the largest picture."""
-    histograms = {channel: np.zeros(65536, dtype=np.int64) for channel in channels}
+    histograms = {channel: np.zeros(LEVELS, dtype=np.int64) for channel in channels}
     found = set()
     height = width = 0
     for well, site, pictures in thumbnails():
-        place = parse_well(well)
-        if place.row >= shape[0] or place.column > shape[1]:
-            raise ValueError(f"wells must lie on a plate of {shape[0]} rows and {shape[1]} columns, got {well}")
-        if site not in sites:
-            raise ValueError(f"sites must be among {list(sites)}, got site {site} of well {well}")
+        grid.check(well, site)
         if (well, site) in found:
             raise ValueError(f"each site must come once, got site {site} of well {well} twice")
         for channel in histograms.keys() & pictures.keys():
             picture = pictures[channel]
-            if picture.ndim != 2 or picture.dtype not in (np.uint8, np.uint16):
-                raise ValueError(
-                    f"thumbnails must have shape (y, x), uint8 or uint16, got {picture.shape} {picture.dtype}"
-                )
-            histograms[channel] += np.bincount(picture.ravel(), minlength=65536)
+            histograms[channel] += count_levels(picture)
             height, width = max(height, picture.shape[0]), max(width, picture.shape[1])
         found.add((well, site))
-    limits = {channel: _limits(histogram) for channel, histogram in histograms.items()}
+    limits = {channel: find_limits(histogram) for channel, histogram in histograms.items()}
     return _Survey(limits, frozenset(found), height, width)
 
 
-def _limits(histogram: np.ndarray) -> tuple[int, int]:
-    below = np.cumsum(histogram)
-    low, high = (int(np.searchsorted(below, below[-1] * percent / 100)) for percent in (LOW_PERCENT, HIGH_PERCENT))
-    return low, max(high, low + 1)
-
-
-def _empty_atlases(survey: _Survey, shape: tuple[int, int], channels: Sequence[str], tile_px: int) -> dict[str, Atlas]:
-    rows, columns = shape
-    side = min(tile_px, WEBP_MAX_SIDE_PX // max(shape))
+def _empty_atlases(survey: _Survey, grid: OverviewGrid) -> dict[str, Atlas]:
     return {
-        channel: Atlas(np.zeros((rows * side, columns * side), np.uint8), *survey.limits[channel], side, columns, rows)
-        for channel in channels
+        channel: Atlas(np.zeros(grid.shape_px, np.uint8), *limits, grid.tile_px, grid.columns, grid.rows)
+        for channel, limits in survey.limits.items()
     }
 
 
-def _draw_overview(
-    atlases: Mapping[str, Atlas], well: str, index: int, n_sites: int, pictures: Mapping[str, np.ndarray]
-) -> None:
-    place = parse_well(well)
-    across = math.ceil(math.sqrt(n_sites))
+def _draw_overview(atlases: Mapping[str, Atlas], box: tuple[slice, slice], pictures: Mapping[str, np.ndarray]) -> None:
     for channel in atlases.keys() & pictures.keys():
-        atlas = atlases[channel]
-        side = atlas.tile_px // across
-        above = (atlas.tile_px - side * math.ceil(n_sites / across)) // 2
-        top = place.row * atlas.tile_px + above + index // across * side
-        left = (place.column - 1) * atlas.tile_px + index % across * side
-        _paint(atlas.image[top : top + side, left : left + side], pictures[channel], atlas)
+        _paint(atlases[channel].image[box], pictures[channel], atlases[channel])
 
 
-def _name_by_content(name: str, data: bytes) -> str:
+def name_by_content(name: str, data: bytes) -> str:
+    """Name of a picture's file that ends in a hash of its bytes."""
     return f"{name}-{digest_of(data)[:8]}.webp"
 
 
@@ -343,16 +303,6 @@ class _Sheets:
 
 def _paint(tile: np.ndarray, picture: np.ndarray, contrast: Atlas) -> None:
     """Fill a tile (y, x) with a picture between the contrast limits, proportions kept, in the middle."""
-    scale = min(tile.shape[0] / picture.shape[0], tile.shape[1] / picture.shape[1])
-    height = max(1, min(tile.shape[0], round(picture.shape[0] * scale)))
-    width = max(1, min(tile.shape[1], round(picture.shape[1] * scale)))
-    grey = Image.fromarray(_grey(contrast.low, contrast.high)[picture])
-    top, left = (tile.shape[0] - height) // 2, (tile.shape[1] - width) // 2
-    tile[top : top + height, left : left + width] = np.asarray(grey.resize((width, height), Image.Resampling.BOX))
-
-
-@functools.lru_cache(maxsize=64)
-def _grey(low: int, high: int) -> np.ndarray:
-    """Grey value of each camera count, shape (65536,), uint8: 0 at ``low``, 255 at ``high``."""
-    share = (np.arange(65536, dtype=np.float64) - low) / (high - low)
-    return np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
+    inside = tile[fit_inside(tile.shape[:2], picture.shape[:2])]
+    grey = Image.fromarray(render(picture, contrast.low, contrast.high))
+    inside[...] = np.asarray(grey.resize((inside.shape[1], inside.shape[0]), Image.Resampling.BOX))

@@ -17,6 +17,7 @@ from imaging.declared import Fault, did_you_mean
 from imaging.illumination import find_illumination_faults
 from imaging.layouts import Layout
 from imaging.plain_yaml import Place
+from imaging.rules import COUNTS
 from imaging.wells import PLATE_SHAPES, Well, expand_wells
 
 Tree = dict[str, Any]
@@ -27,7 +28,7 @@ _HINT = r"; a pattern that works: '(?P<well>[A-P]\d\d)_s(?P<site>\d+)_(?P<channe
 
 def find_contradictions(tree: Tree) -> list[Fault]:
     """Every contradiction in an experiment's tree, each with its place."""
-    checks = (_channels, _layout, _pattern, _recipe, _limits, _statistics, _plates, find_illumination_faults)
+    checks = (_channels, _layout, _pattern, _recipe, _limits, _outliers, _statistics, _plates, find_illumination_faults)
     return [fault for check in checks for fault in check(tree)]
 
 
@@ -136,6 +137,33 @@ def _limits(tree: Tree) -> Iterator[Fault]:
             warn, fail = bounds[f"warn_{side}"], bounds[f"fail_{side}"]
             if warn is not None and fail is not None and sign * fail > sign * warn:
                 yield place, f"fails ({fail:g}) before it warns ({warn:g}) {side}; swap fail_{side} and warn_{side}"
+
+
+def _outliers(tree: Tree) -> Iterator[Fault]:
+    analysis, recipe = tree.get("analysis"), tree.get("recipe")
+    entries = _mappings(analysis, "outliers") if isinstance(analysis, dict) else []
+    has_objects = isinstance(recipe, dict) and recipe.get("nuclei") is not None
+    seen: dict[tuple[str, ...], int] = {}
+    for number, entry in enumerate(entries):
+        place = ("analysis", "outliers", number)
+        metric, channel = entry.get("metric"), entry.get("channel")
+        yield from _channel_reference(tree, (*place, "channel"), channel)
+        if not entry:
+            continue
+        warn, fail = _number(entry.get("warn_z")), _number(entry.get("fail_z"))
+        if entry.get("warn_z") is None and entry.get("fail_z") is None:
+            yield place, "sets no limit; give warn_z or fail_z, such as warn_z: 5"
+        if warn is not None and fail is not None and fail < warn:
+            yield place, f"fails ({fail:g}) before it warns ({warn:g}); swap fail_z and warn_z"
+        if metric in COUNTS and channel is not None:
+            yield (*place, "channel"), f"{metric} is counted per site, not per channel; leave the channel out"
+        if metric in COUNTS and not has_objects:
+            yield (*place, "metric"), f"{metric!r} needs objects; give recipe.nuclei"
+        given = {"metric": "", "channel": "", "against": "plate", "side": "both"}
+        same = tuple(_text(entry, key) or default for key, default in given.items())
+        if same[0] and same in seen:
+            yield place, f"is the same rule as analysis.outliers[{seen[same]}]; keep one"
+        seen.setdefault(same, number)
 
 
 def _statistics(tree: Tree) -> Iterator[Fault]:

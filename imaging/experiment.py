@@ -7,7 +7,7 @@
       plate_maps   PlateMapSource...
       recipe       Recipe         every parameter that stored values depend on (imaging/recipes.py)
       illumination Illumination   whether and how planes are corrected (imaging/illumination.py)
-      analysis     Analysis       what is computed from stored values, and the limits of verdicts
+      analysis     Analysis       what is computed from stored values, and the rules of verdicts (imaging/rules.py)
 
 ``read_experiment`` is the only door: it reports all faults of a file at once, each with its place.
 """
@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator
 
 from imaging.contradictions import find_contradictions
-from imaging.declared import Declared, Texts, did_you_mean, explain_faults, spell_faults
+from imaging.declared import Declared, Texts, explain_faults, spell_faults
 from imaging.errors import ConfigurationError, RefusedNameError
 from imaging.illumination import NO_CORRECTION, DeclaredIllumination
 from imaging.layouts import Layout
@@ -29,10 +29,7 @@ from imaging.names import check_name, hash_of
 from imaging.plain_yaml import read_plain_yaml
 from imaging.platemaps import PlateMapSource
 from imaging.recipes import NUMBERS_VERSION, Recipe
-from kernels.image_quality import describe_image_metrics
-
-IMAGE_METRICS = tuple(metric.name for metric in describe_image_metrics())
-"""Metrics of an image that a limit can name; ``kernels.image_quality`` measures them."""
+from imaging.rules import Limit, Outlier, Rules, collect_rules
 
 _STAIN_COLORS = {"dna": "0000FF", "dapi": "0000FF", "hoechst": "0000FF", "gfp": "00FF00", "fitc": "00FF00"}
 _STAIN_COLORS |= {"er": "00FF00", "rna": "FFFF00", "agp": "FF8000", "mito": "FF0000", "rfp": "FF0000", "cy5": "FF00FF"}
@@ -83,29 +80,14 @@ class Files(Declared):
     pattern: str = Field(max_length=500, description="a regular expression with groups such as well, site")
 
 
-class Limit(Declared):
-    """Fixed limits of one image metric: outside them an image warns or fails."""
-
-    metric: str = Field(description="an image metric such as PercentSaturated")
-    channel: str | None = Field(None, description="the channel it holds for; left out, all of them")
-    warn_below: float | None = None
-    warn_above: float | None = None
-    fail_below: float | None = None
-    fail_above: float | None = None
-
-    @field_validator("metric")
-    @classmethod
-    def _known(cls, metric: str) -> str:
-        if metric not in IMAGE_METRICS:
-            raise ValueError(f"{metric!r} is no image metric; {did_you_mean(metric, IMAGE_METRICS)}")
-        return metric
-
-
 class Analysis(Declared):
     """What is computed from stored values; changing it costs no pixel."""
 
     statistics: Texts = Field((), description="features for which plate statistics (Z', doses) are computed")
-    limits: tuple[Limit, ...] = Field((), description="limits of image metrics")
+    limits: tuple[Limit, ...] = Field((), description="limits of image metrics; one that none names has the defaults")
+    outliers: tuple[Outlier, ...] = Field(
+        (), description="how far from what is typical values may lie; a metric that none names has the defaults"
+    )
 
 
 class Experiment(Declared):
@@ -159,6 +141,12 @@ class Experiment(Declared):
         chosen = (channel for channel in self.channels if (channel.name == name if name else channel.role == role))
         return next(chosen, None)
 
+    @property
+    def rules(self) -> Rules:
+        """Rules of verdicts: declared ones, and the defaults of what they do not name."""
+        nucleus = self.nucleus_channel
+        return collect_rules(self.analysis.limits, self.analysis.outliers, nucleus=nucleus.name if nucleus else None)
+
     def pixel_part(self) -> dict[str, Any]:
         """All that values measured in pixels depend on, JSON-able; its hash is part of the recipe's id.
 
@@ -181,7 +169,7 @@ class Experiment(Declared):
 
     def analysis_part(self) -> dict[str, Any]:
         """All that a publication computes from stored values depends on, JSON-able, plate maps aside."""
-        return self.analysis.model_dump(mode="json") | self.illumination.analysis_part()
+        return self.analysis.model_dump(mode="json") | self.rules.as_json() | self.illumination.analysis_part()
 
     @property
     def recipe_id(self) -> str:

@@ -15,7 +15,9 @@ def write_experiment_yaml(look: FolderLook, *, name: str) -> str:
     name
         Name of the experiment.
     """
-    parts = [_head(name, look), _channels(look), _layout(look), _files(look), _recipe(look), _REST]
+    nucleus = next((f"channel: {channel.name}, " for channel in look.channels if channel.role == "nucleus"), "")
+    rest = _REST.replace("NUCLEUS", nucleus)
+    parts = [_head(name, look), _channels(look), _layout(look), _files(look), _recipe(look), rest]
     return "\n".join(parts)
 
 
@@ -80,10 +82,16 @@ _REST = """\
 # plate_maps:
 #   - {file: platemaps/plate1.csv, plates: ["*"], concentration_unit: uM}
 
-# Features for which Z' and dose responses are computed, and limits of image metrics.
+# What is computed of the plate. Verdicts (pass, warn, fail) have sensible rules without a word here: empty images fail,
+# more than 1 % saturated pixels warn, and so do nuclei more blurred than in the plate's other wells or earlier plates.
 # analysis:
-#   statistics: [Nuclei_AreaShape_Area]
-#   limits: [{metric: PercentSaturated, warn_above: 1, fail_above: 10}]
+#   statistics: [Nuclei_AreaShape_Area]   # features for which Z' and dose responses are computed
+#   limits:     # fixed bounds of an image metric; they also find a plate that is wrong throughout
+#     - {metric: PercentSaturated, warn_above: 1, fail_above: 10}
+#   outliers:   # how many robust standard deviations from what is typical; side: low, high or both
+#     - {metric: PowerLogLogSlope, NUCLEUSside: low, warn_z: 5, fail_z: 10, min_difference: 0.3}
+#     - {metric: nuclei_count, side: low, warn_z: 5}               # against the plate's wells
+#     - {metric: nuclei_count, against: history, warn_z: 5}        # the plate against the experiment's earlier plates
 
 # Uneven illumination: plate corrects each plate with its own field, previous with that of the plate before.
 # illumination: previous

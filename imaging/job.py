@@ -15,6 +15,7 @@ from imaging.illumination import AWAITED, pinned_values
 from imaging.illumination_record import read_frozen
 from imaging.names import check_name, experiment_key, hash_of, plate_zarr, raw_prefix, results_prefix, to_json
 from imaging.planning import Plan, plan_plate
+from imaging.platemaps import PlateMap, read_plate_map
 from imaging.store import Store
 
 SETTLE_S = 3.0
@@ -101,6 +102,16 @@ class PlateJob:
         if not self._frozen:
             self._frozen.update(read_frozen(self.store, self.prefix))
         return self._frozen
+
+    def read_plate_map(self) -> PlateMap:
+        """Read what is in the plate's wells.
+
+        Raises
+        ------
+        ConfigurationError
+            If a plate map is at fault.
+        """
+        return read_plate_map(lambda name: self.maps.read(self.maps_folder + name), self.experiment, self.plate)
 
     def read_pins(self) -> dict[str, Any]:
         """Read what is pinned for this plate; once, for pins never change.

@@ -1,24 +1,27 @@
 """Rows of plates that are still being imaged, straight from the site manifests: provisional, and minutes old at most.
 
 A plate is live while it has no publication, or once a site was measured again since. A plate that was withdrawn is
-not. Of each site the newest manifest counts.
+not. Of each site the newest manifest counts. Verdicts are those of ``imaging.judging`` over the sites measured so far;
+with earlier plates a plate is compared only when it is published.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
-from imaging.aggregates import Row, SiteResult, aggregate_site
+from imaging.aggregates import Row, SiteResult, SiteRows, aggregate_site
+from imaging.columns import read_time
 from imaging.errors import ConfigurationError, StoredDataError
-from imaging.experiment import Limit
-from imaging.job import open_experiment
+from imaging.experiment import Experiment
+from imaging.job import open_experiment, plate_job
+from imaging.judging import judge_plate
 from imaging.names import results_prefix
+from imaging.rules import Rules
 from imaging.store import Store, StoredObject
-from imaging.tables import read_time
 
 READERS = 16
 """Small objects that are read at once."""
@@ -62,7 +65,7 @@ def read_live_rows(
     """
     images: list[Row] = []
     sites: list[Row] = []
-    limits: dict[str, tuple[Limit, ...]] = {}
+    declared: dict[str, Experiment | None] = {}
     for folder in folders:
         record = published.get(folder, {})
         if record.get("status") == "withdrawn":
@@ -71,12 +74,14 @@ def read_live_rows(
         keys = _measured(store, results_prefix(*folder), is_published=bool(record))
         if counted.issuperset(keys):
             continue
-        if folder[0] not in limits:
-            limits[folder[0]] = _read_limits(store, folder[0])
-        for manifest in read_records(store, keys):
-            site, of_images = _live_rows(manifest, limits[folder[0]], is_published=manifest["key"] in counted)
-            sites.append(site)
-            images += of_images
+        if folder[0] not in declared:
+            declared[folder[0]] = _read_declared(store, folder[0])
+        manifests = read_records(store, keys)
+        for manifest, rows in zip(manifests, _judge(store, declared[folder[0]], manifests), strict=True):
+            place = _place(manifest, is_published=manifest["key"] in counted)
+            arrived = {image["channel"]: image["modified"] for image in manifest["images"]}
+            sites.append(place | rows.site)
+            images += [place | {"arrived_at": arrived.get(row["channel"])} | row for row in rows.images]
     return {"images_live": images, "sites_live": sites}
 
 
@@ -116,27 +121,43 @@ def _newest(objects: Iterable[StoredObject]) -> list[str]:
     return sorted(item.key for item in newest.values())
 
 
-def _read_limits(store: Store, experiment: str) -> tuple[Limit, ...]:
-    """Limits of the experiment's declaration; without a readable one the defaults are all there is."""
+def _read_declared(store: Store, experiment: str) -> Experiment | None:
+    """The experiment's declaration; without a readable one the default limits are all there is."""
     try:
-        return open_experiment(store, experiment).analysis.limits
+        return open_experiment(store, experiment)
     except ConfigurationError:
-        return ()
+        return None
 
 
-def _live_rows(
-    manifest: Mapping[str, Any], limits: tuple[Limit, ...], *, is_published: bool
-) -> tuple[Row, Iterator[Row]]:
-    arrived = {image["channel"]: image["modified"] for image in manifest["images"]}
-    result = SiteResult(manifest["well"], manifest["site"], "done", manifest)
-    rows = aggregate_site(result, [*arrived, *manifest["missing"]], limits)
-    place = {
+def _judge(store: Store, declared: Experiment | None, manifests: Sequence[Mapping[str, Any]]) -> tuple[SiteRows, ...]:
+    """Rows of the measured sites of one plate, judged together."""
+    empty = _empty_wells(store, declared, manifests[0]["plate"]) if declared and manifests else frozenset()
+    sites = [
+        aggregate_site(
+            SiteResult(manifest["well"], manifest["site"], "done", manifest),
+            [*(image["channel"] for image in manifest["images"]), *manifest["missing"]],
+            is_empty_well=manifest["well"] in empty,
+        )
+        for manifest in manifests
+    ]
+    return judge_plate(sites, declared.rules if declared else Rules()).sites
+
+
+def _empty_wells(store: Store, declared: Experiment, plate: str) -> frozenset[str]:
+    """Wells that the plate map calls empty; none when there is no readable one."""
+    try:
+        return plate_job(store, declared, plate).read_plate_map().empty_wells
+    except ConfigurationError:
+        return frozenset()
+
+
+def _place(manifest: Mapping[str, Any], *, is_published: bool) -> Row:
+    """Columns that all rows of a site carry."""
+    return {
         **{name: manifest[name] for name in ("experiment", "plate", "recipe")},
         "is_published": is_published,
         "finished_at": _finished_at(manifest.get("provenance") or {}),
     }
-    images = ({**place, "arrived_at": arrived.get(row["channel"]), **row} for row in rows.images)
-    return {**place, **rows.site}, images
 
 
 def _finished_at(provenance: Mapping[str, Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,15 @@ from imaging.illumination import is_preview
 from imaging.illumination_field import PlateField
 from imaging.recipes import Recipe
 from imaging.site import Plane, SiteMeasurement
+from kernels.device import to_device, to_host
 from kernels.features import measure_objects
-from kernels.image_quality import measure_image_quality
+from kernels.image_quality import explain_missing, measure_image_quality
+from kernels.planes import dtype_scale
 from kernels.segmentation import segment_cells, segment_cytoplasm, segment_nuclei
 from kernels.thumbnails import shrink, thumbnail_factor
 
 Labels = dict[str, np.ndarray]
+_TINY_PX = 80
 
 
 def measure_planes(
@@ -41,18 +44,31 @@ def measure_planes(
     """
     pixels = pins["pixels"]
     recipe = Recipe.model_validate(pixels["recipe"])
+    stack = to_device(_stack(planes))
+    factor = thumbnail_factor(*stack.shape[1:])
+    image_metrics = tuple(_measure_images(stack, planes, pixels["channels"]))
+    thumbnails = to_host(shrink(stack, factor))
     corrected = field.correct(planes) if field else planes
     labels = {} if is_preview(pins) else _segment(corrected, pixels, recipe)
-    stack = _stack(planes)
-    factor = thumbnail_factor(*stack.shape[1:])
     return SiteMeasurement(
-        image_metrics=tuple(_measure_images(planes, pixels["channels"])),
+        image_metrics=image_metrics,
         counts={name: int(labels[name].max(initial=0)) if labels else None for name in ("Nuclei", "Cells")},
         cells=_measure_cells(corrected, labels, recipe),
         labels={name: labels[name] for name in ("Nuclei", "Cells")} if labels else {},
-        thumbnails=shrink(stack, factor),
+        thumbnails=thumbnails,
         factor=factor,
     )
+
+
+def warm_up() -> None:
+    """Measure two tiny sites, so that the first real one does not wait for compilers."""
+    channels = [{"name": name, "role": role, "full_scale": 255} for name, role in (("N", "nucleus"), ("C", "cell"))]
+    recipe = Recipe.model_validate({"nuclei": {"diameter_px": [6, 30]}, "cells": {}})
+    pins = {"pixels": {"channels": channels, "pixel_size_um": None, "recipe": recipe.model_dump(mode="json")}}
+    y, x = np.mgrid[:_TINY_PX, :_TINY_PX]
+    spot = 200 * np.exp(-((y - _TINY_PX / 2) ** 2 + (x - _TINY_PX / 2) ** 2) / 100)
+    for dtype in (np.uint8, np.uint16):
+        measure_planes(dict.fromkeys(("N", "C"), spot.astype(dtype)), pins)
 
 
 def _segment(planes: dict[str, Plane], pixels: Mapping[str, Any], recipe: Recipe) -> Labels:
@@ -78,13 +94,19 @@ def _stack(planes: dict[str, Plane]) -> np.ndarray:
     return np.stack([plane.astype(np.result_type(*planes.values()), copy=False) for plane in planes.values()])
 
 
-def _measure_images(planes: dict[str, Plane], channels: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _measure_images(stack: Any, planes: dict[str, Plane], channels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One row per channel: its metrics, NULL where one has no value, and why; all channels are measured at once."""
     full_scale = {channel["name"]: channel["full_scale"] for channel in channels}
-    rows = []
-    for name, plane in planes.items():
-        metrics = measure_image_quality(plane[np.newaxis], full_scale=full_scale[name])
-        rows.append({"channel": name} | {metric: _or_none(values[0]) for metric, values in metrics.items()})
-    return rows
+    metrics = measure_image_quality(
+        stack,
+        full_scale=[full_scale[name] for name in planes],
+        divisor=[dtype_scale(plane) for plane in planes.values()],
+    )
+    for index, name in enumerate(planes):
+        values = {metric: _or_none(column[index]) for metric, column in metrics.items()}
+        unknown = [metric for metric, value in values.items() if value is None]
+        reasons = [explain_missing(metric, stack.shape[1:]) for metric in unknown]
+        yield {"channel": name} | values | ({"not_measured": reasons} if reasons else {})
 
 
 def _measure_cells(planes: dict[str, Plane], labels: Labels, recipe: Recipe) -> pa.Table:

@@ -1,8 +1,12 @@
 """The page of one plate: files that open by a double click, without a server, a network or a build.
 
     index.html  page.css  page.js      the same for every plate, from ``page_files``
-    data.js                            the plate's numbers: ``window.PLATE = {...}``
+    data.js                            numbers of the publication: ``window.PLATE = {...}``
+    live.js                            before there is one, those so far: ``window.LIVE = {...}`` (imaging.live_page)
     overview-1-<hash>.webp ...         pictures (``imaging.atlas``)
+
+The page shows the publication when there is one, and else what is live. So the two have files of their own: however
+late a follower writes what it saw before the publication, it never lies over that.
 
 Whatever came from a user (names, treatments, reasons) reaches the page as text: the script inserts it with
 ``textContent``, the page's content security policy forbids everything else, and data.js escapes what could end a
@@ -20,22 +24,26 @@ from importlib.resources import files
 from typing import Any
 
 from imaging.atlas import PictureLayout
+from imaging.live_atlas import LIVE_PICTURE
 from imaging.store import Store
 from imaging.wells import parse_well
 
 SCRIPTS = (
     "base.js",
     "colours.js",
+    "verdicts.js",
     "plate.js",
     "legend.js",
     "pictures.js",
     "well.js",
     "chart.js",
     "lists.js",
+    "refresh.js",
     "page.js",
 )
 """Parts of page.js, in the order they are joined."""
 
+DATA, LIVE = "data.js", "live.js"
 OLD_PICTURE_S = 86_400.0
 """Age from which a picture that no page shows is deleted."""
 
@@ -55,12 +63,13 @@ class PageMetric:
 
 @dataclass(frozen=True)
 class PageImage:
-    """An image of a site: its file, image metrics and verdict."""
+    """An image of a site: its file, image metrics and verdict with the reasons."""
 
     channel: str
     name: str
     metrics: Values = field(default_factory=dict)
     verdict: str | None = None
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,8 +167,10 @@ class PageLink:
 class PageData:
     """All that a plate's page shows.
 
-    ``status`` is complete, with-missing, withdrawn or imaging; ``rows`` and ``columns`` are the plate's; wells stand
-    in plate order; channels stand in the order of the pictures, if there are any; ``note`` ends the page.
+    ``status`` is complete, with-missing, withdrawn or imaging; while imaging the page calls verdicts provisional.
+    ``rows`` and ``columns`` are the plate's; ``reasons`` stand in the page's head; ``not_judged`` tells of rules that
+    could not be applied; wells stand in plate order; channels stand in the order of the pictures, if there are any;
+    ``note`` ends the page. ``updated_at`` is when a live page was made, in Unix seconds: a published page has no time.
     """
 
     experiment: str
@@ -171,6 +182,7 @@ class PageData:
     columns: int
     verdict: str | None = None
     reasons: tuple[str, ...] = ()
+    not_judged: tuple[str, ...] = ()
     counts: tuple[PageCount, ...] = ()
     channels: tuple[PageChannel, ...] = ()
     metrics: tuple[PageMetric, ...] = ()
@@ -180,15 +192,16 @@ class PageData:
     decisions: tuple[PageDecision, ...] = ()
     links: tuple[PageLink, ...] = ()
     note: str = ""
+    updated_at: int | None = None
     pictures: PictureLayout | None = None
 
 
 def write_page(
     store: Store, prefix: str, page: PageData, pictures: Mapping[str, bytes], *, now: float | None = None
 ) -> str:
-    """Write a plate's page: a projection, so it may be written again at any time.
+    """Write the page of a publication: a projection, so it may be written again at any time.
 
-    Pictures of earlier pages are deleted once nobody can be looking at them any more.
+    Pictures of earlier pages are deleted once nobody can be looking at them any more, live ones at once.
 
     Parameters
     ----------
@@ -213,37 +226,74 @@ def write_page(
         If the channels differ from those of the pictures, or a picture is missing.
     """
     folder = f"{prefix.rstrip('/')}/"
-    _check_pictures(page, pictures)
+    check_pictures(page, pictures)
     for name, data in sorted(pictures.items()):
         store.write(f"{folder}{name}", data)
-    source = files("imaging") / "page_files"
-    parts = [(source / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    script = "\n".join(['(() => {\n"use strict";\n', *parts, "})();\n"])
-    store.write(f"{folder}page.css", (source / "page.css").read_bytes())
-    store.write(f"{folder}page.js", script.encode())
-    store.write(f"{folder}data.js", encode_data(page))
-    store.write(f"{folder}index.html", (source / "index.html").read_bytes())
-    _delete_old_pictures(store, folder, pictures, time.time() if now is None else now)
+    write_scripts(store, folder)
+    store.write(f"{folder}{DATA}", encode_data(page))
+    store.write(f"{folder}{LIVE}", encode_live(None))
+    write_index(store, folder)
+    delete_pictures(store, folder, (), beginning=LIVE_PICTURE)
+    delete_pictures(store, folder, pictures, before=(time.time() if now is None else now) - OLD_PICTURE_S)
     return f"{folder}index.html"
 
 
-def _delete_old_pictures(store: Store, folder: str, wanted: Iterable[str], now: float) -> None:
-    """Delete pictures that this page does not show; young ones may belong to a page that is being written or read."""
+def write_index(store: Store, folder: str) -> None:
+    """Write index.html, which needs everything else."""
+    store.write(f"{folder}index.html", _source("index.html"))
+
+
+def write_scripts(store: Store, folder: str) -> None:
+    """Write the script and the style of the page, which are the same for every plate."""
+    parts = [_source(name).decode() for name in SCRIPTS]
+    store.write(f"{folder}page.css", _source("page.css"))
+    store.write(f"{folder}page.js", "\n".join(['(() => {\n"use strict";\n', *parts, "})();\n"]).encode())
+
+
+def _source(name: str) -> bytes:
+    return (files("imaging") / "page_files" / name).read_bytes()
+
+
+def delete_pictures(
+    store: Store, folder: str, wanted: Iterable[str], *, beginning: str = "", before: float = math.inf
+) -> None:
+    """Delete pictures whose names begin so, but those wanted and those written at or after ``before`` (Unix seconds).
+
+    Young ones may belong to a page that is being written or read.
+    """
     keys = {f"{folder}{name}" for name in wanted}
     for item in store.list(folder).objects:
-        if item.key.endswith(".webp") and item.key not in keys and item.modified < now - OLD_PICTURE_S:
+        is_meant = item.key.startswith(f"{folder}{beginning}") and item.key.endswith(".webp")
+        if is_meant and item.key not in keys and item.modified < before:
             store.delete(item.key)
 
 
-def encode_data(page: PageData) -> bytes:
-    """Write data.js: pure ASCII, in which no text of the plate can end the script or become markup."""
-    text = json.dumps(_plate(page), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+def encode_data(page: PageData | None) -> bytes:
+    """Write data.js, or an empty one: pure ASCII, in which no text of the plate can end the script or become markup."""
+    return _assign("PLATE", page)
+
+
+def encode_live(page: PageData | None) -> bytes:
+    """Write live.js, or an empty one, as ``encode_data`` does."""
+    return _assign("LIVE", page)
+
+
+def _assign(name: str, page: PageData | None) -> bytes:
+    shown = None if page is None else _plate(page)
+    text = json.dumps(shown, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return f"window.PLATE = {text};\n".encode("ascii")
+    return f"window.{name} = {text};\n".encode("ascii")
 
 
-def _check_pictures(page: PageData, pictures: Mapping[str, bytes]) -> None:
+def check_pictures(page: PageData, pictures: Mapping[str, bytes]) -> None:
+    """Refuse pictures that are not those the page names.
+
+    Raises
+    ------
+    ValueError
+        If the channels differ from those of the pictures, or a picture is missing.
+    """
     if page.pictures is None:
         return
     named = [channel.channel for channel in page.pictures.channels]
@@ -263,6 +313,7 @@ def _plate(page: PageData) -> dict[str, Any]:
     return {
         **shown,
         "reasons": list(page.reasons),
+        "not_judged": list(page.not_judged),
         "counts": [asdict(count) for count in page.counts],
         "channels": [asdict(channel) for channel in page.channels],
         "metrics": [
@@ -316,6 +367,7 @@ def _site(site: PageSite, channels: Mapping[str, int], image_metrics: list[str])
                 "channel": channels[image.channel],
                 "name": image.name,
                 "verdict": image.verdict,
+                "reasons": list(image.reasons),
                 "values": [_number(image.metrics.get(name)) for name in image_metrics],
             }
             for image in site.images

@@ -30,7 +30,7 @@ from imaging.page import (
     PageStatistic,
     PageWell,
 )
-from imaging.tables import IMAGE_METRICS, WELLS
+from imaging.tables import IMAGE_METRICS, WELLS, Column
 from imaging.wells import parse_well
 
 MOST_METRICS = 200
@@ -38,6 +38,7 @@ _UNVARYING = ("TotalArea", "TotalIntensity")
 """Image metrics that tell wells apart no better than others: the same for all, or the mean times that."""
 
 _LONGEST_UNIT = 12
+_OF_IMAGES = ["well", "site", "channel", "name", "verdict", *(column.name for column in IMAGE_METRICS)]
 Row = dict[str, Any]
 
 
@@ -48,6 +49,7 @@ def page_from_tables(
     channels: Sequence[tuple[str, str]],
     pictures: PictureLayout | None = None,
     links: Iterable[tuple[str, str]] = (),
+    has_image_values: bool = True,
 ) -> PageData:
     """Make the page of a plate from the tables of its publication.
 
@@ -64,19 +66,22 @@ def page_from_tables(
         Where the pictures lie, if there are any.
     links
         Label and address of each link in the page's head.
+    has_image_values
+        Whether the page holds the metrics of each image, megabytes of a large plate, beside their medians.
     """
     plate = tables["plates"].to_pylist()[0]
-    images = tables["images"].to_pylist()
+    images = tables["images"].select(_OF_IMAGES).to_pylist()
     metrics, n_left_out = _choose_metrics(tables, [name for name, _ in channels])
     return PageData(
         **{name: plate[name] for name in ("experiment", "plate", "recipe", "run", "status", "verdict")},
         rows=shape[0],
         columns=shape[1],
         reasons=tuple(plate["reasons"] or ()),
+        not_judged=tuple(plate.get("not_judged") or ()),
         counts=_counts(plate, tables["wells"].num_rows),
         channels=tuple(PageChannel(name, color) for name, color in channels),
         metrics=metrics,
-        wells=_wells(tables, images, metrics),
+        wells=_wells(tables, images, metrics, IMAGE_METRICS if has_image_values else ()),
         statistics=tuple(PageStatistic(**_pick(PageStatistic, row)) for row in tables["statistics"].to_pylist()),
         faults=tuple(PageFault(**_pick(PageFault, row)) for row in tables["faults"].to_pylist()),
         decisions=tuple(
@@ -177,10 +182,10 @@ def _metric(name: str, label: str, unit: str, description: str, group: str) -> P
 
 
 def _wells(
-    tables: Mapping[str, pa.Table], images: Sequence[Row], metrics: Sequence[PageMetric]
+    tables: Mapping[str, pa.Table], images: Sequence[Row], metrics: Sequence[PageMetric], of_images: Sequence[Column]
 ) -> tuple[PageWell, ...]:
     sites: dict[str, list[PageSite]] = defaultdict(list)
-    images_of = _images_by_site(images)
+    images_of = _images_by_site(images, of_images)
     for row in tables["sites"].to_pylist():
         sites[row["well"]].append(_site(row, images_of[row["well"], row["site"]]))
     medians = _image_medians(images)
@@ -206,9 +211,9 @@ def _wells(
 
 
 def _well_state(sites: Iterable[PageSite]) -> str:
-    """Done once any site is; otherwise failed before missing."""
+    """Done once any site is; otherwise failed before waiting before missing."""
     states = {site.state for site in sites}
-    return next((state for state in ("done", "failed") if state in states), "missing")
+    return next((state for state in ("done", "failed", "waiting") if state in states), "missing")
 
 
 def _site(row: Row, images: Sequence[PageImage]) -> PageSite:
@@ -224,26 +229,30 @@ def _site(row: Row, images: Sequence[PageImage]) -> PageSite:
     )
 
 
-def _images_by_site(images: Iterable[Row]) -> dict[tuple[str, int], list[PageImage]]:
+def _images_by_site(images: Iterable[Row], shown: Sequence[Column]) -> dict[tuple[str, int], list[PageImage]]:
     found: dict[tuple[str, int], list[PageImage]] = defaultdict(list)
     for row in images:
         if row["name"] is not None:
-            metrics = {column.name: row[column.name] for column in IMAGE_METRICS}
-            found[row["well"], row["site"]].append(PageImage(row["channel"], row["name"], metrics, row["verdict"]))
+            metrics = {column.name: row[column.name] for column in shown}
+            image = PageImage(row["channel"], row["name"], metrics, row["verdict"], tuple(row["reasons"] or ()))
+            found[row["well"], row["site"]].append(image)
     return found
 
 
 def _image_medians(images: Iterable[Row]) -> dict[str, dict[str, float]]:
     """Median over the images of each well, channel and image metric: well -> metric -> value."""
-    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    of_wells: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in images:
-        for column in IMAGE_METRICS:
-            if row[column.name] is not None:
-                values[row["well"]][f"ImageQuality_{column.name}_{row['channel']}"].append(row[column.name])
-    medians = {
-        well: {name: statistics.median(numbers) for name, numbers in found.items()} for well, found in values.items()
-    }
-    return defaultdict(dict, medians)
+        of_wells[row["well"]][row["channel"]].append(row)
+    names: dict[tuple[str, str], str] = {}  # each name once, not once per well: a large plate has 340,000 values
+    medians: dict[str, dict[str, float]] = defaultdict(dict)
+    for well, of_channels in of_wells.items():
+        for channel, rows in of_channels.items():
+            for metric in (column.name for column in IMAGE_METRICS):
+                name = names.setdefault((metric, channel), f"ImageQuality_{metric}_{channel}")
+                if values := [row[metric] for row in rows if row[metric] is not None]:
+                    medians[well][name] = statistics.median(values)
+    return medians
 
 
 def _pick(kind: type, row: Row) -> Row:

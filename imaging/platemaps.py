@@ -94,6 +94,11 @@ class PlateMap:
     rows: dict[str, PlateMapRow]
 
     @property
+    def empty_wells(self) -> frozenset[str]:
+        """Wells that hold no cells."""
+        return frozenset(well for well, row in self.rows.items() if row.control == "empty")
+
+    @property
     def digest(self) -> str:
         """Hash of the content: the same for two files that say the same."""
         return hash_of([asdict(row) for row in self.rows.values()])

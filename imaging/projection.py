@@ -71,6 +71,13 @@ def page_folder(job: PlateJob) -> str:
     return f"{job.prefix}page/"
 
 
+def page_address(job: PlateJob) -> str:
+    """Address of a plate's page: ``file:///...`` where the store is a folder."""
+    key = f"{page_folder(job)}index.html"
+    path = job.store.local_path(key)
+    return path.as_uri() if path else f"{job.store.url}/{key}"
+
+
 def read_table(job: PlateJob, publication: Publication, name: str) -> pa.Table:
     """Read one table of a publication."""
     return pq.read_table(io.BytesIO(job.store.read(publication.tables[name])))

@@ -1,32 +1,38 @@
 """A plate's publication: its tables under fresh names, one numbered record that makes them count, then projections.
 
 A publication is named by its number alone and created only if absent, so of two publishers one wins and the other
-deletes its tables and looks again. Its ``run`` is the hash of everything that goes into the tables; the same plate
-with nothing new publishes nothing. A finished site whose data turn out to be gone or damaged loses its manifest and is
-done again.
+deletes its tables and looks again. Its ``run`` is the hash of everything that goes into the tables, the earlier plates
+that it is compared with (``imaging.history``) among it; the same plate with nothing new publishes nothing. A finished
+site whose data turn out to be gone or damaged loses its manifest and is done again.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from imaging.errors import LostDataError
 from imaging.features import describe_columns
+from imaging.history import plate_history
 from imaging.illumination_rows import measure_illumination, write_fields
 from imaging.job import PlateJob
 from imaging.names import hash_of, to_json
 from imaging.planning import Plan
-from imaging.platemaps import PlateMap, read_plate_map
+from imaging.platemaps import PlateMap
 from imaging.publish_tables import PublicationInputs, write_tables
 from imaging.records import ATTEMPTS, attempt_key, fault_key, fault_name, manifest_key, missing_key, publication_key
 from imaging.site import read_part
 from imaging.store import Store
+from imaging.typical import History
+
+ReadRecord = Callable[[str], dict[str, Any]]
+"""Reads a record by its key."""
 
 _READERS = 16
 _RACES = 5
@@ -69,7 +75,7 @@ def publish(job: PlateJob) -> Publication | None:
         plan = job.survey()
         if not plan.is_publishable:
             return None
-        plate_map = _read_plate_map(job)
+        plate_map = job.read_plate_map()
         state = _state(job, plan, plate_map)
         try:
             inputs = _gather(job, plan, plate_map)
@@ -110,7 +116,7 @@ def _disown(job: PlateJob, plan: Plan, error: LostDataError) -> None:
 
 def plate_state(job: PlateJob, plan: Plan) -> str:
     """Name the state of a plate as far as a publication depends on it, without reading any manifest."""
-    return _state(job, plan, _read_plate_map(job))
+    return _state(job, plan, job.read_plate_map())
 
 
 def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
@@ -155,48 +161,86 @@ def read_manifests(store: Store, prefix: str, names: list[str]) -> list[dict[str
 def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> PublicationInputs:
     """Collect what goes into a publication and name it by its content."""
     manifests = tuple(read_manifests(job.store, job.prefix, [site.name for site in plan.of("done")]))
-    faults = tuple(_open_faults(job, plan, manifests))
-    decisions = tuple(_decisions(job, plan))
-    failed = tuple(_failed(job, plan))
-    missing = tuple((site.well, site.site) for site in plan.of("missing"))
-    declared = job.experiment.plates
-    is_declared = not declared or job.plate in declared
+    read_record = partial(_read_record, job)
+    history = plate_history(job, plan.records.publications)
+    inputs = collect_inputs(job, plan, plate_map, manifests, read_record, history)
     identity = {
         "recipe": job.recipe,
         "sites": {f"{item['well']}-{item['site']}": item["content"] for item in manifests},
-        "failed": [[item["well"], item["site"]] for item in failed],
-        "missing": [list(item) for item in missing],
-        "faults": [[item["kind"], item["name"]] for item in faults],
-        "decisions": [[item["well"], item["site"], item["channel"]] for item in decisions],
+        "failed": [[item["well"], item["site"]] for item in inputs.failed],
+        "missing": [list(item) for item in inputs.missing_sites],
+        "faults": [[item["kind"], item["name"]] for item in inputs.faults],
+        "decisions": [[item["well"], item["site"], item["channel"]] for item in inputs.decisions],
         "plate_map": plate_map.digest if plate_map else None,
         "analysis": job.experiment.analysis_part(),
-        "is_declared": is_declared,
+        "is_declared": inputs.is_declared,
+        "history": [list(used) for used in history.plates],
     }
+    return replace(inputs, run=hash_of(identity))
+
+
+def collect_inputs(
+    job: PlateJob,
+    plan: Plan,
+    plate_map: PlateMap | None,
+    manifests: tuple[dict[str, Any], ...],
+    read_record: ReadRecord,
+    history: History | None = None,
+) -> PublicationInputs:
+    """Collect what is known of a plate, published or not.
+
+    Parameters
+    ----------
+    job, plan
+        The plate and a look at it.
+    plate_map
+        What is in its wells, if it is known.
+    manifests
+        Manifests of the measured sites that count.
+    read_record
+        Reads a small record, of a fault, a decision or a failure, by its key.
+    history
+        The earlier plates that it is compared with; left out, with none.
+
+    Returns
+    -------
+    Inputs without the name of a run. A measured site without a manifest is waited for, like those to be measured.
+    """
+    measured = {(item["well"], item["site"]) for item in manifests}
+    declared = job.experiment.plates
     return PublicationInputs(
         experiment=job.experiment,
         plate=job.plate,
         recipe=job.recipe,
-        run=hash_of(identity),
+        run="",
         manifests=manifests,
-        failed=failed,
-        missing_sites=missing,
-        faults=faults,
-        decisions=decisions,
+        failed=tuple(_failed(job, plan, read_record)),
+        missing_sites=tuple((site.well, site.site) for site in plan.of("missing")),
+        waiting={
+            (site.well, site.site): frozenset(site.files)
+            for site in plan.sites
+            if site.state not in ("failed", "missing") and (site.well, site.site) not in measured
+        },
+        faults=tuple(_open_faults(job, plan, manifests, read_record)),
+        decisions=tuple(_decisions(job, plan, read_record)),
         plate_map=plate_map,
-        is_declared=is_declared,
+        is_declared=not declared or job.plate in declared,
         read_part=lambda manifest: read_part(job.store, manifest),
         feature_descriptions=describe_columns(job.experiment),
+        history=history,
     )
 
 
-def _read_plate_map(job: PlateJob) -> PlateMap | None:
-    return read_plate_map(lambda name: job.maps.read(job.maps_folder + name), job.experiment, job.plate)
+def _read_record(job: PlateJob, key: str) -> dict[str, Any]:
+    return json.loads(job.store.read(key))
 
 
-def _open_faults(job: PlateJob, plan: Plan, manifests: tuple[dict[str, Any], ...]) -> Iterator[dict[str, Any]]:
+def _open_faults(
+    job: PlateJob, plan: Plan, manifests: tuple[dict[str, Any], ...], read_record: ReadRecord
+) -> Iterator[dict[str, Any]]:
     """What is wrong with the files as they lie there now."""
     for well, site, channel, file in plan.faulted:
-        record = json.loads(job.store.read(fault_key(job.prefix, fault_name(file))))
+        record = read_record(fault_key(job.prefix, fault_name(file)))
         yield _fault("unreadable", file.name, record["reason"], well, site, channel)
     for unknown in plan.unknown:
         yield _fault("unknown", unknown.name, unknown.reason)
@@ -212,18 +256,18 @@ def _fault(kind: str, name: str, reason: str, well: str = "", site: int = 0, cha
     return {"kind": kind, "name": name, "reason": reason, **place}
 
 
-def _decisions(job: PlateJob, plan: Plan) -> list[dict[str, Any]]:
+def _decisions(job: PlateJob, plan: Plan, read_record: ReadRecord) -> list[dict[str, Any]]:
     """The decisions that count: those on images that are still not there."""
     places = [(site.well, site.site, channel) for site in plan.sites for channel in site.missing]
     with ThreadPoolExecutor(_READERS) as pool:
-        records = list(pool.map(lambda place: json.loads(job.store.read(missing_key(job.prefix, *place))), places))
+        records = list(pool.map(lambda place: read_record(missing_key(job.prefix, *place)), places))
     kept = ("well", "site", "channel", "by", "reason")
     return [{"kind": "missing", **{name: record[name] for name in kept}} for record in records]
 
 
-def _failed(job: PlateJob, plan: Plan) -> Iterator[dict[str, Any]]:
+def _failed(job: PlateJob, plan: Plan, read_record: ReadRecord) -> Iterator[dict[str, Any]]:
     for site in plan.of("failed"):
-        record = json.loads(job.store.read(attempt_key(job.prefix, site.name, ATTEMPTS)))
+        record = read_record(attempt_key(job.prefix, site.name, ATTEMPTS))
         yield {"well": site.well, "site": site.site, "reason": record["reason"]}
 
 
@@ -240,5 +284,6 @@ def _record(
         "recipe": job.recipe,
         "published_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "tables": tables,
+        "history": [{"plate": plate, "run": run} for plate, run in (inputs.history or History()).plates],
         "manifests": [manifest_key(job.prefix, site.name) for site in plan.of("done")],
     }

@@ -1,7 +1,8 @@
 """The tables of one publication: one Parquet file each, under a fresh folder, the same bytes for the same inputs.
 
-Wells are gone through one by one in plate order: their cells are read, aggregated and written, then let go, so memory
-holds one row group of cells and the rows of everything above cells.
+Wells are gone through one by one in plate order: their cells are read, written and let go but for their medians, so
+memory holds one row group of cells. Everything above cells is then made from the manifests at once, by the same
+function for a plate that is still being imaged, where nobody reads cells.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ from imaging.aggregates import (
 from imaging.errors import StoredDataError
 from imaging.experiment import Experiment
 from imaging.illumination_rows import PlateIllumination
+from imaging.judging import JudgedPlate, judge_plate
 from imaging.platemaps import PlateMap
 from imaging.statistics import AssayStatistics, measure_statistics
 from imaging.store import Store
+from imaging.typical import History
 
 ROW_GROUP_BYTES = 32_000_000
 """A row group of cells ends with the well that fills it to this size in memory. One group per well would make 460,000
@@ -60,6 +63,8 @@ class PublicationInputs:
         Sites given up: well, site, reason.
     missing_sites
         Well and site of sites without any image.
+    waiting
+        Sites that are still waited for, with their channels that have arrived; none in a publication.
     faults
         Files that do not count: kind, name, reason, and well, site, channel as far as known. The kind ``unreadable``
         makes a missing image a faulted one.
@@ -73,6 +78,8 @@ class PublicationInputs:
         Reads the cells of a manifest's site: one row per cell, ``ObjectNumber`` and feature columns.
     feature_descriptions
         The feature columns, in order: name, family, objects, channel, unit, definition.
+    history
+        What earlier plates gave; left out, the plate is not compared with them.
     illumination
         The plate's own fields of illumination.
     """
@@ -84,12 +91,14 @@ class PublicationInputs:
     manifests: tuple[dict[str, Any], ...]
     failed: tuple[dict[str, Any], ...]
     missing_sites: tuple[tuple[str, int], ...]
+    waiting: Mapping[tuple[str, int], frozenset[str]]
     faults: tuple[dict[str, Any], ...]
     decisions: tuple[dict[str, Any], ...]
     plate_map: PlateMap | None
     is_declared: bool
     read_part: Callable[[dict[str, Any]], pa.Table]
     feature_descriptions: Sequence[Sequence[str | None]]
+    history: History | None = None
     illumination: PlateIllumination = field(default_factory=PlateIllumination)
 
     @property
@@ -124,15 +133,6 @@ class _WellWriter:
         self.waiting.clear()
 
 
-@dataclass
-class _Gathered:
-    """Rows gathered while the plate's wells are gone through."""
-
-    sites: list[SiteRows] = field(default_factory=list)
-    wells: list[Row] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-
-
 def write_tables(store: Store, folder: str, inputs: PublicationInputs) -> dict[str, str]:
     """Write every table of a publication under a fresh folder.
 
@@ -155,18 +155,45 @@ def write_tables(store: Store, folder: str, inputs: PublicationInputs) -> dict[s
         If a site's cells hold columns that no feature description explains.
     """
     keys = {table.name: f"{folder.rstrip('/')}/{table.name}.parquet" for table in tables.PUBLISHED}
-    gathered = _Gathered()
+    medians: dict[str, Row] = {}
     with _open_parquet(store, keys["cells"], tables.arrow_schema(tables.CELLS, inputs.features)) as writer:
         cells = _WellWriter(writer)
-        for well, results in itertools.groupby(collect_sites(inputs), key=lambda result: result.well):
-            _publish_well(inputs, well, list(results), cells, gathered)
+        for well, results in _by_well(inputs):
+            table = _cells_of_well(inputs, results)
+            cells.add(table)
+            medians[well] = _medians(table, inputs.features)
         cells.flush()
-    for name, rows in _rows_above_cells(inputs, gathered).items():
-        table = tables.table_of(tables.TABLES[name], [inputs.place | row for row in rows], inputs.features)
+    for name, table in tables_above_cells(inputs, medians).items():
         with _open_parquet(store, keys[name], table.schema) as writer:
             if table.num_rows:
                 writer.write_table(table)
     return keys
+
+
+def tables_above_cells(inputs: PublicationInputs, medians: Mapping[str, Row] | None = None) -> dict[str, pa.Table]:
+    """Make every table but ``cells`` in memory, from manifests alone.
+
+    Parameters
+    ----------
+    inputs
+        What is published, or known so far; no part is read.
+    medians
+        Feature columns of each well. Without them nothing that rests on cells is there: ``wells`` has no feature
+        columns, ``features`` and ``statistics`` no rows.
+    """
+    features = inputs.features if medians is not None else ()
+    found = {}
+    for name, rows in _rows_above_cells(inputs, judge_sites(inputs), medians).items():
+        for row in rows:
+            row |= inputs.place  # in place: a plate has tens of thousands of images
+        found[name] = tables.table_of(tables.TABLES[name], rows, features)
+    return found
+
+
+def _by_well(inputs: PublicationInputs) -> Iterator[tuple[str, list[SiteResult]]]:
+    """Wells in plate order with how their sites ended."""
+    for well, results in itertools.groupby(collect_sites(inputs), key=lambda result: result.well):
+        yield well, list(results)
 
 
 def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
@@ -176,13 +203,15 @@ def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
     expected = {*inputs.experiment.expected_sites(), *manifests, *failed, *inputs.missing_sites}
     faulted = _channels_by_site(item for item in inputs.faults if item["kind"] == "unreadable")
     missing = _channels_by_site(item for item in inputs.decisions if item["kind"] == "missing")
+    states = {"done": manifests, "failed": failed, "waiting": inputs.waiting}
     return sort_sites(
         SiteResult(
             well=place[0],
             site=place[1],
-            state="done" if place in manifests else "failed" if place in failed else "missing",
+            state=next((state for state, places in states.items() if place in places), "missing"),
             manifest=manifests.get(place),
             reason=failed.get(place, {}).get("reason", ""),
+            arrived=inputs.waiting.get(place, frozenset()),
             missing=missing.get(place, frozenset()),
             faulted=faulted.get(place, frozenset()),
         )
@@ -198,24 +227,12 @@ def _channels_by_site(items: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int
     return found
 
 
-def _publish_well(
-    inputs: PublicationInputs, well: str, results: Sequence[SiteResult], cells: _WellWriter, gathered: _Gathered
-) -> None:
-    """Write the cells of a well and gather the rows of the well, its sites and images."""
-    mapped = inputs.plate_map.rows.get(well) if inputs.plate_map else None
-    is_empty = mapped is not None and mapped.control == "empty"
+def judge_sites(inputs: PublicationInputs) -> JudgedPlate:
+    """Rows of every site and image of the plate, judged together, in plate order."""
     channels = [channel.name for channel in inputs.experiment.channels]
-    sites = [
-        aggregate_site(result, channels, inputs.experiment.analysis.limits, is_empty_well=is_empty)
-        for result in results
-    ]
-    table = _cells_of_well(inputs, results)
-    cells.add(table)
-    row = aggregate_well(well, sites, mapped)
-    gathered.wells.append(row | _medians(table, inputs.features))
-    gathered.sites += sites
-    for site in sites:
-        gathered.counts.update(count_states(site))
+    empty = inputs.plate_map.empty_wells if inputs.plate_map else frozenset()
+    sites = [aggregate_site(result, channels, is_empty_well=result.well in empty) for result in collect_sites(inputs)]
+    return judge_plate(sites, inputs.experiment.rules, inputs.history)
 
 
 def _cells_of_well(inputs: PublicationInputs, results: Sequence[SiteResult]) -> pa.Table:
@@ -254,20 +271,29 @@ def _medians(cells: pa.Table, features: Sequence[str]) -> dict[str, float | None
     return dict(zip(features, medians.to_pylist(), strict=True))
 
 
-def _rows_above_cells(inputs: PublicationInputs, gathered: _Gathered) -> dict[str, list[Row]]:
-    """Rows of every table but ``cells``, by the table's name."""
-    statistics = [_statistics_of(inputs, feature, gathered.wells) for feature in inputs.experiment.analysis.statistics]
-    findings = [*inputs.illumination.findings, *(item for site in gathered.sites for item in site.findings)]
-    plate = aggregate_plate(gathered.counts, gathered.wells, findings, is_declared=inputs.is_declared)
+def _rows_above_cells(
+    inputs: PublicationInputs, judged: JudgedPlate, medians: Mapping[str, Row] | None
+) -> dict[str, list[Row]]:
+    """Rows of every table but ``cells``, by the table's name; ``medians`` are the features of each well."""
+    has_features = medians is not None
+    wells = [row | (medians or {}).get(row["well"], {}) for row in _aggregate_wells(inputs, judged.sites)]
+    asked = inputs.experiment.analysis.statistics if has_features else ()
+    statistics = [_statistics_of(inputs, feature, wells) for feature in asked]
+    counts: Counter[str] = Counter()
+    for site in judged.sites:
+        counts.update(count_states(site))
+    findings = [*inputs.illumination.findings, *judged.all_findings]
+    plate = aggregate_plate(counts, wells, findings, is_declared=inputs.is_declared, not_judged=judged.not_judged)
     if statistics:
         plate |= {"z_prime": statistics[0].z_prime, "z_prime_feature": statistics[0].feature}
     return {
-        "images": [row for site in gathered.sites for row in site.images],
-        "sites": [site.site for site in gathered.sites],
-        "wells": gathered.wells,
+        "images": [row for site in judged.sites for row in site.images],
+        "sites": [site.site for site in judged.sites],
+        "wells": wells,
         "plates": [plate],
+        "plate_metrics": list(judged.metrics),
         "statistics": [_columns_of(tables.STATISTICS, item) for item in statistics],
-        "features": [_feature_row(item) for item in inputs.feature_descriptions],
+        "features": [_feature_row(item) for item in inputs.feature_descriptions if has_features],
         "faults": sorted((_pick(tables.FAULTS, item) for item in inputs.faults), key=_by_place),
         "decisions": sorted(
             (_pick(tables.DECISIONS, item | {"decided_by": item.get("by")}) for item in inputs.decisions), key=_by_place
@@ -275,6 +301,15 @@ def _rows_above_cells(inputs: PublicationInputs, gathered: _Gathered) -> dict[st
         "illumination": list(inputs.illumination.rows),
         "site_runs": [_site_run(result.manifest) for result in collect_sites(inputs) if result.manifest],
     }
+
+
+def _aggregate_wells(inputs: PublicationInputs, sites: Iterable[SiteRows]) -> list[Row]:
+    """Rows of the wells without their features, from those of their sites."""
+    described = inputs.plate_map.rows if inputs.plate_map else {}
+    return [
+        aggregate_well(well, list(of_well), described.get(well))
+        for well, of_well in itertools.groupby(sites, key=lambda site: site.site["well"])
+    ]
 
 
 def _statistics_of(inputs: PublicationInputs, feature: str, wells: Sequence[Row]) -> AssayStatistics:

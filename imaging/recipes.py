@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from imaging.declared import Declared
 
-NUMBERS_VERSION = 1
+NUMBERS_VERSION = 2
 
 _RECIPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 

@@ -2,6 +2,7 @@
 
     images, sites, wells, plates      what was measured, level by level, with verdicts
     statistics, features              assay statistics of the plate; the dictionary of feature columns
+    plate_metrics                     what is typical of the plate's wells, against earlier plates
     faults, decisions                 what was wrong with uploads, and what a person or patience decided about it
     cells                             one row per cell, in Parquet only
     illumination                      the plate's own fields of illumination, against the frozen one
@@ -9,20 +10,18 @@
     plate_runs                        which publication of a plate is current; made from the publication records
 
 Feature columns depend on the recipe: ``wells`` and ``cells`` get one float64 column per described feature.
-Missing values are NULL, never NaN or infinite; `column_of` is the only place that converts.
+Missing values are NULL, never NaN or infinite; ``imaging.columns`` is the only place that converts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from imaging.columns import column_of
 from kernels.image_quality import describe_image_metrics
 
 TEXT, TEXTS, INTEGER, NUMBER, FLAG, TIME = "text", "texts", "integer", "number", "flag", "time"
@@ -77,7 +76,7 @@ _SITE = Column("site", INTEGER, "", "imaged position inside the well, counted fr
 _CHANNEL = Column("channel", TEXT, "", "channel such as DNA")
 _VERDICT = (
     Column("verdict", TEXT, "", "pass, warn or fail; NULL for an image of a site that could not be processed"),
-    Column("reasons", TEXTS, "", "why the verdict is not pass, one sentence each; empty when it is"),
+    Column("reasons", TEXTS, "", "why the verdict is not pass, one sentence each, the worst first; empty when it is"),
 )
 _COUNTS = (
     Column("nuclei_count", INTEGER, "", "segmented nuclei; NULL where nothing was segmented"),
@@ -106,6 +105,7 @@ IMAGES = Table(
         Column("width", INTEGER, "px", "columns of the image"),
         Column("dtype", TEXT, "", "pixel type: uint8 or uint16"),
         *_VERDICT,
+        Column("not_measured", TEXTS, "", "why metrics are NULL, one sentence each; empty when none is"),
         *IMAGE_METRICS,
     ),
 )
@@ -160,6 +160,24 @@ PLATES = Table(
         Column("z_prime", NUMBER, "", "Z' factor of the first feature the declaration names"),
         Column("z_prime_feature", TEXT, "", "that feature"),
         *_VERDICT,
+        Column("not_judged", TEXTS, "", "rules that could not be applied, and why, one sentence each"),
+    ),
+)
+PLATE_METRICS = Table(
+    "plate_metrics",
+    "One row per channel and image metric, and per count: what is typical of the plate, and of earlier plates.",
+    (
+        *PLACE,
+        Column("channel", TEXT, "", "channel such as DNA; NULL for counts"),
+        Column("metric", TEXT, "", "image metric, nuclei_count or cells_count"),
+        Column("n_wells", INTEGER, "", "wells with a value; empty wells and images without content are left out"),
+        Column("median", NUMBER, "the metric's", "median over wells, each the median of its images or sites"),
+        Column("robust_sd", NUMBER, "the metric's", "robust standard deviation of the wells; NULL if all are the same"),
+        Column("history_plates", INTEGER, "", "earlier plates with a value, the newest 20 at most"),
+        Column("history_median", NUMBER, "the metric's", "median of their medians"),
+        Column("history_robust_sd", NUMBER, "the metric's", "robust standard deviation of their medians"),
+        Column("robust_z", NUMBER, "", "(median - history_median) / history_robust_sd, from 5 earlier plates on"),
+        Column("reason", TEXT, "", "why robust_z is NULL"),
     ),
 )
 STATISTICS = Table(
@@ -274,12 +292,12 @@ _LIVE = (
 )
 IMAGES_LIVE = Table(
     "images_live",
-    "One row per image of measured sites of plates that are being imaged or changed since their publication.",
+    "One row per image of measured sites of plates being imaged or changed since published; verdicts are provisional.",
     (*_LIVE, Column("arrived_at", TIME, "UTC", "when the file was written"), *IMAGES.columns[len(PLACE) :]),
 )
 SITES_LIVE = Table(
     "sites_live",
-    "One row per measured site of plates that are being imaged or changed since their publication.",
+    "One row per measured site of plates being imaged or changed since published; verdicts are provisional.",
     (*_LIVE, *SITES.columns[len(PLACE) :]),
 )
 FAULT_RECORDS = Table(
@@ -298,7 +316,20 @@ FAULT_RECORDS = Table(
     ),
 )
 
-PUBLISHED = (IMAGES, SITES, WELLS, PLATES, STATISTICS, FEATURES, FAULTS, DECISIONS, CELLS, ILLUMINATION, SITE_RUNS)
+PUBLISHED = (
+    IMAGES,
+    SITES,
+    WELLS,
+    PLATES,
+    PLATE_METRICS,
+    STATISTICS,
+    FEATURES,
+    FAULTS,
+    DECISIONS,
+    CELLS,
+    ILLUMINATION,
+    SITE_RUNS,
+)
 """Tables a publication writes, one Parquet file each."""
 
 TABLES = {table.name: table for table in (*PUBLISHED, PLATE_RUNS, IMAGES_LIVE, SITES_LIVE, FAULT_RECORDS)}
@@ -333,41 +364,6 @@ def table_of(table: Table, rows: Sequence[Mapping[str, Any]], features: Iterable
         raise ValueError(f"rows of {table.name} must hold declared columns only, got {sorted(unknown)}")
     columns = [column_of([row.get(field.name) for row in rows], field.type) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)
-
-
-def column_of(values: Any, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
-    """Make a column; NaN, infinities and ``None`` become NULL, times ISO text or Unix seconds become UTC.
-
-    Parameters
-    ----------
-    values
-        Python values, a NumPy array or an Arrow array, shape ``(n,)``.
-    kind
-        Arrow type of the column.
-    """
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        column = values.cast(kind)
-    elif pa.types.is_timestamp(kind):
-        column = pa.array([read_time(value) for value in values], kind)
-    elif pa.types.is_list(kind):
-        column = pa.array([[] if value is None else list(value) for value in values], kind)
-    elif isinstance(values, np.ndarray):
-        column = pa.array(values).cast(kind)
-    else:
-        column = pa.array(values, kind)
-    if pa.types.is_floating(kind):
-        return pc.if_else(pc.is_finite(column), column, pa.scalar(None, kind))  # pyright: ignore[reportAttributeAccessIssue]
-    return column
-
-
-def read_time(value: str | float | datetime | None) -> datetime | None:
-    """Read a time given as ISO 8601 text (UTC unless it says otherwise), Unix seconds or a datetime."""
-    if value is None:
-        return None
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC)
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def tables_markdown() -> str:

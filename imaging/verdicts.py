@@ -1,9 +1,7 @@
-"""Quality rules with fixed limits: pass, warn or fail, with reasons in words.
+"""Quality verdicts: what a rule finds wrong, in words, and how it becomes pass, warn or fail.
 
-A finding is made where something is seen, on an image, a site or a well, and rises to everything it is part of: the
-verdict of a site, well or plate is that of its worst finding. Limits are the declaration's ``analysis.limits``; a
-metric that it names none for has those of `DEFAULT_LIMITS`. Rules look at one site alone, so they say the same while
-the plate is being imaged and after.
+A finding is made where something is seen, on an image, a site or the plate, and rises to everything it is part of: the
+verdict of a site, well or plate is that of its worst finding. ``imaging.judging`` judges a whole plate with these.
 """
 
 from __future__ import annotations
@@ -12,20 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from imaging.experiment import Limit
+from imaging.rules import COUNTS, Limit, Outlier, Rules
+from imaging.typical import Typical
+from imaging.words import say_meaning, say_value, show_limit, show_value
 
 Level = Literal["pass", "warn", "fail"]
 
-DEFAULT_LIMITS = (Limit(metric="PercentSaturated", channel=None, warn_above=1.0),)
-"""Limits of metrics that a declaration says nothing about, in the metric's unit."""
-
-_WORDS = {
-    "PercentSaturated": "{} % of pixels are saturated",
-    "PercentMaximal": "{} % of pixels have the image's highest value",
-    "PercentMinimal": "{} % of pixels have the image's lowest value",
-    "FocusScore": "the focus score is {}",
-    "StdIntensity": "the contrast (StdIntensity) is {}",
-}
 _WORST_FIRST: tuple[Level, ...] = ("fail", "warn", "pass")
 
 
@@ -51,8 +41,9 @@ def worst(levels: Iterable[Level]) -> Level:
 
 
 def verdict_of(findings: Sequence[Finding]) -> dict[str, Any]:
-    """Columns ``verdict`` and ``reasons`` of what has these findings."""
-    return {"verdict": worst(item.level for item in findings), "reasons": [item.sentence for item in findings]}
+    """Columns ``verdict`` and ``reasons`` of what has these findings, the worst first."""
+    ordered = sorted(findings, key=lambda item: _WORST_FIRST.index(item.level))
+    return {"verdict": worst(item.level for item in findings), "reasons": [item.sentence for item in ordered]}
 
 
 def verdict_of_plate(findings: Sequence[Finding]) -> dict[str, Any]:
@@ -64,26 +55,33 @@ def verdict_of_plate(findings: Sequence[Finding]) -> dict[str, Any]:
     return {"verdict": worst(item.level for item in findings), "reasons": [_counted(group) for group in ordered]}
 
 
-def judge_image(row: Mapping[str, Any], limits: Sequence[Limit] = ()) -> list[Finding]:
-    """Judge one image.
+def judge_image(row: Mapping[str, Any], rules: Rules, *, is_empty_well: bool = False) -> list[Finding]:
+    """Judge one image by itself.
 
     Parameters
     ----------
     row
         Its row of ``images``: well, site, channel, state and metrics.
-    limits
-        Limits of the experiment's declaration.
+    rules
+        Rules of the experiment.
+    is_empty_well
+        Whether the plate map says that the well holds no cells.
     """
-    where = f"{row['channel']} in {site_name(row['well'], row['site'])}"
+    where = image_name(row)
     if row["state"] == "missing":
         return [Finding("warn", "missing images", where, "the image did not come")]
     if row["state"] == "faulted":
         return [Finding("warn", "unreadable images", where, "the image cannot be read")]
-    if _is_empty(row):
+    if is_flat(row):
         return [Finding("fail", "empty images", where, "all pixels have the same value")]
-    chosen = _limits_for(row["channel"], limits)
-    found = (_judge_metric(limit, row.get(limit.metric), where) for limit in chosen)
-    return [item for item in found if item is not None]
+    found = []
+    for limit in rules.limits_for(row["channel"]):
+        if limit.metric == "EmptyImage" and is_empty_well:
+            continue
+        found.append(_judge_limit(limit, row.get(limit.metric), where))
+    findings = [item for item in found if item is not None]
+    empty = [item for item in findings if item.kind == "empty images"]
+    return empty or findings  # of an empty image nothing else is worth saying
 
 
 def judge_site(
@@ -114,24 +112,76 @@ def judge_site(
     return []
 
 
+def judge_outlier(rule: Outlier, value: float | None, typical: Typical, where: str) -> Finding | None:
+    """Judge a value by how far it lies from what is typical.
+
+    Parameters
+    ----------
+    rule
+        The rule; its metric and reference say what the value is and what it is compared with.
+    value
+        The value of an image or site, or the plate's median; ``None`` passes.
+    typical
+        What is typical; without a robust standard deviation everything passes.
+    where
+        The place in words.
+    """
+    z = typical.z_of(value)
+    if value is None or z is None or typical.median is None:
+        return None
+    side = "low" if z < 0 else "high"
+    if rule.side not in (side, "both") or abs(value - typical.median) < rule.min_difference:
+        return None
+    limits: tuple[tuple[Level, float | None], ...] = (("fail", rule.fail_z), ("warn", rule.warn_z))
+    for level, limit in limits:
+        if limit is not None and abs(z) > limit:
+            usual = f"(typical {show_value(rule.metric, typical.median)}, limit {limit:g})"
+            return Finding(
+                level, _kind(rule), where, f"{_unlike(rule, value, z, typical.n)} {usual}{_meaning(rule, side)}"
+            )
+    return None
+
+
 def site_name(well: str, site: int) -> str:
     """A site in words: ``B03 site 1``."""
     return f"{well} site {site}"
 
 
-def _is_empty(row: Mapping[str, Any]) -> bool:
+def image_name(row: Mapping[str, Any]) -> str:
+    """An image in words: ``DNA in B03 site 1``."""
+    return f"{row['channel']} in {site_name(row['well'], row['site'])}"
+
+
+def is_flat(row: Mapping[str, Any]) -> bool:
+    """Whether all pixels of an image have the same value: no camera gives that, not even of an empty well."""
     lowest, highest = row.get("MinIntensity"), row.get("MaxIntensity")
     return lowest is not None and lowest == highest
 
 
-def _limits_for(channel: str, limits: Sequence[Limit]) -> list[Limit]:
-    """Limits that hold for a channel: declared ones, and defaults of metrics without one."""
-    declared = [limit for limit in limits if limit.channel in (None, channel)]
-    named = {limit.metric for limit in declared}
-    return [*declared, *(limit for limit in DEFAULT_LIMITS if limit.metric not in named)]
+def is_empty(row: Mapping[str, Any]) -> bool:
+    """Whether there is nothing in an image."""
+    return is_flat(row) or row.get("EmptyImage") == 1
 
 
-def _judge_metric(limit: Limit, value: float | None, where: str) -> Finding | None:
+def _unlike(rule: Outlier, value: float, z: float, n: int) -> str:
+    """``the power slope is -3.1, 9.2 robust standard deviations below the plate's wells``."""
+    is_plate = rule.against == "history"
+    said = say_value(rule.metric, value) + (" in the median well" if is_plate else "")
+    among = f"the {n} earlier plates" if is_plate else "the plate's wells"
+    return f"{said}, {abs(z):,.1f} robust standard deviations {'below' if z < 0 else 'above'} {among}"
+
+
+def _kind(rule: Outlier) -> str:
+    if rule.against == "history":
+        return f"metrics unlike earlier plates in {rule.metric}"
+    return f"{'sites' if rule.metric in COUNTS else 'images'} unlike the plate's wells in {rule.metric}"
+
+
+def _meaning(rule: Outlier, side: str) -> str:
+    return say_meaning(rule.metric, side, "plate" if rule.against == "history" else "image")
+
+
+def _judge_limit(limit: Limit, value: float | None, where: str) -> Finding | None:
     if value is None:
         return None
     bounds: tuple[tuple[Level, float | None, float | None], ...] = (
@@ -140,19 +190,17 @@ def _judge_metric(limit: Limit, value: float | None, where: str) -> Finding | No
     )
     for level, low, high in bounds:
         if low is not None and value < low:
-            return _outside(level, limit.metric, value, where, f"at least {_shown(limit.metric, low)}")
+            return _outside(level, limit.metric, value, where, f"at least {show_limit(limit.metric, low)}", "low")
         if high is not None and value > high:
-            return _outside(level, limit.metric, value, where, f"limit {_shown(limit.metric, high)}")
+            return _outside(level, limit.metric, value, where, f"limit {show_limit(limit.metric, high)}", "high")
     return None
 
 
-def _outside(level: Level, metric: str, value: float, where: str, bound: str) -> Finding:
-    words = _WORDS.get(metric, metric + " is {}").format(f"{value:.3g}")
-    return Finding(level, f"images outside the limits of {metric}", where, f"{words} ({bound})")
-
-
-def _shown(metric: str, bound: float) -> str:
-    return f"{bound:g} %" if metric.startswith("Percent") else f"{bound:g}"
+def _outside(level: Level, metric: str, value: float, where: str, bound: str, side: str) -> Finding:
+    if metric == "EmptyImage":
+        return Finding(level, "empty images", where, "the image is empty: nothing stands out from its background")
+    what = f"{say_value(metric, value)} ({bound}){say_meaning(metric, side, 'image')}"
+    return Finding(level, f"images outside the limits of {metric}", where, what)
 
 
 def _counted(group: Sequence[Finding]) -> str:

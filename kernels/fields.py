@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from numpy.polynomial import legendre
 
+from kernels.compiled import compiled
 from kernels.planes import Floats, Pixels, check_plane
 
 Field = npt.NDArray[np.float32]
@@ -63,7 +63,7 @@ def weigh_background(thumbnail: Pixels) -> npt.NDArray[np.uint32]:
     return _weigh_background(np.ascontiguousarray(thumbnail, np.int64))
 
 
-@njit(cache=True, fastmath=False, boundscheck=False, nogil=True)
+@compiled
 def _weigh_background(pixels):
     ratios = _ratios_to_background(pixels)
     height, width = pixels.shape
@@ -98,7 +98,7 @@ def _weigh_background(pixels):
     return weighed
 
 
-@njit(cache=True, fastmath=False, boundscheck=False, nogil=True)
+@compiled
 def _ranked(values, rank):
     """The value at a place of the sorted order (Hoare 1961); ``values`` are left in another order."""
     low, high = 0, values.size - 1
@@ -123,7 +123,7 @@ def _ranked(values, rank):
     return values[rank]
 
 
-@njit(cache=True, fastmath=False, boundscheck=False, nogil=True)
+@compiled
 def _ratios_to_background(pixels):
     """Pixels over the background around them, in units of 1/4096."""
     height, width = pixels.shape
@@ -156,7 +156,7 @@ def _ratios_to_background(pixels):
     return ratios
 
 
-@njit(cache=True, fastmath=False, boundscheck=False, nogil=True)
+@compiled
 def _between(place, side, count):
     """The block whose middle lies before a pixel, and how far behind it the pixel lies, in 1/(2 side).
 
@@ -200,7 +200,7 @@ def _half_widths(radius: float) -> npt.NDArray[np.int64]:
     return np.floor(np.sqrt(radius * radius - rows * rows)).astype(np.int64)
 
 
-@njit(cache=True, fastmath=False, boundscheck=False)
+@compiled
 def _rank_median(levels, half_widths):
     """Median of the disk around each pixel, cut off at the border; of an even number the greater middle one.
 

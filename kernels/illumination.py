@@ -6,8 +6,8 @@ of 1/32768. Corrected planes are whole counts again, so everything that is measu
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from kernels.compiled import compiled
 from kernels.gpu import Array, Gpu, gpu_of
 from kernels.planes import Pixels, check_planes
 
@@ -117,7 +117,7 @@ def correct_planes(planes: Pixels | Array, gains: npt.NDArray[np.uint16] | Array
     return corrected
 
 
-@njit(cache=True, fastmath=False, boundscheck=False, nogil=True)
+@compiled
 def _correct(pixels, gains, scale, out):
     for i in range(pixels.size):
         value = (np.uint32(pixels[i]) * scale * np.uint32(gains[i]) + np.uint32(16384)) >> np.uint32(15)

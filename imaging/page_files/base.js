@@ -71,15 +71,6 @@ function ticks(low, high, wanted) {
 
 const CONTROL_WORDS = { negcon: "negative control", poscon: "positive control", empty: "empty well" };
 const CONTROL_MARKS = { negcon: "−", poscon: "+", empty: "∅" };
-const VERDICT_WORDS = { pass: "pass", warn: "warning", fail: "fail" };
-const VERDICT_MARKS = { pass: "✓", warn: "!", fail: "✕" };
-
-/** Verdict as a coloured word with its own sign, so that colour is never the only carrier. */
-function verdictBadge(verdict, words = VERDICT_WORDS[verdict] ?? verdict) {
-  const sign = make("span", { class: "sign", "aria-hidden": "true" }, VERDICT_MARKS[verdict] ?? "·");
-  return make("span", { class: "badge", dataset: { verdict: verdict ?? "none" } }, sign, words ?? "no verdict");
-}
-
 /** Treatment and concentration of a well as a line of text; empty where there is neither. */
 function treatmentText(well) {
   const dose = isNumber(well.concentration) ? `${show(well.concentration)}${well.unit ? ` ${well.unit}` : ""}` : "";
@@ -88,3 +79,9 @@ function treatmentText(well) {
 
 /** Name of a metric with its unit. */
 const metricTitle = (metric) => (metric.unit ? `${metric.label} (${metric.unit})` : metric.label);
+
+/** Value of a metric in words, e.g. "187", "0.3 %" or, of a metric with words of its own, "fail". */
+function metricText(metric, value) {
+  if (!isNumber(value)) return "–";
+  return metric.words ? metric.words[value] : `${show(value)}${metric.unit ? ` ${metric.unit}` : ""}`;
+}

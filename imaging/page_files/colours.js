@@ -39,6 +39,7 @@ const gradientOf = (stops) => `linear-gradient(to right, ${stops.join(", ")})`;
  * controls where three or more of them vary, otherwise from all wells; its limits are symmetric and at least 3.
  */
 function colouring(metric, wells, byZ, chosen) {
+  if (metric.words) return verdictColouring(metric);
   let values = metric.values;
   let title = metricTitle(metric);
   let limits = [quantile(sortedNumbers(values), 0.02), quantile(sortedNumbers(values), 0.98)];

@@ -3,7 +3,7 @@
 const STATUS_WORDS = {
   complete: "complete",
   "with-missing": "with missing images",
-  imaging: "being imaged: numbers are provisional",
+  imaging: "imaging, provisional",
   withdrawn: "withdrawn",
 };
 
@@ -19,6 +19,7 @@ function drawMasthead(page) {
       { class: "badge status", dataset: { status: page.status } },
       make("span", { class: "sign", "aria-hidden": "true" }),
       STATUS_WORDS[page.status] ?? page.status,
+      isNumber(page.updated_at) ? `, updated ${updatedText(page.updated_at)}` : null,
     ),
   );
   fill(
@@ -37,12 +38,13 @@ function drawMasthead(page) {
       ),
     ),
   );
+  drawReasons(byId("reasons"), page);
   const links = page.links.map(({ label, url }) =>
     isSafeLink(url) ? make("a", { href: url }, label) : `${label}: ${url}`,
   );
   const parts = [
     ["recipe ", make("code", {}, page.recipe)],
-    ["run ", make("code", {}, page.run)],
+    ...(page.run ? [["run ", make("code", {}, page.run)]] : []),
     ...links.map((link) => [link]),
   ];
   fill(
@@ -50,6 +52,13 @@ function drawMasthead(page) {
     parts.flatMap((part, i) => (i ? [" · ", ...part] : part)),
   );
   byId("note").textContent = page.note;
+}
+
+/** Time of day of a moment in Unix seconds, and how long ago that is where a page is older than it should be. */
+function updatedText(seconds) {
+  const time = new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  const minutes = Math.floor((Date.now() / 1000 - seconds) / 60);
+  return minutes < 3 ? time : `${time}, ${minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h`} ago`;
 }
 
 /** A link may lead to the web or to a neighbour of this page; anything else (a script, gs://) is shown as text. */
@@ -88,7 +97,9 @@ function drawStatistics(box, page, choose) {
       make(
         "p",
         { class: "muted" },
-        "No statistics: they need negative and positive controls in the plate map and a feature named in the experiment.",
+        page.status === "imaging"
+          ? "No statistics yet: they come with the publication."
+          : "No statistics: they need negative and positive controls in the plate map and a feature named in the experiment.",
       ),
     );
     return;

@@ -1,9 +1,14 @@
 // What is chosen on the page, kept in its address (#metric=...&well=B03), and who redraws what when it changes.
 
 function start(page) {
+  const ofVerdicts = verdictMetric(page.wells);
+  if (ofVerdicts) page.metrics.unshift(ofVerdicts);
   for (const metric of page.metrics) metric.find = `${metric.label} ${metric.name} ${metric.group}`.toLowerCase();
   const state = {
-    metric: 0,
+    metric: Math.max(
+      0,
+      page.metrics.findIndex((metric) => !metric.words),
+    ),
     byZ: false,
     limits: null,
     view: "heat",
@@ -24,6 +29,7 @@ function start(page) {
   const plate = buildPlate(byId("plate"), page, open);
   const pictures = page.pictures ? buildPictures(page, plate.layer, byId("picture-tools"), () => drawPanel()) : null;
   const actions = { step, close: () => open(null), look, metric: chooseMetric, openGroups: new Set() };
+  const kept = keptBefore();
   let written = "";
 
   drawMasthead(page);
@@ -34,9 +40,65 @@ function start(page) {
   buildTip(byId("tip"), byId("plate"), page, metricNow);
   fillTreatments();
   readAddress();
+  if (kept) restore();
   listen();
   drawEverything();
   pictures?.apply();
+  if (kept) restorePlace();
+  return keep;
+
+  /** All that was chosen and does not stand in the address. */
+  function keep() {
+    const { byZ, limits, look: looked, treatment } = state;
+    return {
+      state: { byZ, limits, look: looked, treatment },
+      metric: metricNow().name,
+      well: state.well === null ? null : page.wells[state.well].well,
+      pictures: pictures?.keep() ?? null,
+      openGroups: [...actions.openGroups],
+      texts: ["find", "metric-filter"].map((id) => [id, byId(id).value]),
+      scrolls: [...document.querySelectorAll("#panel, .lists .scroll, .tray")].map((box) => [
+        box.scrollLeft,
+        box.scrollTop,
+      ]),
+      page: [scrollX, scrollY],
+      focus: { id: document.activeElement?.id, label: document.activeElement?.getAttribute("aria-label") },
+    };
+  }
+
+  function restore() {
+    const { byZ, limits, look: looked, treatment } = kept.state;
+    state.byZ = byZ;
+    if (kept.metric === metricNow().name) state.limits = limits;
+    if (state.well !== null && kept.well === page.wells[state.well].well) state.look = looked;
+    if (treatments.includes(treatment)) state.treatment = treatment;
+    byId("treatment").value = state.treatment ?? "";
+    for (const name of kept.openGroups) actions.openGroups.add(name);
+    for (const [id, text] of kept.texts) byId(id).value = text;
+    if (kept.pictures) pictures?.restore(kept.pictures);
+  }
+
+  /** What needs the drawn page: texts that fade wells, how far it was scrolled, where the keyboard was. */
+  function restorePlace() {
+    find();
+    document.querySelectorAll("#panel, .lists .scroll, .tray").forEach((box, i) => {
+      const [left, top] = kept.scrolls[i] ?? [0, 0];
+      box.scrollTo(left, top);
+    });
+    scrollTo(...kept.page);
+    (byId(kept.focus.id) ?? labelled(kept.focus.label))?.focus({ preventScroll: true });
+  }
+
+  /** The element with a label; a well's begins with its name, what follows may have changed. */
+  function labelled(label) {
+    if (!label) return null;
+    const found = [...document.querySelectorAll("button[aria-label], input[aria-label]")];
+    const begins = (text) => text.split(",")[0];
+    return (
+      found.find((element) => element.getAttribute("aria-label") === label) ??
+      found.find((element) => begins(element.getAttribute("aria-label")) === begins(label))
+    );
+  }
 
   function drawEverything() {
     document.body.dataset.view = state.view;
@@ -55,17 +117,22 @@ function start(page) {
     const colours = colouring(metric, page.wells, state.byZ, state.limits);
     byId("scale-value").setAttribute("aria-pressed", String(!state.byZ));
     byId("scale-z").setAttribute("aria-pressed", String(state.byZ));
+    byId("scale-value").disabled = byId("scale-z").disabled = Boolean(metric.words);
     byId("metric-description").textContent = metric.description;
     byId("metric-description").title = metric.description;
     plate.paint(metric, colours);
-    drawLegend(byId("legend"), colours, page.wells, (limits) => {
-      state.limits = limits;
-      drawHeat();
-    });
+    if (metric.words) drawVerdictLegend(byId("legend"), metric);
+    else
+      drawLegend(byId("legend"), colours, page.wells, (limits) => {
+        state.limits = limits;
+        drawHeat();
+      });
     drawDoseChart();
   }
 
   function drawDoseChart() {
+    byId("chart-card").hidden = Boolean(metricNow().words); // verdicts have no scale
+    if (byId("chart-card").hidden) return;
     byId("chart-title").textContent = treatments.length
       ? `${metricNow().label} by concentration`
       : `${metricNow().label}: controls and samples`;
@@ -211,7 +278,11 @@ function start(page) {
 }
 
 if (window.PLATE) start(window.PLATE);
-else
+else if (window.LIVE) {
+  const begun = performance.now();
+  const keep = start(window.LIVE);
+  keepFresh(keep, performance.now() - begun);
+} else
   document.body.prepend(
     make("p", { class: "notice" }, "The plate's numbers are missing: data.js must lie beside this page."),
   );

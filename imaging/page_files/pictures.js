@@ -1,4 +1,5 @@
-// Pictures: the overview of the plate, and the pictures of one site cropped from the sheets. The files are 8-bit and
+// Pictures: the overview of the plate, and the pictures of one site cut from the sheets, or from the overview while a
+// plate is being imaged. The files are 8-bit and
 // linear between two limits in camera counts; a filter per channel stretches them between the limits chosen here.
 
 /** Build the filters, the overview and its controls. Returns what the well's panel needs. */
@@ -167,24 +168,17 @@ function buildPictures(page, layer, tools, changed) {
 
   /** Picture of a site in some channels, laid over each other; a box that keeps the tile's proportions. */
   function sitePicture(well, site, wanted, coloured) {
-    const { sheets } = pictures;
-    const wellPlace = sheets.wells.indexOf(well.well);
-    const sitePlace = sheets.sites.indexOf(site.site);
     const words = `${well.well} site ${site.site}, ${wanted.map((i) => channels[i].name).join(" + ")}`;
     const box = make("span", { class: "site-picture", role: "img", "aria-label": words });
-    box.style.aspectRatio = `${sheets.tile_width} / ${sheets.tile_height}`;
-    if (wellPlace < 0 || sitePlace < 0) return box;
-    for (const i of wanted) {
+    const cut = pictures.sheets.files.length ? cutFromSheet(well, site) : cutFromOverview(well, site);
+    box.style.aspectRatio = cut ? cut.aspect : "1";
+    for (const i of cut ? wanted : []) {
       if (site.missing.includes(channels[i].name)) continue;
-      const tile = ((wellPlace % sheets.wells_per_file) * sheets.sites.length + sitePlace) * channels.length + i;
-      const image = make("img", {
-        src: sheets.files[Math.floor(wellPlace / sheets.wells_per_file)],
-        alt: "",
-        draggable: "false",
-      });
-      image.style.width = `${sheets.across * 100}%`;
-      image.style.left = `${-(tile % sheets.across) * 100}%`;
-      image.style.top = `${-Math.floor(tile / sheets.across) * 100}%`;
+      const { file, width, left, top } = cut.place(i);
+      const image = make("img", { src: file, alt: "", draggable: "false" });
+      image.style.width = `${width * 100}%`;
+      image.style.left = `${-left * 100}%`;
+      image.style.top = `${-top * 100}%`;
       const crop = make("span", { class: "crop" }, image);
       crop.style.filter = filterOf(i, coloured);
       box.append(crop);
@@ -192,13 +186,74 @@ function buildPictures(page, layer, tools, changed) {
     return box;
   }
 
-  return { apply, load, visible, sitePicture, isComposite: () => shown.composite };
+  /** Where a site's tiles lie in the sheets: width, left and top of the file in sides of a tile; null for no tile. */
+  function cutFromSheet(well, site) {
+    const { sheets } = pictures;
+    const wellPlace = sheets.wells.indexOf(well.well);
+    const sitePlace = sheets.sites.indexOf(site.site);
+    if (wellPlace < 0 || sitePlace < 0) return null;
+    const first = ((wellPlace % sheets.wells_per_file) * sheets.sites.length + sitePlace) * channels.length;
+    const file = sheets.files[Math.floor(wellPlace / sheets.wells_per_file)];
+    return {
+      aspect: `${sheets.tile_width} / ${sheets.tile_height}`,
+      place: (i) => ({
+        file,
+        width: sheets.across,
+        left: (first + i) % sheets.across,
+        top: Math.floor((first + i) / sheets.across),
+      }),
+    };
+  }
+
+  /** The same in the overview, for a plate that has no sheets yet; the rule of imaging/overview.py. */
+  function cutFromOverview(well, site) {
+    const { tile_px: tile, sheets } = pictures;
+    const sitePlace = sheets.sites.indexOf(site.site);
+    if (sitePlace < 0) return null;
+    const across = Math.ceil(Math.sqrt(sheets.sites.length));
+    const side = Math.floor(tile / across);
+    const above = Math.floor((tile - side * Math.ceil(sheets.sites.length / across)) / 2);
+    const top = well.row * tile + above + Math.floor(sitePlace / across) * side;
+    const left = (well.column - 1) * tile + (sitePlace % across) * side;
+    return {
+      aspect: "1",
+      place: (i) => ({
+        file: pictures.channels[i].file,
+        width: (pictures.columns * tile) / side,
+        left: left / side,
+        top: top / side,
+      }),
+    };
+  }
+
+  /** What was chosen here, by name: channels come in the same order, their limits move while a plate is imaged. */
+  function keep() {
+    const chosen = pictures.channels.map(({ low, high }, i) => (isChosen(limits[i], low, high) ? limits[i] : null));
+    return { composite: shown.composite, single: shown.single, inComposite: [...shown.inComposite], limits: chosen };
+  }
+
+  function restore(kept) {
+    shown.composite = kept.composite && channels.length > 1;
+    if (channels[kept.single]) shown.single = kept.single;
+    shown.inComposite = new Set(kept.inComposite.filter((i) => channels[i]));
+    kept.limits.forEach((chosen, i) => {
+      if (!chosen || !channels[i]) return;
+      const { low, high } = pictures.channels[i];
+      const [from, to] = chosen.map((value) => Math.min(high, Math.max(low, value)));
+      if (from < to) limits[i] = [from, to];
+      setTone(i);
+    });
+  }
+
+  return { apply, load, visible, sitePicture, keep, restore, isComposite: () => shown.composite };
 }
 
 const isGrey = (color) => {
   const [red, green, blue] = channelsOf(color);
   return Math.max(red, green, blue) - Math.min(red, green, blue) < 24;
 };
+
+const isChosen = ([from, to], low, high) => from !== low || to !== high;
 
 const contrastText = ([from, to]) => `${show(from)} – ${show(to)}`;
 

@@ -7,6 +7,7 @@ function buildPlate(plate, page, open) {
   const at = new Map(wells.map((well, i) => [`${well.row},${well.column}`, i]));
   const strips = { rows: [], columns: [] };
   let colours = null;
+  let shownMetric = null;
 
   plate.style.setProperty("--rows", rows);
   plate.style.setProperty("--columns", columns);
@@ -105,7 +106,7 @@ function buildPlate(plate, page, open) {
 
     /** Colour and label every well by a metric. */
     paint(metric, colouringNow) {
-      colours = colouringNow;
+      [colours, shownMetric] = [colouringNow, metric];
       wells.forEach((well, i) => {
         const value = colours.values[i];
         const button = buttons[i];
@@ -113,11 +114,12 @@ function buildPlate(plate, page, open) {
         const colour = has ? colourAt(colours.stops, colours.share(value)) : null;
         button.style.backgroundColor = has ? css(colour) : "";
         button.dataset.ink = has ? (isLight(colour) ? "dark" : "light") : "none";
-        button.dataset.value = has ? show(value, 3) : "";
+        button.dataset.value = has ? (metric.marks?.[value] ?? show(value, 3)) : "";
         button.setAttribute("aria-label", spokenLabel(well, metric, metric.values[i]));
       });
-      paintStrip(strips.rows, (well, i) => well.row === i);
-      paintStrip(strips.columns, (well, i) => well.column === i + 1);
+      const [name, middle] = metric.words ? ["Worst", worstOf] : ["Median", median];
+      paintStrip(strips.rows, (well, i) => well.row === i, name, middle);
+      paintStrip(strips.columns, (well, i) => well.column === i + 1, name, middle);
     },
 
     /** Mark the open well. */
@@ -135,14 +137,17 @@ function buildPlate(plate, page, open) {
     },
   };
 
-  function paintStrip(cells, isIn) {
+  function paintStrip(cells, isIn, name, middle) {
     cells.forEach((cell, i) => {
-      const value = median(colours.values.filter((_, index) => isIn(wells[index], i)));
+      const value = middle(colours.values.filter((_, index) => isIn(wells[index], i)));
       cell.style.backgroundColor = value === null ? "" : css(colourAt(colours.stops, colours.share(value)));
-      cell.title = `Median of ${cell.dataset.name}: ${show(value)}`;
+      cell.title = `${name} of ${cell.dataset.name}: ${metricText(shownMetric, value)}`;
     });
   }
 }
+
+/** The greatest of some numbers: of verdicts, the worst. */
+const worstOf = (values) => (values.some(isNumber) ? Math.max(...values.filter(isNumber)) : null);
 
 /** Index of the well whose button an event hit; null for anything else. */
 function wellOf(target) {
@@ -166,10 +171,10 @@ function marksOf(well) {
 
 /** What a screen reader says of a well, e.g. "B03, wortmannin 0.3 µM, Cells count 187, fail". */
 function spokenLabel(well, metric, value) {
-  const number = isNumber(value) ? `${show(value)}${metric.unit ? ` ${metric.unit}` : ""}` : "no value";
+  const number = isNumber(value) ? metricText(metric, value) : "no value";
   const parts = [well.well, treatmentText(well), CONTROL_WORDS[well.control], `${metric.label} ${number}`];
   if (well.state !== "done") parts.push(well.state);
-  if (well.verdict && well.verdict !== "pass") parts.push(VERDICT_WORDS[well.verdict]);
+  if (well.verdict && well.verdict !== "pass" && !metric.words) parts.push(verdictText(well.verdict));
   return parts.filter(Boolean).join(", ");
 }
 
@@ -185,7 +190,7 @@ function buildTip(tip, plate, page, metricNow) {
       tip,
       make("strong", {}, well.well),
       ` ${treatmentText(well)}`,
-      make("div", {}, `${metricTitle(metric)}: ${show(metric.values[index])}`),
+      metric.words ? null : make("div", {}, `${metricTitle(metric)}: ${show(metric.values[index])}`),
       CONTROL_WORDS[well.control] ? make("div", {}, CONTROL_WORDS[well.control]) : null,
       well.verdict && well.verdict !== "pass" ? make("div", {}, verdictBadge(well.verdict)) : null,
       well.reasons.slice(0, 3).map((reason) => make("div", { class: "muted" }, reason)),
@@ -208,8 +213,9 @@ function drawMarks(list, wells) {
       { control, mark: CONTROL_MARKS[control] },
       words,
     ]),
-    [present((w) => w.verdict === "fail"), { verdict: "fail" }, "fail"],
-    [present((w) => w.verdict === "warn"), { verdict: "warn" }, "warning"],
+    [present((w) => w.verdict === "fail"), { verdict: "fail" }, verdictText("fail")],
+    [present((w) => w.verdict === "warn"), { verdict: "warn" }, verdictText("warn")],
+    [present((w) => w.state === "waiting"), { ink: "none", state: "waiting" }, "waited for"],
     [true, { ink: "none" }, "no value"],
   ];
   fill(

@@ -7,7 +7,7 @@ function drawWell(panel, page, pictures, index, metric, look, actions) {
   fill(
     panel,
     wellHead(well, actions),
-    pictures && site ? largePicture(well, site, page, pictures, look, actions) : null,
+    pictures && site?.state !== "waiting" && site ? largePicture(well, site, page, pictures, look, actions) : null,
     well.sites.length ? siteTable(well, site, page, pictures, look, actions) : null,
     metricPlace(page, index, metric),
     site ? siteDetails(site, page, actions) : null,
@@ -53,13 +53,10 @@ function wellHead(well, actions) {
   );
 }
 
-function reasonList(reasons) {
-  return reasons.length ? make("ul", { class: "reasons" }, ...reasons.map((reason) => make("li", {}, reason))) : null;
-}
-
 function largePicture(well, site, page, pictures, look, actions) {
   const wanted = look.channel === null ? pictures.visible() : [look.channel];
   const coloured = look.channel === null && pictures.isComposite();
+  const shown = look.channel === null ? site : (site.images.find((image) => image.channel === look.channel) ?? site);
   const names = wanted.map((i) => make("li", {}, dot(page.channels[i]), page.channels[i].name));
   return make(
     "figure",
@@ -70,8 +67,8 @@ function largePicture(well, site, page, pictures, look, actions) {
       {},
       make("strong", {}, `Site ${site.site}`),
       make("ul", { class: "names" }, ...names),
-      site.verdict ? verdictBadge(site.verdict) : null,
-      reasonList(site.reasons),
+      shown.verdict ? verdictBadge(shown.verdict) : null,
+      reasonList(shown.reasons),
       make(
         "dl",
         { class: "pairs" },
@@ -139,7 +136,8 @@ function siteCell(well, site, i, channel, pictures, isCurrent, actions) {
   if (site.missing.includes(channel.name)) return make("span", { class: "no-picture" }, "missing");
   if (!pictures || site.state !== "done")
     return make("span", { class: "no-picture" }, site.state === "done" ? "no picture" : site.state);
-  const verdict = site.images.find((image) => image.channel === i)?.verdict ?? "none";
+  const image = site.images.find((candidate) => candidate.channel === i);
+  const verdict = image?.verdict ?? "none";
   return make(
     "button",
     {
@@ -147,7 +145,8 @@ function siteCell(well, site, i, channel, pictures, isCurrent, actions) {
       class: "site-button",
       "aria-pressed": String(isCurrent),
       dataset: { verdict },
-      "aria-label": `Site ${site.site}, ${channel.name}${VERDICT_WORDS[verdict] && verdict !== "pass" ? `, ${VERDICT_WORDS[verdict]}` : ""}`,
+      "aria-label": `Site ${site.site}, ${channel.name}${VERDICT_WORDS[verdict] && verdict !== "pass" ? `, ${verdictText(verdict)}` : ""}`,
+      title: image?.reasons.join("\n") || null,
       on: { click: () => actions.look(site.site, isCurrent ? null : i) },
     },
     pictures.sitePicture(well, site, [i], false),
@@ -161,15 +160,19 @@ function metricPlace(page, index, metric) {
     "div",
     { class: "metric-place" },
     make("span", { class: "metric-name" }, metricTitle(metric)),
-    make("strong", {}, show(value)),
+    make("strong", {}, metric.words ? metricText(metric, value) : show(value)),
     make("span", { class: "muted" }, rankText(metric, value)),
-    placeBar(metric, value),
+    metric.words ? null : placeBar(metric, value),
   );
 }
 
 function rankText(metric, value) {
   if (!isNumber(value)) return "no value for this well";
   const numbers = metric.values.filter(isNumber);
+  if (metric.words) {
+    const alike = numbers.filter((other) => other === value).length;
+    return `like ${show(alike)} of ${show(numbers.length)} wells`;
+  }
   const below = numbers.filter((other) => other < value).length;
   return `higher than ${show(below)} of ${show(numbers.length)} wells`;
 }
@@ -210,6 +213,7 @@ function siteDetails(site, page, actions) {
       on: { toggle: (event) => remember(event, "images", actions) },
     },
     make("summary", {}, `Images of site ${site.site}`),
+    imageReasons(present),
     make(
       "div",
       { class: "scroll" },
@@ -234,7 +238,9 @@ function siteDetails(site, page, actions) {
 /** All values of the well by group; a click on one colours the plate by it. The first group is open. */
 function valueGroups(page, index, actions) {
   const groups = new Map();
-  page.metrics.forEach((entry, i) => groups.set(entry.group, [...(groups.get(entry.group) ?? []), i]));
+  page.metrics.forEach((entry, i) => {
+    if (!entry.words) groups.set(entry.group, [...(groups.get(entry.group) ?? []), i]);
+  });
   return [...groups].map(([name, members], place) => {
     const body = make("tbody");
     const fillRows = () =>
@@ -289,16 +295,17 @@ function drawGlance(panel, page, open, choose) {
     .map((well, index) => ({ well, index }))
     .filter(({ well }) => well.verdict === "fail" || well.verdict === "warn");
   suspects.sort((a, b) => (a.well.verdict === b.well.verdict ? a.index - b.index : a.well.verdict === "fail" ? -1 : 1));
-  const waiting = page.wells.filter((well) => well.state !== "done").length;
+  const waiting = page.wells.filter((well) => well.state === "waiting").length;
+  const without = page.wells.filter((well) => well.state !== "done" && well.state !== "waiting").length;
   fill(
     panel,
     make("div", { class: "card-head" }, make("h2", {}, "Plate at a glance")),
-    reasonList(page.reasons),
     glanceStatistics(page, choose),
-    waiting
-      ? make("p", {}, `${show(waiting)} of ${show(page.wells.length)} wells are not measured yet or have no images.`)
+    waiting ? make("p", {}, `${show(waiting)} of ${show(page.wells.length)} wells are waited for.`) : null,
+    without
+      ? make("p", {}, `${show(without)} of ${show(page.wells.length)} wells were not measured or have no images.`)
       : null,
-    make("h3", {}, suspects.length ? `Wells to look at (${show(suspects.length)})` : "No well failed"),
+    make("h3", {}, suspectsTitle(suspects.length)),
     suspects.length
       ? make(
           "ul",
@@ -326,12 +333,19 @@ function drawGlance(panel, page, open, choose) {
     suspects.length > 200
       ? make("p", { class: "muted" }, `and ${show(suspects.length - 200)} more: query the wells table`)
       : null,
+    page.not_judged.length ? make("h3", {}, "Not judged") : null,
+    reasonList(page.not_judged),
     make(
       "p",
       { class: "hint" },
       "Click a well for its pictures and values. Arrow keys walk over the plate, Enter opens, Escape closes.",
     ),
   );
+}
+
+function suspectsTitle(count) {
+  const soFar = isProvisional() ? " so far" : "";
+  return count ? `Wells to look at${soFar} (${show(count)})` : `No well failed${soFar}`;
 }
 
 /** The first statistics in one line each: how well the controls stand apart is the first question to a plate. */

@@ -20,7 +20,8 @@ SELECT
   plates.z_prime,
   plates.z_prime_feature,
   plates.verdict,
-  ARRAY_TO_STRING(plates.reasons, '; ') AS reasons
+  ARRAY_TO_STRING(plates.reasons, '; ') AS reasons,
+  ARRAY_TO_STRING(plates.not_judged, '; ') AS not_judged
 FROM plates
 INNER JOIN plate_runs
   ON plates.experiment = plate_runs.experiment

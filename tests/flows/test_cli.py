@@ -26,6 +26,7 @@ from imaging.errors import (
 )
 from imaging.recipes import NUMBERS_VERSION
 from tests.flows.command_line import command_line, replacer
+from tests.imaging.small_plate import make_job
 from tests.parts import ROOT
 
 BBBC013 = ROOT / "tests" / "data" / "bbbc013"
@@ -53,11 +54,12 @@ def test_help_names_every_command_and_loads_no_orchestrator() -> None:
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "[]"
     commands = ["init", "check", "process", "watch", "serve", "cluster", "deploy", "demo", "status", "sql", "validate"]
+    commands += ["measure"]
     assert [name for name in commands if f" {name} " not in found.stdout] == []
 
 
 def test_every_command_explains_itself(run) -> None:
-    for command in (*cli.cli_declare.COMMANDS, *cli.cli_run.COMMANDS, *cli.cli_results.COMMANDS):
+    for command in (command for module, _ in cli.PANELS for command in module.COMMANDS):
         outcome = run(command.__name__, "--help")
         assert outcome.status == 0
         assert command.__doc__.splitlines()[0].split(";")[0][:40] in outcome.out
@@ -161,6 +163,18 @@ def test_process_takes_a_folder_and_a_file(run, processing, tmp_path: Path) -> N
     ]
 
 
+def test_process_says_at_the_start_where_the_page_is(
+    run, processing, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run("process", "images", "--experiment", "e.yaml", "--store", "s")
+    (_, named), *_ = processing
+    named["on_start"](make_job(tmp_path))
+    address = (tmp_path / "store" / "results" / "screen" / "P1").as_uri()
+    said = capfd.readouterr().err
+    assert said.startswith(f"page, from the first site on: {address}/v1-")
+    assert said.endswith("/page/index.html\n")
+
+
 def test_process_takes_a_plate_of_the_store(run, processing) -> None:
     run("process", "--experiment", "e", "--plate", "p")
     (values, named), *_ = processing
@@ -257,9 +271,9 @@ REAL = [
         "flows.process_folder",
         "process_folder",
         (Path("i"), Path("e")),
-        {"plate": "p", "settings": None, "on_look": print},
+        {"plate": "p", "settings": None, "on_start": print, "on_look": print},
     ),
-    ("flows.process_folder", "process_stored", ("e", "p"), {"settings": None, "on_look": print}),
+    ("flows.process_folder", "process_stored", ("e", "p"), {"settings": None, "on_start": print, "on_look": print}),
     ("flows.watch", "watch", (None,), {}),
     ("flows.stack", "serve", (None,), {}),
     ("flows.cluster", "run_cluster", (), {"workers": 1, "scheduler_port": 1, "device": "cpu"}),

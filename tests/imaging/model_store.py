@@ -58,6 +58,12 @@ class ModelStore(Store):
             ]
         return Listing(tuple(found))
 
+    def list_folders(self, prefix: str) -> list[str]:
+        self.gate()
+        with self.lock:
+            below = [key.removeprefix(prefix) for key in self.objects if key.startswith(prefix)]
+        return sorted({name.partition("/")[0] for name in below if "/" in name})
+
     def read(self, key: str, *, token: str | None = None) -> bytes:
         self.gate()
         with self.lock:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 HOSTILE = '<img src=x onerror="window.hacked=1"></script><script>window.hacked=2</script>'
+BLURRED = "DNA in B03 site 1: the image looks blurred"
 CHANNELS = ("DNA", "ER")
 LAUNCH = (
     "--no-sandbox",
@@ -72,9 +73,11 @@ def small_plate() -> tuple[PageData, PlatePictures]:
                 sites=sites,
             )
         )
-    wells[1] = PageWell(
-        "B03", HOSTILE, 0.3, "µM", None, "done", "fail", (HOSTILE,), {"cells_count": 187}, wells[1].sites
-    )
+    images = (PageImage("DNA", "B03-DNA.tif", {"FocusScore": 0.5}, "fail", (BLURRED,)), *wells[1].sites[0].images[1:])
+    sites = (replace(wells[1].sites[0], verdict="fail", reasons=(BLURRED, HOSTILE), images=images), wells[1].sites[1])
+    wells[1] = PageWell("B03", HOSTILE, 0.3, "µM", None, "done", "fail", (HOSTILE,), {"cells_count": 187}, sites)
+    wells[2] = replace(wells[2], verdict="warn", reasons=("dim",))
+    wells[3:9] = [replace(well, verdict="pass") for well in wells[3:9]]
     wells[9] = PageWell("C08", state="missing", verdict="fail", sites=(PageSite(1, "missing"),))
     pictures = draw([well.well for well in wells])
     data = PageData(
@@ -86,7 +89,8 @@ def small_plate() -> tuple[PageData, PlatePictures]:
         rows=8,
         columns=12,
         verdict="warn",
-        reasons=("one well failed",),
+        reasons=("one well failed", HOSTILE, "third", "fourth", "fifth"),
+        not_judged=("PowerLogLogSlope of DNA against earlier plates: no earlier plate has a value, 5 are needed",),
         counts=(PageCount("Sites", 19, 20),),
         channels=(PageChannel("DNA", "#0000ff"), PageChannel("ER", "#00ff00")),
         metrics=(
@@ -126,6 +130,10 @@ PLACE: dict[str, Any] = {"experiment": "screen", "plate": "P1", "recipe": "cp-1"
 
 def read_data(data: bytes) -> dict[str, Any]:
     return json.loads(data.decode("ascii").removeprefix("window.PLATE = ").removesuffix(";\n"))
+
+
+def read_live(data: bytes) -> dict[str, Any]:
+    return json.loads(data.decode("ascii").removeprefix("window.LIVE = ").removesuffix(";\n"))
 
 
 def empty_page(**changes: Any) -> PageData:

@@ -17,6 +17,7 @@ from imaging.platemaps import Control, PlateMap, PlateMapRow
 from imaging.publish_tables import PublicationInputs, write_tables
 from imaging.query import run_query
 from imaging.store import Store
+from imaging.typical import History
 
 WELLS = ("A01", "A02", "A03", "B01", "B02", "B03")
 CHANNELS = ("DNA", "RNA")
@@ -148,12 +149,14 @@ def inputs(**changes: Any) -> PublicationInputs:
         "manifests": tuple(manifests(plate)),
         "failed": (),
         "missing_sites": (),
+        "waiting": {},
         "faults": (),
         "decisions": (),
         "plate_map": plate_map(),
         "is_declared": True,
         "read_part": read_part,
         "feature_descriptions": list(FEATURES),
+        "history": History(),
     }
     return PublicationInputs(**(given | changes))
 
@@ -163,12 +166,13 @@ def results(plate: str = "P1") -> str:
 
 
 def publish(store: Store, number: int = 1, **changes: Any) -> dict[str, str]:
-    """Write the tables of a publication and its record."""
+    """Write the tables of a publication and its record; ``published_at`` is the record's."""
+    times = {name: changes.pop(name) for name in ("published_at",) if name in changes}
     given = inputs(**changes)
     folder = results(given.plate)
     keys = write_tables(store, f"{folder}published/{number:06d}-fresh", given)
     counted = [f"{folder}sites/{item['well']}-{item['site']}-{item['inputs']}.json" for item in given.manifests]
-    record(store, number, plate=given.plate, run=given.run, tables=keys, manifests=counted)
+    record(store, number, plate=given.plate, run=given.run, tables=keys, manifests=counted, **times)
     return keys
 
 

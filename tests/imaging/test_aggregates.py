@@ -19,8 +19,9 @@ from imaging.aggregates import (
     sort_sites,
     sum_known,
 )
-from imaging.experiment import Limit
+from imaging.judging import judge_plate
 from imaging.platemaps import PlateMapRow
+from imaging.rules import Limit, Rules
 from tests.imaging import small_screen
 from tests.imaging.small_screen import CHANNELS
 
@@ -31,8 +32,8 @@ def done(well: str = "A01", site: int = 1, **changes) -> SiteResult:
     return SiteResult(well, site, "done", small_screen.manifest(well, site, **changes))
 
 
-def rows_of(result: SiteResult, limits=()) -> SiteRows:
-    return aggregate_site(result, CHANNELS, limits)
+def rows_of(result: SiteResult, limits=(), **options) -> SiteRows:
+    return judge_plate([aggregate_site(result, CHANNELS, **options)], Rules(tuple(limits))).sites[0]
 
 
 def test_images_of_a_measured_site_have_their_file_and_metrics():
@@ -41,6 +42,13 @@ def test_images_of_a_measured_site_have_their_file_and_metrics():
     assert (image["height"], image["width"], image["dtype"], image["size_bytes"]) == (32, 31, "uint16", 2048)
     assert (image["digest"], image["MedianIntensity"], image["PowerLogLogSlope"]) == ("A011RNA", 0.03, None)
     assert (image["verdict"], image["reasons"]) == ("pass", [])
+
+
+def test_what_was_not_measured_is_said_of_its_image():
+    result = done()
+    result.manifest["image_metrics"][1]["not_measured"] = ["PowerLogLogSlope: the image is too small"]
+    dna, rna = rows_of(result).images
+    assert (dna["not_measured"], rna["not_measured"]) == ([], ["PowerLogLogSlope: the image is too small"])
 
 
 def test_findings_of_images_rise_to_their_site_and_well():
@@ -86,8 +94,8 @@ def test_missing_site_has_one_reason_and_not_one_per_channel():
 
 def test_no_nuclei_are_fine_where_the_plate_map_says_empty():
     bare = done(nuclei=0)
-    assert aggregate_site(bare, CHANNELS, ()).site["verdict"] == "warn"
-    assert aggregate_site(bare, CHANNELS, (), is_empty_well=True).site["verdict"] == "pass"
+    assert rows_of(bare).site["verdict"] == "warn"
+    assert rows_of(bare, is_empty_well=True).site["verdict"] == "pass"
 
 
 def test_well_sums_its_sites_and_takes_what_the_plate_map_says():
@@ -121,7 +129,7 @@ def test_plate_counts_every_image_and_site_once():
     assert images == [8, 5, 1, 2]
     assert [plate[f"sites_{name}"] for name in ("expected", "done", "failed", "missing")] == [4, 2, 1, 1]
     assert (plate["status"], plate["is_declared"], plate["verdict"]) == ("with-missing", False, "fail")
-    assert (plate["nuclei_count"], plate["cells_count"]) == (6, 6)
+    assert (plate["nuclei_count"], plate["cells_count"], plate["not_judged"]) == (6, 6, [])
     assert plate["reasons"][0] == "A03 site 1: no image of the site came"
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imaging import atlas
-from imaging.atlas import Thumbnails, build_atlas, build_pictures, encode_webp, plan_sheets
+from imaging.atlas import Thumbnails, build_atlas, build_pictures, plan_sheets
 from imaging.wells import Well
 
 Site = tuple[str, int, dict[str, np.ndarray]]
@@ -107,20 +107,6 @@ def test_a_tile_shrinks_until_the_plate_fits_into_a_webp() -> None:
 def test_what_is_no_thumbnail_of_the_plate_is_refused(site: Site, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_atlas(given(("A01", 1, {"DNA": flat(1)}), site), shape=(2, 2), sites=[1, 2], channels=["DNA"], tile_px=8)
-
-
-def test_webp_of_the_same_pixels_is_the_same_and_close_to_them() -> None:
-    image = np.repeat(np.arange(0, 256, 8, dtype=np.uint8)[:, None], 64, axis=1)
-    assert encode_webp(image) == encode_webp(image.copy())
-    assert np.abs(read_webp(encode_webp(image)) - image).max() < 12
-
-
-@pytest.mark.parametrize(
-    "image", [np.zeros((1, 16384), np.uint8), np.zeros((4, 4), np.uint16), np.zeros((2, 2, 3), np.uint8)]
-)
-def test_what_no_grey_webp_can_hold_is_refused(image: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"image must have shape \(y, x\)"):
-        encode_webp(image)
 
 
 @pytest.mark.parametrize(
@@ -228,6 +214,7 @@ def test_other_pictures_have_other_names() -> None:
 def test_a_small_plate_has_larger_tiles_in_its_overview(shape: tuple[int, int], side: int) -> None:
     pictures = build_pictures(plate_of_greys, shape=shape, sites=[1, 2], channels=["DNA"])
     assert read_webp(pictures.files[pictures.layout.channels[0].file]).shape == (shape[0] * side, shape[1] * side)
+    assert pictures.layout.tile_px == side
 
 
 def test_a_plate_without_pictures_has_black_overviews_and_no_sheets() -> None:

@@ -32,6 +32,9 @@ analysis:
   statistics: [Cells_Intensity_MeanIntensity_RNA]
   limits:
     - {metric: FocusScore, channel: DNA, fail_below: 0.1, warn_below: 0.2}
+  outliers:
+    - {metric: StdIntensity, channel: RNA, side: low, warn_z: 4, fail_z: 8, min_difference: 0.01}
+    - {metric: nuclei_count, against: history, warn_z: 5}
 """
 
 
@@ -53,6 +56,7 @@ def test_all_faults_come_at_once_in_the_order_of_the_file() -> None:
         .replace("(?P<well>", "(?P<wel>")
         .replace("name: v1", "name: v/1")
         .replace("metric: FocusScore, channel: DNA", "metric: Focus, channel: DAPI")
+        .replace("against: history", "against: history, side: lo")
     )
     places = [problem.split(":")[0] for problem in problems(text)]
     assert places == [
@@ -64,6 +68,7 @@ def test_all_faults_come_at_once_in_the_order_of_the_file() -> None:
         "recipe.nuclei",
         "analysis.limits[0].channel",
         "analysis.limits[0].metric",
+        "analysis.outliers[1].side",
     ]
 
 
@@ -147,6 +152,49 @@ FAULTS = [
     ("fail_below: 0.1", "fail_below: 0.3", "analysis.limits[0]: fails (0.3) before it warns (0.2) below"),
     ("fail_below: 0.1, warn_below: 0.2", "fail_above: 1, warn_above: 2", "fails (1) before it warns (2) above"),
     (", fail_below: 0.1, warn_below: 0.2", "", "analysis.limits[0]: sets no limit"),
+    (
+        "metric: StdIntensity",
+        "metric: StdIntensty",
+        "analysis.outliers[0].metric: 'StdIntensty' is neither an image metric nor a count; did you mean 'Std",
+    ),
+    ("metric: nuclei_count", "metric: nucleicount", "analysis.outliers[1].metric: 'nucleicount' is neither"),
+    (
+        "channel: RNA",
+        "channel: RMA",
+        "analysis.outliers[0].channel: 'RMA' is not among the channels; did you mean 'RNA'?",
+    ),
+    (
+        "side: low",
+        "side: lower",
+        "analysis.outliers[0].side: must be low, high or both, got 'lower'; did you mean 'low'?",
+    ),
+    ("against: history", "against: plates", "analysis.outliers[1].against: must be plate or history, got 'plates'"),
+    ("warn_z: 5", "warn_z: 0", "analysis.outliers[1].warn_z: must be above 0, got '0'"),
+    ("fail_z: 8", "fail_z: eight", "analysis.outliers[0].fail_z: must be a number, got 'eight'"),
+    ("fail_z: 8", "fail_z: 3", "analysis.outliers[0]: fails (3) before it warns (4); swap fail_z and warn_z"),
+    (", warn_z: 5", "", "analysis.outliers[1]: sets no limit; give warn_z or fail_z"),
+    ("min_difference: 0.01", "min_difference: -1", "analysis.outliers[0].min_difference: must be at least 0, got '-1'"),
+    (
+        "min_difference",
+        "min_diffrence",
+        "analysis.outliers[0].min_diffrence: is not known; did you mean 'min_difference'?",
+    ),
+    ("metric: StdIntensity, ", "", "analysis.outliers[0].metric: is missing: an image metric such as PowerLogLogSlope"),
+    (
+        "metric: nuclei_count",
+        "metric: nuclei_count, channel: DNA",
+        "analysis.outliers[1].channel: nuclei_count is counted per site, not per channel",
+    ),
+    (
+        "  nuclei: {diameter_um: [5, 20]}\n  cells: {}\n",
+        "",
+        "analysis.outliers[1].metric: 'nuclei_count' needs objects; give recipe.nuclei",
+    ),
+    (
+        "{metric: nuclei_count, against: history",
+        "{metric: StdIntensity, channel: RNA, against: plate, side: low",
+        "analysis.outliers[1]: is the same rule as analysis.outliers[0]; keep one",
+    ),
     ("name: screen", "name: screen\npatience: -5 min", "patience: must be seconds or a time such as '30 min'"),
     ("name: screen", "name: screen\nimages: tiff", "images: must be zarr or none, got 'tiff'"),
     ("name: screen", "name: screen\nplates: [P1, P2, P1]", "plates[2]: 'P1' is listed twice"),
@@ -190,7 +238,7 @@ channels: [DNA, {name: [b], full_scale: 1}]
 layout: 96
 files: [x]
 recipe: v1
-analysis: {statistics: {a: 1}, limits: [3]}
+analysis: {statistics: {a: 1}, limits: [3], outliers: [3, {metric: [a], side: {b: 1}, warn_z: 1}]}
 plates: {a: 1}
 """
 
@@ -205,6 +253,9 @@ def test_every_part_may_have_the_wrong_shape_at_once() -> None:
         "recipe: must be a mapping (name: value)",
         "analysis.statistics: must be a list (- one entry per line, or [a, b])",
         "analysis.limits[0]: must be a mapping (name: value)",
+        "analysis.outliers[0]: must be a mapping (name: value)",
+        "analysis.outliers[1].metric: must be a text",
+        "analysis.outliers[1].side: must be low, high or both",
         "plates: must be a list (- one entry per line, or [a, b])",
     ]
 

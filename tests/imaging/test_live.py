@@ -91,9 +91,49 @@ def test_verdicts_follow_the_declared_limits_and_the_defaults_without_a_declarat
 
 def test_board_of_live_plates_shows_what_does_not_pass(folder_store):
     write_manifest(folder_store, manifest("A01", 1, missing=["RNA"]))
-    (row,) = ask(folder_store, "SELECT * FROM quality_board_live")
-    assert (row["channel"], row["verdict"], row["is_published"]) == ("RNA", "warn", False)
-    assert row["reasons"] == "RNA in A01 site 1: the image did not come"
+    rows = ask(folder_store, "SELECT * FROM quality_board_live ORDER BY level")
+    assert [(row["level"], row["channel"], row["verdict"]) for row in rows] == [
+        ("image", "RNA", "warn"),
+        ("site", None, "warn"),
+    ]
+    assert {row["is_published"] for row in rows} == {False}
+    assert {row["reasons"] for row in rows} == {"RNA in A01 site 1: the image did not come"}
+
+
+RULES = b"""
+  outliers: [{metric: MedianIntensity, channel: DNA, warn_z: 4, min_difference: 0.01}]
+plate_maps: [{file: map.csv}]
+"""
+
+
+def live_plate(store: Store, *, controls: dict[str, str]) -> None:
+    """A plate of nine measured wells around a median intensity of 0.01; B03 is far away."""
+    yaml = small_screen.YAML.replace(b"wells: 6", b"wells: 96") + RULES
+    store.create(experiment_key("screen"), yaml)
+    rows = "".join(f"{well},{control}\n" for well, control in controls.items())
+    store.create(experiment_key("screen").replace("experiment.yaml", "map.csv"), f"well,control\n{rows}".encode())
+    for number, well in enumerate(["A01", "A02", "A03", "A04", "A05", "B01", "B02", "B03", "B04"]):
+        item = manifest(well, 1)
+        item["image_metrics"][0]["MedianIntensity"] = 0.5 if well == "B03" else 0.01 + 0.001 * (number % 3)
+        write_manifest(store, item)
+
+
+def test_live_images_are_judged_against_the_wells_so_far(folder_store):
+    live_plate(folder_store, controls={"A01": "negcon"})
+    (row,) = ask(folder_store, "SELECT well, channel, reasons FROM images_live WHERE verdict <> 'pass'")
+    assert (row["well"], row["channel"]) == ("B03", "DNA")
+    assert row["reasons"][0].startswith("DNA in B03 site 1: the median intensity is 0.5, ")
+    assert "robust standard deviations above the plate's wells" in row["reasons"][0]
+
+
+def test_live_wells_that_the_plate_map_calls_empty_are_not_compared(folder_store):
+    live_plate(folder_store, controls={"B03": "empty"})
+    assert ask(folder_store, "SELECT * FROM quality_board_live") == []
+
+
+def test_live_plates_with_a_faulty_plate_map_are_judged_without_it(folder_store):
+    live_plate(folder_store, controls={"B03": "nonsense"})
+    assert [row["well"] for row in ask(folder_store, "SELECT well FROM sites_live WHERE verdict <> 'pass'")] == ["B03"]
 
 
 def test_queries_of_published_tables_read_no_manifest(folder_store):

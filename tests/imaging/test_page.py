@@ -54,13 +54,14 @@ def test_numbers_have_six_digits_counts_are_exact_and_nothing_is_nan() -> None:
 
 def test_data_hold_everything_the_page_shows() -> None:
     image = PageImage("ER", "a.tif", {"FocusScore": 0.5, "MeanIntensity": math.nan}, "pass")
-    sparse = PageImage("DNA", "b.tif", {"MeanIntensity": 0.25}, "fail")
+    sparse = PageImage("DNA", "b.tif", {"MeanIntensity": 0.25}, "fail", ("blurred",))
     site = PageSite(2, "done", "warn", ("dim",), ("RNA",), {"Cells": 7}, (image, sparse))
     found = read_data(
         encode_data(
             empty_page(
                 verdict="warn",
                 reasons=("two wells failed",),
+                not_judged=("few wells",),
                 counts=(PageCount("Sites", 3, 4),),
                 channels=(PageChannel("DNA", "#0000ff"), PageChannel("ER", "#00ff00")),
                 wells=(PageWell("AA12", "x", 1.5, "µM", "negcon", "done", "fail", ("empty",), {}, (site,)),),
@@ -75,6 +76,7 @@ def test_data_hold_everything_the_page_shows() -> None:
     assert {name: found[name] for name in PLACE} == PLACE
     assert (found["status"], found["verdict"], found["rows"], found["columns"]) == ("complete", "warn", 2, 3)
     assert (found["reasons"], found["note"], found["pictures"]) == (["two wells failed"], "the end", None)
+    assert found["not_judged"] == ["few wells"]
     assert found["counts"] == [{"label": "Sites", "value": 3, "expected": 4}]
     assert found["channels"] == [{"name": "DNA", "color": "#0000ff"}, {"name": "ER", "color": "#00ff00"}]
     assert found["image_metrics"] == ["FocusScore", "MeanIntensity"]
@@ -100,8 +102,8 @@ def test_data_hold_everything_the_page_shows() -> None:
         "missing": ["RNA"],
         "counts": {"Cells": 7},
         "images": [
-            {"channel": 1, "name": "a.tif", "verdict": "pass", "values": [0.5, None]},
-            {"channel": 0, "name": "b.tif", "verdict": "fail", "values": [None, 0.25]},
+            {"channel": 1, "name": "a.tif", "verdict": "pass", "reasons": [], "values": [0.5, None]},
+            {"channel": 0, "name": "b.tif", "verdict": "fail", "reasons": ["blurred"], "values": [None, 0.25]},
         ],
     }
     place = {"well": "B02", "site": 1, "channel": "DNA"}
@@ -126,9 +128,11 @@ def test_a_page_is_few_files_and_the_same_bytes_each_time(store: Store) -> None:
     shown = empty_page(channels=(PageChannel("DNA", "#0000ff"),), pictures=pictures.layout)
     assert write_page(store, "page/", shown, pictures.files) == "page/index.html"
     first = {item.key: store.read(item.key) for item in store.list("page").objects}
-    names = ["data.js", "index.html", "page.css", "page.js", *pictures.files]
+    names = ["data.js", "index.html", "live.js", "page.css", "page.js", *pictures.files]
     assert list(first) == sorted(f"page/{name}" for name in names)
     assert read_data(first["page/data.js"])["pictures"]["sheets"]["wells"] == ["A01"]
+    assert read_data(first["page/data.js"])["updated_at"] is None
+    assert first["page/live.js"] == b"window.LIVE = null;\n"
     write_page(store, "page", shown, pictures.files)
     assert {item.key: store.read(item.key) for item in store.list("page").objects} == first
 
@@ -150,6 +154,13 @@ def test_pictures_of_an_earlier_page_are_deleted_after_a_day(store: Store) -> No
     assert {item.key for item in store.list("p").objects} == written
     write_page(store, "p", shown, pictures.files, now=time.time() + 90_000)
     assert {item.key for item in store.list("p").objects} == written - {"p/sheet-1-0ld.webp"}
+
+
+def test_a_published_page_leaves_no_live_picture(store: Store) -> None:
+    store.write("p/live-1-0123abcd.webp", b"")
+    store.write("p/livelier.webp", b"")
+    write_page(store, "p", empty_page(), {})
+    assert [item.key for item in store.list("p").objects if item.key.endswith(".webp")] == ["p/livelier.webp"]
 
 
 def test_a_page_without_one_of_its_pictures_is_refused(store: Store) -> None:

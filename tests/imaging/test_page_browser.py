@@ -36,7 +36,7 @@ def test_the_heat_map_has_a_labelled_button_for_every_well(visit: Callable[..., 
     labels = page.eval_on_selector_all("#plate button", "wells => wells.map(well => well.getAttribute('aria-label'))")
     assert len(labels) == 10
     assert labels[0] == "B02, DMSO, negative control, Cells count 180"
-    assert labels[2] == "B04, wortmannin 1 µM, Cells count 182"
+    assert labels[2] == "B04, wortmannin 1 µM, Cells count 182, warning"
     assert labels[9] == "C08, Cells count no value, missing, fail"
     assert page.inner_text("#standing").split("\n") == ["!", "warning", "with missing images"]
     assert "19 of 20" in page.inner_text("#counts")
@@ -59,14 +59,14 @@ def test_another_metric_changes_colours_labels_and_address(visit: Callable[..., 
     assert "FocusScore DNA 1" in (well(page, "B02").get_attribute("aria-label") or "")
     assert page.inner_text("#metric-description") == "higher is sharper"
     assert page.url.endswith("#metric=focus")
-    page.click("#metric-next")
+    page.click("#metric-previous")
     assert colours(page) == before
 
 
 def test_metrics_are_grouped_and_filtered(visit: Callable[..., Page]) -> None:
     page = visit()
     groups = "groups => groups.map(group => group.label)"
-    assert page.eval_on_selector_all("#metric optgroup", groups) == ["Counts", "Image quality DNA"]
+    assert page.eval_on_selector_all("#metric optgroup", groups) == ["Quality", "Counts", "Image quality DNA"]
     page.fill("#metric-filter", "quality focus")
     assert page.eval_on_selector_all("#metric optgroup", groups) == [
         "Counts",
@@ -251,9 +251,9 @@ def test_faults_decisions_and_statistics_are_shown_and_lead_to_their_wells(visit
 
 def test_without_an_open_well_the_panel_lists_wells_to_look_at(visit: Callable[..., Page]) -> None:
     page = visit()
-    assert "one well failed" in page.inner_text("#panel")
+    assert "against earlier plates: no earlier plate has a value" in page.inner_text("#panel")
     assert page.text_content("#panel .glance-statistics") == "Z′ 0.71✓excellentCells count"
-    assert page.locator("#panel .suspects button").all_text_contents() == ["✕B03", "✕C08"]
+    assert page.locator("#panel .suspects button").all_text_contents() == ["✕B03", "✕C08", "!B04"]
     page.click("#panel .suspects >> text=C08")
     assert page.locator("#panel h2").inner_text() == "C08"
 

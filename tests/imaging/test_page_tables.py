@@ -49,7 +49,7 @@ def published(n_features: int = 2, **changes: list[dict[str, Any]]) -> dict[str,
     numbers = {name: 10.0 + i for i, name in enumerate(names)}
     rows: dict[str, list[dict[str, Any]]] = {
         "images": [
-            image_row("B02", 1, FocusScore=1.0),
+            image_row("B02", 1, FocusScore=1.0, verdict="warn", reasons=["dim"]),
             image_row("B02", 2, FocusScore=4.0, MeanIntensity=None),
             image_row("A10", 1, name=None, state="missing", **dict.fromkeys(IMAGE_NUMBERS)),
         ],
@@ -93,6 +93,7 @@ def published(n_features: int = 2, **changes: list[dict[str, Any]]) -> dict[str,
                 "cells_count": 3,
                 "verdict": "warn",
                 "reasons": ["one well failed"],
+                "not_judged": ["too few wells"],
             }
         ],
         "statistics": [{"feature": "Nuclei_AreaShape_Area", "z_prime": 0.5, "n_negcon": 2, "n_poscon": 3}],
@@ -117,6 +118,7 @@ def test_the_head_of_the_page_is_the_row_of_the_plate() -> None:
     shown = page_of(published())
     assert (shown.experiment, shown.plate, shown.recipe, shown.run) == ("screen", "P1", "cp-1", "abc")
     assert (shown.status, shown.verdict, shown.reasons) == ("with-missing", "warn", ("one well failed",))
+    assert shown.not_judged == ("too few wells",)
     assert (shown.rows, shown.columns, shown.channels) == (8, 12, (PageChannel("DNA", "#0000ff"),))
     assert shown.links == (PageLink("data", "gs://x"),)
     assert shown.counts == (
@@ -144,10 +146,15 @@ def test_wells_stand_in_plate_order_with_their_values_and_sites() -> None:
         ("dim",),
         ("ER",),
         {},
-        (PageImage("DNA", "B02-1.tif", IMAGE_NUMBERS | {"FocusScore": 1.0}, "pass"),),
+        (PageImage("DNA", "B02-1.tif", IMAGE_NUMBERS | {"FocusScore": 1.0}, "warn", ("dim",)),),
     )
     assert b02.sites[1].counts == {"Nuclei": 4, "Cells": 3}
     assert a10.sites == (PageSite(1, "failed", "fail", ("gave up",)),)
+
+
+def test_a_plate_published_before_there_was_not_judged_has_a_page() -> None:
+    found = published()
+    assert page_of(found | {"plates": found["plates"].drop(["not_judged"])}).not_judged == ()
 
 
 def test_a_well_without_any_finished_or_failed_site_is_missing() -> None:

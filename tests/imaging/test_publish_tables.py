@@ -12,6 +12,7 @@ import pytest
 from imaging import publish_tables
 from imaging.errors import StoredDataError
 from imaging.publish_tables import collect_sites, write_tables
+from imaging.rules import IMAGE_METRICS
 from imaging.store import Store
 from imaging.tables import PUBLISHED, TABLES, arrow_schema
 from tests.imaging import small_screen
@@ -53,6 +54,7 @@ def test_every_table_is_one_file_under_the_folder_with_its_declared_schema(store
         "sites": 12,
         "wells": 6,
         "plates": 1,
+        "plate_metrics": 2 * len(IMAGE_METRICS) + 2,
         "statistics": 1,
         "features": 2,
         "faults": 0,

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from google.cloud import bigquery
 
-from imaging.experiment import IMAGE_METRICS
+from imaging.rules import IMAGE_METRICS
 from imaging.tables import (
     CELLS,
     FAULTS,
     IMAGES,
     PLATE_RUNS,
     PUBLISHED,
-    SITE_RUNS,
     SITES,
     TABLES,
     WELLS,
     arrow_schema,
     bigquery_schema,
-    column_of,
-    read_time,
     table_of,
     tables_markdown,
 )
@@ -83,42 +77,6 @@ def test_bigquery_takes_the_schemas():
     }
     assert {item["type"] for item in bigquery_schema(PLATE_RUNS)} == {"STRING", "INTEGER", "TIMESTAMP", "BOOLEAN"}
     assert bigquery_schema(WELLS, ["F"])[-1] == {"name": "F", "type": "FLOAT", "mode": "NULLABLE"}
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        [1.5, None, math.nan, math.inf, -math.inf],
-        np.array([1.5, math.nan, math.nan, math.inf, -math.inf]),
-        pa.array([1.5, None, math.nan, math.inf, -math.inf]),
-        pa.chunked_array([[1.5, None], [math.nan, math.inf, -math.inf]]),
-    ],
-    ids=["python", "numpy", "arrow", "chunked"],
-)
-def test_what_is_no_number_becomes_null(values):
-    assert column_of(values, pa.float64()).to_pylist() == [1.5, None, None, None, None]
-
-
-def test_numbers_of_other_types_are_converted():
-    assert column_of(np.array([1, 2], np.uint16), pa.float64()).to_pylist() == [1.0, 2.0]
-    assert column_of(pa.array([1, 2], pa.int32()), pa.int64()).type == pa.int64()
-
-
-def test_lists_of_texts_are_never_null():
-    assert column_of([None, ["a"], ("b", "c")], pa.list_(pa.string())).to_pylist() == [[], ["a"], ["b", "c"]]
-
-
-@pytest.mark.parametrize(
-    "value",
-    ["2026-02-03T04:05:06+00:00", "2026-02-03T05:05:06+01:00", "2026-02-03T04:05:06", 1770091506, 1770091506.0],
-)
-def test_times_are_utc_whatever_they_are_written_as(value):
-    moment = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
-    assert read_time(value) == moment
-    read = read_time(value)
-    assert read is not None
-    assert read.utcoffset() == moment.utcoffset()
-    assert column_of([value, None], arrow_schema(SITE_RUNS).field("started_at").type).to_pylist() == [moment, None]
 
 
 def test_rows_become_a_table_with_null_for_what_they_lack():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from imaging.experiment import Limit
-from imaging.verdicts import Finding, judge_image, judge_site, verdict_of, verdict_of_plate, worst
+from imaging.rules import Limit, Outlier, Rules
+from imaging.typical import Typical
+from imaging.verdicts import Finding, judge_outlier, judge_site, verdict_of, verdict_of_plate, worst
+from imaging.verdicts import judge_image as judge_by_rules
+from imaging.words import say_value, show_number
 
 
 def image(**changes: Any) -> dict[str, Any]:
@@ -17,6 +21,10 @@ def image(**changes: Any) -> dict[str, Any]:
 
 def limit(metric: str, **bounds: Any) -> Limit:
     return Limit.model_validate({"metric": metric, **bounds})
+
+
+def judge_image(row: dict[str, Any], limits: Sequence[Limit] = (), **options: Any) -> list[Finding]:
+    return judge_by_rules(row, Rules(tuple(limits)), **options)
 
 
 def sentences(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -51,8 +59,8 @@ def test_low_focus_is_found(bounds, level, bound):
 
 
 def test_metrics_without_words_of_their_own_are_named():
-    found = judge_image(image(MeanIntensity=0.7), [limit("MeanIntensity", fail_above=0.5)])
-    assert sentences(found) == [("fail", "DNA in B03 site 1: MeanIntensity is 0.7 (limit 0.5)")]
+    found = judge_image(image(MADIntensity=0.7), [limit("MADIntensity", fail_above=0.5)])
+    assert sentences(found) == [("fail", "DNA in B03 site 1: MADIntensity is 0.7 (limit 0.5)")]
 
 
 def test_limits_of_another_channel_do_not_hold():
@@ -74,6 +82,31 @@ def test_undefined_metrics_are_not_judged():
 def test_image_of_one_value_is_empty_and_fails_whatever_the_limits():
     found = judge_image(image(MinIntensity=0.0, MaxIntensity=0.0, FocusScore=0.0), [limit("FocusScore", warn_below=1)])
     assert sentences(found) == [("fail", "DNA in B03 site 1: all pixels have the same value")]
+
+
+def test_image_of_one_value_fails_in_an_empty_well_too():
+    flat = image(MinIntensity=0.1, MaxIntensity=0.1, EmptyImage=1.0)
+    assert [item.level for item in judge_image(flat, is_empty_well=True)] == ["fail"]
+
+
+def test_image_with_nothing_in_it_fails_and_that_is_all_that_is_said_of_it():
+    found = judge_image(image(EmptyImage=1.0, FocusScore=0.0), [limit("FocusScore", warn_below=1)])
+    words = "the image is empty: nothing stands out from its background"
+    assert sentences(found) == [("fail", f"DNA in B03 site 1: {words}")]
+    assert judge_image(image(EmptyImage=0.0)) == []
+
+
+def test_nothing_is_expected_in_an_empty_well_but_its_other_limits_hold():
+    found = judge_image(image(EmptyImage=1.0, PercentSaturated=3.0), is_empty_well=True)
+    assert sentences(found) == [("warn", "DNA in B03 site 1: 3 % of pixels are saturated (limit 1 %)")]
+
+
+def test_a_low_power_slope_is_explained():
+    found = judge_image(image(PowerLogLogSlope=-3.12), [limit("PowerLogLogSlope", warn_below=-2.5, warn_above=-0.5)])
+    words = "the power slope is -3.12 (at least -2.5): the image looks blurred"
+    assert sentences(found) == [("warn", f"DNA in B03 site 1: {words}")]
+    high = judge_image(image(PowerLogLogSlope=-0.1), [limit("PowerLogLogSlope", warn_above=-0.5)])
+    assert sentences(high) == [("warn", "DNA in B03 site 1: the power slope is -0.1 (limit -0.5)")]
 
 
 @pytest.mark.parametrize(
@@ -103,9 +136,9 @@ def test_worst_verdict_wins():
     assert worst(["warn", "fail", "pass"]) == "fail"
 
 
-def test_verdict_lists_every_reason_in_order():
-    found = verdict_of([Finding("warn", "k", "x", "one"), Finding("fail", "k", "y", "two")])
-    assert found == {"verdict": "fail", "reasons": ["x: one", "y: two"]}
+def test_verdict_lists_every_reason_the_worst_first():
+    found = verdict_of([Finding("warn", "k", "x", "1"), Finding("fail", "k", "y", "2"), Finding("warn", "k", "z", "3")])
+    assert found == {"verdict": "fail", "reasons": ["y: 2", "x: 1", "z: 3"]}
     assert verdict_of([]) == {"verdict": "pass", "reasons": []}
 
 
@@ -122,3 +155,108 @@ def test_reasons_of_a_plate_are_counted_by_kind_and_the_worst_come_first():
             "2 missing images, first DNA in A01 site 1: the image did not come",
         ],
     }
+
+
+def outlier(metric: str, **limits: Any) -> Outlier:
+    return Outlier.model_validate({"metric": metric, **limits})
+
+
+WELLS = Typical(48, -2.1, 0.125)
+
+
+def unlike(value: float | None, typical: Typical = WELLS, metric: str = "PowerLogLogSlope", **limits: Any) -> Any:
+    """Level and sentence of what a rule finds."""
+    found = judge_outlier(outlier(metric, **limits), value, typical, "DNA in B03 site 1")
+    return found and (found.level, found.sentence)
+
+
+def test_value_unlike_the_wells_says_how_far_it_is_and_what_is_typical():
+    assert unlike(-3.25, warn_z=4, fail_z=8) == (
+        "fail",
+        "DNA in B03 site 1: the power slope is -3.25, 9.2 robust standard deviations below the plate's wells "
+        "(typical -2.1, limit 8): the image looks blurred",
+    )
+    level, words = unlike(-1.5, warn_z=4, fail_z=8)
+    assert level == "warn"
+    assert words.endswith(
+        "the power slope is -1.5, 4.8 robust standard deviations above the plate's wells (typical -2.1, limit 4)"
+    )
+
+
+def test_value_on_the_limit_is_like_the_others():
+    assert unlike(-2.1 - 4 * 0.125, warn_z=4) is None
+    assert unlike(-2.1 - 4.01 * 0.125, warn_z=4) is not None
+
+
+@pytest.mark.parametrize(("side", "low", "high"), [("low", True, False), ("high", False, True), ("both", True, True)])
+def test_only_the_side_that_is_wrong_is_found(side, low, high):
+    found = [unlike(value, warn_z=4, side=side) is not None for value in (-5.0, 5.0)]
+    assert found == [low, high]
+
+
+def test_a_difference_too_small_to_matter_is_none():
+    assert unlike(-3.0, warn_z=4, min_difference=1.0) is None
+    assert unlike(-3.1, warn_z=4, min_difference=1.0) is not None
+
+
+def test_without_a_value_or_a_spread_nothing_is_found():
+    assert unlike(None, warn_z=4) is None
+    assert unlike(-9.0, Typical(48, -2.1, None), warn_z=4) is None
+    assert unlike(-9.0, Typical(0, None, None), warn_z=4) is None
+
+
+def test_plate_unlike_earlier_plates_is_told_in_its_own_words():
+    assert unlike(-3.25, Typical(12, -2.1, 0.125), against="history", warn_z=4)[1] == (
+        "DNA in B03 site 1: the power slope is -3.25 in the median well, 9.2 robust standard deviations below the 12 "
+        "earlier plates (typical -2.1, limit 4): the plate looks blurred"
+    )
+
+
+def test_counts_are_told_as_counts():
+    few = unlike(1, Typical(48, 1180.5, 100), "nuclei_count", warn_z=4)[1]
+    assert few.endswith(
+        "1 nucleus was found, 11.8 robust standard deviations below the plate's wells (typical 1,180, limit 4)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("PercentMaximal", "12.5 % of pixels have the image's highest value, 10.5"),
+        ("MADIntensity", "MADIntensity is 12.5, 10.5"),
+        ("cells_count", "12.5 cells were found, 10.5"),
+    ],
+)
+def test_metrics_have_words(metric, words):
+    assert words in unlike(12.5, Typical(9, 2, 1), metric, warn_z=4)[1]
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("LocalFocusScore_20", "the local focus score in tiles of 20 px is 0.0123"),
+        ("Correlation_5", "the correlation of pixels 5 px apart is 0.0123"),
+        ("BackgroundGradient", "the background varies by 0.0123 % over the image"),
+        ("PercentDebris", "0.0123 % of the image is debris"),
+        ("BackgroundLevel", "the background level is 0.0123"),
+        ("ThresholdOtsu_2W", "ThresholdOtsu_2W is 0.0123"),
+        ("Correlation", "Correlation is 0.0123"),
+    ],
+)
+def test_families_of_metrics_have_words(metric, words):
+    assert say_value(metric, 0.01234) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.00012, "0.00012"), (999.9, "1,000"), (12345.6, "12,346"), (-0.5, "-0.5")]
+)
+def test_numbers_are_short(value, shown):
+    assert show_number(value) == shown
+
+
+def test_findings_of_a_plate_are_counted_by_rule_and_level():
+    rule = outlier("nuclei_count", warn_z=4, fail_z=8)
+    found = [judge_outlier(rule, value, Typical(48, 100, 5), f"A{value:02d} site 1") for value in (1, 2, 70)]
+    first, second = verdict_of_plate([item for item in found if item])["reasons"]
+    assert first.startswith("2 sites unlike the plate's wells in nuclei_count, first A01 site 1: 1 nucleus was found, ")
+    assert second.startswith("A70 site 1: 70 nuclei were found, ")

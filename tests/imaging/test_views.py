@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlglot
 from sqlglot import exp
@@ -71,7 +73,8 @@ def test_well_heatmap_keeps_recipes_and_plates_apart(folder_store):
 
 
 def test_quality_board_lists_all_that_does_not_pass(screen):
-    rows = ask(screen, "SELECT level, well, site, channel, verdict, reasons FROM quality_board ORDER BY 1, 2, 3, 4")
+    columns = "level, well, site, channel, verdict, reasons"
+    rows = ask(screen, f"SELECT {columns} FROM quality_board WHERE level <> 'plate' ORDER BY 1, 2, 3, 4")
     assert [(row["level"], row["well"], row["site"], row["channel"], row["verdict"]) for row in rows] == [
         ("image", "A01", 1, "DNA", "warn"),
         ("image", "A01", 2, "RNA", "warn"),
@@ -81,8 +84,53 @@ def test_quality_board_lists_all_that_does_not_pass(screen):
         ("well", "A01", None, None, "warn"),
         ("well", "B03", None, None, "fail"),
     ]
+    (plate,) = ask(screen, "SELECT well, verdict, reasons FROM quality_board WHERE level = 'plate'")
+    assert (plate["well"], plate["verdict"]) == (None, "fail")
+    assert plate["reasons"] == values(screen, "SELECT reasons FROM plate_overview")[0]
     assert rows[0]["reasons"] == "DNA in A01 site 1: 2.5 % of pixels are saturated (limit 1 %)"
     assert rows[5]["reasons"].count("; ") == 1
+
+
+def test_plate_overview_says_what_could_not_be_judged(screen):
+    assert values(screen, "SELECT not_judged FROM plate_overview")[0].split("; ") == [
+        "PowerLogLogSlope of DNA against the plate's wells: no well has a value, 8 are needed",
+        "PowerLogLogSlope of DNA against earlier plates: no earlier plate has a value, 5 are needed",
+    ]
+
+
+def test_metric_drift_follows_a_metric_over_plates_in_the_order_they_were_first_published(folder_store):
+    for number, plate in ((1, "P2"), (2, "P1"), (3, "P3")):
+        manifests = [small_screen.manifest(well, 1, plate=plate, nuclei=number) for well in small_screen.WELLS]
+        published_at = f"2026-02-0{number}T05:00:00+00:00"
+        publish(folder_store, plate=plate, run=plate, manifests=tuple(manifests), published_at=published_at)
+    again = tuple(small_screen.manifest(well, 1, plate="P2", nuclei=9) for well in small_screen.WELLS)
+    publish(folder_store, 2, plate="P2", run="P2 again", manifests=again, published_at="2026-02-09T05:00:00+00:00")
+    columns = "plate, median, n_wells, change_from_previous, history_plates, robust_z, plate_verdict"
+    where = "WHERE metric = 'nuclei_count' ORDER BY first_published_at"
+    rows = ask(folder_store, f"SELECT {columns} FROM metric_drift {where}")
+    assert [tuple(row.values())[:6] for row in rows] == [
+        ("P2", 9.0, 5, None, 0, None),
+        ("P1", 2.0, 5, -7.0, 0, None),
+        ("P3", 3.0, 5, 1.0, 0, None),
+    ]
+    assert {row["plate_verdict"] for row in rows} == {"fail"}
+    slopes = "SELECT channel, n_wells FROM metric_drift WHERE metric = 'MedianIntensity' AND plate = 'P1' ORDER BY 1"
+    assert ask(folder_store, slopes) == [{"channel": "DNA", "n_wells": 5}, {"channel": "RNA", "n_wells": 5}]
+
+
+def test_plates_published_before_there_were_plate_metrics_are_still_shown(folder_store):
+    keys = publish(folder_store, plate="P1", run="new")
+    for name, column in (("images", "not_measured"), ("plates", "not_judged")):
+        rows = pq.read_table(folder_store.local_path(keys[name])).drop([column])
+        path = folder_store.local_path(f"old/{name}.parquet")
+        path.parent.mkdir(exist_ok=True)
+        pq.write_table(rows.set_column(1, "plate", pa.array(["P0"] * len(rows))), path)
+    old = {name: f"old/{name}.parquet" for name in ("images", "plates")}
+    small_screen.record(folder_store, 1, plate="P0", run="new", tables=old)
+    shown = ask(folder_store, "SELECT plate, not_judged FROM plate_overview ORDER BY plate")
+    assert [(row["plate"], bool(row["not_judged"])) for row in shown] == [("P0", False), ("P1", True)]
+    assert values(folder_store, "SELECT DISTINCT plate FROM metric_drift") == ["P1"]
+    assert values(folder_store, "SELECT COUNT(*) FROM images WHERE ARRAY_LENGTH(not_measured) > 0") == [0]
 
 
 def test_dose_response_compares_nuclei_with_the_negative_controls(folder_store):

@@ -1,0 +1,102 @@
+"""What earlier plates of an experiment gave, as a publication compares its plate with it.
+
+A plate's history is looked up once, at its first publication: the current publications, under the same recipe, of the
+experiment's other plates at that time, the newest ones. The publication record names them, and every later publication
+of the plate keeps to them, so that no plate is published again because others were.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from imaging.job import PlateJob
+from imaging.names import results_prefix
+from imaging.records import publication_key, publication_numbers
+from imaging.store import Store
+from imaging.tables import PLATE_METRICS
+from imaging.typical import MOST_PLATES, History, Measured, Typical, find_history
+
+_READERS = 16
+_Plate = tuple[str, str, dict[Measured, float]]
+
+
+def plate_history(job: PlateJob, numbers: Iterable[int]) -> History:
+    """The history of a plate: the one its newest publication that has one used, or else what there is now.
+
+    Parameters
+    ----------
+    job
+        The plate.
+    numbers
+        Numbers of its publications.
+    """
+    for number in sorted(numbers, reverse=True):
+        if (used := _used_history(job, number)) is not None:
+            return used
+    return look_up_history(job)
+
+
+def look_up_history(job: PlateJob) -> History:
+    """Look up what the experiment's other plates gave, as they are published now: the newest `MOST_PLATES`."""
+    others = [plate for plate in job.store.list_folders(f"results/{job.experiment.name}/") if plate != job.plate]
+    found: list[_Plate] = []
+    with ThreadPoolExecutor(_READERS) as pool:
+        last = pool.map(lambda plate: _last_publication(job, plate), others)
+        newest = sorted((item for item in last if item is not None), reverse=True)
+        while newest and len(found) < MOST_PLATES:
+            wanted = MOST_PLATES - len(found)
+            read = pool.map(lambda item: _read_plate(job.store, item[1]), newest[:wanted])
+            found += [plate for plate in read if plate is not None]
+            newest = newest[wanted:]
+    return find_history(found)
+
+
+def _used_history(job: PlateJob, number: int) -> History | None:
+    """The history that a publication of the plate used; ``None`` if its record names none, or its table is gone."""
+    record = json.loads(job.store.read(publication_key(job.prefix, number)))
+    rows = _read_rows(job.store, record) if "history" in record else None
+    if rows is None:
+        return None
+    medians: dict[Measured, Typical] = {
+        (row["channel"], row["metric"]): Typical(row["history_plates"], row["history_median"], row["history_robust_sd"])
+        for row in rows
+        if row["history_plates"]
+    }
+    return History(tuple((used["plate"], used["run"]) for used in record["history"]), medians)
+
+
+def _last_publication(job: PlateJob, plate: str) -> tuple[float, str] | None:
+    """When the current publication of a plate was recorded, and where."""
+    prefix = results_prefix(job.experiment.name, plate, job.recipe)
+    listing = job.store.list(f"{prefix}publications/")
+    numbers = publication_numbers(prefix, listing)
+    key = publication_key(prefix, numbers[-1]) if numbers else ""
+    return next(((item.modified, item.key) for item in listing.objects if item.key == key), None)
+
+
+def _read_plate(store: Store, key: str) -> _Plate | None:
+    """Name, run and medians of a publication; ``None`` where it is withdrawn, damaged or has no such table."""
+    try:
+        record = json.loads(store.read(key))
+    except (FileNotFoundError, ValueError):
+        return None
+    rows = None if record["status"] == "withdrawn" else _read_rows(store, record)
+    if rows is None:
+        return None
+    medians = {(row["channel"], row["metric"]): row["median"] for row in rows if row["median"] is not None}
+    return record["plate"], record["run"], medians
+
+
+def _read_rows(store: Store, record: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Rows of a publication's ``plate_metrics``; ``None`` if it has none, or they are gone or damaged."""
+    key = record["tables"].get(PLATE_METRICS.name)
+    try:
+        return pq.read_table(pa.BufferReader(store.read(key))).to_pylist() if key else None
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None

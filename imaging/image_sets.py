@@ -1,0 +1,200 @@
+"""Image sets of any origin: an .npz file, an OME-Zarr image, a folder of TIFF or PNG files.
+
+An image set holds what was imaged at one place, at most one plane per channel. Planes are read one at a time, when they
+are asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from imaging.decode import MAX_PIXELS, decode_plane
+from imaging.errors import ConfigurationError, UnreadableImageError
+from imaging.image_globs import pair_files
+from imaging.npz_planes import find_npz_arrays, read_npz_array
+from imaging.ome_zarr_image import OmeZarrImage, is_zarr, open_ome_zarr
+from imaging.plane_arrays import Plane
+from imaging.store import open_store
+
+_CHANNEL = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
+_MAX_FILE = 4 * MAX_PIXELS
+"""Largest image file in bytes: twice what the pixels of the largest plane take."""
+_FORMS = "an .npz file, an OME-Zarr image, or a folder of TIFF or PNG files"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Images that belong together.
+
+    ``files`` name of the file by channel, for the channels there are; ``read`` gives the plane of such a channel, shape
+    (y, x), uint8 or uint16, or raises UnreadableImageError.
+    """
+
+    name: str
+    files: Mapping[str, str]
+    read: Callable[[str], Plane]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSets:
+    """Image sets with the channels they should have, in order; ``notes`` are sentences a user should see."""
+
+    channels: tuple[str, ...]
+    sets: tuple[ImageSet, ...]
+    notes: tuple[str, ...] = ()
+
+    def lacking(self) -> list[tuple[ImageSet, list[str]]]:
+        """Image sets without some of the channels, and which."""
+        absent = ((one, [channel for channel in self.channels if channel not in one.files]) for one in self.sets)
+        return [(one, channels) for one, channels in absent if channels]
+
+
+def open_image_sets(images: str | Path, channels: Mapping[str, str] | None = None) -> ImageSets:
+    """Find the image sets of a file or folder; no plane is read.
+
+    Parameters
+    ----------
+    images
+        An .npz file with one 2-D array per channel; the folder of an OME-Zarr image, 0.4 or 0.5; or a folder of TIFF
+        and PNG files.
+    channels
+        Glob by channel, for a folder of files only, such as ``{"DNA": "*_w1.tif", "RNA": "*_w2.tif"}``.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such thing, it is of another kind, or the globs do not fit.
+    UnreadableImageError
+        If the description of the file or the image is damaged.
+    """
+    if "://" in str(images):
+        raise ConfigurationError(f"{images} is no path of this machine; copy the images here, or mount them")
+    path, globs = Path(images), dict(channels or {})
+    if not path.exists():
+        raise ConfigurationError(f"there is no {path}; give {_FORMS}")
+    is_folder_of_files = path.is_dir() and not is_zarr(path)
+    if globs and not is_folder_of_files:
+        raise ConfigurationError(f"{path} names its channels itself; globs of channels are for a folder of files")
+    if is_folder_of_files:
+        return _open_folder(path, globs)
+    if path.is_dir():
+        return _open_zarr(path)
+    if path.suffix.lower() != ".npz":
+        raise ConfigurationError(f"{path} is a file, but no .npz; of a TIFF or PNG file, give its folder and a channel")
+    return _open_npz(path)
+
+
+def _open_folder(folder: Path, globs: Mapping[str, str]) -> ImageSets:
+    listing = open_store(str(folder)).list("")
+    # a link to a file is as good as the file here, where nothing is recorded of it
+    linked = [name.shown for name in listing.refused if (folder / name.shown).is_file()]
+    names = sorted([*(item.key for item in listing.objects), *linked])
+    if not names:
+        raise ConfigurationError(f"{folder} holds no file; give {_FORMS}")
+    if not globs:
+        message = f"which of the {len(names):,} files in {folder} are which channel, such as {names[0]}?"
+        raise ConfigurationError(f"{message} give a glob for each channel, such as DNA=*_w1.tif")
+    problems = [problem for name in globs if (problem := _refuse_channel(name))]
+    if problems:
+        raise ConfigurationError("the names of the channels are refused", tuple(problems))
+    refused = [name for name in listing.refused if name.shown not in linked]
+    first = f", first {refused[0].shown}: {refused[0].reason}" if refused else ""
+    return ImageSets(
+        tuple(globs),
+        tuple(
+            ImageSet(name or folder.resolve().name, files, partial(_read_file, folder, files))
+            for name, files in pair_files(names, globs).items()
+        ),
+        (f"{len(refused):,} names in {folder} are passed over{first}",) if refused else (),
+    )
+
+
+def _refuse_channel(name: str) -> str | None:
+    if _CHANNEL.fullmatch(name):
+        return None
+    return f"a channel's name is a letter and then letters, digits and _ (at most 40), got {name!r}"
+
+
+def _read_file(folder: Path, files: Mapping[str, str], channel: str) -> Plane:
+    """Read one image file whole and decode it."""
+    name = files[channel]
+    try:
+        size = (folder / name).stat().st_size
+        if size > _MAX_FILE:
+            message = f"the file has {size:,} bytes; one plane has at most {_MAX_FILE:,}"
+            raise UnreadableImageError(message, key=name)
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(f"the file cannot be read: {error.strerror}", key=name) from error
+    return decode_plane(data, name=name)
+
+
+def _open_npz(path: Path) -> ImageSets:
+    arrays = find_npz_arrays(path)
+    channels, notes = name_channels(arrays)
+    array_of = dict(zip(channels, arrays, strict=True))
+    files = dict.fromkeys(channels, path.name)
+    one = ImageSet(path.stem, files, lambda channel: read_npz_array(path, array_of[channel]))
+    return ImageSets(channels, (one,), notes)
+
+
+def _open_zarr(folder: Path) -> ImageSets:
+    image = open_ome_zarr(folder)
+    channels, notes = name_channels(image.labels)
+    name = folder.resolve().name
+    numbers = {channel: number for number, channel in enumerate(channels)}
+    one = ImageSet(
+        name.removesuffix(".zarr").removesuffix(".ome"),
+        dict.fromkeys(channels, name),
+        lambda channel: image.read(numbers[channel]),
+    )
+    return ImageSets(channels, (one,), (*notes, *_note_holes(image, channels)))
+
+
+def _note_holes(image: OmeZarrImage, channels: Sequence[str]) -> list[str]:
+    """Say of which planes some chunks are not stored."""
+    counts = {channel: image.count_chunks(number) for number, channel in enumerate(channels)}
+    return [
+        f"{channel}: {expected - stored:,} of {expected:,} chunks are not stored and count as "
+        f"{image.array.fill_value}, as Zarr has it; where the image is not black, the copy is incomplete"
+        for channel, (stored, expected) in counts.items()
+        if 0 < stored < expected
+    ]
+
+
+def name_channels(labels: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name channels so that columns can end with their names.
+
+    Parameters
+    ----------
+    labels
+        What the channels are called where they come from, in order; may be empty texts.
+
+    Returns
+    -------
+    A name for each, a letter and then letters, digits and ``_``, no two alike in any case; and a sentence for each
+    label that was changed. A channel without a usable label is named by its number: ``C1``, ``C2``.
+    """
+    names: list[str] = []
+    for number, label in enumerate(labels, start=1):
+        plain = re.sub(r"[^A-Za-z0-9_]+", "_", label).strip("_")
+        name = (f"C{plain}" if plain[:1].isdigit() else plain)[:40]
+        is_free = name and name.lower() not in (other.lower() for other in names)
+        names.append(name if is_free else _free_name(number, names))
+    notes = tuple(
+        f"channel {number}, {label!r}, is named {name}"
+        for number, (label, name) in enumerate(zip(labels, names, strict=True), start=1)
+        if label and label != name
+    )
+    return tuple(names), notes
+
+
+def _free_name(number: int, names: Sequence[str]) -> str:
+    name = f"C{number}"
+    while name.lower() in (other.lower() for other in names):
+        name += "_"
+    return name

@@ -1,0 +1,120 @@
+"""The planes of an .npz file: one 2-D array per channel, judged by their headers before memory is taken.
+
+Arrays are read one at a time and nothing is ever unpickled. An archive that was cut off has no directory and is refused
+as a whole; of a damaged array the checksum differs, which is found when it is read.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from imaging.errors import ConfigurationError, UnreadableImageError
+from imaging.plane_arrays import Plane, as_pixels, find_kind_fault, is_pixel_type
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+# what zipfile and numpy say of damaged, encrypted and cut members
+_DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, NotImplementedError)
+
+
+def find_npz_arrays(path: Path) -> tuple[str, ...]:
+    """Names of the arrays of an .npz file, in their order; each is one plane of pixels by type, shape and range.
+
+    Raises
+    ------
+    ConfigurationError
+        With one problem for each array that is no plane.
+    UnreadableImageError
+        If the file is no archive of arrays.
+    """
+    with _archive(path) as archive:
+        members = archive.infolist()
+        problems = [f"{_name(member)}: {fault}" for member in members if (fault := _find_fault(archive, member))]
+    names = tuple(_name(member) for member in members)
+    problems += [f"{name}: the name stands there twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    if not names:
+        raise ConfigurationError("the file holds no array; it needs one 2-D array per channel", key=str(path))
+    if problems:
+        count = f"{len(problems)} of its {len(names)} arrays" if len(names) > 1 else "its array"
+        message = f"{count} cannot be measured; leave out what is no image, and give images as uint8 or uint16"
+        raise ConfigurationError(message, tuple(problems), key=str(path))
+    return names
+
+
+def read_npz_array(path: Path, name: str) -> Plane:
+    """Read one array of an .npz file, shape ``(y, x)``, uint8 or uint16.
+
+    Raises
+    ------
+    UnreadableImageError
+        If it is damaged or its values are no pixels.
+    """
+    with _archive(path) as archive:
+        return _read_member(archive, archive.getinfo(f"{name}.npy"))
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open the archive; whatever is wrong with it or inside names the file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except OSError as error:
+        raise UnreadableImageError(f"the file cannot be read: {error.strerror}", key=str(path)) from error
+    except zipfile.BadZipFile as error:
+        raise UnreadableImageError("the file is cut off, damaged or no .npz archive", key=str(path)) from error
+    except UnreadableImageError as error:
+        error.key = str(path)
+        raise
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    return member.filename.removesuffix(".npy")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or "it ends early"
+
+
+def _find_fault(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str | None:
+    """Why a member is no plane of pixels, or ``None``; the values of types that are too wide are looked at."""
+    if not member.filename.endswith(".npy"):
+        return "it is no array (.npy)"
+    try:
+        with archive.open(member) as file:
+            shape, dtype, header_size = _read_header(file)
+    except _DAMAGE as error:
+        return f"its header is damaged: {_first_line(error)}"
+    fault = find_kind_fault(dtype, shape)
+    if fault is None and member.file_size != header_size + shape[0] * shape[1] * dtype.itemsize:
+        fault = f"it is cut off or damaged: {member.file_size:,} bytes are no {shape[0]:,} x {shape[1]:,} pixels"
+    if fault is None and not is_pixel_type(dtype):
+        try:
+            _read_member(archive, member)
+        except UnreadableImageError as error:
+            return error.message
+    return fault
+
+
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
+    """Shape, type and the header's size in bytes."""
+    version = np.lib.format.read_magic(file)
+    if version not in _HEADERS:
+        raise ValueError(f"version {version[0]}.{version[1]} of the format is not read")
+    shape, _, dtype = _HEADERS[version](file)
+    return shape, dtype, file.tell()
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Plane:
+    try:
+        with archive.open(member) as file:
+            values = np.lib.format.read_array(file, allow_pickle=False)
+    except _DAMAGE as error:
+        raise UnreadableImageError(f"its array {_name(member)} is damaged: {_first_line(error)}") from error
+    return as_pixels(values)

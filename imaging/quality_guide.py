@@ -1,0 +1,78 @@
+"""The user's page on image quality, docs/quality.md: each metric from its own declaration, and how to use them."""
+
+from __future__ import annotations
+
+from imaging.measure_images import metric_column
+from kernels.image_quality import describe_image_metrics
+
+_HEAD = """\
+# Image quality
+
+What the numbers about an image mean, when there is none, and how they become verdicts.
+
+They are measured on pixels as the camera gave them, before any correction, and are CellProfiler's *MeasureImageQuality*
+under CellProfiler's names, with five more: `PercentSaturated`, `BackgroundLevel`, `BackgroundGradient`, `PercentDebris`
+and `EmptyImage`. They are found
+
+- in the tables `images` and `images_live`, one row per image, one column per metric:
+  `platestream sql "SELECT well, site, channel, PowerLogLogSlope, PercentSaturated FROM images"`;
+- in what `platestream measure IMAGES --out metrics.parquet` writes for any images, one row per image set:
+  `ImageQuality_PercentSaturated_DNA`, `{scaled}`. The file's schema says unit and meaning of
+  each column.
+
+Intensities are counts divided by `Scaling`: the greatest count of the image's type, 255 or 65,535, or what
+`--full-scale` says. `PercentSaturated` counts pixels at the camera's own full scale: `full_scale` of the channel in
+experiment.yaml, or `--full-scale`.
+
+## Each metric
+"""
+_TAIL = """\
+
+## When there is no value
+
+Every column is always there. Where a metric has no value it is NULL, never NaN, and `not_measured` of the row says why
+in words: the image is too small, too dark, missing or cannot be read. A rule passes over a NULL: what cannot be
+measured is no reason to fail an image. That an image is missing or unreadable is a finding of its own.
+
+## What to look at
+
+| what went wrong | what shows it |
+|---|---|
+| out of focus | `PowerLogLogSlope` and `LocalFocusScore_5` below the plate's other wells, `Correlation_5` above |
+| the camera clips | `PercentSaturated` above 0; `PercentMaximal` where the full scale is not known |
+| nothing in the image | `EmptyImage` 1; `StdIntensity` close to 0 |
+| dust, fibres, bubbles | `PercentDebris` |
+| uneven illumination | `BackgroundGradient` |
+| stray light, medium that glows | `BackgroundLevel` above that of other plates |
+| exposure or stain changed | `MedianIntensity`, `ThresholdOtsu_2W` against earlier plates |
+
+Most values depend on cells, stain and magnification, so they say little alone: sharp nuclei have a slope of -1.2 at one
+magnification and -2.7 at another. Compare an image with its plate and a plate with earlier ones.
+
+## From metrics to verdicts
+
+Rules of an experiment stand in its experiment.yaml, under `analysis`. A limit holds for each image by itself, for one
+channel or, where none is named, for all:
+
+```yaml
+analysis:
+  limits:
+    - {metric: PercentSaturated, channel: DNA, warn_above: 1, fail_above: 10}
+    - {metric: PowerLogLogSlope, channel: DNA, fail_below: -3.2}
+```
+
+An image outside `warn_...` warns, outside `fail_...` fails; its site, well and plate have the verdict of the worst that
+is in them, and `reasons` names it with value and limit. Limits look at one image alone, so they say the same while the
+plate is being imaged and after. Changing a rule measures nothing again: the next publication judges anew.
+"""
+
+
+def quality_markdown() -> str:
+    """Describe every image metric, and how to use them, as Markdown."""
+    lines = ["| metric | unit | meaning |", "|---|---|---|"]
+    lines += [
+        f"| `{metric.name}` | {'' if metric.unit == '1' else metric.unit} | {metric.definition} |"
+        for metric in describe_image_metrics()
+    ]
+    head = _HEAD.format(scaled=metric_column("LocalFocusScore_20", "DNA"))
+    return "\n".join([head, *lines]) + "\n" + _TAIL
