@@ -22,7 +22,7 @@ from imaging.site import process_site
 from imaging.steps import plan_work, site_task
 from imaging.store import Store
 from imaging.sweep import GRACE_S, find_unreferenced, sweep
-from imaging.zarr_plate import read_planes, read_thumbnail
+from imaging.zarr_plate import read_attributes, read_planes, read_thumbnail
 from kernels.fields import compare_fields
 from tests.imaging.lit_plate import FIELDS, SIDE, WELLS, draw_plate, encode, lit_job
 from tests.imaging.small_plate import follow, object_states, read_rows
@@ -140,7 +140,20 @@ def test_previews_are_live_until_the_plate_is_published(tmp_path: Path, images: 
     group = preview["zarr"]["group"]
     assert read_planes(job.store, job.zarr, group).shape == (2, SIDE, SIDE)
     follow(job, now=4e9)
+    job.store.write(f"{job.prefix}previews/D06-1-x.json", to_json(preview | {"well": "D06"}))  # its site failed later
     assert rows_of(job, "sites_live") == []
+
+
+def test_a_preview_is_stored_as_small_as_its_thumbnails(tmp_path: Path) -> None:
+    plane = encode(np.full((330, 350), 400, np.uint16))
+    job = lit_job(tmp_path, "plate", images={"A01_w1.tif": plane, "A01_w2.tif": plane})
+    process_site(site_task(job, plan_work(job).todo[0]), measure_planes)
+    manifest = json.loads(job.store.read(next(key for key in object_states(job) if "/previews/" in key)))
+    assert manifest["part"] is None
+    group = manifest["zarr"]["group"]
+    assert read_planes(job.store, job.zarr, group).shape == (2, 165, 175)
+    scales = read_attributes(job.store, f"{job.zarr}/{group}")["ome"]["multiscales"][0]["datasets"]
+    assert [item["coordinateTransformations"][0]["scale"] for item in scales] == [[1, 1, 1], [1, 1, 1]]
 
 
 def test_previews_are_swept_once_the_plate_is_published(tmp_path: Path, images: dict[str, bytes]) -> None:

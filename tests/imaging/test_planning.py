@@ -112,6 +112,8 @@ def test_the_names_of_records_say_all_that_planning_needs() -> None:
     keys = [
         "r/pins.json",
         "r/heartbeat.json",
+        "r/illumination.json",
+        "r/previews/A01-1-abc.json",
         "r/sites/A01-1-abc.json",
         "r/attempts/A01-1-abc-1.json",
         "r/attempts/A01-1-abc-2.json",
@@ -125,6 +127,9 @@ def test_the_names_of_records_say_all_that_planning_needs() -> None:
     listing = Listing(tuple(StoredObject(key, 1, "t", 5.0) for key in keys))
     records = read_names("r/", listing)
     assert records.has_pins
+    assert records.has_field
+    assert not read_names("r/", Listing(())).has_field
+    assert records.previews == {"A01-1-abc"}
     assert records.heartbeat == 5.0
     assert records.manifests == {"A01-1-abc"}
     assert records.attempts == {"A01-1-abc": 2}
