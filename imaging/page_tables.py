@@ -38,7 +38,7 @@ _UNVARYING = ("TotalArea", "TotalIntensity")
 """Image metrics that tell wells apart no better than others: the same for all, or the mean times that."""
 
 _LONGEST_UNIT = 12
-_OF_IMAGES = ["well", "site", "channel", "name", "verdict", *(column.name for column in IMAGE_METRICS)]
+_OF_IMAGES = ["well", "site", "channel", "name", "verdict", "reasons", *(column.name for column in IMAGE_METRICS)]
 Row = dict[str, Any]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imaging.measure_images import metric_column
-from imaging.rules import DEFAULT_LIMITS, Limit, Outlier, default_outliers
+from imaging.rules import DEFAULT_LIMITS, NUCLEUS_LIMITS, Limit, Outlier, default_outliers
 from kernels.image_quality import describe_image_metrics
 
 _NUCLEUS = "DNA"
@@ -94,8 +94,13 @@ def quality_markdown() -> str:
     ]
     head = _HEAD.format(scaled=metric_column("LocalFocusScore_20", "DNA"))
     rules = ["| metric | channel | rule |", "|---|---|---|"]
-    rules += [f"| `{rule.metric}` | {rule.channel or 'all'} | {_in_words(rule)} |" for rule in DEFAULT_LIMITS]
-    rules += [f"| `{rule.metric}` | the nuclei's | {_in_words(rule)} |" for rule in default_outliers(_NUCLEUS)]
+    of_nuclei = (*NUCLEUS_LIMITS, *default_outliers(_NUCLEUS))
+    others = {rule.metric for rule in NUCLEUS_LIMITS}
+    rules += [
+        f"| `{rule.metric}` | {'all others' if rule.metric in others else 'all'} | {_in_words(rule)} |"
+        for rule in DEFAULT_LIMITS
+    ]
+    rules += [f"| `{rule.metric}` | the nuclei's | {_in_words(rule)} |" for rule in of_nuclei]
     return "\n".join([head, *lines]) + f"\n{_TAIL}" + "\n".join(rules) + f"\n{_RULES}"
 
 

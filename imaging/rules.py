@@ -81,9 +81,11 @@ class Outlier(Declared):
 
 DEFAULT_LIMITS = (
     Limit(metric="PercentSaturated", channel=None, warn_above=1.0),
-    Limit.model_construct(metric="EmptyImage", fail_above=0.0),
+    Limit(metric="EmptyImage", channel=None, warn_above=0.0),
 )
 """Limits of metrics that a declaration says nothing about, in the metric's unit."""
+NUCLEUS_LIMITS = (Limit(metric="EmptyImage", channel=None, fail_above=0.0),)
+"""Those that take their place in the channel of the nuclei: a reporter may be silent, a well with cells has nuclei."""
 
 
 def default_outliers(nucleus: str | None) -> tuple[Outlier, ...]:
@@ -103,16 +105,22 @@ def default_outliers(nucleus: str | None) -> tuple[Outlier, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All rules of an experiment: declared ``limits``, and ``outliers`` with their defaults."""
+    """All rules of an experiment: declared ``limits``, ``outliers`` with their defaults, the channel of the nuclei."""
 
     limits: tuple[Limit, ...] = ()
     outliers: tuple[Outlier, ...] = ()
+    nucleus: str | None = None
 
     def limits_for(self, channel: str) -> list[Limit]:
         """Limits that hold for a channel: declared ones, and defaults of metrics without one."""
         declared = [limit for limit in self.limits if limit.channel in (None, channel)]
+        defaults = (*(NUCLEUS_LIMITS if channel == self.nucleus else ()), *DEFAULT_LIMITS)
+        chosen = {limit.metric: limit for limit in reversed(defaults)}
         named = {limit.metric for limit in declared}
-        return [*declared, *(limit for limit in DEFAULT_LIMITS if limit.metric not in named)]
+        return [
+            *declared,
+            *(limit for limit in defaults if chosen[limit.metric] is limit and limit.metric not in named),
+        ]
 
     def outliers_for(self, channel: str | None, against: Against) -> list[Outlier]:
         """Outlier rules that hold for a channel, or for a site's counts (``None``)."""
@@ -120,8 +128,11 @@ class Rules:
 
     def as_json(self) -> dict[str, Any]:
         """All that verdicts depend on, defaults included, JSON-able."""
-        kinds = {"limits": self.limits, "default_limits": DEFAULT_LIMITS, "outliers": self.outliers}
-        return {kind: [rule.model_dump(mode="json") for rule in rules] for kind, rules in kinds.items()}
+        defaults = {"default_limits": DEFAULT_LIMITS, "nucleus_limits": NUCLEUS_LIMITS if self.nucleus else ()}
+        kinds = {"limits": self.limits, **defaults, "outliers": self.outliers}
+        return {kind: [rule.model_dump(mode="json") for rule in rules] for kind, rules in kinds.items()} | {
+            "nucleus": self.nucleus
+        }
 
 
 def collect_rules(limits: Sequence[Limit], outliers: Sequence[Outlier], *, nucleus: str | None) -> Rules:
@@ -142,4 +153,4 @@ def collect_rules(limits: Sequence[Limit], outliers: Sequence[Outlier], *, nucle
         )
 
     defaults = (rule for rule in default_outliers(nucleus) if not is_named(rule))
-    return Rules(tuple(limits), (*outliers, *defaults))
+    return Rules(tuple(limits), (*outliers, *defaults), nucleus)

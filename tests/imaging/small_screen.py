@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from imaging.experiment import Experiment, read_experiment
+from imaging.illumination_rows import PlateIllumination
 from imaging.names import to_json
 from imaging.platemaps import Control, PlateMap, PlateMapRow
 from imaging.publish_tables import PublicationInputs, write_tables
@@ -157,6 +158,7 @@ def inputs(**changes: Any) -> PublicationInputs:
         "read_part": read_part,
         "feature_descriptions": list(FEATURES),
         "history": History(),
+        "illumination": PlateIllumination(rows=tuple({"channel": name, "variant": "all"} for name in CHANNELS)),
     }
     return PublicationInputs(**(given | changes))
 

@@ -8,7 +8,7 @@ import yaml
 
 from imaging.measure_images import metrics_table
 from imaging.quality_guide import quality_markdown
-from imaging.rules import DEFAULT_LIMITS, Limit, Outlier, default_outliers
+from imaging.rules import DEFAULT_LIMITS, NUCLEUS_LIMITS, Limit, Outlier, default_outliers
 from imaging.tables import IMAGES
 from kernels.image_quality import describe_image_metrics
 from tests.parts import ROOT
@@ -46,13 +46,16 @@ def test_the_rules_on_the_page_are_rules() -> None:
 
 
 def test_the_rules_that_hold_without_a_word_are_told() -> None:
-    assert "\n| `PercentSaturated` | all | `warn_above: 1` |\n| `EmptyImage` | all | `fail_above: 0` |\n" in TEXT
+    assert (
+        "\n| `PercentSaturated` | all | `warn_above: 1` |\n| `EmptyImage` | all others | `warn_above: 0` |\n"
+        "| `EmptyImage` | the nuclei's | `fail_above: 0` |\n"
+    ) in TEXT
     assert (
         "| `PowerLogLogSlope` | the nuclei's | `against: history`, `side: low`, `warn_z: 5`, `fail_z: 10`, "
         "`min_difference: 0.3` |"
     ) in TEXT
-    assert TEXT.count("| all | `") == len(DEFAULT_LIMITS)
-    assert TEXT.count("| the nuclei's | `") == len(default_outliers("DNA"))
+    assert TEXT.count("| all | `") + TEXT.count("| all others | `") == len(DEFAULT_LIMITS)
+    assert TEXT.count("| the nuclei's | `") == len(default_outliers("DNA")) + len(NUCLEUS_LIMITS)
 
 
 def test_what_the_page_links_to_is_there() -> None:

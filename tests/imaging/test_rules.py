@@ -31,6 +31,15 @@ def test_without_any_rule_blurred_nuclei_and_blurred_plates_are_looked_for():
     assert rules.limits_for("RNA") == list(DEFAULT_LIMITS)
 
 
+def test_an_empty_image_fails_in_the_channel_of_the_nuclei_and_warns_in_others():
+    rules = declared("{statistics: []}").rules
+    empty = {
+        name: [limit for limit in rules.limits_for(name) if limit.metric == "EmptyImage"] for name in ("DNA", "RNA")
+    }
+    assert [(limit.warn_above, limit.fail_above) for limit in empty["DNA"]] == [(None, 0)]
+    assert [(limit.warn_above, limit.fail_above) for limit in empty["RNA"]] == [(0, None)]
+
+
 def test_without_a_nucleus_channel_there_is_no_default_outlier():
     assert declared("{statistics: []}", role="other").rules.outliers == ()
 

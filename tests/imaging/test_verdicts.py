@@ -24,7 +24,7 @@ def limit(metric: str, **bounds: Any) -> Limit:
 
 
 def judge_image(row: dict[str, Any], limits: Sequence[Limit] = (), **options: Any) -> list[Finding]:
-    return judge_by_rules(row, Rules(tuple(limits)), **options)
+    return judge_by_rules(row, Rules(tuple(limits), nucleus="DNA"), **options)
 
 
 def sentences(findings: list[Finding]) -> list[tuple[str, str]]:
