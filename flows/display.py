@@ -49,7 +49,7 @@ class Display:
         self._seen: Plan | None = None
         self._published: tuple[Plan, Publication] | None = None
         self._shown: tuple[object, ...] | None = None
-        self._awake, self._over = threading.Event(), threading.Event()
+        self._awake, self._hurry, self._is_over = threading.Event(), threading.Event(), False
         self._thread = threading.Thread(target=self._show_all, name="display", daemon=True)
 
     def __enter__(self) -> Self:
@@ -59,7 +59,8 @@ class Display:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._over.set()
+        self._is_over = True
+        self._hurry.set()
         self._awake.set()
         self._thread.join(self.flush_s)
 
@@ -71,15 +72,19 @@ class Display:
         self._awake.set()
 
     def show_published(self, plan: Plan, publication: Publication) -> None:
-        """Take a publication, whose page is written already, and the plan that it holds; returns at once."""
+        """Take a publication, whose page is written already, and the plan that it holds; returns at once.
+
+        It is shown without a rest before.
+        """
         self._published = plan, publication
+        self._hurry.set()
         self._awake.set()
 
     def _show_all(self) -> None:
         while True:
             self._awake.wait()
             self._awake.clear()
-            is_last = self._over.is_set()
+            is_last = self._is_over
             began = time.monotonic()
             try:
                 self._show_newest()
@@ -88,7 +93,8 @@ class Display:
                 self._awake.set()
             if is_last:
                 return
-            self._over.wait(rest_s(time.monotonic() - began))
+            self._hurry.wait(rest_s(time.monotonic() - began))
+            self._hurry.clear()
 
     def _show_newest(self) -> None:
         """Show what was handed over; what could not be shown is shown with the next round, unless there is newer."""

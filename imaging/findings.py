@@ -62,5 +62,5 @@ def _finding(level: str, row: Row, risen: set[str]) -> Row:
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    place = parse_well(row["well"]), row["site"] or 0, row["channel"] or ""
-    return _WORST_FIRST.index(row["verdict"]), place, _LEVELS.index(row["level"])
+    place = parse_well(row["well"]), row["site"] or 0, _LEVELS.index(row["level"]), row["channel"] or ""
+    return _WORST_FIRST.index(row["verdict"]), place

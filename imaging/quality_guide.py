@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from imaging.measure_images import metric_column
+from imaging.rules import DEFAULT_LIMITS, Limit, Outlier, default_outliers
 from kernels.image_quality import describe_image_metrics
 
+_NUCLEUS = "DNA"
 _HEAD = """\
 # Image quality
 
@@ -51,19 +53,35 @@ magnification and -2.7 at another. Compare an image with its plate and a plate w
 
 ## From metrics to verdicts
 
-Rules of an experiment stand in its experiment.yaml, under `analysis`. A limit holds for each image by itself, for one
-channel or, where none is named, for all:
+Without a word in experiment.yaml these rules hold:
+
+"""
+_RULES = """\
+
+An experiment declares its own under `analysis`. A limit takes the place of its metric's default, an outlier rule that
+of the default with its metric and reference (`against`):
 
 ```yaml
 analysis:
   limits:
     - {metric: PercentSaturated, channel: DNA, warn_above: 1, fail_above: 10}
     - {metric: PowerLogLogSlope, channel: DNA, fail_below: -3.2}
+  outliers:
+    - {metric: BackgroundLevel, side: high, warn_z: 5}
+    - {metric: MedianIntensity, against: history, warn_z: 5, fail_z: 10}
 ```
 
-An image outside `warn_...` warns, outside `fail_...` fails; its site, well and plate have the verdict of the worst that
-is in them, and `reasons` names it with value and limit. Limits look at one image alone, so they say the same while the
-plate is being imaged and after. Changing a rule measures nothing again: the next publication judges anew.
+- A **limit** (`warn_below`, `warn_above`, `fail_below`, `fail_above`) holds for each image by itself, of one `channel`
+  or, where none is named, of all. It also finds a plate that is wrong throughout.
+- An **outlier** rule says how many robust standard deviations (`warn_z`, `fail_z`) a value may lie from what is
+  typical: an image from the wells of its plate, or, with `against: history`, the plate from the experiment's earlier
+  ones. `side` says which way is wrong: low, high or both. `min_difference` asks for a difference in the metric's own
+  unit besides. Why so, and how well it finds blurred wells:
+  [decision 003](decisions/003-verdicts-relative-to-plate-and-history.md).
+
+A site, well and plate have the verdict of the worst that is in them, and `reasons` names it with value and limit. While
+a plate is being imaged, verdicts of outlier rules are provisional, as its wells are not all there. Changing a rule
+measures nothing again: the next publication judges anew.
 """
 
 
@@ -75,4 +93,15 @@ def quality_markdown() -> str:
         for metric in describe_image_metrics()
     ]
     head = _HEAD.format(scaled=metric_column("LocalFocusScore_20", "DNA"))
-    return "\n".join([head, *lines]) + "\n" + _TAIL
+    rules = ["| metric | channel | rule |", "|---|---|---|"]
+    rules += [f"| `{rule.metric}` | {rule.channel or 'all'} | {_in_words(rule)} |" for rule in DEFAULT_LIMITS]
+    rules += [f"| `{rule.metric}` | the nuclei's | {_in_words(rule)} |" for rule in default_outliers(_NUCLEUS)]
+    return "\n".join([head, *lines]) + f"\n{_TAIL}" + "\n".join(rules) + f"\n{_RULES}"
+
+
+def _in_words(rule: Limit | Outlier) -> str:
+    """What a rule asks for, by the names that experiment.yaml has for it."""
+    said = rule.model_dump(exclude={"metric", "channel"}, exclude_none=True)
+    return ", ".join(
+        f"`{name}: {value:g}`" if isinstance(value, float) else f"`{name}: {value}`" for name, value in said.items()
+    )

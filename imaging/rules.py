@@ -89,7 +89,7 @@ DEFAULT_LIMITS = (
 def default_outliers(nucleus: str | None) -> tuple[Outlier, ...]:
     """Outlier rules of a plate whose nuclei are stained in this channel: blurred images, and plates blurred throughout.
 
-    The slope of the power spectrum falls with blur. On the 48 wells of BBBC013 it stays within 2.4 robust standard
+    The slope of the power spectrum falls with blur. On the 48 wells of BBBC013 it stays within 2.3 robust standard
     deviations (0.11) of the plate's wells. A Gaussian blur of 1.5 pixels moves it by 5 to 9 of them (0.25 to 0.45), one
     of 2 pixels by 10 to 15 (0.5 to 0.7). In-focus planes of BBBC006 have -1.2 to -1.9, far defocused ones -2.6 to -3.5.
     No fixed limit serves all: sharp nuclei at another magnification have -2.7.

@@ -91,6 +91,20 @@ def test_the_run_s_artifacts_are_provisional_and_then_those_of_the_publication(t
     assert job.store.read(f"{page_folder(job)}live.js") == b"window.LIVE = null;\n"
 
 
+def test_a_publication_does_not_wait_for_the_rest_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows.display, "EVERY_S", 600.0)
+    job = make_job(tmp_path)
+    heard: Any = Heard()
+    with Display(job, heard) as display:
+        display.show(job.survey())
+        wait_for(lambda: states(job))
+        measure(job)
+        publication = publish_and_project(job)
+        assert publication is not None
+        display.show_published(job.survey(), publication)
+        wait_for(lambda: [values for kind, values in heard.told if values[0] == "overview"])
+
+
 def test_a_plate_that_is_published_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = make_job(tmp_path)
     measure(job)

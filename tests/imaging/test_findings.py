@@ -38,6 +38,12 @@ def test_findings_are_listed_where_they_were_seen_fails_first_and_in_plate_order
     ]
 
 
+def test_at_one_site_images_come_first() -> None:
+    item = manifest("A01", 1, 9.0, nuclei=0)
+    levels = [row[1] for row in found(manifests=(item, *small_screen.manifests()[1:]))]
+    assert levels == ["image", "site"]
+
+
 def test_a_site_without_images_is_one_finding() -> None:
     assert found(manifests=tuple(small_screen.manifests()[1:]), missing_sites=(("A01", 1),)) == [
         ("fail", "site", "A01", 1, None, "A01 site 1: no image of the site came")

@@ -171,6 +171,7 @@ def test_columns_tell_their_unit_and_what_they_hold(tmp_path: Path) -> None:
     column = schema.field("ImageQuality_TotalArea_DNA")
     assert column.metadata[b"unit"] == b"px"
     assert column.metadata[b"description"] == b"Number of pixels."
+    assert schema.field("ImageQuality_FocusScore_DNA").metadata[b"unit"] == b""
     assert schema.metadata[b"numbers_version"] == str(NUMBERS_VERSION).encode()
     assert all(column.description for column in metrics_table(("DNA",)).columns)
 
@@ -199,6 +200,7 @@ def test_csv_has_the_same_values_empty_for_null_and_reasons_as_text(tmp_path: Pa
     rows = pyarrow.csv.read_csv(tmp_path / "m.csv", convert_options=as_text).to_pylist()
     expected = measure_image_sets(images).to_pylist()
     assert rows[0] == expected[0] | {"not_measured": "RNA: it is cut"}
+    assert (tmp_path / "m.csv").read_text().splitlines()[1].startswith('1,"s1",')
     assert rows[1]["not_measured"] == (
         "DNA: the image set has no file of this channel; RNA: the image set has no file of this channel"
     )

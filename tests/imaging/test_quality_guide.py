@@ -6,9 +6,9 @@ import re
 
 import yaml
 
-from imaging.experiment import Limit
 from imaging.measure_images import metrics_table
 from imaging.quality_guide import quality_markdown
+from imaging.rules import DEFAULT_LIMITS, Limit, Outlier, default_outliers
 from imaging.tables import IMAGES
 from kernels.image_quality import describe_image_metrics
 from tests.parts import ROOT
@@ -29,16 +29,36 @@ def test_every_metric_has_its_row() -> None:
 
 
 def test_whatever_the_page_names_exists() -> None:
-    known = {*METRICS, *(column.name for column in IMAGES.columns), *Limit.model_fields, "images", "images_live"}
-    known |= {column.name for column in metrics_table(("DNA",)).columns}
+    known = {*METRICS, *(column.name for column in IMAGES.columns), "images", "images_live"}
+    known |= {column.name for column in metrics_table(("DNA",)).columns} | {*Limit.model_fields, *Outlier.model_fields}
     named = set(re.findall(r"`([A-Za-z]\w*)`", TEXT))
     assert named - known == {"analysis", "full_scale"}
 
 
 def test_the_rules_on_the_page_are_rules() -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
-    limits = [Limit.model_validate(limit) for limit in yaml.safe_load(block)["analysis"]["limits"]]
-    assert [limit.metric for limit in limits] == ["PercentSaturated", "PowerLogLogSlope"]
+    declared = yaml.safe_load(block)["analysis"]
+    assert [Limit.model_validate(rule).metric for rule in declared["limits"]] == [
+        "PercentSaturated",
+        "PowerLogLogSlope",
+    ]
+    assert [Outlier.model_validate(rule).against for rule in declared["outliers"]] == ["plate", "history"]
+
+
+def test_the_rules_that_hold_without_a_word_are_told() -> None:
+    assert "\n| `PercentSaturated` | all | `warn_above: 1` |\n| `EmptyImage` | all | `fail_above: 0` |\n" in TEXT
+    assert (
+        "| `PowerLogLogSlope` | the nuclei's | `against: history`, `side: low`, `warn_z: 5`, `fail_z: 10`, "
+        "`min_difference: 0.3` |"
+    ) in TEXT
+    assert TEXT.count("| all | `") == len(DEFAULT_LIMITS)
+    assert TEXT.count("| the nuclei's | `") == len(default_outliers("DNA"))
+
+
+def test_what_the_page_links_to_is_there() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", TEXT)
+    assert links
+    assert all((ROOT / "docs" / link).is_file() for link in links)
 
 
 def test_the_page_fits_an_editor() -> None:
