@@ -339,6 +339,14 @@ def test_a_missing_file_stops_the_plate_before_its_first_site(tmp_path: Path, im
     assert plan_work(job).todo[0].field == job.read_frozen()["digest"]
 
 
+def test_no_field_is_frozen_before_a_site_can_be_measured(tmp_path: Path, images: dict[str, bytes]) -> None:
+    declare_fields(tmp_path, **FIELDS)
+    job = lit_job(tmp_path, "{source: file, file: fields.npz}", images={"A01_w1.tif": images["A01_w1.tif"]})
+    plan = plan_work(job)
+    assert (plan.has_arrivals, plan.is_field_due, plan.records.has_field) == (True, False, False)
+    assert not job.survey().records.has_field
+
+
 def test_a_site_planned_before_the_field_was_frozen_is_planned_again(tmp_path: Path, images: dict[str, bytes]) -> None:
     declare_fields(tmp_path, **FIELDS)
     job = lit_job(tmp_path, "{source: file, file: fields.npz}", images=images)
