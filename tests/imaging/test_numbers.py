@@ -15,7 +15,7 @@ from imaging.recipes import NUMBERS_VERSION
 from imaging.site import SiteMeasurement
 from tests.imaging.small_plate import draw_cells, make_job
 
-KNOWN = {1: "4fb8e39fa5694795"}
+KNOWN = {1: "4fb8e39fa5694795", 2: "45860ac0a6ee768b"}
 
 
 def digest(measured: SiteMeasurement) -> str:

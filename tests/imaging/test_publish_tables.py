@@ -60,7 +60,7 @@ def test_every_table_is_one_file_under_the_folder_with_its_declared_schema(store
         "faults": 0,
         "decisions": 0,
         "cells": 36,
-        "illumination": 0,
+        "illumination": 2,
         "site_runs": 12,
     }
 
