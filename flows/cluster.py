@@ -34,7 +34,7 @@ LOOK_S = 0.2
 """Seconds between two looks at the workers' process ids."""
 CLOSE_S = 5.0
 
-ONE_THREAD = dict.fromkeys(
+ONE_THREAD: dict[str, str] = dict.fromkeys(
     (
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",

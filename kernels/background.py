@@ -120,7 +120,7 @@ def _fit_surface(dark: Floats, known: Floats | None = None) -> tuple[Floats, flo
     spread = 1.4826 * float(np.median(off))
     kept = off <= OUTLIER * spread
     if not kept.all() and kept.sum() >= 1.5 * terms.shape[1]:
-        weights = np.linalg.lstsq(terms[kept], values[kept], rcond=None)[0]
+        weights = np.asarray(np.linalg.lstsq(terms[kept], values[kept], rcond=None)[0], np.float64)
     return weights, spread
 
 
@@ -134,7 +134,7 @@ def _terms(down: int, across: int) -> Floats:
 @lru_cache(maxsize=8)
 def _solver(down: int, across: int) -> Floats:
     """What the values of all blocks are multiplied with to get the weights of the terms (least squares)."""
-    return np.linalg.pinv(_terms(down, across))
+    return np.asarray(np.linalg.pinv(_terms(down, across)), np.float64)
 
 
 def _typical_peak(difference: Floats, objects: npt.NDArray[np.bool_]) -> float:

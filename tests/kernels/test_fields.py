@@ -92,7 +92,8 @@ def test_cells_debris_and_dark_spots_are_left_out_with_a_margin_and_nothing_else
 
 def test_a_clump_that_fills_a_whole_block_is_left_out() -> None:
     noise = np.random.default_rng(5).normal(400, 8, (224, 224))
-    clump = np.hypot(*(np.indices(noise.shape) - 98)) <= 18  # a block of 28 x 28 pixels reaches from 84 to 111
+    y, x = np.indices(noise.shape) - 98
+    clump = np.hypot(y, x) <= 18  # a block of 28 x 28 pixels reaches from 84 to 111
     noise[clump] += 300
     is_kept = weigh_background(noise.astype(np.uint16)) > 0
     assert not (is_kept & clump).any()
