@@ -107,8 +107,11 @@ def open_ome_zarr(folder: Path) -> OmeZarrImage:
     if len(axes) != array.ndim or len(set(axes)) < len(axes) or not {"y", "x"} <= set(axes) <= set(_OLD_AXES):
         message = f"its description is damaged: the axes {', '.join(axes)} do not fit an array of shape {array.shape}"
         raise UnreadableImageError(message, key=str(folder))
-    _refuse_size(folder, axes, array, sides)
-    count = array.shape[axes.index("c")] if "c" in axes else 1
+    sizes = dict(zip(axes, array.shape, strict=True))
+    fault = _find_fault(array, sizes, dict(zip(axes, sides, strict=True)))
+    if fault is not None:
+        raise ConfigurationError(fault, key=str(folder))
+    count = sizes.get("c", 1)
     return OmeZarrImage(folder, array, axes, sides, labels if len(labels) == count else ("",) * count)
 
 
@@ -118,8 +121,6 @@ def _read_attributes(folder: Path) -> dict[str, Any]:
     file = new if new.is_file() else folder / ".zattrs"
     try:
         described = json.loads(file.read_bytes()) if file.is_file() else {}
-    except OSError as error:
-        raise UnreadableImageError(f"its description cannot be read: {error.strerror}", key=str(file)) from error
     except (ValueError, RecursionError) as error:
         raise UnreadableImageError("its description is damaged: it is not JSON", key=str(file)) from error
     attributes = described.get("attributes", {}) if file == new and isinstance(described, dict) else described
@@ -143,7 +144,7 @@ def _what_else(folder: Path, described: dict[str, Any]) -> str:
     inner = sorted(path.parent.name for name in _DESCRIPTIONS for path in folder.glob(f"*/{name}"))
     if "bioformats2raw.layout" in described and inner:
         return f"it is a collection of images; give one of them, such as {folder / inner[0]}"
-    if is_zarr(folder.parent) and "multiscales" in _read_attributes(folder.parent):
+    if "multiscales" in _read_attributes(folder.parent):
         return f"it is one level of an image; give the image, {folder.parent}"
     return "it is a Zarr, but no OME-Zarr image: its description lists no multiscales"
 
@@ -163,23 +164,22 @@ def _labels(described: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(channel.get("label") or "") for channel in channels)
 
 
-def _refuse_size(folder: Path, axes: tuple[str, ...], array: zarr.Array, sides: tuple[int, ...]) -> None:
-    """Refuse, before memory is taken, what is not one plane of pixels per channel."""
-    sizes = dict(zip(axes, array.shape, strict=True))
+def _find_fault(array: zarr.Array, sizes: dict[str, int], sides: dict[str, int]) -> str | None:
+    """Why an array is not one plane of pixels per channel, or ``None``; its size and that of what is stored by axis."""
     for axis, what in (("z", "planes in depth (z)"), ("t", "points in time (t)")):
         if sizes.get(axis, 1) != 1:
-            message = f"it has {sizes[axis]:,} {what}; one plane per channel can be measured, so give one alone"
-            raise ConfigurationError(message, key=str(folder))
+            return f"it has {sizes[axis]:,} {what}; one plane per channel can be measured, so give one alone"
+    if sizes.get("c") == 0:
+        return "it has no channel"
     fault = find_kind_fault(array.dtype, (sizes["y"], sizes["x"]))
-    stored = math.prod(-(-sizes[axis] // side) for axis, side in zip(axes, sides, strict=True) if axis in "yx")
-    if fault is None and sizes.get("c") == 0:
-        fault = "it has no channel"
-    elif fault is None and math.prod(array.chunks) > MAX_PIXELS:
-        fault = f"its chunks have {math.prod(array.chunks):,} pixels; {MAX_PIXELS:,} are the limit"
-    elif fault is None and stored > MAX_SEGMENTS:
-        fault = f"its planes lie in {stored:,} chunks; {MAX_SEGMENTS:,} are the limit"
     if fault is not None:
-        raise ConfigurationError(fault, key=str(folder))
+        return fault
+    if math.prod(array.chunks) > MAX_PIXELS:
+        return f"its chunks have {math.prod(array.chunks):,} pixels; {MAX_PIXELS:,} are the limit"
+    stored = math.prod(-(-sizes[axis] // sides[axis]) for axis in "yx")
+    if stored > MAX_SEGMENTS:
+        return f"its planes lie in {stored:,} chunks; {MAX_SEGMENTS:,} are the limit"
+    return None
 
 
 @contextmanager
@@ -188,5 +188,5 @@ def _damage(folder: Path, what: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = str(error).partition("\n")[0]
         raise UnreadableImageError(f"{what}: {reason}", key=str(folder)) from error

@@ -124,8 +124,21 @@ def test_a_zarr_that_is_no_image_says_so(tmp_path: Path) -> None:
     write_ome_zarr(tmp_path / "a" / "0", PIXELS, axes="cyx")
     zarr.open_group(tmp_path / "a", mode="a", zarr_format=2).attrs["bioformats2raw.layout"] = 3
     assert refusal(tmp_path / "a") == f"it is a collection of images; give one of them, such as {tmp_path / 'a' / '0'}"
-    zarr.open_group(tmp_path / "b", mode="w")
-    assert refusal(tmp_path / "b") == "it is a Zarr, but no OME-Zarr image: its description lists no multiscales"
+    shutil.rmtree(tmp_path / "a" / "0")
+    write_ome_zarr(tmp_path / "b" / "0", PIXELS, axes="cyx")
+    zarr.open_group(tmp_path / "b", mode="a", zarr_format=2)
+    zarr.open_group(tmp_path / "c", mode="w").create_array("0", shape=(2, 2), dtype="u1")
+    image = write_ome_zarr(tmp_path / "d", PIXELS, axes="cyx")
+    (image / ".zattrs").unlink()
+    for folder in ("a", "b", "c", "c/0", "d", "d/0"):
+        none = "it is a Zarr, but no OME-Zarr image: its description lists no multiscales"
+        assert refusal(tmp_path / folder) == none, folder
+
+
+def test_one_level_of_another_writers_image_says_which_image_to_give(tmp_path: Path) -> None:
+    for version in ("0.4", "0.5"):
+        image = write_ome_zarr(tmp_path / version, PIXELS, axes="cyx", version=version)
+        assert refusal(image / "0") == f"it is one level of an image; give the image, {image}"
 
 
 @pytest.mark.parametrize(
