@@ -16,7 +16,7 @@ from imaging.publication import publish
 from imaging.records import manifest_key
 from imaging.site import process_site
 from imaging.steps import site_task
-from imaging.store import FolderStore
+from imaging.store import FolderStore, Store
 from tests.imaging.small_page import read_live
 from tests.imaging.small_plate import (
     EXPERIMENT,
@@ -218,6 +218,22 @@ def test_pictures_of_earlier_live_pages_are_deleted_after_minutes(tmp_path: Path
     page.write(page.look(job.survey()), now=4e9)
     assert not before & page_files(job).keys()
     assert {channel["file"] for channel in shown(job)["pictures"]["channels"]} <= page_files(job).keys()
+
+
+def test_a_bucket_holds_live_pages_too(tmp_path: Path, gcs_store: Store) -> None:
+    local = make_job(tmp_path)
+    job = PlateJob(gcs_store, local.raw, "", local.experiment, "P1", local.maps, "", settle_s=0.0)
+    page = LivePage(job)
+    assert show(page)
+    measure(job, "A01")
+    assert show(page)
+    assert [well["state"] for well in shown(job)["wells"]] == ["done", "waiting", "waiting", "waiting"]
+    measure(job)
+    publish_and_project(job)
+    assert not show(page)
+    names = page_files(job).keys()
+    assert not [name for name in names if name.startswith("live-")]
+    assert page_files(job)["live.js"] == b"window.LIVE = null;\n"
 
 
 # The race with a publication
