@@ -6,8 +6,10 @@ import io
 import json
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ from imaging.steps import site_task
 from imaging.tables import PLATE_METRICS
 from imaging.typical import MOST_PLATES, Typical
 from tests.imaging.model_store import Clock, ModelStore, Stage
-from tests.imaging.test_protocol import FRESH, IMAGES, measure_sum, tiff
+from tests.imaging.test_protocol import FRESH, IMAGES, measure_sum
 
 EXPERIMENT = b"""
 name: screen
@@ -36,6 +38,13 @@ analysis: {outliers: [{metric: MeanIntensity, channel: DNA, against: history, wa
 images: none
 """
 LATE = "P9"
+
+
+def flat(value: int) -> bytes:
+    """A TIFF of one value."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.full((2, 2), value, np.uint8))
+    return buffer.getvalue()
 
 
 class Lab:
@@ -60,7 +69,7 @@ class Lab:
     def image(self, plate: str, value: int) -> None:
         """Upload the plate's images and process them."""
         for name in IMAGES:
-            self.raw.put(f"{plate}/{name}.tif", tiff(value))
+            self.raw.put(f"{plate}/{name}.tif", flat(value))
         self.process(plate)
 
     def process(self, plate: str) -> None:
