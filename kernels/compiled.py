@@ -1,4 +1,7 @@
-"""How CPU kernels are compiled: by numba, once per machine where its cache can be written."""
+"""How CPU kernels are compiled: by numba, once per machine where its cache can be written.
+
+They let other threads run meanwhile: a publication reads and weighs the thumbnails of many sites at once.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,6 @@ def compiled_whole_sums(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _compile(function: Callable[..., Any], *, fastmath: bool | set[str]) -> Callable[..., Any]:
     try:
-        return njit(cache=True, fastmath=fastmath, boundscheck=False)(function)
+        return njit(cache=True, fastmath=fastmath, boundscheck=False, nogil=True)(function)
     except RuntimeError:  # neither the package's folder nor the user's can be written: compiled anew in each process
-        return njit(fastmath=fastmath, boundscheck=False)(function)
+        return njit(fastmath=fastmath, boundscheck=False, nogil=True)(function)

@@ -4,6 +4,8 @@ A field is known on a small grid and is above 0; its ``gains`` are 1 / field at 
 of 1/32768. Corrected planes are whole counts again, so everything that is measured on them stays exact.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,9 +13,6 @@ from kernels.compiled import compiled
 from kernels.gpu import Array, Gpu, gpu_of
 from kernels.planes import Pixels, check_planes
 
-GAIN_BITS = 15
-"""Bits behind the point of a gain: 32768 leaves a pixel as it is."""
-GREATEST_GAIN = 65535
 _THREADS = 256
 
 
@@ -38,20 +37,10 @@ def enlarge_field(field: npt.NDArray[np.floating], *, factor: int, height: int, 
     ValueError
         If the field has another shape.
     """
-    shape = (-(-height // factor), -(-width // factor))
-    if field.shape != shape:
-        raise ValueError(f"field must have shape {shape} for planes of {height} x {width}, got {field.shape}")
-    rows = _blend(np.asarray(field, np.float64), height, factor)
-    return np.ascontiguousarray(_blend(rows.T, width, factor).T)
-
-
-def _blend(values: npt.NDArray[np.float64], length: int, factor: int) -> npt.NDArray[np.float64]:
-    """Interpolate along the first axis."""
-    place = np.clip((np.arange(length) + 0.5) / factor - 0.5, 0, len(values) - 1)
-    lower = np.minimum(place.astype(np.intp), max(len(values) - 2, 0))
-    share = (place - lower)[:, None]
-    upper = np.minimum(lower + 1, len(values) - 1)
-    return values[lower] * (1 - share) + values[upper] * share
+    _check_shape(field, factor, height, width)
+    enlarged = np.empty((height, width))
+    _enlarge(np.asarray(field, np.float64), _middles(height, factor), _middles(width, factor), enlarged)
+    return enlarged
 
 
 def make_gains(field: npt.NDArray[np.floating], *, factor: int, height: int, width: int) -> npt.NDArray[np.uint16]:
@@ -74,8 +63,54 @@ def make_gains(field: npt.NDArray[np.floating], *, factor: int, height: int, wid
     """
     if not (np.isfinite(field).all() and (field > 0).all()):
         raise ValueError("field must be finite and above 0 everywhere")
-    inverse = (1 << GAIN_BITS) / enlarge_field(field, factor=factor, height=height, width=width)
-    return np.clip(np.floor(inverse + 0.5), 1, GREATEST_GAIN).astype(np.uint16)
+    _check_shape(field, factor, height, width)
+    gains = np.empty((height, width), np.uint16)
+    _fill_gains(np.asarray(field, np.float64), _middles(height, factor), _middles(width, factor), gains)
+    return gains
+
+
+def _check_shape(field: npt.NDArray[Any], factor: int, height: int, width: int) -> None:
+    shape = (-(-height // factor), -(-width // factor))
+    if field.shape != shape:
+        raise ValueError(f"field must have shape {shape} for planes of {height} x {width}, got {field.shape}")
+
+
+def _middles(length: int, factor: int) -> npt.NDArray[np.float64]:
+    """Place of each pixel's middle among the middles of tiles, the first and the last one at least and at most."""
+    return np.clip((np.arange(length) + 0.5) / factor - 0.5, 0, -(-length // factor) - 1)
+
+
+@compiled
+def _enlarge(field, down, right, enlarged):
+    row = np.empty(field.shape[1])
+    for y in range(down.size):
+        _blend_rows(field, down[y], row)
+        for x in range(right.size):
+            enlarged[y, x] = _blend(row, right[x])
+
+
+@compiled
+def _fill_gains(field, down, right, gains):
+    row = np.empty(field.shape[1])
+    for y in range(down.size):
+        _blend_rows(field, down[y], row)
+        for x in range(right.size):
+            gains[y, x] = min(max(np.floor(32768 / _blend(row, right[x]) + 0.5), 1), 65535)
+
+
+@compiled
+def _blend_rows(field, place, row):
+    lower = min(int(place), max(field.shape[0] - 2, 0))
+    upper, share = min(lower + 1, field.shape[0] - 1), place - lower
+    for x in range(row.size):
+        row[x] = field[lower, x] * (1 - share) + field[upper, x] * share
+
+
+@compiled
+def _blend(row, place):
+    lower = min(int(place), max(row.size - 2, 0))
+    share = place - lower
+    return row[lower] * (1 - share) + row[min(lower + 1, row.size - 1)] * share
 
 
 def correct_planes(planes: Pixels | Array, gains: npt.NDArray[np.uint16] | Array) -> npt.NDArray[np.uint16] | Array:
