@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from imaging import measure_images
-from imaging.errors import ConfigurationError, StoreUnavailableError, UnreadableImageError
+from imaging.errors import ConfigurationError, UnreadableImageError
 from imaging.image_sets import ImageSet, ImageSets
 from imaging.measure_images import (
     Unmeasured,
@@ -28,6 +28,7 @@ from imaging.recipes import NUMBERS_VERSION
 from kernels.gpu import Gpu
 from kernels.image_quality import describe_image_metrics, explain_missing, measure_image_quality
 from tests.imaging.small_images import planes
+from tests.python_process import run_python
 
 METRICS = [metric.name for metric in describe_image_metrics()]
 DNA, RNA = planes()
@@ -53,15 +54,6 @@ def images_of(*sets: dict[str, np.ndarray | str]) -> ImageSets:
             ImageSet(name, {channel: f"{name}_{channel}.tif" for channel in one}, reader(one)) for name, one in named
         ),
     )
-
-
-@pytest.fixture
-def limited() -> Iterator[None]:
-    """A process whose files may have 2,000 bytes: what a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(
@@ -231,13 +223,25 @@ def test_an_interrupted_run_leaves_what_was_there(tmp_path: Path) -> None:
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("m.parquet", b"old")]
 
 
-@pytest.mark.usefixtures("limited")
 @pytest.mark.parametrize("name", ["m.parquet", "m.csv"])
 def test_a_disk_without_room_is_a_sentence_and_leaves_nothing(name: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        StoreUnavailableError, match=f"{name} cannot be written: .*; make room, or choose another --out"
-    ):
-        write_image_metrics(images_of(*[{"DNA": DNA, "RNA": RNA}] * 20), tmp_path / name)
+    # in a process of its own: the limit would also hold for what the test runner writes
+    said = run_python(f"""
+        import resource
+        from pathlib import Path
+        from imaging.errors import StoreUnavailableError
+        from imaging.measure_images import write_image_metrics
+        from tests.imaging.test_measure_images import DNA, RNA, images_of
+
+        write_image_metrics(images_of(dict(DNA=DNA, RNA=RNA)), Path({str(tmp_path / "warm.csv")!r}))
+        Path({str(tmp_path / "warm.csv")!r}).unlink()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+        try:
+            write_image_metrics(images_of(*[dict(DNA=DNA, RNA=RNA)] * 20), Path({str(tmp_path / name)!r}))
+        except StoreUnavailableError as error:
+            print(error)
+    """).stdout
+    assert re.search(f"{name} cannot be written: .*; make room, or choose another --out", said)
     assert list(tmp_path.iterdir()) == []
 
 

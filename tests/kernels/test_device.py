@@ -11,8 +11,8 @@ from kernels.device import _computes, probe, to_host
 from kernels.gpu import Gpu, read_source
 from tests.cuda.host_build import require_host_cuda
 from tests.cuda.host_gpu import HostGpu
-from tests.kernels.python_process import run_python
 from tests.parts import find_part, require
+from tests.python_process import run_python
 
 CUPY_WITHOUT_DEVICE = """
 class cuda:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernels.gpu import Gpu, check_arguments, complete_source, gpu_of, read_source
-from tests.kernels.python_process import run_python
+from tests.python_process import run_python
 
 
 def test_numpy_arrays_have_no_device() -> None:
