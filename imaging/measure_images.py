@@ -188,11 +188,9 @@ def _measure_sets(images: ImageSets, full_scale: int | None) -> Iterator[tuple[d
 
 def _measure_plane(plane: Plane, full_scale: int | None) -> dict[str, float]:
     """Metrics of one plane, NaN where one has no value, computed on the device that this process has chosen."""
-    greatest = int(np.iinfo(plane.dtype).max)
-    scale = full_scale or greatest
-    if scale > greatest:
-        message = f"the full scale {scale:,} is more than its {8 * plane.dtype.itemsize} bits hold, {greatest:,}"
-        raise UnreadableImageError(message)
+    scale = full_scale or int(np.iinfo(plane.dtype).max)
+    if scale > np.iinfo(plane.dtype).max:
+        plane = plane.astype(np.uint16)  # 8 bits of a camera with more: the same counts, divided by its full scale
     measured = measure_image_quality(to_device(plane[np.newaxis]), full_scale=scale, divisor=scale)
     return {name: float(values[0]) for name, values in measured.items()}
 

@@ -156,7 +156,7 @@ def _image_metrics(channels: Sequence[str]) -> list[PageMetric]:
             f"ImageQuality_{column.name}_{channel}",
             f"{column.name} {channel}",
             column.unit,
-            f"{column.description}; median over the well's images",
+            f"{column.description.removesuffix('.')}; median over the well's images",
             f"Image quality {channel}",
         )
         for channel in channels

@@ -143,7 +143,8 @@ class _Pinned:
 def _can_freeze(sites: list[SitePlan], *, is_preview: bool) -> bool:
     """A field from elsewhere is frozen before the first site, the plate's own after the last preview."""
     if is_preview:
-        return all(site.state in ("previewed", "failed", "missing") for site in sites)
+        states = {site.state for site in sites}
+        return "previewed" in states and states <= {"previewed", "failed", "missing"}
     return any(site.state == "todo" for site in sites)
 
 

@@ -57,15 +57,18 @@ IMAGE_METRICS: dict[str, tuple[str, str]] = {
         "for a flat plane and for planes too small for two rings (below 32 pixels), NULL where no ring has power. More "
         "negative is smoother.",
     ),
-    "MeanIntensity": ("1", "Mean of the pixels, each from 0 to 1 of its type's range."),
-    "MedianIntensity": ("1", "Median of the pixels, each from 0 to 1 of its type's range."),
-    "StdIntensity": ("1", "Standard deviation of the pixels (population), each from 0 to 1 of its type's range."),
+    "MeanIntensity": ("1", "Mean of the pixels, in units of `Scaling`."),
+    "MedianIntensity": ("1", "Median of the pixels, in units of `Scaling`."),
+    "StdIntensity": ("1", "Standard deviation of the pixels (population), in units of `Scaling`."),
     "MADIntensity": ("1", "Median of the distances of the pixels to their median, not scaled."),
-    "MinIntensity": ("1", "Least pixel, each from 0 to 1 of its type's range."),
-    "MaxIntensity": ("1", "Greatest pixel, each from 0 to 1 of its type's range."),
-    "TotalIntensity": ("1", "Sum of the pixels, each from 0 to 1 of its type's range."),
+    "MinIntensity": ("1", "Least pixel, in units of `Scaling`."),
+    "MaxIntensity": ("1", "Greatest pixel, in units of `Scaling`."),
+    "TotalIntensity": ("1", "Sum of the pixels, in units of `Scaling`."),
     "TotalArea": ("px", "Number of pixels."),
-    "Scaling": ("counts", "Count that is taken as 1."),
+    "Scaling": (
+        "counts",
+        "Count that intensities are divided by: the greatest of the image's type, or what is given.",
+    ),
     "PercentMaximal": ("%", "Share of pixels that equal the plane's own greatest value."),
     "PercentMinimal": ("%", "Share of pixels that equal the plane's own least value."),
     "PercentSaturated": ("%", "Share of pixels at or above the count at which the camera clips."),
@@ -74,8 +77,7 @@ IMAGE_METRICS: dict[str, tuple[str, str]] = {
     "ThresholdOtsu_3BW": ("1", "Upper of Otsu's thresholds of three classes: the middle class is background."),
     "BackgroundLevel": (
         "1",
-        "Mean of a smooth surface through the dark tenths of 8 x 8 blocks of the field, each from 0 to 1 of its type's "
-        f"range; {_TOO_SMALL}.",
+        f"Mean of a smooth surface through the dark tenths of 8 x 8 blocks of the field; {_TOO_SMALL}.",
     ),
     "BackgroundGradient": (
         "%",

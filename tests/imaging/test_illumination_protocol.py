@@ -14,7 +14,18 @@ from hypothesis import settings
 from imaging.records import field_key
 from imaging.steps import record_attempt, site_task
 from tests.imaging.model_store import Stage
-from tests.imaging.test_protocol import EXPERIMENT, GOOD, IMAGES, SETTINGS, Protocol, World, differences, settle
+from tests.imaging.test_protocol import (
+    BAD,
+    EXPERIMENT,
+    GOOD,
+    IMAGES,
+    PATIENCE_S,
+    SETTINGS,
+    Protocol,
+    World,
+    differences,
+    settle,
+)
 
 OWN_FIELD = b"illumination: {source: plate, variant: mean}\n"
 
@@ -93,6 +104,15 @@ def test_features_wait_until_every_site_has_shown_its_images() -> None:
     world.follow_once()
     world.follow_once()
     assert states(world) == ["done", "done"]
+
+
+def test_a_plate_without_any_measurable_site_freezes_nothing_and_comes_to_rest() -> None:
+    world = TwoPhaseWorld()
+    world.raw.put("A01_DNA.tif", BAD)
+    world.clock.now += PATIENCE_S + 1
+    settle(world)
+    assert states(world) == ["missing", "missing"]
+    assert field_key(world.job.prefix) not in world.store.objects
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -201,14 +221,13 @@ def test_a_damaged_preview_is_made_again_before_the_field_is_frozen() -> None:
     assert not differences(world.tables(), calm_tables())
 
 
-def test_a_plate_without_a_usable_image_is_frozen_as_uncorrected() -> None:
+def test_a_plate_whose_every_site_failed_freezes_nothing_and_is_published() -> None:
     world = TwoPhaseWorld()
     upload_all(world)
     for well in ("A01", "A02"):
         for _ in range(3):
             site = next(site for site in world.survey().todo if site.well == well)
             record_attempt(world.job, site, "ValueError: no")
-    world.follow_once()
-    record = json.loads(world.store.read(field_key(world.job.prefix)))
-    assert (record["digest"], record["field"]) == (None, None)
-    assert record["channels"]["DNA"] == {"reason": "no site shows any background of this channel"}
+    settle(world)
+    assert field_key(world.job.prefix) not in world.store.objects
+    assert [row["state"] for row in world.tables()["sites"]] == ["failed", "failed"]

@@ -113,10 +113,10 @@ def test_each_image_has_the_full_scale_of_its_own_type() -> None:
     assert row["ImageQuality_MaxIntensity_RNA"] == 9 / 65535
 
 
-def test_a_full_scale_beyond_the_type_leaves_the_image_unmeasured() -> None:
+def test_images_of_8_bits_can_be_divided_by_more_than_their_type_holds() -> None:
     (row,) = measure_image_sets(images_of({"DNA": TINY, "RNA": RNA}), full_scale=4095).to_pylist()
-    assert row["not_measured"] == ["DNA: the full scale 4,095 is more than its 8 bits hold, 255"]
-    assert row["ImageQuality_MaxIntensity_RNA"] is not None
+    assert (row["ImageQuality_MaxIntensity_DNA"], row["ImageQuality_Scaling_DNA"]) == (9 / 4095, 4095)
+    assert row["ImageQuality_PercentSaturated_DNA"] == 0
 
 
 def test_what_is_missing_or_unreadable_is_null_with_its_reason_and_the_rest_is_measured() -> None:

@@ -191,7 +191,7 @@ def test_a_count_that_the_statistics_name_is_not_shown_twice() -> None:
 def test_an_image_metric_says_that_its_median_is_shown() -> None:
     [mean] = [item for item in page_of(published()).metrics if item.name == "ImageQuality_MeanIntensity_DNA"]
     assert mean.unit == ""
-    assert mean.description.startswith("Mean of the pixels, each from 0 to 1")
+    assert mean.description.startswith("Mean of the pixels, in units of `Scaling`")
     assert mean.description.endswith("median over the well's images")
 
 
