@@ -29,8 +29,9 @@ venv:
 demo: venv
 	@.venv/bin/platestream demo $(if $(KEEP),--keep)
 
+# One process per core, at most four; a file of tests stays in one of them.
 test: venv
-	@$(RUN) -m pytest $(TESTS)
+	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TESTS)
 
 # CUDA kernels on a real GPU; what needs none is in `make test`. The lock of the GPU's packages agrees with the other one.
 GPU_TESTS := -m pytest -m gpu $(or $(TESTS),tests)
