@@ -26,6 +26,9 @@ from imaging.publication import Publication
 EVERY_S, RESTS = 10.0, 10.0
 """Least seconds between two pages, and how many times as long as it worked the thread rests."""
 
+_FAULTS = (PlateError, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
+"""What may go wrong with a page without ending the thread: records and pixels that are not what they should be."""
+
 log = logging.getLogger(__name__)
 
 
@@ -39,10 +42,10 @@ class Display:
     reporter
         Where the run's pictures and tables go, if anywhere.
     flush_s
-        Seconds that the end may wait for the last page.
+        Seconds that the end may wait for the last page; after an error it does not wait.
     """
 
-    def __init__(self, job: PlateJob, reporter: Reporter | None = None, *, flush_s: float = 20.0) -> None:
+    def __init__(self, job: PlateJob, reporter: Reporter | None = None, *, flush_s: float = 5.0) -> None:
         self.job, self.reporter, self.flush_s = job, reporter, flush_s
         self._progress = ProgressReport(reporter, job) if reporter else None
         self._page = LivePage(job)
@@ -62,7 +65,8 @@ class Display:
         self._is_over = True
         self._hurry.set()
         self._awake.set()
-        self._thread.join(self.flush_s)
+        if error[0] is None:
+            self._thread.join(self.flush_s)
 
     def show(self, plan: Plan) -> None:
         """Take a look of the follower, report its progress, and leave the rest to the thread."""
@@ -88,7 +92,7 @@ class Display:
             began = time.monotonic()
             try:
                 self._show_newest()
-            except (PlateError, OSError, ValueError) as error:
+            except _FAULTS as error:
                 log.warning("the page of %s/%s was not written: %s", self.job.experiment.name, self.job.plate, error)
                 self._awake.set()
             if is_last:

@@ -97,6 +97,12 @@ def _read_rows(store: Store, record: dict[str, Any]) -> list[dict[str, Any]] | N
     """Rows of a publication's ``plate_metrics``; ``None`` if it has none, or they are gone or damaged."""
     key = record["tables"].get(PLATE_METRICS.name)
     try:
-        return pq.read_table(pa.BufferReader(store.read(key))).to_pylist() if key else None
-    except (FileNotFoundError, pa.ArrowInvalid):
+        data = store.read(key) if key else None
+    except FileNotFoundError:
+        return None
+    if data is None:
+        return None
+    try:
+        return pq.read_table(pa.BufferReader(data)).to_pylist()
+    except (OSError, ValueError):  # what Arrow raises for damage depends on where it is
         return None

@@ -5,7 +5,7 @@
     previous    of each channel, the field that a plate published before gave, the newest that is good enough
     plate       the plate's own: image metrics and thumbnails first, features when every site is there
 
-A plate's field is frozen by one record before the first feature is measured (``imaging.illumination_freeze``). Image
+A plate's field is frozen by one record before the first feature is measured (``imaging.illumination_frozen``). Image
 metrics, thumbnails and stored pixels are always raw.
 """
 

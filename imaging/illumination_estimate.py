@@ -95,7 +95,7 @@ class _Sums:
     def n_sites_of(self, variant: Variant) -> int:
         return self.n_sites if variant == "mean" else self.n_background
 
-    def field_of(self, variant: Variant) -> NDArray[np.float32]:
+    def field_of(self, variant: Variant) -> NDArray[np.float32] | None:
         return mean_field(self.pixels) if variant == "mean" else background_field(self.background, self.counts)
 
 
@@ -110,15 +110,15 @@ class _Halves:
         return self.halves[0] + self.halves[1]
 
     def estimate(self, variant: Variant) -> ChannelEstimate | None:
-        """The field of one variant; ``None`` where no site gives any."""
-        n_sites = self.whole.n_sites_of(variant)
-        if not n_sites:
+        """The field of one variant; ``None`` where the sites give none."""
+        values = self.whole.field_of(variant)
+        if values is None:
             return None
+        first, second = (half.field_of(variant) for half in self.halves)
         error = None
-        if all(half.n_sites_of(variant) for half in self.halves):
-            first, second = (half.field_of(variant) for half in self.halves)
+        if first is not None and second is not None:
             error = 50 * max(compare_fields(first, second), compare_fields(second, first))
-        return ChannelEstimate(self.whole.field_of(variant), n_sites, error)
+        return ChannelEstimate(values, self.whole.n_sites_of(variant), error)
 
 
 def estimate_plate(

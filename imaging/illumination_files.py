@@ -7,7 +7,7 @@
 
 Each field covers the whole plane pixel by pixel, on any scale; it is averaged on the grid of the thumbnails. Harmony's
 polynomials have a row of coefficients per degree ``n``, those of ``x^(n-m) y^m`` for ``m`` from 0 to ``n``, with x and
-y scaled from the plane's middle: on the sample in ../shared/data/harmony_operetta this reading alone gives a mean of
+y scaled from the plane's middle: on a plate of an Operetta this reading alone gives a mean of
 1.0000, and it fits the images best.
 """
 

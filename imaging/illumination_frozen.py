@@ -50,7 +50,7 @@ def freeze_field(store: Store, prefix: str, plate_field: PlateField | None, desc
     return False
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def load_frozen(store: Store, prefix: str, digest: str) -> PlateField:
     """Read a frozen field by its digest, once per process.
 

@@ -16,7 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from imaging.decode import decode_plane
-from imaging.errors import ConfigurationError, LostDataError, PlateError
+from imaging.errors import ChangedObjectError, ConfigurationError, LostDataError, UnreadableImageError
 from imaging.illumination_estimate import estimate_plate
 from imaging.illumination_field import PlateField
 from imaging.illumination_files import read_declared_field
@@ -135,11 +135,17 @@ def _take_declared(job: PlateJob, choice: _Choice) -> None:
 
 
 def _size_of_planes(job: PlateJob, plan: Plan) -> tuple[int, int] | None:
-    """Height and width of the first image that can be read of the next site; ``None`` if none can."""
-    for file in (file for site in plan.todo[:1] for file in site.files.values()):
+    """Height and width of the first image that can be read; ``None`` if none can.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If the storage does not answer: the field is due again at the next look.
+    """
+    for file in (file for site in plan.todo for file in site.files.values()):
         try:
             height, width = decode_plane(job.raw.read(job.raw_folder + file.name), name=file.name).shape
-        except (PlateError, OSError):
+        except (UnreadableImageError, ChangedObjectError, FileNotFoundError, PermissionError):
             continue
         return height, width
     return None

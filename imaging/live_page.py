@@ -198,9 +198,10 @@ class LivePage:
 
     def _read_pictures(self, group: str, channels: list[str]) -> Pictures | None:
         try:
-            return dict(zip(channels, read_thumbnail(self.job.store, self.job.zarr, group), strict=True))
+            planes = read_thumbnail(self.job.store, self.job.zarr, group)
         except StoredDataError:  # somebody deleted the pixels
             return None
+        return dict(zip(channels, planes, strict=True)) if len(planes) == len(channels) else None
 
     def _draw(self, manifest: dict[str, Any], pictures: Pictures | None) -> None:
         """Draw a site; one that was measured before, from other images, counts no longer."""

@@ -44,7 +44,7 @@ def measure_planes(
     """
     pixels = pins["pixels"]
     recipe = Recipe.model_validate(pixels["recipe"])
-    stack = to_device(_stack(planes))
+    stack = to_device(_stack(planes, max(channel["full_scale"] for channel in pixels["channels"])))
     factor = thumbnail_factor(*stack.shape[1:])
     image_metrics = tuple(_measure_images(stack, planes, pixels["channels"]))
     thumbnails = to_host(shrink(stack, factor))
@@ -89,9 +89,10 @@ def _channel(named: str | None, role: str, channels: list[dict[str, Any]]) -> st
     return named or next((channel["name"] for channel in channels if channel["role"] == role), "")
 
 
-def _stack(planes: dict[str, Plane]) -> np.ndarray:
-    """All planes in one array (c, y, x), in the wider of their types."""
-    return np.stack([plane.astype(np.result_type(*planes.values()), copy=False) for plane in planes.values()])
+def _stack(planes: dict[str, Plane], full_scale: int) -> np.ndarray:
+    """All planes in one array (c, y, x), in the wider of their types, or that which holds the greatest full scale."""
+    wider = np.result_type(*planes.values(), np.min_scalar_type(full_scale))
+    return np.stack([plane.astype(wider, copy=False) for plane in planes.values()])
 
 
 def _measure_images(stack: Any, planes: dict[str, Plane], channels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -95,11 +95,7 @@ def quality_markdown() -> str:
     head = _HEAD.format(scaled=metric_column("LocalFocusScore_20", "DNA"))
     rules = ["| metric | channel | rule |", "|---|---|---|"]
     of_nuclei = (*NUCLEUS_LIMITS, *default_outliers(_NUCLEUS))
-    others = {rule.metric for rule in NUCLEUS_LIMITS}
-    rules += [
-        f"| `{rule.metric}` | {'all others' if rule.metric in others else 'all'} | {_in_words(rule)} |"
-        for rule in DEFAULT_LIMITS
-    ]
+    rules += [f"| `{rule.metric}` | all | {_in_words(rule)} |" for rule in DEFAULT_LIMITS]
     rules += [f"| `{rule.metric}` | the nuclei's | {_in_words(rule)} |" for rule in of_nuclei]
     return "\n".join([head, *lines]) + f"\n{_TAIL}" + "\n".join(rules) + f"\n{_RULES}"
 

@@ -21,6 +21,8 @@ Sums = npt.NDArray[np.uint64]
 
 LEVEL = 1 << 14
 """What ``weigh_background`` makes of a pixel at the site's own level of background."""
+_BLOCKS = 8
+"""Blocks along each side that must all have some background."""
 DEGREE = 8
 """Degree of the surface through the background. Vendors describe their fields by degree 4."""
 _DARKEST_SHARE = 0.02
@@ -167,7 +169,7 @@ def _between(place, side, count):
     return block, doubled - 2 * side * block
 
 
-def mean_field(sums: Sums) -> Field:
+def mean_field(sums: Sums) -> Field | None:
     """Make a channel's field by JUMP's recipe: the mean of its sites, a median filter, rescaled.
 
     CellProfiler filters a plane of 216 pixels with a disk of radius 9 (``int(20 / 2.35 + 0.5)``); here the radius is
@@ -181,15 +183,17 @@ def mean_field(sums: Sums) -> Field:
 
     Returns
     -------
-    Shape ``(y, x)``, float32, 1 or more: over its 2 % quantile, below which it is cut off (``robust minimum``). All 1
-    where the sums are 0.
+    Shape ``(y, x)``, float32, 1 or more: over its 2 % quantile, below which it is cut off (``robust minimum``). None
+    where the filter leaves nothing above 0: few cells on black say nothing of the light.
     """
     greatest = int(sums.max(initial=0))
     if greatest == 0:
-        return np.ones(sums.shape, np.float32)
+        return None
     levels = (sums * np.uint64(65535) // np.uint64(greatest)).astype(np.uint16)
     radius = max(sums.shape) / _MEDIAN_RADII
     smooth = _rank_median(levels, _half_widths(radius)).astype(np.float64)
+    if not smooth.any():
+        return None
     least = _robust_minimum(smooth)
     return (np.maximum(smooth, least) / least).astype(np.float32)
 
@@ -241,7 +245,7 @@ def _rank_median(levels, half_widths):
     return medians
 
 
-def background_field(sums: Sums, counts: Sums) -> Field:
+def background_field(sums: Sums, counts: Sums) -> Field | None:
     """Make a channel's field from the background of its sites.
 
     A polynomial of degree 8 in y and x, fitted to the means by least squares, each weighted with its number of sites:
@@ -256,10 +260,12 @@ def background_field(sums: Sums, counts: Sums) -> Field:
 
     Returns
     -------
-    Shape ``(y, x)``, float32, over its 2 % quantile, at least 0.5. All 1 where nothing is known.
+    Shape ``(y, x)``, float32, over its 2 % quantile, at least 0.5. None where one of 8 x 8 blocks of the plane has no
+    background at any site: a polynomial says anything where it is not held.
     """
-    if not counts.any():
-        return np.ones(sums.shape, np.float32)
+    blocks = [np.arange(0, side, max(side / _BLOCKS, 1)).astype(np.intp) for side in counts.shape]
+    if not np.add.reduceat(np.add.reduceat(counts, blocks[0], axis=0), blocks[1], axis=1).all():
+        return None
     return rescale_field(_fit_surface(sums.astype(np.float64), counts.astype(np.float64)))
 
 

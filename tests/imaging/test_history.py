@@ -286,3 +286,14 @@ def test_publishers_that_race_agree_on_one_history_and_disturb_no_other_plate(bu
         lab.publish(plate)
     assert len(lab.store.objects) == before
     assert not lab.store.overwritten
+
+
+def test_a_table_that_is_damaged_anywhere_is_passed_over(lab):
+    (record,) = lab.records("P1")
+    key = record["tables"][PLATE_METRICS.name]
+    whole = lab.store.read(key)
+    for place in range(8, len(whole) - 8, len(whole) // 12):
+        lab.store.put(key, whole[:place] + b"\xff\x00\xff\x00" + whole[place + 4 :])
+        assert len(look_up_history(lab.job(LATE)).plates) in (4, 5)  # 5 where the damage hits nothing that is read
+    lab.store.put(key, whole[: len(whole) // 2])
+    assert len(look_up_history(lab.job(LATE)).plates) == 4

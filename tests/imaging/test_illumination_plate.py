@@ -305,7 +305,11 @@ def test_a_damaged_first_image_does_not_hide_the_size_of_the_others(tmp_path: Pa
     job = lit_job(tmp_path, "{source: file, file: fields.npz}", images={**images, "A01_w1.tif": b"no image"})
     with pytest.raises(ConfigurationError, match="the plate's have 160 x 160"):
         plan_work(job)
-    hidden = lit_job(tmp_path, "{source: file, file: fields.npz}", images={"A01_w2.tif": b"none either"})
+    other = tmp_path / "other"
+    other.mkdir()
+    declare_fields(other, DNA=np.ones((50, 60)))
+    unreadable = {f"A01_w{code}.tif": b"no image" for code in (1, 2)}
+    hidden = lit_job(other, "{source: file, file: fields.npz}", images=unreadable)
     assert plan_work(hidden).todo[0].field == hidden.read_frozen()["digest"]
 
 

@@ -36,7 +36,7 @@ def plate(n: int = 12, **changed: float) -> list[SiteRows]:
 
 
 def judged(sites: list[SiteRows], *rules: Outlier, history: History | None = None) -> JudgedPlate:
-    return judge_plate(sites, Rules((), rules), history)
+    return judge_plate(sites, Rules((), rules, nucleus="DNA"), history)
 
 
 def found(result: JudgedPlate) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -41,3 +42,13 @@ def test_warming_up_leaves_nothing_behind(tmp_path: Path) -> None:
     before = measure_planes({"DNA": plane, "GFP": plane}, pins)
     warm_up()
     assert measure_planes({"DNA": plane, "GFP": plane}, pins).image_metrics == before.image_metrics
+
+
+def test_images_of_8_bits_in_a_channel_of_more_are_measured_and_never_saturated(tmp_path: Path) -> None:
+    pins = json.loads(json.dumps(make_job(tmp_path).ensure_pins()))
+    pins["pixels"]["channels"][0]["full_scale"] = 4095
+    plane = np.full((70, 70), 255, np.uint8)
+    plane[:35] = 7
+    rows = {row["channel"]: row for row in measure_planes({"DNA": plane, "GFP": plane}, pins).image_metrics}
+    assert (rows["DNA"]["PercentSaturated"], rows["GFP"]["PercentSaturated"]) == (0, 50)
+    assert rows["DNA"]["MaxIntensity"] == rows["GFP"]["MaxIntensity"] == 1

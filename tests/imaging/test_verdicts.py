@@ -89,10 +89,10 @@ def test_image_of_one_value_fails_in_an_empty_well_too():
     assert [item.level for item in judge_image(flat, is_empty_well=True)] == ["fail"]
 
 
-def test_image_with_nothing_in_it_fails_and_that_is_all_that_is_said_of_it():
+def test_image_with_nothing_in_it_warns_and_that_is_all_that_is_said_of_it():
     found = judge_image(image(EmptyImage=1.0, FocusScore=0.0), [limit("FocusScore", warn_below=1)])
     words = "the image is empty: nothing stands out from its background"
-    assert sentences(found) == [("fail", f"DNA in B03 site 1: {words}")]
+    assert sentences(found) == [("warn", f"DNA in B03 site 1: {words}")]
     assert judge_image(image(EmptyImage=0.0)) == []
 
 

@@ -12,7 +12,7 @@ def make_field(name: str, side: int) -> np.ndarray:
     y, x = (np.indices((side, side)) + 0.5) / side - 0.5
     if name == "vignette":
         return 1 - 0.6 * ((x - 0.1) ** 2 + (y + 0.05) ** 2)
-    if name == "harmony":  # the background of a real one: ../shared/data/harmony_operetta
+    if name == "harmony":  # the background of a real Operetta plate
         return (
             1.1282 - 0.0165 * x + 0.0298 * y - 0.8004 * x * x - 0.0792 * x * y - 0.2953 * y * y
             - 0.3127 * x**3 + 0.1014 * x * x * y - 0.0155 * x * y * y + 0.0063 * y**3

@@ -119,10 +119,24 @@ def test_planes_of_any_size_have_fields(shape: tuple[int, int]) -> None:
     assert np.abs(mean_field(site.astype(np.uint64)) - 1).max() < 0.2
 
 
-def test_nothing_known_is_a_flat_field() -> None:
+def test_nothing_known_is_no_field() -> None:
     nothing = np.zeros((6, 9), np.uint64)
-    assert np.array_equal(background_field(nothing, nothing), np.ones((6, 9), np.float32))
-    assert np.array_equal(mean_field(nothing), np.ones((6, 9), np.float32))
+    assert background_field(nothing, nothing) is None
+    assert mean_field(nothing) is None
+
+
+def test_few_cells_on_black_are_no_mean_field() -> None:
+    sums = np.zeros((160, 160), np.uint64)
+    sums[80:83, 80:83] = 5000
+    assert mean_field(sums) is None
+
+
+def test_background_of_a_part_of_the_plane_is_no_field() -> None:
+    counts = np.zeros((160, 160), np.uint64)
+    counts[:, :150] = 3
+    assert background_field(counts * np.uint64(1000), counts) is not None
+    counts[:, 130:] = 0
+    assert background_field(counts * np.uint64(1000), counts) is None
 
 
 def test_a_field_that_falls_off_steeply_is_cut_off_at_one_half_of_its_robust_minimum() -> None:
