@@ -150,12 +150,23 @@ def _print_rows(rows: pa.Table, form: Format) -> None:
     if form is Format.csv:
         import pyarrow.csv
 
-        pyarrow.csv.write_csv(rows, sys.stdout.buffer)
+        pyarrow.csv.write_csv(_with_joined_texts(rows), sys.stdout.buffer)
     elif form is Format.json:
         cleaned = [{name: _or_null(value) for name, value in row.items()} for row in rows.to_pylist()]
         typer.echo(json.dumps(cleaned, indent=2, default=str, ensure_ascii=False))
     else:
         _print_table(rows)
+
+
+def _with_joined_texts(rows: pa.Table) -> pa.Table:
+    """Lists of texts as one text each, joined by ``"; "``: CSV has no lists."""
+    import pyarrow as pa
+
+    for index, column in enumerate(rows.columns):
+        if pa.types.is_list(column.type):
+            joined = [None if texts is None else "; ".join(map(str, texts)) for texts in column.to_pylist()]
+            rows = rows.set_column(index, rows.column_names[index], pa.array(joined, pa.string()))
+    return rows
 
 
 def _or_null(value: Any) -> Any:

@@ -146,5 +146,6 @@ def _print_processed(processed: ProcessedPlate, settings: Settings) -> None:
     if plan.unknown:
         first = plan.unknown[0]
         typer.echo(f"{counted(len(plan.unknown), 'file')} left out, such as {first.name}: {first.reason}")
+    typer.echo("\n  - ".join([f"verdict: {processed.verdict}", *processed.reasons]))
     page = Path(settings.store, processed.page)
     typer.echo(f"page: {page if page.is_file() else processed.page}")

@@ -17,7 +17,7 @@ from imaging.experiment import read_experiment
 from imaging.job import PlateJob, open_job
 from imaging.names import check_name
 from imaging.planning import Plan
-from imaging.projection import page_folder, publish_and_project
+from imaging.projection import page_folder, publish_and_project, read_table
 from imaging.publication import Publication
 from imaging.store import FolderStore, open_store
 
@@ -27,12 +27,14 @@ OnLook = Callable[[Plan], None]
 
 @dataclass(frozen=True)
 class ProcessedPlate:
-    """The outcome: the plate, its plan at the end, its publication and the address of its page."""
+    """The outcome: the plate, its plan at the end, its publication, the address of its page, its verdict and why."""
 
     job: PlateJob
     plan: Plan
     publication: Publication
     page: str
+    verdict: str
+    reasons: tuple[str, ...]
 
 
 def process_folder(
@@ -62,7 +64,12 @@ def process_folder(
     PlateError
         If the plate holds no image of the experiment.
     """
-    return _process(folder_job(folder, experiment_file, plate=plate, settings=settings), settings, on_start, on_look)
+    job = folder_job(folder, experiment_file, plate=plate, settings=settings)
+    if job.experiment.illumination.source != "none":
+        from imaging.illumination_files import read_declared_field  # loads kernels: only who declares a field pays
+
+        read_declared_field(lambda name: job.maps.read(job.maps_folder + name), job.experiment)  # all its faults now
+    return _process(job, settings, on_start, on_look)
 
 
 def process_stored(
@@ -127,7 +134,9 @@ def _process(job: PlateJob, settings: Settings, on_start: OnStart, on_look: OnLo
             plan = follower.measure(len(plan.sites))
             publication = publish_and_project(job) if plan.is_publishable else None
             if publication is not None:
-                return ProcessedPlate(job, plan, publication, f"{page_folder(job)}index.html")
+                (row,) = read_table(job, publication, "plates").to_pylist()
+                page = f"{page_folder(job)}index.html"
+                return ProcessedPlate(job, plan, publication, page, row["verdict"], tuple(row["reasons"] or ()))
 
 
 def _each(*listeners: OnLook) -> OnLook:

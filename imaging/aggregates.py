@@ -185,15 +185,22 @@ def _image_row(result: SiteResult, channel: str) -> Row:
     manifest = result.manifest or {}
     file = next((image for image in manifest.get("images", ()) if image["channel"] == channel), {})
     metrics = next((item for item in manifest.get("image_metrics", ()) if item["channel"] == channel), {})
+    state = _image_state(result, channel, has_file=bool(file))
     return {
         "well": result.well,
         "site": result.site,
         "channel": channel,
-        "state": _image_state(result, channel, has_file=bool(file)),
+        "state": state,
         **{column: file.get(column) for column in _FILE_COLUMNS},
         **{name: value for name, value in metrics.items() if name in _METRIC_NAMES},
-        "not_measured": list(metrics.get("not_measured", ())),
+        "not_measured": list(metrics.get("not_measured", ())) if metrics else _why_not_measured(state),
     }
+
+
+def _why_not_measured(state: str) -> list[str]:
+    """Why an image has no metric at all."""
+    reasons = {"missing": "the image did not come", "faulted": "the image cannot be read"}
+    return [reasons[state]] if state in reasons else []
 
 
 def _image_state(result: SiteResult, channel: str, *, has_file: bool) -> str:

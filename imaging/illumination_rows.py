@@ -118,8 +118,11 @@ def judge_illumination(rows: Sequence[Row], frozen: Mapping[str, Any], section: 
             )
             findings.append(Finding("warn", "channels with another illumination than frozen", row["channel"], what))
         if section.source == "plate" and (error is None or error > section.max_error_percent):
-            known = f"known to {error:.3g} % only" if error is not None else "not known to come out the same twice"
-            what = f"the plate's own field of illumination is {known} (limit {section.max_error_percent:g} %)"
+            known = f"uncertain by {error:.3g} %" if error is not None else "not known to come out the same twice"
+            what = (
+                f"the plate's own field of illumination is {known} (limit {section.max_error_percent:g} %), and the "
+                "plate is corrected with it all the same"
+            )
             findings.append(Finding("warn", "channels with an uncertain field of illumination", row["channel"], what))
     return findings
 

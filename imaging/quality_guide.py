@@ -79,6 +79,12 @@ analysis:
   unit besides. Why so, and how well it finds blurred wells:
   [decision 003](decisions/003-verdicts-relative-to-plate-and-history.md).
 
+Besides these rules, an image whose pixels all have one value fails in any channel, and one that is missing or cannot be
+read warns. Rules against the plate need 8 wells with a value, those against earlier plates 5 plates; what could not be
+judged stands in `plates.not_judged`. Debris that is less than 4 times as bright as the field's objects is not told from
+them by `PercentDebris`; large and bright, it lowers `PowerLogLogSlope` as blur does. `EmptyImage` does not see objects
+below about 16 pixels, nor those less than 2 % above the background.
+
 A site, well and plate have the verdict of the worst that is in them, and `reasons` names it with value and limit. While
 a plate is being imaged, verdicts of outlier rules are provisional, as its wells are not all there. Changing a rule
 measures nothing again: the next publication judges anew.

@@ -48,7 +48,13 @@ def site_task(job: PlateJob, site: SitePlan) -> SiteTask:
 
 
 def decide_missing(
-    job: PlateJob, well: str, site: int, channel: str, *, by: str = PATIENCE, reason: str = "it did not arrive in time"
+    job: PlateJob,
+    well: str,
+    site: int,
+    channel: str,
+    *,
+    by: str = PATIENCE,
+    reason: str = "no readable file came in time",
 ) -> bool:
     """Record that an image is no longer waited for; an image that comes after all overrides it."""
     record = {**_place(job), "well": well, "site": site, "channel": channel, "by": by, "reason": reason}

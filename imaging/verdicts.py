@@ -73,7 +73,9 @@ def judge_image(row: Mapping[str, Any], rules: Rules, *, is_empty_well: bool = F
     if row["state"] == "faulted":
         return [Finding("warn", "unreadable images", where, "the image cannot be read")]
     if is_flat(row):
-        return [Finding("fail", "empty images", where, "all pixels have the same value")]
+        is_white = (row.get("PercentSaturated") or 0) > 0
+        what = "all pixels are saturated" if is_white else "all pixels have the same value"
+        return [Finding("fail", "saturated images" if is_white else "empty images", where, what)]
     found = []
     for limit in rules.limits_for(row["channel"]):
         if limit.metric == "EmptyImage" and is_empty_well:

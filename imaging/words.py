@@ -24,7 +24,7 @@ _SCALED = {
     "LocalFocusScore": "the local focus score in tiles of {} px is {}",
     "Correlation": "the correlation of pixels {} px apart is {}",
 }
-_MEANINGS = {("PowerLogLogSlope", "low"): ": the {} looks blurred"}
+_MEANINGS = {("PowerLogLogSlope", "low"): ": the {} looks blurred, or holds bright debris"}
 _SUBJECTS = {"nuclei_count": "the number of nuclei", "cells_count": "the number of cells"}
 _ONE = {"nuclei_count": "1 nucleus was found", "cells_count": "1 cell was found"}
 

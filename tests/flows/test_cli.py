@@ -140,6 +140,8 @@ PROCESSED = SimpleNamespace(
     plan=Plan(),
     publication=SimpleNamespace(status="with-missing"),
     page="results/e/p/page/index.html",
+    verdict="fail",
+    reasons=("DNA in A01 site 1: all pixels are saturated",),
 )
 
 
@@ -159,6 +161,8 @@ def test_process_takes_a_folder_and_a_file(run, processing, tmp_path: Path) -> N
         "e/p is published (with-missing): 1 of 2 sites, 3 of 4 images",
         "1 site could not be processed: A01 site 1",
         "1 file left out, such as x.txt: no image",
+        "verdict: fail",
+        "  - DNA in A01 site 1: all pixels are saturated",
         "page: results/e/p/page/index.html",
     ]
 

@@ -87,6 +87,13 @@ def test_sql_prints_rows_in_each_form(form: str, printed: str, run, calls, tmp_p
     assert noted[0][1] == {"dialect": "duckdb"}
 
 
+def test_lists_of_texts_are_one_text_each_in_csv(run, calls, tmp_path: Path) -> None:
+    rows = pa.table({"well": ["A01", "A02", "A03"], "reasons": [["a", "b"], [], None]})
+    calls("imaging.query", "run_query", rows)
+    outcome = run("sql", "SELECT 1", "--format", "csv", "--store", str(tmp_path))
+    assert outcome.out == '"well","reasons"\n"A01","a; b"\n"A02",""\n"A03",\n'
+
+
 def test_sql_that_is_no_select_is_bad_input(run, tmp_path: Path) -> None:
     outcome = run("sql", "DROP TABLE wells", "--store", tmp_path)
     assert outcome.status == 2

@@ -70,6 +70,13 @@ def test_channel_without_image_is_missing_or_faulted():
     assert rows_of(at_fault).site["reasons"] == ["RNA in A01 site 1: the image cannot be read"]
 
 
+def test_an_image_without_any_metric_says_why():
+    result = SiteResult("A01", 1, "done", small_screen.manifest("A01", 1, missing=["RNA"]))
+    at_fault = SiteResult("A01", 1, "done", result.manifest, faulted=frozenset({"RNA"}))
+    assert [image["not_measured"] for image in rows_of(result).images] == [[], ["the image did not come"]]
+    assert rows_of(at_fault).images[1]["not_measured"] == ["the image cannot be read"]
+
+
 def test_replaced_image_has_arrived_although_an_earlier_version_was_at_fault():
     result = SiteResult("A01", 1, "done", small_screen.manifest("A01", 1), faulted=frozenset({"RNA"}))
     assert rows_of(result).images[1]["state"] == "arrived"

@@ -145,7 +145,7 @@ def test_an_own_field_is_told_where_it_is_hardly_known() -> None:
     section = declare("plate").illumination
     calm = {"drift_percent": 0.0}
     found = judge_illumination([row(**calm, error_percent=1.5), row(**calm, error_percent=None)], {}, section)
-    assert ["known to 1.5 % only (limit 1 %)" in found[0].what, "not known" in found[1].what] == [True, True]
+    assert ["uncertain by 1.5 % (limit 1 %)" in found[0].what, "not known" in found[1].what] == [True, True]
     assert judge_illumination([row(**calm, error_percent=0.9)], {}, section) == []
 
 

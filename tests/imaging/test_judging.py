@@ -158,7 +158,7 @@ def test_a_plate_unlike_earlier_plates_is_found_as_a_whole():
     assert finding.level == "fail"
     assert finding.sentence == (
         "DNA of the plate: the power slope is -2 in the median well, 10.0 robust standard deviations below the "
-        "5 earlier plates (typical -1, limit 8): the plate looks blurred"
+        "5 earlier plates (typical -1, limit 8): the plate looks blurred, or holds bright debris"
     )
     assert result.all_findings == [finding]
     assert found(result) == {}

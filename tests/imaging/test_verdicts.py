@@ -84,6 +84,12 @@ def test_image_of_one_value_is_empty_and_fails_whatever_the_limits():
     assert sentences(found) == [("fail", "DNA in B03 site 1: all pixels have the same value")]
 
 
+def test_image_of_one_value_at_the_full_scale_is_saturated():
+    found = judge_image(image(MinIntensity=1.0, MaxIntensity=1.0, PercentSaturated=100.0))
+    assert [(item.level, item.kind) for item in found] == [("fail", "saturated images")]
+    assert sentences(found) == [("fail", "DNA in B03 site 1: all pixels are saturated")]
+
+
 def test_image_of_one_value_fails_in_an_empty_well_too():
     flat = image(MinIntensity=0.1, MaxIntensity=0.1, EmptyImage=1.0)
     assert [item.level for item in judge_image(flat, is_empty_well=True)] == ["fail"]
@@ -103,7 +109,7 @@ def test_nothing_is_expected_in_an_empty_well_but_its_other_limits_hold():
 
 def test_a_low_power_slope_is_explained():
     found = judge_image(image(PowerLogLogSlope=-3.12), [limit("PowerLogLogSlope", warn_below=-2.5, warn_above=-0.5)])
-    words = "the power slope is -3.12 (at least -2.5): the image looks blurred"
+    words = "the power slope is -3.12 (at least -2.5): the image looks blurred, or holds bright debris"
     assert sentences(found) == [("warn", f"DNA in B03 site 1: {words}")]
     high = judge_image(image(PowerLogLogSlope=-0.1), [limit("PowerLogLogSlope", warn_above=-0.5)])
     assert sentences(high) == [("warn", "DNA in B03 site 1: the power slope is -0.1 (limit -0.5)")]
@@ -174,7 +180,7 @@ def test_value_unlike_the_wells_says_how_far_it_is_and_what_is_typical():
     assert unlike(-3.25, warn_z=4, fail_z=8) == (
         "fail",
         "DNA in B03 site 1: the power slope is -3.25, 9.2 robust standard deviations below the plate's wells "
-        "(typical -2.1, limit 8): the image looks blurred",
+        "(typical -2.1, limit 8): the image looks blurred, or holds bright debris",
     )
     level, words = unlike(-1.5, warn_z=4, fail_z=8)
     assert level == "warn"
@@ -208,7 +214,7 @@ def test_without_a_value_or_a_spread_nothing_is_found():
 def test_plate_unlike_earlier_plates_is_told_in_its_own_words():
     assert unlike(-3.25, Typical(12, -2.1, 0.125), against="history", warn_z=4)[1] == (
         "DNA in B03 site 1: the power slope is -3.25 in the median well, 9.2 robust standard deviations below the 12 "
-        "earlier plates (typical -2.1, limit 4): the plate looks blurred"
+        "earlier plates (typical -2.1, limit 4): the plate looks blurred, or holds bright debris"
     )
 
 

@@ -25,7 +25,9 @@ GOLDEN = ROOT.parent / "shared" / "golden"
 def estimate_background(sites: list[np.ndarray]) -> np.ndarray:
     weighed = [weigh_background(site) for site in sites]
     sums, counts = (np.sum(part, axis=0, dtype=np.uint64) for part in (weighed, [item > 0 for item in weighed]))
-    return background_field(sums, counts)
+    field = background_field(sums, counts)
+    assert field is not None
+    return field
 
 
 def median_by_hand(values: np.ndarray, y: int, x: int, radius: float) -> int:
@@ -143,6 +145,7 @@ def test_a_field_that_falls_off_steeply_is_cut_off_at_one_half_of_its_robust_min
     y, x = (2 * np.indices((60, 60)) + 1) / 60 - 1
     sums = (20_000 * (1 - 0.49 * (x**6 + y**6))).astype(np.uint64)
     field = background_field(sums, np.ones_like(sums))
+    assert field is not None
     assert field.min() == field[0, 0] == 0.5
     assert np.median(field) > 2
 
