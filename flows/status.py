@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from flows.settings import Settings
 from flows.watch import FAULTS
 from imaging.job import PlateJob, open_experiment, plate_job
+from imaging.names import results_prefix
 from imaging.planning import Plan, SiteState
 from imaging.projection import page_folder
 from imaging.publication import is_current, read_publication
+from imaging.query import read_catalog
 from imaging.steps import is_followed
 from imaging.store import Store
 
 
 def read_status(store: Store, settings: Settings | None = None) -> list[dict[str, Any]]:
-    """Describe every plate under ``raw/``, in the order of their names.
+    """Describe every plate under ``raw/``, then those that were published from elsewhere, in the order of their names.
 
     Returns
     -------
     One dict per plate: experiment, plate, recipe, state (``imaging``, ``publishable``, ``published``, or ``at fault``
-    with its ``problem``), counts of images and sites, is_followed, publication number, run and status.
+    with its ``problem``), counts of images and sites, is_followed, publication number, run and status. Of a plate
+    whose images lie elsewhere nobody can tell more than what is published.
     """
     settings = settings or Settings()
     rows: list[dict[str, Any]] = []
@@ -31,7 +35,27 @@ def read_status(store: Store, settings: Settings | None = None) -> list[dict[str
                 rows.append(describe_plate(job, job.survey(), stale_s=settings.heartbeat_stale_s))
             except FAULTS as error:
                 rows.append({"experiment": experiment, "plate": plate, "state": "at fault", "problem": str(error)})
-    return rows
+    listed = {(row["experiment"], row["plate"]) for row in rows}
+    current = read_catalog(store).current.values()
+    return rows + [_describe_published(store, record) for record in current if _place(record) not in listed]
+
+
+def _place(record: Mapping[str, Any]) -> tuple[str, str]:
+    return record["experiment"], record["plate"]
+
+
+def _describe_published(store: Store, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a plate by its current publication, where its images are not in the store."""
+    page = f"{results_prefix(record['experiment'], record['plate'], record['recipe'])}page/index.html"
+    return {
+        **{name: record[name] for name in ("experiment", "plate", "recipe")},
+        "state": "withdrawn" if record["status"] == "withdrawn" else "published",
+        "is_followed": False,
+        "publication": record["number"],
+        "run": record["run"],
+        "status": record["status"],
+        "page": page if store.exists(page) else None,
+    }
 
 
 def describe_plate(job: PlateJob, plan: Plan, *, stale_s: float) -> dict[str, Any]:
