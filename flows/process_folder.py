@@ -64,12 +64,7 @@ def process_folder(
     PlateError
         If the plate holds no image of the experiment.
     """
-    job = folder_job(folder, experiment_file, plate=plate, settings=settings)
-    if job.experiment.illumination.source != "none":
-        from imaging.illumination_files import read_declared_field  # loads kernels: only who declares a field pays
-
-        read_declared_field(lambda name: job.maps.read(job.maps_folder + name), job.experiment)  # all its faults now
-    return _process(job, settings, on_start, on_look)
+    return _process(folder_job(folder, experiment_file, plate=plate, settings=settings), settings, on_start, on_look)
 
 
 def process_stored(
@@ -114,6 +109,10 @@ def _impatient(job: PlateJob) -> PlateJob:
 def _process(job: PlateJob, settings: Settings, on_start: OnStart, on_look: OnLook) -> ProcessedPlate:
     if job.store.url.startswith("memory://"):
         raise ConfigurationError("a store in memory is not shared with the workers; give a folder or gs://")
+    if job.experiment.illumination.source != "none":
+        from imaging.illumination_files import read_declared_field  # loads kernels: only who declares a field pays
+
+        read_declared_field(lambda name: job.maps.read(job.maps_folder + name), job.experiment)  # all its faults now
     plan = job.survey()
     if not plan.has_arrivals:
         reasons = f"; {plan.unknown[0].name}: {plan.unknown[0].reason}" if plan.unknown else ""

@@ -133,7 +133,7 @@ def test_a_storage_out_of_order_costs_the_run_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = make_job(tmp_path)
-    original, failures = LivePage.write, [StoreUnavailableError("the disk is full"), OSError("no"), ValueError("odd")]
+    original, failures = LivePage.write, [StoreUnavailableError("the disk is full"), OSError("no"), KeyError("odd")]
 
     def write(self: LivePage, tables: Any) -> bool:
         if failures:
@@ -146,6 +146,28 @@ def test_a_storage_out_of_order_costs_the_run_nothing(
         wait_for(lambda: states(job))
     assert caplog.text.count("the page of screen/P1 was not written") == 3
     assert "the disk is full" in caplog.text
+
+
+def test_a_run_that_ends_by_an_error_does_not_wait_for_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tmp_path)
+    is_free, is_looking = threading.Event(), threading.Event()
+    monkeypatch.setattr(LivePage, "look", lambda self, plan: is_looking.set() or is_free.wait(60))
+    monkeypatch.setattr(LivePage, "write", lambda self, tables: False)
+    display = Display(job, flush_s=60.0)
+
+    def fail() -> None:
+        with display:
+            display.show(job.survey())
+            is_looking.wait(30)
+            raise RuntimeError("the run failed")
+
+    with pytest.raises(RuntimeError, match="the run"):
+        fail()
+    assert display._thread.is_alive()
+    is_free.set()
+    display._thread.join(30)
 
 
 def test_a_slow_page_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 import flows.display
 from flows.process_folder import process_folder
 from flows.settings import Settings
+from imaging.errors import ConfigurationError
 from imaging.live_page import LivePage
 from imaging.store import open_store
 from tests.imaging.small_page import read_data
@@ -45,3 +46,19 @@ def test_a_folder_is_shown_from_the_start_and_published_in_the_end(
     assert (page["status"], page["updated_at"], len(page["wells"])) == ("complete", None, 4)
     live = open_store(str(tmp_path / "store")).read(processed.page.replace("index.html", "live.js"))
     assert live == b"window.LIVE = null;\n"
+
+
+def test_a_missing_field_of_illumination_is_found_before_anything_begins(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name, data in draw_plate().items():
+        (images / name).write_bytes(data)
+    (tmp_path / "experiment.yaml").write_text(f"{EXPERIMENT}illumination: {{source: file, file: lost.npz}}\n")
+    (tmp_path / "map.csv").write_text(PLATE_MAP)
+    settings, told = Settings(store=str(tmp_path / "store"), workers=1), []
+    with pytest.raises(ConfigurationError, match=r"lost\.npz is not there"):
+        process_folder(
+            images, tmp_path / "experiment.yaml", plate="P1", settings=settings, on_start=lambda job: told.append(job)
+        )
+    assert told == []
+    assert open_store(settings.store).list("").objects == ()

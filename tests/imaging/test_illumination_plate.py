@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imaging.errors import ConfigurationError
+from imaging.errors import ConfigurationError, StoreUnavailableError
 from imaging.illumination_frozen import load_field, load_frozen
 from imaging.illumination_shelf import newest_offers, shelf
 from imaging.job import PlateJob
@@ -340,6 +340,27 @@ def test_a_missing_file_stops_the_plate_before_its_first_site(tmp_path: Path, im
         plan_work(job)
     assert not job.survey().records.has_field
     declare_fields(tmp_path, **FIELDS)
+    assert plan_work(job).todo[0].field == job.read_frozen()["digest"]
+
+
+def test_a_storage_that_does_not_answer_freezes_nothing(
+    tmp_path: Path, images: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare_fields(tmp_path, **FIELDS)
+    job = lit_job(tmp_path, "{source: file, file: fields.npz}", images=images)
+
+    original = type(job.raw).read
+
+    def read(store: Store, key: str, *, token: str | None = None) -> bytes:
+        if key in images:
+            raise StoreUnavailableError("the share is gone")
+        return original(store, key, token=token)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(job.raw), "read", read)
+        with pytest.raises(StoreUnavailableError):
+            plan_work(job)
+    assert not job.survey().records.has_field
     assert plan_work(job).todo[0].field == job.read_frozen()["digest"]
 
 
