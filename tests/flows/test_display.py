@@ -153,9 +153,9 @@ def test_a_run_that_ends_by_an_error_does_not_wait_for_its_page(
 ) -> None:
     job = make_job(tmp_path)
     is_free, is_looking = threading.Event(), threading.Event()
-    monkeypatch.setattr(LivePage, "look", lambda self, plan: is_looking.set() or is_free.wait(60))
+    monkeypatch.setattr(LivePage, "look", lambda self, plan: is_looking.set() or is_free.wait(15))
     monkeypatch.setattr(LivePage, "write", lambda self, tables: False)
-    display = Display(job, flush_s=60.0)
+    display = Display(job, flush_s=600.0)
 
     def fail() -> None:
         with display:

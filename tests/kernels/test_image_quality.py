@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import itertools
 import math
 from pathlib import Path
 
@@ -228,6 +229,24 @@ def test_bubble_is_the_share_of_what_is_darker_than_the_background():
     plane[80:240, 400:560] *= 0.5
     metrics = measure_one(plane.astype(np.uint16), full_scale=65535)
     assert metrics["PercentDebris"] == pytest.approx(100 * 160 * 160 / 640**2, rel=0.15)
+
+
+def test_gaps_between_crowded_cells_are_no_bubbles():
+    noise = np.random.default_rng(8)
+    cells = cv2.GaussianBlur(noise.normal(0, 1, (640, 640)), (0, 0), 24)
+    plane = 3000 + 1200 * cells / cells.std() + noise.normal(0, 20, cells.shape)
+    plane[cells < np.quantile(cells, 0.15)] = 700
+    assert measure_one(plane.clip(0, 65535).astype(np.uint16), full_scale=65535)["PercentDebris"] == 0
+
+
+def test_specks_do_not_make_debris_of_the_cells():
+    noise = np.random.default_rng(9)
+    plane = noise.normal(300, 8, (800, 800))
+    for y, x in itertools.product(range(0, 800, 104), repeat=2):
+        plane[y : y + 16, x : x + 16] = 420
+    for y, x in itertools.product(range(24, 800, 160), repeat=2):
+        plane[y : y + 48, x : x + 48] = 1200
+    assert measure_one(plane.astype(np.uint16), full_scale=65535)["PercentDebris"] == 0
 
 
 @pytest.mark.parametrize(
