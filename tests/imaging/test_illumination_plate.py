@@ -16,6 +16,8 @@ from imaging.illumination_shelf import newest_offers, shelf
 from imaging.job import PlateJob
 from imaging.measure import measure_planes
 from imaging.names import to_json
+from imaging.projection import publish_and_project
+from imaging.publication import publish
 from imaging.query import run_query
 from imaging.records import publication_key
 from imaging.site import process_site
@@ -199,6 +201,21 @@ def shelve(job: PlateJob, moment: str, **changes: Any) -> dict[str, Any]:
     record = json.loads(job.store.read(job.store.list(shelf(job.experiment)).objects[0].key)) | changes
     job.store.write(f"{shelf(job.experiment)}{moment}-0.json", to_json(record))
     return record
+
+
+def test_a_publisher_killed_before_its_offer_costs_later_plates_nothing(
+    tmp_path: Path, images: dict[str, bytes]
+) -> None:
+    job = lit_job(tmp_path, "none", images=images)
+    job.ensure_pins()
+    for site in job.survey().todo:
+        process_site(site_task(job, site), measure_planes)
+    assert publish(job) is not None  # killed here: the record counts, nothing is projected
+    assert list(newest_offers(job.store, job.experiment)) == []
+    for _ in range(2):  # whoever comes next lays the offer, once
+        publish_and_project(job)
+        (offer,) = newest_offers(job.store, job.experiment)
+        assert offer.describe()["plate"] == job.plate
 
 
 def test_each_channel_takes_the_newest_field_that_is_good_enough(tmp_path: Path, images: dict[str, bytes]) -> None:
