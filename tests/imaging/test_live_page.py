@@ -17,7 +17,7 @@ from imaging.projection import page_folder, publish_and_project
 from imaging.publication import publish
 from imaging.records import manifest_key
 from imaging.site import process_site
-from imaging.steps import plan_work, site_task
+from imaging.steps import site_task
 from imaging.store import FolderStore, Store
 from tests.imaging.small_page import read_live
 from tests.imaging.small_plate import (
@@ -196,27 +196,6 @@ def test_thumbnails_that_are_not_those_of_the_images_cost_their_site_its_picture
     page = LivePage(job)
     assert show(page)
     assert page.atlas.wells == {"A02"}
-
-
-def test_previews_are_shown_until_their_sites_are_measured_with_the_frozen_field(tmp_path: Path) -> None:
-    job = make_job(tmp_path, text=EXPERIMENT + "illumination: {source: plate, variant: mean}\n")
-    page = LivePage(job)
-    plan = plan_work(job)
-    for site in plan.todo[:3]:
-        process_site(site_task(job, site), measure_planes)
-    assert show(page)
-    assert [well["state"] for well in shown(job)["wells"]] == ["done", "done", "done", "waiting"]
-    assert page.atlas.wells == {"A01", "A02", "B01"}
-    process_site(site_task(job, plan.todo[3]), measure_planes)
-    plan = plan_work(job)
-    assert [site.state for site in plan.sites] == ["todo"] * 4  # the field is frozen: all are to be measured with it
-    assert page.write(page.look(plan), now=NOW)
-    assert [well["state"] for well in shown(job)["wells"]] == ["done"] * 4
-    assert all(well["sites"][0]["counts"] == {} for well in shown(job)["wells"])
-    for site in plan.todo:
-        process_site(site_task(job, site), measure_planes)
-    assert show(page)
-    assert all(well["sites"][0]["counts"]["Nuclei"] == 9 for well in shown(job)["wells"])
 
 
 def test_a_plate_whose_pixels_are_not_kept_has_a_page_without_pictures(tmp_path: Path) -> None:
