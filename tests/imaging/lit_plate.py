@@ -86,3 +86,8 @@ def lit_job(
         "",
         settle_s=0.0,
     )
+
+
+def declare_fields(folder: Path, **fields: np.ndarray) -> None:
+    (folder / "files").mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "files" / "fields.npz", **fields)

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imaging.errors import ConfigurationError, StoreUnavailableError
+from imaging.errors import ConfigurationError
 from imaging.illumination_frozen import load_field, load_frozen
 from imaging.illumination_shelf import newest_offers, shelf
 from imaging.job import PlateJob
 from imaging.measure import measure_planes
 from imaging.names import to_json
-from imaging.projection import publish_and_project
-from imaging.publication import publish
 from imaging.query import run_query
 from imaging.records import publication_key
 from imaging.site import process_site
@@ -26,7 +24,7 @@ from imaging.store import Store
 from imaging.sweep import GRACE_S, find_unreferenced, sweep
 from imaging.zarr_plate import read_attributes, read_planes, read_thumbnail
 from kernels.fields import compare_fields
-from tests.imaging.lit_plate import FIELDS, SIDE, WELLS, draw_plate, encode, lit_job
+from tests.imaging.lit_plate import FIELDS, SIDE, WELLS, declare_fields, draw_plate, encode, lit_job
 from tests.imaging.small_plate import follow, object_states, read_rows
 
 INTENSITY = "Nuclei_Intensity_MeanIntensity_DNA"
@@ -203,21 +201,6 @@ def shelve(job: PlateJob, moment: str, **changes: Any) -> dict[str, Any]:
     return record
 
 
-def test_a_publisher_killed_before_its_offer_costs_later_plates_nothing(
-    tmp_path: Path, images: dict[str, bytes]
-) -> None:
-    job = lit_job(tmp_path, "none", images=images)
-    job.ensure_pins()
-    for site in job.survey().todo:
-        process_site(site_task(job, site), measure_planes)
-    assert publish(job) is not None  # killed here: the record counts, nothing is projected
-    assert list(newest_offers(job.store, job.experiment)) == []
-    for _ in range(2):  # whoever comes next lays the offer, once
-        publish_and_project(job)
-        (offer,) = newest_offers(job.store, job.experiment)
-        assert offer.describe()["plate"] == job.plate
-
-
 def test_each_channel_takes_the_newest_field_that_is_good_enough(tmp_path: Path, images: dict[str, bytes]) -> None:
     first = lit_job(tmp_path, images=images)
     follow(first)
@@ -267,11 +250,6 @@ def test_experiments_of_one_instrument_share_their_fields(tmp_path: Path, images
     stranger = lit_job(tmp_path / "c", "previous", images=one, store=first.store, name="stranger")
     plan_work(stranger)
     assert stranger.read_frozen()["digest"] is None
-
-
-def declare_fields(folder: Path, **fields: np.ndarray) -> None:
-    (folder / "files").mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "files" / "fields.npz", **fields)
 
 
 def test_a_declared_field_corrects_the_plate_and_agrees_with_it(tmp_path: Path, images: dict[str, bytes]) -> None:
@@ -357,27 +335,6 @@ def test_a_missing_file_stops_the_plate_before_its_first_site(tmp_path: Path, im
         plan_work(job)
     assert not job.survey().records.has_field
     declare_fields(tmp_path, **FIELDS)
-    assert plan_work(job).todo[0].field == job.read_frozen()["digest"]
-
-
-def test_a_storage_that_does_not_answer_freezes_nothing(
-    tmp_path: Path, images: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    declare_fields(tmp_path, **FIELDS)
-    job = lit_job(tmp_path, "{source: file, file: fields.npz}", images=images)
-
-    original = type(job.raw).read
-
-    def read(store: Store, key: str, *, token: str | None = None) -> bytes:
-        if key in images:
-            raise StoreUnavailableError("the share is gone")
-        return original(store, key, token=token)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(job.raw), "read", read)
-        with pytest.raises(StoreUnavailableError):
-            plan_work(job)
-    assert not job.survey().records.has_field
     assert plan_work(job).todo[0].field == job.read_frozen()["digest"]
 
 
