@@ -180,7 +180,7 @@ def _statistics(tree: Tree) -> Iterator[Fault]:
 
 def _feature_fault(feature: str, channels: list[str], recipe: Tree) -> str | None:
     """Why no stored feature has this name or any values."""
-    from kernels.features import describe_features  # loads the kernels: only a file that names features pays for it
+    from kernels.old_features import describe_features  # loads the kernels: only a file that names features pays for it
 
     known = [description.name for description in describe_features(channels)]
     if feature not in known:

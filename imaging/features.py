@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imaging.experiment import Experiment
-from kernels.features import FeatureDescription, describe_features
+from kernels.old_features import FeatureDescription, describe_features
 
 
 def describe_columns(experiment: Experiment) -> list[FeatureDescription]:

@@ -13,8 +13,8 @@ from imaging.illumination_field import PlateField
 from imaging.recipes import Recipe
 from imaging.site import Plane, SiteMeasurement
 from kernels.device import to_device, to_host
-from kernels.features import measure_objects
 from kernels.image_quality import explain_missing, measure_image_quality
+from kernels.old_features import measure_objects
 from kernels.planes import dtype_scale
 from kernels.segmentation import segment_cells, segment_cytoplasm, segment_nuclei
 from kernels.thumbnails import shrink, thumbnail_factor

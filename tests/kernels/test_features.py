@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from kernels.features import COMPARTMENTS, describe_features, measure_objects
+from kernels.old_features import COMPARTMENTS, describe_features, measure_objects
 from kernels.segmentation import segment_cytoplasm
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "sparse_site"

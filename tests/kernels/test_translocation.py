@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from kernels.features import measure_objects
 from kernels.objects import list_pixels
+from kernels.old_features import measure_objects
 from kernels.segmentation import segment_cells, segment_cytoplasm, segment_nuclei
 from kernels.translocation import estimate_background, list_ring, measure_nucleus_cytoplasm_ratio
 
