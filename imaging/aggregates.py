@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from imaging.platemaps import PlateMapRow
 from imaging.tables import IMAGE_METRICS
 from imaging.verdicts import Finding, verdict_of, verdict_of_plate
@@ -147,31 +145,6 @@ def sum_known(values: Iterable[int | None]) -> int | None:
     """Sum of the values that are known; ``None`` when none is."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
-
-
-def median_of_cells(values: np.ndarray) -> np.ndarray:
-    """Median of each feature over the cells of a well, cells without a value left out.
-
-    Parameters
-    ----------
-    values
-        Shape ``(feature, cell)``, float64; NaN where a cell has no value.
-
-    Returns
-    -------
-    Shape ``(feature,)``, float64; NaN where no cell has a value.
-    """
-    n_features, n_cells = values.shape
-    if not n_cells:
-        return np.full(n_features, np.nan)
-    has_gap = np.isnan(values).any(axis=1)
-    medians = np.full(n_features, np.nan)
-    medians[~has_gap] = np.median(values[~has_gap], axis=1)
-    for index in np.flatnonzero(has_gap):
-        known = values[index][~np.isnan(values[index])]
-        if known.size:
-            medians[index] = np.median(known)
-    return medians
 
 
 _COUNTED = (

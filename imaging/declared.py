@@ -31,11 +31,12 @@ class Declared(BaseModel):
         return {key: value for key, value in data.items() if value is not None or key not in known_keys(cls)}
 
 
-def _one_or_many(value: Any) -> Any:
+def one_or_many(value: Any) -> Any:
+    """Read a single value as a list of one."""
     return value if isinstance(value, list | tuple | dict) else (value,)
 
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 """A list of texts; a single text stands for a list of one."""
 
 

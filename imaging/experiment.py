@@ -20,8 +20,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator
 
+from imaging.cell_statistics import Statistic
 from imaging.contradictions import find_contradictions
-from imaging.declared import Declared, Texts, explain_faults, spell_faults
+from imaging.declared import Declared, Texts, explain_faults, one_or_many, spell_faults
 from imaging.errors import ConfigurationError, RefusedNameError
 from imaging.illumination import NO_CORRECTION, DeclaredIllumination
 from imaging.layouts import Layout
@@ -83,6 +84,9 @@ class Files(Declared):
 class Analysis(Declared):
     """What is computed from stored values; changing it costs no pixel."""
 
+    wells: Annotated[tuple[Statistic, ...], BeforeValidator(one_or_many)] = Field(
+        ("median",), description="what wells hold of their cells: a list of median, mean, mad, count"
+    )
     statistics: Texts = Field((), description="features for which plate statistics (Z', doses) are computed")
     limits: tuple[Limit, ...] = Field((), description="limits of image metrics; one that none names has the defaults")
     outliers: tuple[Outlier, ...] = Field(

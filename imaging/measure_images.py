@@ -30,7 +30,7 @@ from imaging.errors import ConfigurationError, StoreUnavailableError, Unreadable
 from imaging.image_sets import ImageSets
 from imaging.plane_arrays import Plane
 from imaging.recipes import NUMBERS_VERSION
-from imaging.tables import INTEGER, NUMBER, TEXT, TEXTS, Column, Table, table_of
+from imaging.table_schema import INTEGER, NUMBER, TEXT, TEXTS, Column, Table, table_of
 from kernels.device import to_device
 from kernels.image_quality import describe_image_metrics, explain_missing, measure_image_quality
 

@@ -30,7 +30,8 @@ from imaging.page import (
     PageStatistic,
     PageWell,
 )
-from imaging.tables import IMAGE_METRICS, WELLS, Column
+from imaging.table_schema import Column
+from imaging.tables import IMAGE_METRICS, WELLS
 from imaging.wells import parse_well
 
 MOST_METRICS = 200

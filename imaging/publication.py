@@ -25,7 +25,8 @@ from imaging.job import PlateJob
 from imaging.names import hash_of, to_json
 from imaging.planning import Plan
 from imaging.platemaps import PlateMap
-from imaging.publish_tables import PublicationInputs, write_tables
+from imaging.publication_inputs import PublicationInputs
+from imaging.publish_tables import write_tables
 from imaging.records import ATTEMPTS, attempt_key, fault_key, fault_name, manifest_key, missing_key, publication_key
 from imaging.site import read_part
 from imaging.store import Store
@@ -225,7 +226,7 @@ def collect_inputs(
         decisions=tuple(_decisions(job, plan, read_record)),
         plate_map=plate_map,
         is_declared=not declared or job.plate in declared,
-        read_part=lambda manifest: read_part(job.store, manifest),
+        read_part=lambda manifest, entry: read_part(job.store, manifest, entry),
         feature_descriptions=describe_columns(job.experiment),
         history=history,
     )

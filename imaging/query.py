@@ -30,7 +30,8 @@ from imaging.errors import PlateError, StoredDataError
 from imaging.live import PlateFolder, read_fault_rows, read_live_rows, read_records
 from imaging.names import results_prefix
 from imaging.store import Store
-from imaging.tables import FAULT_RECORDS, PLATE_RUNS, PUBLISHED, TABLES, Table, arrow_schema, table_of
+from imaging.table_schema import Table, arrow_schema, table_of
+from imaging.tables import FAULT_RECORDS, PLATE_RUNS, PUBLISHED, TABLES
 
 DIALECTS = ("bigquery", "duckdb")
 

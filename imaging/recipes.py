@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from imaging.declared import Declared
+from imaging.feature_recipe import Features
 
 NUMBERS_VERSION = 2
 
@@ -111,6 +112,9 @@ class Recipe(Declared):
     name: str = Field("default", description="a short name such as v1; it is part of the folder of the results")
     nuclei: Nuclei | None = Field(None, description="how nuclei are found")
     cells: Cells | None = Field(None, description="how cells are grown from the nuclei")
+    features: Features = Field(
+        default_factory=lambda: Features.model_validate({}), description="what is measured of objects and images"
+    )
     ring: Ring = Field(
         default_factory=lambda: Ring.model_validate({}), description="where the cytoplasm beside a nucleus is sampled"
     )

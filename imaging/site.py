@@ -37,13 +37,15 @@ FORBIDDEN = "the file may not be read; give permission, then touch the file"
 class SiteMeasurement:
     """What is measured on one site.
 
-    ``image_metrics`` one row per channel; ``counts`` objects per set; ``cells`` one row per cell; ``labels`` label
-    images by object set, shape (y, x); ``thumbnails`` shape (c, y, x), shrunk by ``factor``.
+    ``image_metrics`` one row per channel; ``counts`` objects per set; ``cells`` one row per cell; ``image_features`` one
+    row per channel; ``labels`` label images by object set, shape (y, x); ``thumbnails`` shape (c, y, x), shrunk by
+    ``factor``.
     """
 
     image_metrics: tuple[dict[str, Any], ...]
     counts: dict[str, int | None]
     cells: pa.Table
+    image_features: pa.Table
     labels: dict[str, np.ndarray]
     thumbnails: np.ndarray
     factor: int
@@ -234,15 +236,16 @@ def _record_fault(task: SiteTask, store: Store, channel: str, file: ImageFile, r
 def _write_data(
     task: SiteTask, store: Store, planes: dict[str, Plane], measured: SiteMeasurement, pins: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write pixels, labels and cells under fresh names; say what was written. Of a preview, the thumbnails only."""
+    """Write pixels, labels, cells and features of images under fresh names; say what was written. Of a preview, the thumbnails only."""
     fresh = uuid.uuid4().hex[:12]
-    written: dict[str, Any] = {"part": None, "zarr": None, "objects": []}
+    written: dict[str, Any] = {"part": None, "image_part": None, "zarr": None, "objects": []}
     if not is_preview(pins):
-        part = f"{task.prefix}parts/{task.plan.well}-{task.plan.site}-{fresh}.arrow"
-        cells = write_part(measured.cells)
-        store.write(part, cells)
-        written["part"] = stored(part, cells)
-        written["objects"] = [written["part"]]
+        for entry, suffix, rows in (("part", "", measured.cells), ("image_part", "-images", measured.image_features)):
+            key = f"{task.prefix}parts/{task.plan.well}-{task.plan.site}-{fresh}{suffix}.arrow"
+            data = write_part(rows)
+            store.write(key, data)
+            written[entry] = stored(key, data)
+            written["objects"].append(written[entry])
     if task.writes_images:
         well = parse_well(task.plan.well)
         group = f"{well.row_name}/{well.column}/s{task.plan.site}x{fresh}"
@@ -300,6 +303,7 @@ def _manifest(
         "image_metrics": list(measured.image_metrics),
         "counts": measured.counts,
         "part": data["part"],
+        "image_part": data["image_part"],
         "zarr": data["zarr"],
     }
 
@@ -315,24 +319,24 @@ def _provenance(started: float, cpu: float) -> dict[str, Any]:
     }
 
 
-def write_part(cells: pa.Table) -> bytes:
-    """Encode the cells of a site as Arrow IPC, compressed by zstd."""
+def write_part(rows: pa.Table) -> bytes:
+    """Encode rows of a site as Arrow IPC, compressed by zstd."""
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with pa.ipc.new_file(sink, cells.schema, options=options) as writer:
-        writer.write_table(cells)
+    with pa.ipc.new_file(sink, rows.schema, options=options) as writer:
+        writer.write_table(rows)
     return sink.getvalue().to_pybytes()
 
 
-def read_part(store: Store, manifest: dict[str, Any]) -> pa.Table:
-    """Read the cells of a finished site.
+def read_part(store: Store, manifest: dict[str, Any], entry: str = "part") -> pa.Table:
+    """Read what a finished site stored: its cells (``part``), or the features of its images (``image_part``).
 
     Raises
     ------
     LostDataError
         If the part is gone or its bytes are not those that were recorded.
     """
-    described = manifest["part"]
+    described = manifest[entry]
     place = {name: manifest[name] for name in ("experiment", "plate", "well", "site")}
     try:
         data = store.read(described["key"])

@@ -65,7 +65,7 @@ def _named(kind: str, record: dict[str, Any]) -> list[str]:
     if kind == "illumination.json":
         return [record["field"]["key"]] if record["field"] else []
     images = record["zarr"]["objects"] if record["zarr"] else []
-    return [item["key"] for item in [record["part"], *images] if item]
+    return [item["key"] for item in [record["part"], record.get("image_part"), *images] if item]
 
 
 def _is_of_site(path: str) -> bool:

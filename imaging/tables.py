@@ -4,66 +4,18 @@
     statistics, features              assay statistics of the plate; the dictionary of feature columns
     plate_metrics                     what is typical of the plate's wells, against earlier plates
     faults, decisions                 what was wrong with uploads, and what a person or patience decided about it
-    cells                             one row per cell, in Parquet only
+    cells, image_features             one row per cell, in Parquet only; one row per image
     illumination                      the plate's own fields of illumination, against the frozen one
     site_runs                         provenance: the only table with times, hosts and devices
     plate_runs                        which publication of a plate is current; made from the publication records
 
-Feature columns depend on the recipe: ``wells`` and ``cells`` get one float64 column per described feature.
-Missing values are NULL, never NaN or infinite; ``imaging.columns`` is the only place that converts.
+Feature columns depend on the recipe: ``wells`` has them as float64, ``cells`` and ``image_features`` as float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import pyarrow as pa
-
-from imaging.columns import column_of
+from imaging.table_schema import FLAG, INTEGER, NUMBER, SINGLE, TEXT, TEXTS, TIME, Column, Table, table_markdown
 from kernels.image_quality import describe_image_metrics
-
-TEXT, TEXTS, INTEGER, NUMBER, FLAG, TIME = "text", "texts", "integer", "number", "flag", "time"
-"""Kinds of columns."""
-
-_ARROW: dict[str, pa.DataType] = {
-    TEXT: pa.string(),
-    TEXTS: pa.list_(pa.string()),
-    INTEGER: pa.int64(),
-    NUMBER: pa.float64(),
-    FLAG: pa.bool_(),
-    TIME: pa.timestamp("us", tz="UTC"),
-}
-_BIGQUERY = {
-    TEXT: "STRING",
-    TEXTS: "STRING",
-    INTEGER: "INTEGER",
-    NUMBER: "FLOAT",
-    FLAG: "BOOLEAN",
-    TIME: "TIMESTAMP",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: its name, kind, unit ("" where it has none) and what it holds."""
-
-    name: str
-    kind: str
-    unit: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One table: what a row is, its columns, and whether feature columns follow them."""
-
-    name: str
-    description: str
-    columns: tuple[Column, ...]
-    has_features: bool = False
-
 
 PLACE = (
     Column("experiment", TEXT, "", "experiment the plate belongs to"),
@@ -124,7 +76,8 @@ SITES = Table(
 )
 WELLS = Table(
     "wells",
-    "One row per imaged well; feature columns hold the median over the well's cells.",
+    "One row per imaged well; feature columns hold the median over the well's cells; those that begin with Mean_, MAD_ or "
+    "Count_ their mean, median absolute deviation or number of values, where the declaration asks for them.",
     (
         *PLACE,
         _WELL,
@@ -139,7 +92,7 @@ WELLS = Table(
         *_COUNTS,
         *_VERDICT,
     ),
-    has_features=True,
+    feature_kind=NUMBER,
 )
 PLATES = Table(
     "plates",
@@ -196,15 +149,19 @@ STATISTICS = Table(
 )
 FEATURES = Table(
     "features",
-    "One row per feature column of wells and cells.",
+    "One row per feature column of cells, wells and image_features.",
     (
         *PLACE,
         Column("feature", TEXT, "", "name of the column"),
         Column("family", TEXT, "", "group such as AreaShape or Intensity"),
-        Column("objects", TEXT, "", "Nuclei, Cells or Cytoplasm"),
-        Column("channel", TEXT, "", "channel it is measured on; NULL for shapes"),
-        Column("unit", TEXT, "", "unit of the values"),
+        Column("objects", TEXT, "", "Nuclei, Cells or Cytoplasm; Image for features of whole images"),
+        Column(
+            "channel", TEXT, "", "channel it is measured on, two for a pair (DNA,ER); NULL for shapes and whole images"
+        ),
+        Column("unit", TEXT, "", "unit of the values; 1 where they have none"),
         Column("definition", TEXT, "", "what is measured"),
+        Column("null_when", TEXT, "", "which objects have no value, and why; empty where all have one"),
+        Column("source", TEXT, "", "where the definition is from"),
     ),
 )
 FAULTS = Table(
@@ -237,7 +194,13 @@ CELLS = Table(
     "cells",
     "One row per cell; Nuclei, Cells and Cytoplasm of one cell share the row.",
     (*PLACE, _WELL, _SITE, Column("ObjectNumber", INTEGER, "", "label of the cell in the site's label images")),
-    has_features=True,
+    feature_kind=SINGLE,
+)
+IMAGE_FEATURES = Table(
+    "image_features",
+    "One row per measured image: features of the whole image, measured on what the cells are measured on.",
+    (*PLACE, _WELL, _SITE, _CHANNEL),
+    feature_kind=SINGLE,
 )
 SITE_RUNS = Table(
     "site_runs",
@@ -327,6 +290,7 @@ PUBLISHED = (
     FAULTS,
     DECISIONS,
     CELLS,
+    IMAGE_FEATURES,
     ILLUMINATION,
     SITE_RUNS,
 )
@@ -336,59 +300,6 @@ TABLES = {table.name: table for table in (*PUBLISHED, PLATE_RUNS, IMAGES_LIVE, S
 """Every table by name."""
 
 
-def arrow_schema(table: Table, features: Iterable[str] = ()) -> pa.Schema:
-    """Schema of a table; ``features`` become float64 columns where the table takes them."""
-    fields = [pa.field(column.name, _ARROW[column.kind]) for column in table.columns]
-    wide = [pa.field(name, pa.float64()) for name in features] if table.has_features else []
-    return pa.schema(fields + wide)
-
-
-def bigquery_schema(table: Table, features: Iterable[str] = ()) -> list[dict[str, str]]:
-    """Schema of a table as BigQuery's API takes it: name, type, mode and description of each column."""
-    declared = [_bigquery_field(column) for column in table.columns]
-    wide = [{"name": name, "type": "FLOAT", "mode": "NULLABLE"} for name in features] if table.has_features else []
-    return declared + wide
-
-
-def table_of(table: Table, rows: Sequence[Mapping[str, Any]], features: Iterable[str] = ()) -> pa.Table:
-    """Make an Arrow table of rows; columns a row lacks are NULL (empty for lists of texts).
-
-    Raises
-    ------
-    ValueError
-        If a row holds something the table does not declare.
-    """
-    schema = arrow_schema(table, features)
-    unknown = {key for row in rows for key in row} - set(schema.names)
-    if unknown:
-        raise ValueError(f"rows of {table.name} must hold declared columns only, got {sorted(unknown)}")
-    columns = [column_of([row.get(field.name) for row in rows], field.type) for field in schema]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
 def tables_markdown() -> str:
     """Describe every table and column as Markdown."""
-    return "\n".join(_markdown(table) for table in TABLES.values())
-
-
-def _bigquery_field(column: Column) -> dict[str, str]:
-    unit = f" [{column.unit}]" if column.unit else ""
-    return {
-        "name": column.name,
-        "type": _BIGQUERY[column.kind],
-        "mode": "REPEATED" if column.kind == TEXTS else "NULLABLE",
-        "description": f"{column.description}{unit}",
-    }
-
-
-def _markdown(table: Table) -> str:
-    lines = [f"## {table.name}", "", table.description, ""]
-    lines += ["| column | type | unit | description |", "|---|---|---|---|"]
-    lines += [
-        f"| `{column.name}` | {_BIGQUERY[column.kind]}{' list' if column.kind == TEXTS else ''} | {column.unit} | "
-        f"{column.description} |"
-        for column in table.columns
-    ]
-    if table.has_features:
-        lines.append("| one per feature | FLOAT | see `features` | named as in the table `features` |")
-    return "\n".join([*lines, ""])
+    return "\n".join(table_markdown(table) for table in TABLES.values())

@@ -8,6 +8,9 @@ import numpy as np
 
 from kernels.planes import Floats
 
+IMAGE = "Image"
+"""Object set of features of whole images."""
+
 
 class Feature(NamedTuple):
     """One column of one object set.
@@ -24,6 +27,19 @@ class Feature(NamedTuple):
     definition: str
     null_when: str
     source: str
+
+
+class FeatureDescription(NamedTuple):
+    """One column of the feature dictionary: a ``Feature`` of the object set ``objects``, whose name begins its name."""
+
+    name: str
+    family: str
+    objects: str
+    channel: str
+    unit: str
+    definition: str
+    null_when: str = ""
+    source: str = ""
 
 
 def empty_values(sets: int, features: int, count: int) -> Floats:

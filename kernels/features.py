@@ -1,51 +1,34 @@
-"""All features of the objects of one site, under CellProfiler's names, and what each one means."""
+"""All features of the objects and images of one site, under CellProfiler's names, and what each one means."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from kernels.device import to_device
-from kernels.feature import Feature
+from kernels.families import Site, families_of
+from kernels.feature import Feature, FeatureDescription
 from kernels.feature_options import FeatureOptions
 from kernels.gpu import Array, gpu_of
 from kernels.object_sets import MOST_SETS, ObjectSets, find_outer, list_object_sets
 from kernels.object_sets_gpu import GpuObjectSets, list_object_sets_on
-from kernels.objects import list_pixels
 from kernels.planes import Floats, Labels, Pixels, check_label_image, check_plane
-from kernels.shape import SHAPE_FEATURES, measure_shape
 
 SETS = ("Nuclei", "Cells", "Cytoplasm")
 """Names of the usual object sets, which share their numbers."""
 _MOST_COUNTED = 1 << 24
 """Labels up to this number are looked up in a table of as many entries; greater ones are sorted."""
 
-Objects = ObjectSets | GpuObjectSets
-
-
-class FeatureDescription(NamedTuple):
-    """One column of the feature dictionary; ``channel`` is empty for features of form, ``DNA,ER`` for those of two."""
-
-    name: str
-    family: str
-    objects: str
-    channel: str
-    unit: str
-    definition: str
-    null_when: str
-    source: str
-
 
 @dataclass(frozen=True)
 class ObjectFeatures:
     """The features of one object set.
 
-    ``numbers`` are the labels that have pixels, ascending, shape ``(k,)``, int32; ``columns`` hold one value each, shape
-    ``(k,)``, float64, NaN where a definition has no value, by CellProfiler's name without the set.
+    ``numbers`` are the labels that have pixels, ascending, shape ``(k,)``, int32; ``columns`` hold one value each,
+    shape ``(k,)``, float64, NaN where a definition has no value, by CellProfiler's name without the set.
     """
 
     numbers: npt.NDArray[np.int32]
@@ -53,23 +36,33 @@ class ObjectFeatures:
 
 
 @dataclass(frozen=True)
-class Family:
-    """A family of features: what its columns are, and how they are measured in planes (c, y, x) of 16 bits."""
+class SiteFeatures:
+    """All features of one site: of each object set by its name, and of its images by CellProfiler's name."""
 
-    describe: Callable[[Sequence[str]], list[Feature]]
-    measure: Callable[[Array, Objects], Floats]
-
-
-def families_of(options: FeatureOptions) -> dict[str, Family]:
-    """Give the families that are chosen, by name."""
-    known = {"AreaShape": Family(_describe_old_shape, _measure_old_shape)}
-    return {name: family for name, family in known.items() if name in options.families}
+    objects: dict[str, ObjectFeatures] = field(default_factory=dict)
+    images: dict[str, float] = field(default_factory=dict)
 
 
 def measure_objects(
     planes: Mapping[str, Pixels], labels: Mapping[str, Labels], options: FeatureOptions | None = None
 ) -> dict[str, ObjectFeatures]:
-    """Measure every object of one site, on the device that this process has chosen.
+    """Measure every object of one site: ``measure_features`` without its images."""
+    return measure_features(planes, labels, options, whole_images=False).objects
+
+
+def measure_image_features(planes: Mapping[str, Pixels], options: FeatureOptions | None = None) -> dict[str, float]:
+    """Measure the images of one site as wholes: ``measure_features`` without objects."""
+    return measure_features(planes, {}, options).images
+
+
+def measure_features(
+    planes: Mapping[str, Pixels],
+    labels: Mapping[str, Labels],
+    options: FeatureOptions | None = None,
+    *,
+    whole_images: bool = True,
+) -> SiteFeatures:
+    """Measure every object of one site, and its images as wholes, on the device that this process has chosen.
 
     Parameters
     ----------
@@ -81,10 +74,12 @@ def measure_objects(
         set's objects of the same number (Nuclei and Cytoplasm of Cells) are measured in one pass.
     options
         What is measured; by default all of CellProfiler's families.
+    whole_images
+        Whether images are measured as wholes too.
 
     Returns
     -------
-    The features of each set, in the order of ``labels``.
+    The features of each set, in the order of ``labels``, and those of images in the order of ``planes``.
 
     Raises
     ------
@@ -95,11 +90,12 @@ def measure_objects(
     """
     options = options or FeatureOptions()
     _check_shapes(planes, labels)
-    stack = to_device(stack_planes(planes.values())) if planes else None
-    measured: dict[str, ObjectFeatures] = {}
-    for group in _group_sets(labels):
-        measured |= _measure_group(stack, list(planes), {name: labels[name] for name in group}, options)
-    return {name: measured[name] for name in labels}
+    stack = to_device(stack_planes(planes.values()))
+    groups = [{name: labels[name] for name in group} for group in _group_sets(labels)]
+    found = SiteFeatures()
+    for group in groups or [{}]:
+        _measure_group(stack, list(planes), group, options, found, whole_images=whole_images and not found.images)
+    return SiteFeatures({name: found.objects[name] for name in labels}, found.images)
 
 
 def stack_planes(planes: Iterable[Pixels]) -> npt.NDArray[np.uint16]:
@@ -115,7 +111,7 @@ def stack_planes(planes: Iterable[Pixels]) -> npt.NDArray[np.uint16]:
     Shape ``(c, y, x)``, uint16. 8-bit planes are multiplied by 257: ``v / 255`` is ``257 v / 65535``, also rounded.
     """
     wide = [plane.astype(np.uint16) * np.uint16(257) if plane.dtype == np.uint8 else plane for plane in planes]
-    return np.stack(wide)
+    return np.stack(wide) if wide else np.zeros((0, 1, 1), np.uint16)
 
 
 def describe_features(
@@ -123,8 +119,19 @@ def describe_features(
 ) -> list[FeatureDescription]:
     """Describe the columns that ``measure_objects`` gives for these channels and object sets, in their order."""
     channels, options = list(channels), options or FeatureOptions()
-    columns = [feature for family in families_of(options).values() for feature in family.describe(channels)]
-    return [_described(objects, feature) for objects in sets for feature in columns]
+    return [
+        _described(objects, feature)
+        for objects in sets
+        for family in families_of(options)
+        for feature in family.describe(channels, objects)
+    ]
+
+
+def describe_image_features(channels: Iterable[str], options: FeatureOptions | None = None) -> list[Feature]:
+    """Describe what ``measure_image_features`` gives for these channels, in its order."""
+    channels, options = list(channels), options or FeatureOptions()
+    families = families_of(options)
+    return [feature for channel in channels for family in families for feature in family.describe_images([channel])]
 
 
 def _described(objects: str, feature: Feature) -> FeatureDescription:
@@ -156,30 +163,49 @@ def _group_sets(labels: Mapping[str, Labels]) -> list[tuple[str, ...]]:
 
 
 def _measure_group(
-    stack: Array | None, channels: list[str], labels: Mapping[str, Labels], options: FeatureOptions
-) -> dict[str, ObjectFeatures]:
+    stack: Array,
+    channels: list[str],
+    labels: Mapping[str, Labels],
+    options: FeatureOptions,
+    found: SiteFeatures,
+    *,
+    whole_images: bool,
+) -> None:
+    """Measure sets that share one pass, and images where they are wanted, into what is found."""
     numbers, dense = _number_densely(list(labels.values()))
-    outer = find_outer(dense) or 0
-    objects = list_object_sets(np.stack(dense), outer)
-    on_device = _on_device_of(stack, objects)
-    found = [(family.describe(channels), family.measure(stack, on_device)) for family in families_of(options).values()]
-    measured = {}
-    for index, name in enumerate(labels):
-        is_there = objects.area[index] > 0
+    listed = list_object_sets(np.stack(dense), find_outer(dense) or 0) if dense else None
+    site = Site(stack, _on_device_of(stack, listed), tuple(labels), whole_images)
+    families = families_of(options)
+    measured = [family.measure(site) for family in families]
+    for index, name in enumerate(labels if listed else ()):
+        is_there = listed.area[index] > 0
         columns = {
             feature.name: values
-            for described, measured_values in found
+            for family, (of_objects, _) in zip(families, measured, strict=True)
             for feature, values in zip(
-                described, measured_values[index].reshape(-1, objects.count)[:, is_there], strict=True
+                family.describe(channels, name), _rows(of_objects[index])[:, is_there], strict=True
             )
         }
-        measured[name] = ObjectFeatures(numbers[is_there], columns)
-    return measured
+        found.objects[name] = ObjectFeatures(numbers[is_there], columns)
+    for index, channel in enumerate(channels if whole_images else ()):
+        for family, (_, of_images) in zip(families, measured, strict=True):
+            if of_images is not None:
+                names = [feature.name for feature in family.describe_images([channel])]
+                found.images.update(zip(names, of_images[index].ravel().tolist(), strict=True))
 
 
-def _on_device_of(stack: Array | None, objects: ObjectSets) -> Objects:
-    gpu = gpu_of(stack) if stack is not None else None
-    return objects if gpu is None else list_object_sets_on(gpu, gpu.put(objects.labels), objects.outer, objects.count)
+def _rows(values: Floats) -> Floats:
+    """Values of one set as one row per column."""
+    return values.reshape(-1, values.shape[-1])
+
+
+def _on_device_of(stack: Array, objects: ObjectSets | None) -> ObjectSets | GpuObjectSets | None:
+    gpu = gpu_of(stack)
+    return (
+        objects
+        if gpu is None or objects is None
+        else list_object_sets_on(gpu, gpu.put(objects.labels), objects.outer, objects.count)
+    )
 
 
 def _number_densely(labels: Sequence[Labels]) -> tuple[npt.NDArray[np.int32], list[npt.NDArray[np.int32]]]:
@@ -199,16 +225,3 @@ def _number_densely(labels: Sequence[Labels]) -> tuple[npt.NDArray[np.int32], li
     numbers = np.unique(np.concatenate([np.unique(image) for image in labels])).astype(np.int32)
     numbers = numbers[numbers > 0]
     return numbers, [np.where(image > 0, np.searchsorted(numbers, image) + 1, 0).astype(np.int32) for image in labels]
-
-
-def _describe_old_shape(channels: Sequence[str]) -> list[Feature]:
-    return [
-        Feature(f"AreaShape_{name}", "AreaShape", "", unit, definition, "", "")
-        for name, (unit, definition) in SHAPE_FEATURES.items()
-    ]
-
-
-def _measure_old_shape(planes: Array, objects: Objects) -> Floats:
-    return np.stack(
-        [np.stack(list(measure_shape(image, list_pixels(image, objects.count)).values())) for image in objects.labels]
-    )

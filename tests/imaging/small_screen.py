@@ -15,7 +15,8 @@ from imaging.experiment import Experiment, read_experiment
 from imaging.illumination_rows import PlateIllumination
 from imaging.names import to_json
 from imaging.platemaps import Control, PlateMap, PlateMapRow
-from imaging.publish_tables import PublicationInputs, write_tables
+from imaging.publication_inputs import PublicationInputs
+from imaging.publish_tables import write_tables
 from imaging.query import run_query
 from imaging.store import Store
 from imaging.typical import History

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from imaging.columns import column_of, read_time
-from imaging.tables import SITE_RUNS, arrow_schema
+from imaging.table_schema import arrow_schema
+from imaging.tables import SITE_RUNS
 
 
 @pytest.mark.parametrize(

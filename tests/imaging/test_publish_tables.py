@@ -11,10 +11,12 @@ import pytest
 
 from imaging import publish_tables
 from imaging.errors import StoredDataError
-from imaging.publish_tables import collect_sites, write_tables
+from imaging.publication_inputs import collect_sites
+from imaging.publish_tables import write_tables
 from imaging.rules import IMAGE_METRICS
 from imaging.store import Store
-from imaging.tables import PUBLISHED, TABLES, arrow_schema
+from imaging.table_schema import arrow_schema
+from imaging.tables import PUBLISHED, TABLES
 from tests.imaging import small_screen
 from tests.imaging.small_screen import AREA, RATIO, WELLS
 

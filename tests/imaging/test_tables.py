@@ -10,20 +10,8 @@ import pytest
 from google.cloud import bigquery
 
 from imaging.rules import IMAGE_METRICS
-from imaging.tables import (
-    CELLS,
-    FAULTS,
-    IMAGES,
-    PLATE_RUNS,
-    PUBLISHED,
-    SITES,
-    TABLES,
-    WELLS,
-    arrow_schema,
-    bigquery_schema,
-    table_of,
-    tables_markdown,
-)
+from imaging.table_schema import arrow_schema, bigquery_schema, table_of
+from imaging.tables import CELLS, FAULTS, IMAGES, PLATE_RUNS, PUBLISHED, SITES, TABLES, WELLS, tables_markdown
 
 PLACE = ["experiment", "plate", "recipe", "run"]
 

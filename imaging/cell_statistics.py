@@ -1,0 +1,70 @@
+"""Statistics of the cells of a well: what becomes of a feature column of ``cells`` in ``wells``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+
+Statistic = Literal["median", "mean", "mad", "count"]
+STATISTICS: dict[Statistic, tuple[str, str]] = {
+    "median": ("", "median over the well's cells"),
+    "mean": ("Mean_", "mean over the well's cells"),
+    "mad": ("MAD_", "median absolute deviation of the well's cells from their median, not scaled"),
+    "count": ("Count_", "number of the well's cells that have a value"),
+}
+"""What begins the name of the column of ``wells``, and what the column holds."""
+
+
+def well_columns(features: Sequence[str], statistics: Sequence[Statistic]) -> list[str]:
+    """Name the feature columns of ``wells``, in order: all medians, then all means, and so on."""
+    return [f"{STATISTICS[name][0]}{feature}" for name in statistics for feature in features]
+
+
+def measure_cells(values: np.ndarray, statistics: Sequence[Statistic]) -> np.ndarray:
+    """Compute statistics of each feature over the cells of a well, cells without a value left out.
+
+    Parameters
+    ----------
+    values
+        Shape ``(feature, cell)``, floating point; NaN where a cell has no value.
+    statistics
+        Names of ``STATISTICS``.
+
+    Returns
+    -------
+    Shape ``(statistic * feature,)``, float64, in the order of ``well_columns``; NaN where no cell has a value, 0 for a
+    count.
+    """
+    computed = dict(_statistics_of(values, statistics))
+    return np.concatenate([computed[name] for name in statistics]) if statistics else np.empty(0)
+
+
+def _statistics_of(values: np.ndarray, statistics: Sequence[Statistic]) -> Iterator[tuple[Statistic, np.ndarray]]:
+    median = _median(values) if {"median", "mad"} & set(statistics) else None
+    if median is not None:
+        yield "median", median
+    if median is not None and "mad" in statistics:
+        yield "mad", _median(np.abs(values - median[:, None]))
+    known = np.isfinite(values).sum(axis=1)
+    if "count" in statistics:
+        yield "count", known.astype(np.float64)
+    if "mean" in statistics:
+        means = np.full(len(values), np.nan)
+        np.divide(np.nansum(values, axis=1, dtype=np.float64), known, out=means, where=known > 0)
+        yield "mean", means
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    n_features, n_cells = values.shape
+    medians = np.full(n_features, np.nan)
+    if not n_cells:
+        return medians
+    has_gap = np.isnan(values).any(axis=1)
+    medians[~has_gap] = np.median(values[~has_gap].astype(np.float64, copy=False), axis=1)
+    for index in np.flatnonzero(has_gap):
+        known = values[index][~np.isnan(values[index])]
+        if known.size:
+            medians[index] = np.median(known.astype(np.float64, copy=False))
+    return medians
