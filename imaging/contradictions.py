@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
 from imaging.declared import Fault, did_you_mean
+from imaging.feature_names import find_feature_faults
 from imaging.illumination import find_illumination_faults
 from imaging.layouts import Layout
 from imaging.plain_yaml import Place
@@ -28,7 +28,17 @@ _HINT = r"; a pattern that works: '(?P<well>[A-P]\d\d)_s(?P<site>\d+)_(?P<channe
 
 def find_contradictions(tree: Tree) -> list[Fault]:
     """Every contradiction in an experiment's tree, each with its place."""
-    checks = (_channels, _layout, _pattern, _recipe, _limits, _outliers, _statistics, _plates, find_illumination_faults)
+    checks = (
+        _channels,
+        _layout,
+        _pattern,
+        _recipe,
+        _limits,
+        _outliers,
+        find_feature_faults,
+        _plates,
+        find_illumination_faults,
+    )
     return [fault for check in checks for fault in check(tree)]
 
 
@@ -164,34 +174,6 @@ def _outliers(tree: Tree) -> Iterator[Fault]:
         if same[0] and same in seen:
             yield place, f"is the same rule as analysis.outliers[{seen[same]}]; keep one"
         seen.setdefault(same, number)
-
-
-def _statistics(tree: Tree) -> Iterator[Fault]:
-    analysis = tree.get("analysis")
-    features = analysis.get("statistics") if isinstance(analysis, dict) else None
-    recipe = tree.get("recipe")
-    for number, feature in enumerate(features if isinstance(features, list) else [features]):
-        if isinstance(feature, str):
-            fault = _feature_fault(feature, _channel_names(tree), recipe if isinstance(recipe, dict) else {})
-            if fault:
-                place = ("analysis", "statistics", number) if isinstance(features, list) else ("analysis", "statistics")
-                yield place, fault
-
-
-def _feature_fault(feature: str, channels: list[str], recipe: Tree) -> str | None:
-    """Why no stored feature has this name or any values."""
-    from kernels.old_features import describe_features  # loads the kernels: only a file that names features pays for it
-
-    known = [description.name for description in describe_features(channels)]
-    if feature not in known:
-        close = get_close_matches(feature, known, n=1, cutoff=0.6)
-        hint = f"did you mean {close[0]!r}?" if close else "a feature is named such as Nuclei_AreaShape_Area"
-        return f"{feature!r} is no feature of this experiment; {hint}"
-    if recipe.get("nuclei") is None:
-        return f"{feature!r} needs objects; give recipe.nuclei"
-    if feature.startswith("Cytoplasm_") and recipe.get("cells") is None:
-        return f"{feature!r} needs cells; give recipe.cells"
-    return None
 
 
 def _plates(tree: Tree) -> Iterator[Fault]:

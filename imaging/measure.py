@@ -6,15 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from imaging.illumination import is_preview
 from imaging.illumination_field import PlateField
+from imaging.measure_cells import NOT_MEASURED, measure_cells
 from imaging.recipes import Recipe
 from imaging.site import Plane, SiteMeasurement
 from kernels.device import to_device, to_host
 from kernels.image_quality import explain_missing, measure_image_quality
-from kernels.old_features import measure_objects
 from kernels.planes import dtype_scale
 from kernels.segmentation import segment_cells, segment_cytoplasm, segment_nuclei
 from kernels.thumbnails import shrink, thumbnail_factor
@@ -39,8 +38,8 @@ def measure_planes(
 
     Returns
     -------
-    Image metrics, counts, cells, label images and thumbnails. Without the nucleus channel, and as long as the plate's
-    field is awaited, there are no objects and their counts are ``None``.
+    Image metrics, counts, cells, features of images, label images and thumbnails. Without the nucleus channel, and as
+    long as the plate's field is awaited, there are no objects and their counts are ``None``.
     """
     pixels = pins["pixels"]
     recipe = Recipe.model_validate(pixels["recipe"])
@@ -50,11 +49,13 @@ def measure_planes(
     thumbnails = to_host(shrink(stack, factor))
     corrected = field.correct(planes) if field else planes
     labels = {} if is_preview(pins) else _segment(corrected, pixels, recipe)
+    cells, image_features = NOT_MEASURED if is_preview(pins) else measure_cells(corrected, labels, recipe)
     return SiteMeasurement(
         image_metrics=image_metrics,
-        counts={name: int(labels[name].max(initial=0)) if labels else None for name in ("Nuclei", "Cells")},
-        cells=_measure_cells(corrected, labels, recipe),
-        labels={name: labels[name] for name in ("Nuclei", "Cells")} if labels else {},
+        counts={name: int(labels[name].max(initial=0)) if name in labels else None for name in ("Nuclei", "Cells")},
+        cells=cells,
+        image_features=image_features,
+        labels={name: image for name, image in labels.items() if name != "Cytoplasm"},
         thumbnails=thumbnails,
         factor=factor,
     )
@@ -78,7 +79,7 @@ def _segment(planes: dict[str, Plane], pixels: Mapping[str, Any], recipe: Recipe
         return {}
     nuclei = segment_nuclei(planes[nucleus], **recipe.nuclei.parameters(pixels["pixel_size_um"]))
     if recipe.cells is None:
-        return {"Nuclei": nuclei, "Cells": nuclei, "Cytoplasm": np.zeros_like(nuclei)}
+        return {"Nuclei": nuclei}
     cell = _channel(recipe.cells.channel, "cell", pixels["channels"])
     cells = segment_cells(nuclei, planes.get(cell), **recipe.cells.parameters())
     return {"Nuclei": nuclei, "Cells": cells, "Cytoplasm": segment_cytoplasm(nuclei, cells)}
@@ -108,22 +109,6 @@ def _measure_images(stack: Any, planes: dict[str, Plane], channels: list[dict[st
         unknown = [metric for metric, value in values.items() if value is None]
         reasons = [explain_missing(metric, stack.shape[1:]) for metric in unknown]
         yield {"channel": name} | values | ({"not_measured": reasons} if reasons else {})
-
-
-def _measure_cells(planes: dict[str, Plane], labels: Labels, recipe: Recipe) -> pa.Table:
-    if not labels:
-        return pa.table({"ObjectNumber": pa.array([], pa.int32())})
-    features = measure_objects(
-        planes,
-        nuclei=labels["Nuclei"],
-        cells=labels["Cells"],
-        cytoplasm=labels["Cytoplasm"],
-        ring_gap_px=recipe.ring.gap_px,
-        ring_width_px=recipe.ring.width_px,
-    )
-    count = int(labels["Nuclei"].max(initial=0))
-    columns = {name: pa.array(values, mask=~np.isfinite(values)) for name, values in features.items()}
-    return pa.table({"ObjectNumber": pa.array(np.arange(1, count + 1, dtype=np.int32)), **columns})
 
 
 def _or_none(value: float) -> float | None:

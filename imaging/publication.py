@@ -18,10 +18,10 @@ from functools import partial
 from typing import Any
 
 from imaging.errors import LostDataError
-from imaging.features import describe_columns
 from imaging.history import plate_history
 from imaging.illumination_rows import measure_illumination, write_fields
 from imaging.job import PlateJob
+from imaging.measure_cells import describe_columns
 from imaging.names import hash_of, to_json
 from imaging.planning import Plan
 from imaging.platemaps import PlateMap
@@ -227,7 +227,9 @@ def collect_inputs(
         plate_map=plate_map,
         is_declared=not declared or job.plate in declared,
         read_part=lambda manifest, entry: read_part(job.store, manifest, entry),
-        feature_descriptions=describe_columns(job.experiment),
+        feature_descriptions=describe_columns(
+            [channel.name for channel in job.experiment.channels], job.experiment.recipe
+        ),
         history=history,
     )
 

@@ -37,8 +37,8 @@ FORBIDDEN = "the file may not be read; give permission, then touch the file"
 class SiteMeasurement:
     """What is measured on one site.
 
-    ``image_metrics`` one row per channel; ``counts`` objects per set; ``cells`` one row per cell; ``image_features`` one
-    row per channel; ``labels`` label images by object set, shape (y, x); ``thumbnails`` shape (c, y, x), shrunk by
+    ``image_metrics`` one row per channel; ``counts`` objects per set; ``cells`` one row per cell; ``image_features``
+    one row per channel; ``labels`` label images by object set, shape (y, x); ``thumbnails`` shape (c, y, x), shrunk by
     ``factor``.
     """
 
@@ -236,7 +236,7 @@ def _record_fault(task: SiteTask, store: Store, channel: str, file: ImageFile, r
 def _write_data(
     task: SiteTask, store: Store, planes: dict[str, Plane], measured: SiteMeasurement, pins: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write pixels, labels, cells and features of images under fresh names; say what was written. Of a preview, the thumbnails only."""
+    """Write pixels, labels, cells and features under fresh names, and say what. Of a preview, thumbnails only."""
     fresh = uuid.uuid4().hex[:12]
     written: dict[str, Any] = {"part": None, "image_part": None, "zarr": None, "objects": []}
     if not is_preview(pins):

@@ -196,7 +196,7 @@ def _measure_group(
 
 def _rows(values: Floats) -> Floats:
     """Values of one set as one row per column."""
-    return values.reshape(-1, values.shape[-1])
+    return values.reshape(int(np.prod(values.shape[:-1])), values.shape[-1])
 
 
 def _on_device_of(stack: Array, objects: ObjectSets | None) -> ObjectSets | GpuObjectSets | None:

@@ -1,10 +1,15 @@
 """How much of a stain is in the nucleus, and how much beside it."""
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
+from kernels.feature import FeatureDescription
 from kernels.objects import ObjectPixels, divide, find_nearest, list_pixels
 from kernels.planes import Floats, Labels, Pixels, dtype_scale, smooth_plane
 
+RATIO = "Cells_Intensity_NucleusCytoplasmRatio"
+"""Name of the ratio's column, which the channel ends. It is the nucleus' and its ring's, and does not need the cell."""
 BACKGROUND_PERCENTILE = 1.0
 BACKGROUND_SMOOTHING_PX = 1.0
 
@@ -76,3 +81,44 @@ def measure_nucleus_cytoplasm_ratio(plane: Pixels, *, nucleus: ObjectPixels, rin
     inside = nucleus.mean(plane[nucleus.y, nucleus.x]) - background
     around = ring.mean(plane[ring.y, ring.x]) - background
     return divide(inside, np.where(around > 0, around, 0))
+
+
+def measure_ratios(
+    planes: Mapping[str, Pixels], nuclei: Labels, *, gap_px: float, width_px: float
+) -> dict[str, Floats]:
+    """Measure the ratio of ``measure_nucleus_cytoplasm_ratio`` for every nucleus and channel.
+
+    Parameters
+    ----------
+    planes
+        Channel name to plane, shape ``(y, x)``, uint8 or uint16, camera counts.
+    nuclei
+        Labels, shape ``(y, x)``, integer.
+    gap_px, width_px
+        As in ``list_ring``.
+
+    Returns
+    -------
+    One array per column of ``describe_ratios(planes)``, shape ``(n,)``, float64, where n is the greatest label.
+    """
+    count = int(nuclei.max(initial=0))
+    nucleus, ring = list_pixels(nuclei, count), list_ring(nuclei, count, gap_px=gap_px, width_px=width_px)
+    return {
+        f"{RATIO}_{channel}": measure_nucleus_cytoplasm_ratio(plane, nucleus=nucleus, ring=ring)
+        for channel, plane in planes.items()
+    }
+
+
+def describe_ratios(channels: Iterable[str]) -> list[FeatureDescription]:
+    """Describe the columns of ``measure_ratios`` for these channels, in their order."""
+    return [FeatureDescription(f"{RATIO}_{channel}", "Intensity", "Cells", channel, *_RATIO) for channel in channels]
+
+
+_RATIO = (
+    "1",
+    "Mean over the nucleus over the mean over a ring around it, both above the background (first percentile of the "
+    "smoothed plane). The ring is what is nearest to this nucleus, outside all nuclei and, unless the recipe says "
+    "otherwise, more than 1 and at most 6 pixels away.",
+    "the nucleus has no ring, closed in by others, or its ring is not brighter than the background",
+    "Ding et al., J Biol Chem 273, 28897, 1998, who took the difference",
+)

@@ -20,14 +20,17 @@ from imaging.publish_tables import write_tables
 from imaging.query import run_query
 from imaging.store import Store
 from imaging.typical import History
+from kernels.feature import IMAGE, FeatureDescription
 
 WELLS = ("A01", "A02", "A03", "B01", "B02", "B03")
 CHANNELS = ("DNA", "RNA")
 RECIPE = "v1-0123abcd"
 AREA, RATIO = "Nuclei_AreaShape_Area", "Cells_Intensity_NucleusCytoplasmRatio_RNA"
+IMAGE_MEAN = "Intensity_MeanIntensity"
 FEATURES = (
-    (AREA, "AreaShape", "Nuclei", None, "px", "number of pixels of the nucleus"),
-    (RATIO, "Intensity", "Cells", "RNA", "", "mean intensity in the nucleus over that in the cytoplasm"),
+    FeatureDescription(AREA, "AreaShape", "Nuclei", "", "px", "number of pixels of the nucleus"),
+    FeatureDescription(RATIO, "Intensity", "Cells", "RNA", "", "mean in the nucleus over that in the cytoplasm"),
+    FeatureDescription(IMAGE_MEAN, "Intensity", IMAGE, "", "1", "mean of the image"),
 )
 CONTROLS: dict[str, Control] = {
     "A01": "negcon",
@@ -87,6 +90,7 @@ def manifest(well: str, site: int, **changes: Any) -> dict[str, Any]:
         "image_metrics": [_metrics(channel) for channel in present],
         "counts": {"Nuclei": nuclei, "Cells": nuclei},
         "part": {"key": f"parts/{well}-{site}.arrow", "size_bytes": 1, "crc32": "00000000"},
+        "image_part": {"key": f"parts/{well}-{site}-images.arrow", "size_bytes": 1, "crc32": "00000000"},
         "zarr": {"group": f"A/1/s{site}x1", "objects": []},
         "provenance": {
             "started_at": "2026-02-03T04:05:06.500+00:00",
@@ -127,8 +131,12 @@ def manifests(plate: str = "P1") -> list[dict[str, Any]]:
     return [manifest(well, site, plate=plate) for well in WELLS for site in (1, 2)]
 
 
-def read_part(record: Mapping[str, Any]) -> pa.Table:
-    """Cells of a site; the ratio of its first cell is not defined."""
+def read_part(record: Mapping[str, Any], entry: str = "part") -> pa.Table:
+    """Cells of a site; the ratio of its first cell is not defined. Or its images: 0.25 times its number."""
+    if entry == "image_part":
+        channels = [image["channel"] for image in record["images"]]
+        means = pa.array([0.25 * record["site"]] * len(channels), pa.float32())
+        return pa.table({"channel": channels, IMAGE_MEAN: means})
     count = record["counts"]["Nuclei"]
     first = 100 * (WELLS.index(record["well"]) + 1) + 10 * record["site"]
     ratios = [math.nan if cell == 1 else 0.5 + record["site"] for cell in range(1, count + 1)]

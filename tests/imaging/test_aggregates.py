@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 
-import numpy as np
 import pytest
 
 from imaging.aggregates import (
@@ -15,7 +13,6 @@ from imaging.aggregates import (
     aggregate_site,
     aggregate_well,
     count_states,
-    median_of_cells,
     sort_sites,
     sum_known,
 )
@@ -158,12 +155,3 @@ def test_sites_come_in_plate_order():
     places = [("AA01", 1), ("B10", 1), ("B02", 2), ("B02", 1), ("A01", 10), ("A01", 9)]
     ordered = sort_sites(SiteResult(well, site, "missing") for well, site in places)
     assert [(item.well, item.site) for item in ordered] == list(reversed(places))
-
-
-def test_median_of_cells_leaves_out_cells_without_a_value():
-    values = np.array([[3.0, 1.0, 2.0], [math.nan, 4.0, 6.0], [math.nan] * 3, [5.0, 5.0, math.nan]])
-    np.testing.assert_array_equal(median_of_cells(values), [2.0, 5.0, math.nan, 5.0])
-
-
-def test_median_of_no_cells_is_undefined():
-    np.testing.assert_array_equal(median_of_cells(np.empty((2, 0))), [math.nan, math.nan])

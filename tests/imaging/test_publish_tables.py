@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from imaging import publish_tables
+from imaging import publish_cells
 from imaging.errors import StoredDataError
 from imaging.publication_inputs import collect_sites
 from imaging.publish_tables import write_tables
@@ -18,10 +18,9 @@ from imaging.store import Store
 from imaging.table_schema import arrow_schema
 from imaging.tables import PUBLISHED, TABLES
 from tests.imaging import small_screen
-from tests.imaging.small_screen import AREA, RATIO, WELLS
+from tests.imaging.small_screen import AREA, IMAGE_MEAN, RATIO, WELLS
 
 FOLDER = "results/screen/P1/v1/published/000001-fresh"
-FEATURES = (AREA, RATIO)
 
 
 def read(store: Store, key: str) -> pa.Table:
@@ -38,7 +37,12 @@ def by_well(table: pa.Table) -> dict[str, dict[str, Any]]:
 
 
 def part_with(**columns: list[Any]):
-    return lambda manifest: pa.table({name: pa.array(values) for name, values in columns.items()})
+    def read(manifest: dict[str, Any], entry: str) -> pa.Table:
+        """Cells with these columns; images without features."""
+        given = columns if entry == "part" else {"channel": ["DNA"]}
+        return pa.table({name: pa.array(values) for name, values in given.items()})
+
+    return read
 
 
 def test_every_table_is_one_file_under_the_folder_with_its_declared_schema(store):
@@ -47,7 +51,8 @@ def test_every_table_is_one_file_under_the_folder_with_its_declared_schema(store
     assert sorted(keys.values()) == [item.key for item in store.list(FOLDER).objects]
     for name, key in keys.items():
         table = read(store, key)
-        assert table.schema.equals(arrow_schema(TABLES[name], FEATURES), check_metadata=False)
+        features = [IMAGE_MEAN] if name == "image_features" else (AREA, RATIO)
+        assert table.schema.equals(arrow_schema(TABLES[name], features), check_metadata=False)
         place = {tuple(row[column] for column in ("experiment", "plate", "recipe", "run")) for row in table.to_pylist()}
         assert place <= {("screen", "P1", small_screen.RECIPE, "run1")}
     rows = {name: read(store, key).num_rows for name, key in keys.items()}
@@ -58,10 +63,11 @@ def test_every_table_is_one_file_under_the_folder_with_its_declared_schema(store
         "plates": 1,
         "plate_metrics": 2 * len(IMAGE_METRICS) + 2,
         "statistics": 1,
-        "features": 2,
+        "features": 3,
         "faults": 0,
         "decisions": 0,
         "cells": 36,
+        "image_features": 24,
         "illumination": 2,
         "site_runs": 12,
     }
@@ -89,20 +95,21 @@ def row_groups(store: Store) -> list[set[str]]:
 
 def test_row_groups_of_cells_hold_whole_wells_in_plate_order(folder_store, monkeypatch):
     assert row_groups(folder_store) == [set(WELLS)]
-    monkeypatch.setattr(publish_tables, "ROW_GROUP_BYTES", 700)
+    monkeypatch.setattr(publish_cells, "ROW_GROUP_BYTES", 700)
     assert row_groups(folder_store) == [{"A01", "A02"}, {"A03", "B01"}, {"B02", "B03"}]
-    monkeypatch.setattr(publish_tables, "ROW_GROUP_BYTES", 1)
+    monkeypatch.setattr(publish_cells, "ROW_GROUP_BYTES", 1)
     assert row_groups(folder_store) == [{well} for well in WELLS]
 
 
 def test_cells_are_written_before_those_of_the_next_row_group_are_read(folder_store, monkeypatch):
-    monkeypatch.setattr(publish_tables, "ROW_GROUP_BYTES", 1)
+    monkeypatch.setattr(publish_cells, "ROW_GROUP_BYTES", 1)
     sizes: list[int] = []
     path = folder_store.local_path(f"{FOLDER}/cells.parquet")
 
-    def read_part(manifest: dict[str, Any]) -> pa.Table:
-        sizes.append(path.stat().st_size)
-        return small_screen.read_part(manifest)
+    def read_part(manifest: dict[str, Any], entry: str) -> pa.Table:
+        if entry == "part":
+            sizes.append(path.stat().st_size)
+        return small_screen.read_part(manifest, entry)
 
     written(folder_store, read_part=read_part)
     assert len(sizes) == 12
@@ -271,7 +278,22 @@ def test_provenance_stands_in_site_runs(folder_store):
 
 
 def test_features_are_explained(folder_store):
-    area, ratio = written(folder_store)["features"].to_pylist()
+    area, ratio, mean = written(folder_store)["features"].to_pylist()
+    assert (mean["feature"], mean["objects"], mean["channel"]) == (IMAGE_MEAN, "Image", None)
     assert (area["feature"], area["family"], area["objects"], area["channel"]) == (AREA, "AreaShape", "Nuclei", None)
     assert (area["unit"], area["definition"]) == ("px", "number of pixels of the nucleus")
     assert (ratio["feature"], ratio["channel"]) == (RATIO, "RNA")
+
+
+def test_features_of_images_have_a_row_per_image(folder_store):
+    manifests = [small_screen.manifest("A01", 1), small_screen.manifest("A01", 2, missing=["RNA"])]
+    rows = written(folder_store, manifests=tuple(manifests))["image_features"].to_pylist()
+    place = [(row["well"], row["site"], row["channel"], row[IMAGE_MEAN]) for row in rows]
+    assert place == [("A01", 1, "DNA", 0.25), ("A01", 1, "RNA", 0.25), ("A01", 2, "DNA", 0.5)]
+
+
+def test_wells_hold_the_statistics_that_the_declaration_asks_for(folder_store):
+    text = small_screen.YAML.replace(b"analysis:", b"analysis:\n  wells: [median, mean, mad, count]")
+    wells = by_well(written(folder_store, experiment=small_screen.experiment(text))["wells"])
+    assert (wells["A01"][AREA], wells["A01"][f"Mean_{AREA}"]) == (117, 117)
+    assert (wells["A01"][f"MAD_{AREA}"], wells["A01"][f"Count_{AREA}"], wells["A01"][f"Count_{RATIO}"]) == (5, 6, 4)

@@ -110,7 +110,9 @@ def test_plates_with_different_features_are_joined_by_name(store):
     assert rows[1]["area"] == 9.0
 
 
-def _areas(manifest: dict[str, Any]) -> pa.Table:
+def _areas(manifest: dict[str, Any], entry: str) -> pa.Table:
+    if entry == "image_part":
+        return pa.table({"channel": ["DNA"]})
     return pa.table({"ObjectNumber": [1], AREA: [9.0]})
 
 

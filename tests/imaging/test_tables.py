@@ -40,12 +40,12 @@ def test_image_metrics_are_those_a_limit_can_name():
     assert tuple(name for name in names if name in IMAGE_METRICS) == IMAGE_METRICS
 
 
-def test_feature_columns_follow_in_wells_and_cells_only():
+def test_feature_columns_follow_in_wells_and_cells_of_half_the_size():
     features = ["Nuclei_AreaShape_Area", "Cells_AreaShape_Area"]
-    for table in (WELLS, CELLS):
+    for table, kind in ((WELLS, pa.float64()), (CELLS, pa.float32())):
         schema = arrow_schema(table, features)
         assert schema.names[-2:] == features
-        assert schema.field("Cells_AreaShape_Area").type == pa.float64()
+        assert schema.field("Cells_AreaShape_Area").type == kind
     assert "Nuclei_AreaShape_Area" not in arrow_schema(SITES, features).names
 
 
