@@ -6,6 +6,7 @@ The developers' folder ``shared`` holds it; a test without it is skipped.
 from __future__ import annotations
 
 import functools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +72,14 @@ def read_image_values() -> dict[str, float]:
 def draw_dense_site(side: int = 1080, cells: int = DENSE_CELLS) -> tuple[np.ndarray, np.ndarray]:
     """Tile the site's cells, cut to squares around their nuclei: planes (c, y, x) uint16 and labels (s, y, x) int32.
 
-    Nothing is drawn that was not imaged; cells are smaller than they were, so that 185 find room on 1080 x 1080 pixels.
+    Nothing is drawn that was not imaged; cells are smaller than they were, so that 185 find room on 1080 x 1080
+    pixels, or as many more as are asked for.
     """
     planes, labels = read_planes(), read_labels()
     dense = np.zeros((len(CHANNELS), side, side), np.uint16)
     dense_labels = np.zeros((len(SETS), side, side), np.int32)
-    across = side // _PATCH
-    half = _PATCH // 2
+    patch = (min(_PATCH, side // math.ceil(math.sqrt(cells))) - 1) // 2 * 2 + 1  # odd: the nucleus is in its middle
+    across, half = side // patch, patch // 2
     centres = []
     for label in range(1, int(labels.max()) + 1):
         y, x = np.nonzero(labels[0] == label)
@@ -91,12 +93,12 @@ def draw_dense_site(side: int = 1080, cells: int = DENSE_CELLS) -> tuple[np.ndar
             for middle, limit in zip(centres[label - 1], (height, width), strict=True)
         )
         source = np.s_[:, y - half : y + half + 1, x - half : x + half + 1]
-        top, left = _PATCH * (tile // across), _PATCH * (tile % across)
-        target = np.s_[:, top : top + _PATCH, left : left + _PATCH]
+        top, left = patch * (tile // across), patch * (tile % across)
+        target = np.s_[:, top : top + patch, left : left + patch]
         dense[target] = planes[source]
         if number < cells:
             number += 1
             dense_labels[target] = np.where(labels[source] == label, number, 0)
-    covered = across * _PATCH
+    covered = across * patch
     dense[:, covered:], dense[:, :, covered:] = dense[:, : side - covered], dense[:, :, : side - covered]
     return dense, dense_labels
