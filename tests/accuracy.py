@@ -19,12 +19,11 @@ TOLERANCES = {
     "Neighbors": 1e-6,
     "Parent": 0,
     "Children": 0,
-    "Number": 0,
 }
 """Relative; CellProfiler adds radial distributions in single precision."""
 _PEARSON = re.compile(r"Correlation_Correlation_")
-_OTHER = re.compile(r"mito_tubeness|mito_skel|ObjectSkeleton_|Parent_NucleiIncludingEdges|ImageNumber|^ObjectNumber")
-"""Columns of images that CellProfiler's pipeline derived, and of objects that it dropped."""
+_OTHER = re.compile(r"mito_tubeness|mito_skel|ObjectSkeleton_|Parent_NucleiIncludingEdges|ImageNumber|ObjectNumber$|Number_Object_Number")
+"""Columns of derived images and of objects that the pipeline dropped; and what identifies a row."""
 _ZEROS = re.compile(r"CentralMoment_(0_1|1_0)$|HuMoment|NormalizedMoment|_Zernike|InfoMeas|DifferenceVariance")
 
 
