@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from kernels.compiled import compiled
 
 
@@ -71,3 +75,70 @@ def _rotate(hull_y, hull_x, count):  # pyright: ignore[reportMissingParameterTyp
             hull_x[low], hull_x[high] = hull_x[high], hull_x[low]
             low += 1
             high -= 1
+
+
+@compiled
+def measure_widths(hull_y, hull_x, corners):  # pyright: ignore[reportMissingParameterType]
+    """Measure a hull between parallel lines: least and greatest distance (Feret diameters), of the pixels' centres.
+
+    The least one is taken square to each side of the hull; it is 0 for pixels on a line.
+    """
+    farthest, narrowest = np.int64(0), np.inf
+    for one in range(corners):
+        two = one + 1 if one + 1 < corners else 0
+        side_y, side_x = np.int64(hull_y[two] - hull_y[one]), np.int64(hull_x[two] - hull_x[one])
+        widest = np.int64(0)
+        for other in range(corners):
+            to_y, to_x = np.int64(hull_y[other] - hull_y[one]), np.int64(hull_x[other] - hull_x[one])
+            farthest = max(farthest, to_y * to_y + to_x * to_x)
+            widest = max(widest, abs(side_y * to_x - side_x * to_y))
+        if corners > 2:
+            narrowest = min(narrowest, float(widest) * float(widest) / float(side_y * side_y + side_x * side_x))
+    return math.sqrt(narrowest) if corners > 2 else 0.0, math.sqrt(farthest)
+
+
+@compiled
+def count_convex(hull_y, hull_x, corners, upper, lower):  # pyright: ignore[reportMissingParameterType]
+    """Count the pixels whose centres lie in the convex hull of the pixels' diamonds or on its rim.
+
+    A pixel's diamond ends half a pixel above, below, left and right of its centre: scikit-image's
+    ``convex_hull_image``. The outline of such a hull is, at a column, the outermost of three: the pixels' own hull
+    there, moved out by half a pixel, and half-way between the columns on either side. ``upper`` and ``lower`` are room
+    for a number per column.
+    """
+    left, right = hull_x[0], hull_x[0]
+    for corner in range(corners):
+        right = max(right, hull_x[corner])
+    if left == right:
+        least, most = hull_y[0], hull_y[0]
+        for corner in range(corners):
+            least, most = min(least, hull_y[corner]), max(most, hull_y[corner])
+        return np.int64(most - least + 1)
+    upper[: right - left + 1] = np.inf
+    lower[: right - left + 1] = -np.inf
+    for one in range(corners):
+        two = one + 1 if one + 1 < corners else 0
+        if hull_x[one] < hull_x[two]:  # the upper side goes to the right; rows are mirrored, so that it is a lower one
+            _stretch(-hull_y[one], hull_x[one] - left, -hull_y[two], hull_x[two] - left, upper, -1.0)
+        elif hull_x[two] < hull_x[one]:
+            _stretch(hull_y[two], hull_x[two] - left, hull_y[one], hull_x[one] - left, lower, 1.0)
+    total = np.int64(0)
+    for column in range(right - left + 1):
+        total += max(np.int64(0), np.int64(lower[column] - upper[column]) + 1)
+    return total
+
+
+@compiled
+def _stretch(begin_y, begin_x, end_y, end_x, rows, sign):  # pyright: ignore[reportMissingParameterType]
+    """Find the last row that a side of the hull lets in, per column; quotients of such small numbers floor exactly."""
+    across, rise = float(end_x - begin_x), float(end_y - begin_y)
+    inner = max(across, abs(rise))
+    for column in range(begin_x, end_x + 1):
+        out = inner
+        if column == begin_x:
+            out = max(across, rise)
+        elif column == end_x:
+            out = max(across, -rise)
+        height = 2.0 * (float(begin_y) * across + rise * float(column - begin_x)) + out
+        row = math.floor(height / (2.0 * across))
+        rows[column] = max(rows[column], row) if sign > 0 else min(rows[column], -row)
