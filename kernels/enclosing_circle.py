@@ -10,10 +10,12 @@ from kernels.compiled import compiled
 from kernels.convex_hull import find_hull
 from kernels.object_runs import find_row_ends, list_runs, make_runs
 from kernels.object_sets import ObjectSets
+from kernels.object_sets_gpu import GpuObjectSets
 from kernels.planes import Floats
+from kernels.shape_gpu import sum_shapes_on_gpu
 
 
-def enclosing_circles(objects: ObjectSets) -> Floats:
+def enclosing_circles(objects: ObjectSets | GpuObjectSets) -> Floats:
     """Find the smallest circle that holds the centres of all pixels of each object.
 
     By Chrystal's algorithm (Proceedings of the Edinburgh Mathematical Society 3, 1884) on the corners of the convex
@@ -24,7 +26,7 @@ def enclosing_circles(objects: ObjectSets) -> Floats:
     Parameters
     ----------
     objects
-        Objects of the sets.
+        Objects of the sets, on either device.
 
     Returns
     -------
@@ -32,6 +34,10 @@ def enclosing_circles(objects: ObjectSets) -> Floats:
     pixel is 0. NaN where an object is not in a set.
     """
     circles = np.full((objects.n_sets, objects.count, 3), np.nan)
+    if isinstance(objects, GpuObjectSets):
+        sums = sum_shapes_on_gpu(objects, radii=False)
+        _enclose_hulls(sums.corner_start, sums.corner_count, sums.corner_y, sums.corner_x, circles)
+        return circles
     if objects.count:
         _enclose_all(objects.position, objects.member, objects.start, objects.boxes, objects.labels.shape[2], circles)
     return circles
@@ -58,6 +64,15 @@ def _enclose_all(position, member, start, boxes, width, circles):  # pyright: ig
                 hull_y[corner] += box[0] + top
                 hull_x[corner] += box[1]
             circles[z, index] = enclose(hull_y, hull_x, corners)
+
+
+@compiled
+def _enclose_hulls(start, count, hull_y, hull_x, circles):  # pyright: ignore[reportMissingParameterType]
+    for z in range(circles.shape[0]):
+        for index in range(circles.shape[1]):
+            begin, corners = start[z, index], count[z, index]
+            if corners > 0:
+                circles[z, index] = enclose(hull_y[begin : begin + corners], hull_x[begin : begin + corners], corners)
 
 
 @compiled

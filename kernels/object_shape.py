@@ -12,14 +12,16 @@ from kernels.enclosing_circle import enclose
 from kernels.feature import empty_values
 from kernels.object_moments import MOMENTS, drop_pixel, place, scale_moments, shift_moments
 from kernels.object_sets import ObjectSets
+from kernels.object_sets_gpu import GpuObjectSets
 from kernels.planes import Floats
 from kernels.radii import FRACTION
+from kernels.shape_gpu import sum_shapes_on_gpu
 from kernels.shape_names import FORM, shape_names
 from kernels.shape_sums import ShapeSums, middle, sum_shapes
 from kernels.zernike import DEGREES, sum_zernikes, zernike_terms
 
 
-def measure_shape(objects: ObjectSets, *, moments: bool = False) -> Floats:
+def measure_shape(objects: ObjectSets | GpuObjectSets, *, moments: bool = False) -> Floats:
     """Measure size, place and form of each object in each set.
 
     Parameters
@@ -35,6 +37,8 @@ def measure_shape(objects: ObjectSets, *, moments: bool = False) -> Floats:
     coordinates of the plane from 0. NaN where an object is not in a set, and where ``describe_shape`` says so. They are
     CellProfiler 4.2's, which are scikit-image 0.18's and centrosome's, to rounding; both devices give the same bits.
     """
+    if isinstance(objects, GpuObjectSets):
+        return finish_shapes(sum_shapes_on_gpu(objects), objects.area, moments=moments)
     return finish_shapes(sum_shapes(objects), objects.area, moments=moments)
 
 

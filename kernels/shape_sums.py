@@ -58,21 +58,27 @@ def start_corners(boxes: Ints, n_sets: int) -> tuple[npt.NDArray[np.int64], int]
     return first[:-1].reshape(n_sets, len(boxes)), int(first[-1])
 
 
-def sum_shapes(objects: ObjectSets) -> ShapeSums:
-    """Go over the objects of the sets, on the host."""
-    sets, count, boxes = objects.n_sets, objects.count, objects.boxes
-    corner_start, room = start_corners(boxes, sets)
-    sums = ShapeSums(
-        np.zeros((sets, count, 4), np.int32),
-        np.zeros((sets, count, MOMENTS)),
-        np.zeros((sets, count, 4), np.int64),
-        np.zeros((sets, count, 5), np.int64),
+def empty_sums(boxes: Ints, n_sets: int) -> ShapeSums:
+    """Make room for the sums of objects with such boxes."""
+    count = len(boxes)
+    corner_start, room = start_corners(boxes, n_sets)
+    return ShapeSums(
+        np.zeros((n_sets, count, 4), np.int32),
+        np.zeros((n_sets, count, MOMENTS)),
+        np.zeros((n_sets, count, 4), np.int64),
+        np.zeros((n_sets, count, 5), np.int64),
         corner_start,
-        np.zeros((sets, count), np.int32),
+        np.zeros((n_sets, count), np.int32),
         np.empty(room, np.int32),
         np.empty(room, np.int32),
     )
-    if count:
+
+
+def sum_shapes(objects: ObjectSets) -> ShapeSums:
+    """Go over the objects of the sets, on the host."""
+    boxes = objects.boxes
+    sums = empty_sums(boxes, objects.n_sets)
+    if objects.count:
         powers = power_sums(reach_of(int((boxes[:, 3] - boxes[:, 1]).max())))
         most = int(farthest(int((boxes[:, 2] - boxes[:, 0]).max()), int((boxes[:, 3] - boxes[:, 1]).max())))
         roots = np.sqrt(np.arange(most * most + 1, dtype=np.float64))
