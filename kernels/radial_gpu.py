@@ -1,0 +1,3 @@
+"""GPU."""
+def add_on_gpu(*a):
+    raise NotImplementedError
