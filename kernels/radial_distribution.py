@@ -143,10 +143,18 @@ def _vary(light: Floats, pixels: Floats) -> Floats:
     """Variation of wedges' means: light is (s, c, bins, wedges, k), pixels the same for one channel."""
     wedges = (pixels > 0).sum(axis=3)
     means = np.where(pixels > 0, light / pixels, 0.0)
-    mean = means.sum(axis=3) / wedges
-    spread = np.where(pixels > 0, means - np.expand_dims(mean, 3), 0.0)
-    deviation = np.sqrt((spread * spread).sum(axis=3) / wedges)
+    mean = _sum_wedges(means) / wedges
+    distance = np.where(pixels > 0, means - np.expand_dims(mean, 3), 0.0)
+    deviation = np.sqrt(_sum_wedges(distance * distance) / wedges)
     return np.where(mean > 0, deviation / mean, 0.0)
+
+
+def _sum_wedges(values: Floats) -> Floats:
+    """Add wedge after wedge: NumPy's own order depends on how an array lies in memory."""
+    total = values[:, :, :, 0].copy()
+    for wedge in range(1, WEDGES):
+        total += values[:, :, :, wedge]
+    return total
 
 
 def _add(planes: npt.NDArray[np.uint16], objects: ObjectSets, bins: int, centres: Centres) -> npt.NDArray[np.int64]:
@@ -159,7 +167,7 @@ def _add(planes: npt.NDArray[np.uint16], objects: ObjectSets, bins: int, centres
         middle = choose_centres(labels, squares, peaks.greatest, peaks.ties, peaks.first, centres)
         place_objects(labels, squares, middle, peaks.boxes, bins, False, place)
     sums = np.zeros((objects.count, objects.n_sets, bins * WEDGES, len(planes) + 1), np.int64)
-    flat_places, flat_planes = places.reshape(len(places), -1), planes.reshape(len(planes), -1)
+    flat_places, flat_planes = (stack.reshape(len(stack), places[0].size) for stack in (places, planes))
     add_by_place(flat_planes, flat_places, objects.start, objects.position, sums)
     return sums
 
