@@ -1,0 +1,1 @@
+def sum_on_gpu(planes, objects): raise NotImplementedError
