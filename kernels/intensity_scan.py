@@ -13,7 +13,17 @@ import numpy.typing as npt
 from kernels.compiled import compiled
 from kernels.object_sets import EDGE, ObjectSets
 from kernels.planes import Pixels
-from kernels.set_pixels import PARTS, divide_into_parts, find_runs, gather_runs, greatest_object, locate, order_by_parts
+from kernels.set_pixels import (
+    LEVELS,
+    PARTS,
+    SINGLE,
+    divide_into_parts,
+    find_runs,
+    gather_runs,
+    greatest_object,
+    locate,
+    order_by_parts,
+)
 
 SUM, SQUARES, SUM_X, SUM_Y, LEAST, GREATEST, PEAK = range(7)
 EDGE_SUM, EDGE_SQUARES, EDGE_LEAST, EDGE_GREATEST = range(7, 11)
@@ -26,11 +36,8 @@ EDGE_PIXELS, PIXELS_X, PIXELS_Y = range(3)
 
 BLOCK_BITS = 6
 """A histogram is walked by blocks of 64 values."""
-LEVELS = 65536
 _SPARSE = 16
-
-SINGLE = (np.arange(LEVELS, dtype=np.float32) / np.float32(LEVELS - 1)).astype(np.float64)
-"""Each count on CellProfiler's scale of 0 to 1, in its single precision."""
+"""Blocks are counted pixel by pixel where there are fewer pixels than values between the extremes over this."""
 
 
 class IntensityState(NamedTuple):
@@ -66,7 +73,7 @@ def scan_objects(planes: Pixels, objects: ObjectSets) -> IntensityState:
         objects.member,
         parts.of_member,
         parts.of_set,
-        SINGLE,
+        SINGLE.astype(np.float64),
         np.empty((4, longest + 1), np.int32),
         np.empty(longest, np.uint16),
         np.empty((sets + 1, longest), np.int32),

@@ -19,12 +19,10 @@ from kernels.intensity_scan import (
     EDGE_SUM,
     GREATEST,
     LEAST,
-    LEVELS,
     ORDER,
     PEAK,
     PIXELS_X,
     PIXELS_Y,
-    SINGLE,
     SQUARES,
     SUM,
     SUM_X,
@@ -35,9 +33,11 @@ from kernels.intensity_scan import (
 from kernels.object_sets import ObjectSets
 from kernels.object_sets_gpu import GpuObjectSets
 from kernels.planes import Floats
-from kernels.set_pixels import check_object_planes
+from kernels.scatter import scatter
+from kernels.set_pixels import LEVELS, SINGLE, check_object_planes
 
 _SCALE = LEVELS - 1
+_SINGLE = SINGLE.astype(np.float64)
 _ABSENT = "The object is not in the set."
 _BLACK = "The object is not in the set, or is black in this channel."
 _INTENSITY = "CellProfiler 4.2 MeasureObjectIntensity"
@@ -166,8 +166,10 @@ def _finish(state: IntensityState, area: npt.NDArray[np.int64], width: int) -> F
     with np.errstate(divide="ignore", invalid="ignore"):
         centre_x, centre_y = counts[SUM_X] / counts[SUM], counts[SUM_Y] / counts[SUM]
         shift_x, shift_y = places[PIXELS_X] / n - centre_x, places[PIXELS_Y] / n - centre_y
-        lower, median, upper = (_interpolate(SINGLE[counts[ORDER + 2 * j :][:2]], n * (j + 1) / 4, n) for j in range(3))
-        distances = np.abs(SINGLE[counts[DISTANCE:][:2]] - median)
+        lower, median, upper = (
+            _interpolate(_SINGLE[counts[ORDER + 2 * j :][:2]], n * (j + 1) / 4, n) for j in range(3)
+        )
+        distances = np.abs(_SINGLE[counts[DISTANCE:][:2]] - median)
         values = [
             *_moments(counts[SUM], counts[SQUARES], counts[LEAST], counts[GREATEST], n),
             *(
@@ -201,24 +203,7 @@ def _moments(
 ) -> tuple[Floats, ...]:
     """Sum, mean, standard deviation, least and greatest value of n pixels, over the greatest count."""
     deviation = np.sqrt(scatter(n, total, total, squares) / n)
-    return total / _SCALE, total / n / _SCALE, deviation / _SCALE, SINGLE[least], SINGLE[greatest]
-
-
-def scatter(
-    n: npt.NDArray[np.int64],
-    first: npt.NDArray[np.int64],
-    second: npt.NDArray[np.int64],
-    products: npt.NDArray[np.int64],
-) -> Floats:
-    """Sum of (a - mean of a) (b - mean of b) over n pixels, from the sums of a, of b and of a b.
-
-    The sums are shifted by whole means first, in whole numbers: no digit is lost where pixels differ little.
-    """
-    whole = np.maximum(n, 1)
-    mean_first, mean_second = first // whole, second // whole
-    rest_first, rest_second = first - mean_first * n, second - mean_second * n
-    shifted = products - mean_first * second - mean_second * first + n * mean_first * mean_second
-    return shifted - rest_first * rest_second / whole
+    return total / _SCALE, total / n / _SCALE, deviation / _SCALE, _SINGLE[least], _SINGLE[greatest]
 
 
 def _interpolate(neighbours: Floats, place: Floats, n: npt.NDArray[np.int64]) -> Floats:

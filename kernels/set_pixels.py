@@ -15,6 +15,10 @@ import numpy.typing as npt
 from kernels.compiled import compiled
 from kernels.object_sets import ObjectSets
 
+LEVELS = 65536
+SINGLE = np.arange(LEVELS, dtype=np.float32) / np.float32(LEVELS - 1)
+"""Each count on CellProfiler's scale of 0 to 1, in its single precision; float32."""
+
 PARTS = 4
 _PART_OF_INNER_BITS = (3, 0, 2, 1)
 
