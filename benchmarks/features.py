@@ -106,7 +106,7 @@ def each_family(
     planes: np.ndarray, labels: np.ndarray, options: FeatureOptions
 ) -> list[tuple[str, Callable[[], object]]]:
     """What measures each family of a site, objects and images, by the family's name."""
-    site = Site(planes, list_object_sets(labels, OUTER), SETS, whole_images=True)
+    site = Site(planes, CHANNELS, list_object_sets(labels, OUTER), SETS, whole_images=True)
     return [(family.name, _work(family, site)) for family in families_of(options)]
 
 
@@ -147,7 +147,7 @@ def bench_peer() -> dict[str, Any]:
     ran = subprocess.run(command, env=child_environment(ONE_THREAD), check=True, stdout=subprocess.PIPE, text=True)
     theirs = json.loads(ran.stdout)
     objects = list_object_sets(labels[OUTER][None], 0)
-    site = Site(planes, objects, ("Cells",), whole_images=False)
+    site = Site(planes, CHANNELS, objects, ("Cells",), whole_images=False)
     ours = {
         family.name: measure(_work(family, site))["cpu_median_s"]
         for family in families_of(FeatureOptions(families=("Texture", "Granularity")))
@@ -207,7 +207,7 @@ def bench_gpu() -> dict[str, Any]:
 
     def run() -> None:
         objects = list_object_sets_on(gpu, labels_there, OUTER, int(labels.max()))
-        site = Site(there, objects, SETS, whole_images=True)
+        site = Site(there, (*CHANNELS, "Brightfield"), objects, SETS, whole_images=True)
         for family in families_of(FeatureOptions()):
             family.measure(site)
 

@@ -6,16 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
+from kernels.colocalization import describe_colocalization, measure_colocalization
 from kernels.feature import Feature
 from kernels.feature_options import FeatureOptions
 from kernels.gpu import Array
+from kernels.granularity import describe_granularity, measure_granularities, measure_image_granularity
+from kernels.object_intensity import describe_intensity, measure_intensity
 from kernels.object_sets import ObjectSets
 from kernels.object_sets_gpu import GpuObjectSets
-from kernels.objects import list_pixels
+from kernels.object_shape import measure_shape
 from kernels.planes import Floats
-from kernels.shape import SHAPE_FEATURES, measure_shape
+from kernels.radial_distribution import describe_radial_distribution, measure_radial_distribution
+from kernels.shape_names import describe_shape
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Site:
     ----------
     planes
         Shape ``(c, y, x)``, uint16, 65535 is 1, on either device.
+    channels
+        Their names.
     objects
         Objects on the same device; ``None`` where only images are measured.
     sets
@@ -35,6 +39,7 @@ class Site:
     """
 
     planes: Array
+    channels: tuple[str, ...]
     objects: ObjectSets | GpuObjectSets | None
     sets: tuple[str, ...]
     whole_images: bool
@@ -66,21 +71,71 @@ class Family:
 
 def families_of(options: FeatureOptions) -> list[Family]:
     """Give the families that are chosen, in the order of their columns."""
-    known = [Family("AreaShape", _describe_old_shape, _measure_old_shape)]
+    known = [
+        _area_shape(options),
+        _intensity(),
+        _granularity(),
+        _radial_distribution(options),
+        _correlation(options),
+    ]
     return [family for family in known if family.name in options.families]
 
 
-def _describe_old_shape(channels: Sequence[str], objects: str) -> list[Feature]:
-    return [
-        Feature(f"AreaShape_{name}", "AreaShape", "", unit, definition, "", "")
-        for name, (unit, definition) in SHAPE_FEATURES.items()
-    ]
-
-
-def _measure_old_shape(site: Site) -> FamilyValues:
-    objects = site.objects
-    assert objects is not None
-    return FamilyValues(
-        [np.stack(list(measure_shape(image, list_pixels(image, objects.count)).values())) for image in objects.labels],
-        None,
+def _area_shape(options: FeatureOptions) -> Family:
+    return Family(
+        "AreaShape",
+        lambda channels, objects: describe_shape(moments=options.moments),
+        lambda site: FamilyValues(
+            _objects(site, lambda objects: measure_shape(objects, moments=options.moments)), None
+        ),
     )
+
+
+def _intensity() -> Family:
+    def measure(site: Site) -> FamilyValues:
+        return FamilyValues(_objects(site, lambda objects: measure_intensity(site.planes, objects)), None)
+
+    return Family("Intensity", lambda channels, objects: describe_intensity(channels), measure)
+
+
+def _granularity() -> Family:
+    def measure(site: Site) -> FamilyValues:
+        if site.objects is None:
+            return FamilyValues((), measure_image_granularity(site.planes))
+        return FamilyValues(*measure_granularities(site.planes, site.objects))
+
+    return Family(
+        "Granularity", lambda channels, objects: describe_granularity(channels), measure, describe_granularity
+    )
+
+
+def _radial_distribution(options: FeatureOptions) -> Family:
+    chosen = {"bins": options.radial_bins, "centers": options.radial_centers}
+
+    def measure(site: Site) -> FamilyValues:
+        return FamilyValues(
+            _objects(site, lambda objects: measure_radial_distribution(site.planes, objects, **chosen)), None
+        )
+
+    return Family(
+        "RadialDistribution", lambda channels, objects: describe_radial_distribution(channels, **chosen), measure
+    )
+
+
+def _correlation(options: FeatureOptions) -> Family:
+    chosen = {"costes": options.costes, "slope": options.slope}
+
+    def measure(site: Site) -> FamilyValues:
+        return FamilyValues(
+            _objects(
+                site,
+                lambda objects: measure_colocalization(site.planes, objects, channels=site.channels, **chosen),
+            ),
+            None,
+        )
+
+    return Family("Correlation", lambda channels, objects: describe_colocalization(channels, **chosen), measure)
+
+
+def _objects(site: Site, measure: Callable[[ObjectSets | GpuObjectSets], Floats]) -> Sequence[Floats]:
+    return () if site.objects is None else list(measure(site.objects))

@@ -174,7 +174,7 @@ def _measure_group(
     """Measure sets that share one pass, and images where they are wanted, into what is found."""
     numbers, dense = _number_densely(list(labels.values()))
     listed = list_object_sets(np.stack(dense), find_outer(dense) or 0) if dense else None
-    site = Site(stack, _on_device_of(stack, listed), tuple(labels), whole_images)
+    site = Site(stack, tuple(channels), _on_device_of(stack, listed), tuple(labels), whole_images)
     families = families_of(options)
     measured = [family.measure(site) for family in families]
     for index, name in enumerate(labels if listed else ()):
