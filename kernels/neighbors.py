@@ -174,7 +174,7 @@ def _half_widths(reach: int, radius: float) -> Ints:
 @compiled
 def _find_rim(labels, first, runs, start, rim):  # pyright: ignore[reportMissingParameterType]
     """Mark the pixels of runs that have one of 8 neighbours outside their object or the plane by 1, others by 0."""
-    height, width = labels.shape
+    height = labels.shape[0]
     for y in range(height):
         on_border = y == 0 or y == height - 1
         above, below = labels[max(y - 1, 0)], labels[min(y + 1, height - 1)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from kernels.compiled import compiled
 
 FRACTION = 2.0**32

@@ -31,7 +31,7 @@ class ShapeSums(NamedTuple):
     radii
         As ``kernels.radii.summarise_distances`` says; ``(s, k, 5)``, int64.
     corners
-        Corners of the convex hull, as many as ``corner_count[s, k]``, from ``corner_start[s, k]`` on in ``corner_y`` and
+        Corners of the convex hull, ``corner_count[s, k]`` of them from ``corner_start[s, k]`` on in ``corner_y`` and
         ``corner_x``, in the order of ``kernels.convex_hull.find_hull``, in rows and columns of the plane.
     """
 
