@@ -28,7 +28,7 @@ def plain(labels: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
     for label in range(1, labels.max() + 1):
         near, rim, touching = set(), 0, 0
         for y, x in np.argwhere(labels == label):
-            around = {o: padded[y + reach + 1 + o[0], x + reach + 1 + o[1]] for o in offsets}
+            around = {o: int(padded[y + reach + 1 + o[0], x + reach + 1 + o[1]]) for o in offsets}
             others = {o: other for o, other in around.items() if other not in (0, label)}
             near |= {other for (down, across), other in others.items() if down**2 + across**2 <= reach**2}
             is_inner = 0 < y < height - 1 and 0 < x < width - 1
