@@ -48,9 +48,11 @@ def measure_neighbors(labels: Labels, *, distance: Distance, all_labels: Labels 
     distance
         Pixels up to which another object is a neighbour, 0 or more, or ``"adjacent"``: it shares a side of a pixel.
     all_labels
-        The same objects with others that were taken out since, such as those that touch the border of the plane, and
-        maybe under other numbers. CellProfiler counts those as well, and takes the distances and the angle among them
-        all, but names the closest objects among the measured ones; so do we. Without it, ``labels`` are all.
+        The same objects with others that were taken out since, and maybe under other numbers. CellProfiler counts those
+        as well, and takes the distances and the angle among them all, but names the closest objects among the measured
+        ones; so do we. Its own are those before holes were filled and sizes filtered: of nuclei without the too small
+        ones but with the too large ones, of cells all that were grown from any nucleus, both without what was filtered
+        by a border. Without it, ``labels`` are all.
 
     Returns
     -------
