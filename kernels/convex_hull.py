@@ -31,17 +31,17 @@ def find_hull(left, right, rows, hull_y, hull_x):  # pyright: ignore[reportMissi
     count = 0
     for row in range(rows - 1, -1, -1):
         if left[row] <= right[row]:
-            count = _append(hull_y, hull_x, 0, count, row, left[row])
+            count = _append(hull_y, hull_x, 0, count, row, np.int64(left[row]))
     if rows == 1:
         if right[0] > left[0]:
-            count = _append(hull_y, hull_x, 0, count, 0, right[0])
+            count = _append(hull_y, hull_x, 0, count, 0, np.int64(right[0]))
         return count
     base = count - 1
     for row in range(rows):
         if left[row] <= right[row] and (row > 0 or right[row] > left[row]):
-            count = _append(hull_y, hull_x, base, count, row, right[row])
+            count = _append(hull_y, hull_x, base, count, row, np.int64(right[row]))
     if hull_y[count - 1] != hull_y[0] or hull_x[count - 1] != hull_x[0]:
-        count = _append(hull_y, hull_x, base, count, hull_y[0], hull_x[0])
+        count = _append(hull_y, hull_x, base, count, np.int64(hull_y[0]), np.int64(hull_x[0]))
     count -= 1  # the first corner again
     _rotate(hull_y, hull_x, count)
     return count

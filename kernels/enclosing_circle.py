@@ -70,7 +70,7 @@ def _enclose_all(position, member, start, boxes, width, circles):  # pyright: ig
 def _enclose_hulls(start, count, hull_y, hull_x, circles):  # pyright: ignore[reportMissingParameterType]
     for z in range(circles.shape[0]):
         for index in range(circles.shape[1]):
-            begin, corners = start[z, index], count[z, index]
+            begin, corners = start[z, index], np.int64(count[z, index])
             if corners > 0:
                 circles[z, index] = enclose(hull_y[begin : begin + corners], hull_x[begin : begin + corners], corners)
 

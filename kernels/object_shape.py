@@ -74,7 +74,7 @@ def _finish_all(
             if area[z, index] == 0:
                 continue
             out, box, own = values[z, :, index], boxes[z, index], moments[z, index]
-            begin, corners = corner_start[z, index], corner_count[z, index]
+            begin, corners = corner_start[z, index], np.int64(corner_count[z, index])
             hull_y, hull_x = corner_y[begin : begin + corners], corner_x[begin : begin + corners]
             _finish_form(out, box, own, patterns[z, index], radii[z, index])
             _finish_hull(out, hull_y, hull_x, corners, upper, lower)

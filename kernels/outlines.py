@@ -69,8 +69,11 @@ def find_edge(bits, edge):  # pyright: ignore[reportMissingParameterType]
 
 @compiled
 def count_euler(bits):  # pyright: ignore[reportMissingParameterType]
-    """Count pieces less holes, pixels joined over edges and corners: from the squares of 2 x 2 pixels with one pixel,
-    with three and with two on a diagonal (Gray, IEEE Transactions on Computers C-20, 1971)."""
+    """Count pieces less holes, pixels joined over edges and corners.
+
+    From the squares of 2 x 2 pixels with one pixel, with three and with two on a diagonal (Gray, IEEE Transactions on
+    Computers C-20, 1971).
+    """
     rows, words = bits.shape
     total = 0
     for y in range(rows - 1):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from kernels.compiled import compiled
 
 FRACTION = 2.0**32
 """A root is added as its whole part and its fraction in units of 1 / ``FRACTION``: sums are equal in any order."""
 LEAST_SHORT = 181
 """Distances up to this are squared and added within 16 bits."""
+BLOCK = 32
+"""Columns that are taken at once."""
 
 
 @compiled
@@ -43,35 +43,57 @@ def measure_depths(runs, count, top, left, depth):  # pyright: ignore[reportMiss
 def count_distances(depth, padded, nearest, counts):  # pyright: ignore[reportMissingParameterType]
     """Count the pixels of each squared distance; gives the greatest one.
 
-    ``padded`` is a row with ``farthest`` zeros on either side, ``nearest`` a row, both of the type of ``depth``;
-    ``counts`` is all zeros and has a place for each square. What is outside counts as square 0.
+    ``padded`` and ``nearest`` are rows of the type of ``depth``, as long as ``room_of_rows`` says, all zeros to begin
+    with; ``counts`` is all zeros and has a place for each square. What is outside counts for nothing.
     """
     rows, columns = depth.shape
     most = farthest(rows - 2, columns)
     greatest = 0
     for y in range(1, rows - 1):
-        deepest = 0
+        here, squares = depth[y], padded[most:]
+        deepest = here[0]
         for x in range(columns):
-            square = depth[y, x] * depth[y, x]
-            nearest[x] = square
-            padded[most + x] = square
-            deepest = max(deepest, depth[y, x])
-        for step in range(1, min(deepest, most)):
-            _reach(padded, most, step, nearest, columns)
-        for x in range(columns):
-            counts[nearest[x]] += 1
-            greatest = max(greatest, nearest[x])
+            deepest = max(deepest, here[x])
+            squares[x] = here[x] * here[x]
+        nearest[:columns] = squares[:columns]
+        first, last = 0, columns - 1
+        while first < last and here[first] == 0:
+            first += 1
+        while first < last and here[last] == 0:
+            last -= 1
+        for step in range(1, min(deepest, most), 2):
+            _reach(padded, most, step, nearest, first + step - 1, last - step + 1)
+        for x in range(first, last + 1):
+            square = nearest[x]
+            if square > 0:
+                counts[square] += 1
+                greatest = max(greatest, square)
     return greatest
 
 
 @compiled
-def _reach(padded, most, step, nearest, columns):  # pyright: ignore[reportMissingParameterType]
-    """Lower the squares to what the pixels ``step`` columns to the left and right allow."""
-    square = padded.dtype.type(step * step)
-    lefts, rights = padded[most - step :], padded[most + step :]
+def _reach(padded, most, step, nearest, first, last):  # pyright: ignore[reportMissingParameterType]
+    """Lower the squares from ``first`` to ``last`` to what pixels ``step`` and ``step + 1`` columns away allow.
+
+    Nearer to the row's ends than ``step`` they are lower already. Whole blocks are taken, for the sake of vectors.
+    """
+    near, far = padded.dtype.type(step * step), padded.dtype.type((step + 1) * (step + 1))
+    begin = first // BLOCK * BLOCK
+    columns = (last // BLOCK * BLOCK + BLOCK - begin) // BLOCK * BLOCK
+    at = most + begin
+    here, lefts, rights = nearest[begin:], padded[at - step :], padded[at + step :]
+    far_lefts, far_rights = padded[at - step - 1 :], padded[at + step + 1 :]
     for x in range(columns):
-        other = padded.dtype.type(min(lefts[x], rights[x]) + square)
-        nearest[x] = min(nearest[x], other)
+        other = padded.dtype.type(min(lefts[x], rights[x]) + near)
+        farther = padded.dtype.type(min(far_lefts[x], far_rights[x]) + far)
+        here[x] = min(here[x], min(other, farther))
+
+
+@compiled
+def room_of_rows(rows, columns):  # pyright: ignore[reportMissingParameterType]
+    """Give the lengths of ``padded`` and ``nearest`` for a box of that size: zeros all around, and whole blocks."""
+    whole = (columns + BLOCK - 1) // BLOCK * BLOCK
+    return whole + 2 * farthest(rows, columns), whole
 
 
 @compiled

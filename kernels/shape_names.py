@@ -104,7 +104,9 @@ def _entries(*, moments: bool) -> list[tuple[str, str, str, str, str]]:
             f"Magnitude of the Zernike moment of degree {n} and repetition {m} of the pixels in the smallest circle "
             "around their centres, over the circle's area."
         )
-        entries.append((f"Zernike_{n}_{m}", "1", definition, "it is a single pixel, without such a circle", _CENTROSOME))
+        entries.append(
+            (f"Zernike_{n}_{m}", "1", definition, "it is a single pixel, without such a circle", _CENTROSOME)
+        )
     return [*entries, *_moment_entries()] if moments else entries
 
 

@@ -14,7 +14,7 @@ from kernels.object_runs import find_row_ends, list_runs, make_runs
 from kernels.object_sets import Ints, ObjectSets
 from kernels.outlines import count_euler, count_outline, draw_bits, find_edge, words_of
 from kernels.planes import Floats
-from kernels.radii import LEAST_SHORT, count_distances, farthest, measure_depths, summarise_distances
+from kernels.radii import LEAST_SHORT, count_distances, farthest, measure_depths, room_of_rows, summarise_distances
 
 
 class ShapeSums(NamedTuple):
@@ -31,7 +31,7 @@ class ShapeSums(NamedTuple):
     radii
         As ``kernels.radii.summarise_distances`` says; ``(s, k, 5)``, int64.
     corners
-        Corners of the convex hull, as many as ``corner_count[s, k]``, from ``corner_start[s, k]`` on in ``corner_y`` and
+        Corners of the convex hull, ``corner_count[s, k]`` of them from ``corner_start[s, k]`` on in ``corner_y`` and
         ``corner_x``, in the order of ``kernels.convex_hull.find_hull``, in rows and columns of the plane.
     """
 
@@ -146,9 +146,9 @@ def _distance_buffers(rows, columns, pixels):  # pyright: ignore[reportMissingPa
     most = farthest(rows, columns)
     of_32 = pixels if most > LEAST_SHORT else 0
     of_16 = pixels
-    row = columns + 2 * most
-    short = (np.empty(of_16, np.uint16), np.empty(row, np.uint16), np.empty(columns, np.uint16))
-    long = (np.empty(of_32, np.uint32), np.empty(row, np.uint32), np.empty(columns, np.uint32))
+    row, whole = room_of_rows(rows, columns)
+    short = (np.empty(of_16, np.uint16), np.empty(row, np.uint16), np.empty(whole, np.uint16))
+    long = (np.empty(of_32, np.uint32), np.empty(row, np.uint32), np.empty(whole, np.uint32))
     return short, long
 
 
@@ -167,7 +167,9 @@ def _sum_radii(runs, count, top, first, bottom, behind, buffers, counts, roots, 
     all_depths, padded, nearest = buffers
     rows, columns = bottom - top, behind - first
     depth = all_depths[: (rows + 2) * columns].reshape(rows + 2, columns)
-    padded[: columns + 2 * farthest(rows, columns)] = 0
+    row, whole = room_of_rows(rows, columns)
+    padded[:row] = 0
+    nearest[:whole] = 0
     measure_depths(runs, count, top, first, depth)
     greatest = count_distances(depth, padded, nearest, counts)
     summarise_distances(counts, greatest, roots, radii)
