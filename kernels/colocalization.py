@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,8 +54,8 @@ def describe_colocalization(channels: Sequence[str], *, costes: bool = False, sl
     """
     return [
         feature
-        for i, j in list_pairs(len(channels)).tolist()
-        for feature in _describe_pair(channels[i], channels[j], costes=costes, slope=slope)
+        for one, other in itertools.combinations(channels, 2)
+        for feature in _describe_pair(one, other, costes=costes, slope=slope)
     ]
 
 
@@ -186,7 +187,7 @@ def measure_colocalization(
     if (costes or slope) and (channels is None or len(channels) != len(planes)):
         raise ValueError(f"channels must name the {len(planes)} planes if costes or slope is wanted, got {channels}")
     pairs = list_pairs(len(planes))
-    is_reversed = np.array([bool(channels and channels[j] < channels[i]) for i, j in pairs.tolist()], bool)
+    is_reversed = np.array([a > b for a, b in itertools.combinations(channels or [""] * len(planes), 2)], bool)
     limits = np.zeros((0, 4), np.int64)
     if costes:
         limits = _find_costes(planes, objects, pairs, is_reversed, costes_scale)
