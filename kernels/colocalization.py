@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,9 @@ from kernels.colocalization_scan import (
     FIRST_APART,
     FIRST_SQUARES,
     PRODUCTS,
+    ROUNDED_PRODUCTS,
+    ROUNDING,
+    ROUNDING_UNIT,
     SECOND,
     SECOND_APART,
     SECOND_SQUARES,
@@ -50,8 +54,8 @@ def describe_colocalization(channels: Sequence[str], *, costes: bool = False, sl
     """
     return [
         feature
-        for i, j in list_pairs(len(channels)).tolist()
-        for feature in _describe_pair(channels[i], channels[j], costes=costes, slope=slope)
+        for one, other in itertools.combinations(channels, 2)
+        for feature in _describe_pair(one, other, costes=costes, slope=slope)
     ]
 
 
@@ -183,7 +187,7 @@ def measure_colocalization(
     if (costes or slope) and (channels is None or len(channels) != len(planes)):
         raise ValueError(f"channels must name the {len(planes)} planes if costes or slope is wanted, got {channels}")
     pairs = list_pairs(len(planes))
-    is_reversed = np.array([bool(channels and channels[j] < channels[i]) for i, j in pairs.tolist()], bool)
+    is_reversed = np.array([a > b for a, b in itertools.combinations(channels or [""] * len(planes), 2)], bool)
     limits = np.zeros((0, 4), np.int64)
     if costes:
         limits = _find_costes(planes, objects, pairs, is_reversed, costes_scale)
@@ -236,8 +240,7 @@ def _finish(state: ColocalizationState, area: Integers, pairs: Integers) -> list
             sums[BOTH] / sums[SECOND_SQUARES],
         )
         return [
-            _covariance(one, other, sums, area)
-            / np.sqrt(_covariance(one, one, one[[SQUARES]], area) * _covariance(other, other, other[[SQUARES]], area)),
+            _covariance(one, other, sums, area) / np.sqrt(_variance(one, area) * _variance(other, area)),
             *(np.where(any_bright, value, 0.0) for value in overlaps),
             sums[FIRST] / one[ABOVE],
             sums[SECOND] / other[ABOVE],
@@ -246,9 +249,16 @@ def _finish(state: ColocalizationState, area: Integers, pairs: Integers) -> list
         ]
 
 
-def _covariance(one: Integers, other: Integers, products: Integers, area: Integers) -> Floats:
-    """Covariance times the number of pixels; ``products[PRODUCTS]`` are the sums of products."""
-    return scatter(area[:, None], one[SUM], other[SUM], products[PRODUCTS])
+def _variance(channel: Integers, area: Integers) -> Floats:
+    """Variance times the number of pixels."""
+    return scatter(area[:, None], channel[SUM], channel[SUM], channel[SQUARES])
+
+
+def _covariance(one: Integers, other: Integers, sums: Integers, area: Integers) -> Floats:
+    """Covariance times the number of pixels, of counts as rounded on the scale of 0 to 1."""
+    n = area[:, None]
+    rounding = scatter(n, one[SUM], other[ROUNDING], sums[ROUNDED_PRODUCTS]) + scatter(n, one[ROUNDING], other[SUM], 0)
+    return scatter(n, one[SUM], other[SUM], sums[PRODUCTS]) + rounding * ROUNDING_UNIT
 
 
 def _finish_costes(costes: Integers, limits: Integers, area: Integers) -> list[Floats]:
@@ -270,4 +280,4 @@ def _finish_slope(
     one, other = channels[:, :, pairs[:, 0]], channels[:, :, pairs[:, 1]]
     first = channels[:, :, np.where(is_reversed, pairs[:, 1], pairs[:, 0])]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _covariance(one, other, sums, area) / _covariance(first, first, first[[SQUARES]], area)
+        return _covariance(one, other, sums, area) / _variance(first, area)

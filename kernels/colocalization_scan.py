@@ -27,15 +27,21 @@ from kernels.set_pixels import (
     order_by_parts,
 )
 
-SUM, SQUARES, ABOVE = range(3)
-CHANNEL_FIELDS = 3
-PRODUCTS, FIRST, SECOND, FIRST_SQUARES, SECOND_SQUARES, BOTH, FIRST_APART, SECOND_APART = range(8)
-PAIR_FIELDS = 8
+SUM, SQUARES, ROUNDING, ABOVE = range(4)
+CHANNEL_FIELDS = 4
+PRODUCTS, ROUNDED_PRODUCTS, FIRST, SECOND, FIRST_SQUARES, SECOND_SQUARES, BOTH, FIRST_APART, SECOND_APART = range(9)
+PAIR_FIELDS = 9
 COSTES_FIELDS = 4
 _CHUNK = 2048
 """Pixels whose sums are taken in float64: their squares add up to less than 2**53, and they stay in the cache."""
 
 Integers = npt.NDArray[np.int64]
+
+
+ROUNDING_UNIT = 2.0**-23
+ROUNDINGS = np.rint((SINGLE.astype(np.float64) * (LEVELS - 1) - np.arange(LEVELS)) / ROUNDING_UNIT).astype(np.int16)
+"""What single precision adds to each count, in units of ``ROUNDING_UNIT``: CellProfiler correlates rounded
+pixels, and of channels that hardly correlate that is seen in the sixth digit."""
 
 
 class ColocalizationState(NamedTuple):
@@ -44,12 +50,13 @@ class ColocalizationState(NamedTuple):
     Parameters
     ----------
     channels
-        Of each channel the sums of the pixels, of their squares, and of the pixels that reach the channel's threshold
-        in the object, shape ``(k, s, c, CHANNEL_FIELDS)``, int64.
+        Of each channel the sums of the pixels, of their squares, of their ``ROUNDINGS``, and of the pixels that reach
+        the channel's threshold in the object, shape ``(k, s, c, CHANNEL_FIELDS)``, int64.
     pairs
-        Of each pair the sum of products; then, of the pixels that reach both thresholds, sums of the first and of the
-        second channel, of the squares of both, of products, and of the first and the second channel times the distance
-        of the pixel's ranks in the two; shape ``(k, s, p, PAIR_FIELDS)``, int64.
+        Of each pair the sum of products, and of each channel's pixels times the other's ``ROUNDINGS``; then, of the
+        pixels that reach both thresholds, sums of the first and of the second channel, of the squares of both, of
+        products, and of the first and the second channel times the distance of the pixel's ranks in the two; shape
+        ``(k, s, p, PAIR_FIELDS)``, int64.
     ranks
         Greatest rank of a value among all pixels of a set, from 0, shape ``(s, c)``, int64.
     costes
@@ -110,7 +117,19 @@ def scan_objects(
         np.zeros((count, sets, len(costes), COSTES_FIELDS), np.int64),
     )
     work = np.empty((3, channels, _CHUNK), np.float32)
-    _add_up(values, objects.start, bounds, parts.of_set, pairs, thresholds, rank_of, work, state.channels, state.pairs)
+    _add_up(
+        values,
+        objects.start,
+        bounds,
+        parts.of_set,
+        pairs,
+        thresholds,
+        rank_of,
+        ROUNDINGS,
+        work,
+        state.channels,
+        state.pairs,
+    )
     if len(costes):
         _add_costes(values, objects.start, bounds, parts.of_set, pairs, costes, state.costes)
     return state
@@ -168,69 +187,106 @@ def _find_greatest(values):
 
 
 @compiled
-def _add_up(values, start, bounds, parts_of_set, pairs, thresholds, rank_of, work, of_channel, of_pair):
+def _add_up(values, start, bounds, parts_of_set, pairs, thresholds, rank_of, roundings, work, of_channel, of_pair):
     sets, channels = rank_of.shape[:2]
     least = np.zeros(channels, np.float32)
+    part_of_channel = np.zeros((channels, CHANNEL_FIELDS), np.int64)
+    part_of_pair = np.zeros((len(pairs), PAIR_FIELDS), np.int64)
     for label in range(len(start) - 1):
+        for part in range(PARTS):
+            begin, end = start[label] + bounds[label, part], start[label] + bounds[label, part + 1]
+            if begin == end:
+                continue
+            part_of_channel[:] = 0
+            part_of_pair[:] = 0
+            _add_part(values[:, begin:end], pairs, roundings, work, part_of_channel, part_of_pair)
+            for z in range(sets):
+                if parts_of_set[z, 0] <= part < parts_of_set[z, 1]:
+                    of_channel[label, z] += part_of_channel
+                    of_pair[label, z] += part_of_pair
         for z in range(sets):
             begin = start[label] + bounds[label, parts_of_set[z, 0]]
             end = start[label] + bounds[label, parts_of_set[z, 1]]
             for channel in range(channels):
                 least[channel] = thresholds[_find_greatest(values[channel, begin:end])]
-            for chunk in range(begin, end, _CHUNK):
-                chunk_end = min(chunk + _CHUNK, end)
-                n = chunk_end - chunk
-                for channel in range(channels):
-                    _prepare(
-                        values[channel, chunk:chunk_end],
-                        least[channel],
-                        rank_of[z, channel],
-                        work[0, channel, :n],
-                        work[1, channel, :n],
-                        work[2, channel, :n],
-                        of_channel[label, z, channel],
-                    )
-                for pair in range(len(pairs)):
-                    i, j = pairs[pair]
-                    _add_products(values[i, chunk:chunk_end], values[j, chunk:chunk_end], of_pair[label, z, pair])
-                    _add_pair(
-                        work[0, i, :n],
-                        work[0, j, :n],
-                        work[1, i, :n],
-                        work[1, j, :n],
-                        work[2, i, :n],
-                        work[2, j, :n],
-                        of_pair[label, z, pair],
-                    )
+            _add_set(values[:, begin:end], pairs, least, rank_of[z], work, of_channel[label, z], of_pair[label, z])
+
+
+@compiled
+def _add_part(values, pairs, roundings, work, of_channel, of_pair):
+    """Add up what does not depend on thresholds and ranks."""
+    for chunk in range(0, values.shape[1], _CHUNK):
+        n = min(_CHUNK, values.shape[1] - chunk)
+        for channel in range(len(values)):
+            pixels, rounded = work[0, channel, :n], work[1, channel, :n]
+            _round(values[channel, chunk : chunk + n], roundings, pixels, rounded, of_channel[channel])
+        for pair in range(len(pairs)):
+            i, j = pairs[pair]
+            _add_products(work[0, i, :n], work[0, j, :n], work[1, i, :n], work[1, j, :n], of_pair[pair])
 
 
 @compiled_whole_sums
-def _prepare(values, least, rank_of, above, is_above, ranks, state):
-    """Pixels that reach the threshold and 0 for the others, 1 and 0, and the ranks of all; sums of the channel."""
-    total, squares, total_above = 0.0, 0.0, 0.0
+def _round(values, roundings, pixels, rounded, state):
+    total, squares, total_rounded = 0.0, 0.0, 0.0
+    for i in range(len(values)):
+        rounded[i] = roundings[values[i]]
+    for i in range(len(values)):
+        value = np.float64(values[i])
+        pixels[i] = values[i]
+        total += value
+        squares += value * value
+        total_rounded += np.float64(rounded[i])
+    state[SUM] += np.int64(total)
+    state[SQUARES] += np.int64(squares)
+    state[ROUNDING] += np.int64(total_rounded)
+
+
+@compiled_whole_sums
+def _add_products(first, second, first_rounded, second_rounded, state):
+    products, rounded = 0.0, 0.0
+    for i in range(len(first)):
+        one, other = np.float64(first[i]), np.float64(second[i])
+        products += one * other
+        rounded += one * np.float64(second_rounded[i]) + other * np.float64(first_rounded[i])
+    state[PRODUCTS] += np.int64(products)
+    state[ROUNDED_PRODUCTS] += np.int64(rounded)
+
+
+@compiled
+def _add_set(values, pairs, least, rank_of, work, of_channel, of_pair):
+    """Add up what pixels that reach thresholds give."""
+    for chunk in range(0, values.shape[1], _CHUNK):
+        n = min(_CHUNK, values.shape[1] - chunk)
+        for channel in range(len(values)):
+            above, is_above, ranks = work[0, channel, :n], work[1, channel, :n], work[2, channel, :n]
+            pixels = values[channel, chunk : chunk + n]
+            _judge(pixels, least[channel], rank_of[channel], above, is_above, ranks, of_channel[channel])
+        for pair in range(len(pairs)):
+            i, j = pairs[pair]
+            _add_pair(
+                work[0, i, :n],
+                work[0, j, :n],
+                work[1, i, :n],
+                work[1, j, :n],
+                work[2, i, :n],
+                work[2, j, :n],
+                of_pair[pair],
+            )
+
+
+@compiled_whole_sums
+def _judge(values, least, rank_of, above, is_above, ranks, state):
+    """Pixels that reach the threshold and 0 for the others, 1 and 0, and the ranks of all."""
+    total = 0.0
     for i in range(len(values)):
         value = np.float32(values[i])
         reaches = np.float32(value >= least)
-        kept = value * reaches
-        above[i] = kept
+        above[i] = value * reaches
         is_above[i] = reaches
-        wide = np.float64(value)
-        total += wide
-        squares += wide * wide
-        total_above += np.float64(kept)
+        total += np.float64(value * reaches)
     for i in range(len(values)):
         ranks[i] = rank_of[values[i]]
-    state[SUM] += np.int64(total)
-    state[SQUARES] += np.int64(squares)
-    state[ABOVE] += np.int64(total_above)
-
-
-@compiled_whole_sums
-def _add_products(first, second, state):
-    products = 0.0
-    for i in range(len(first)):
-        products += np.float64(first[i]) * np.float64(second[i])
-    state[PRODUCTS] += np.int64(products)
+    state[ABOVE] += np.int64(total)
 
 
 @compiled_whole_sums

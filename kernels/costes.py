@@ -53,8 +53,8 @@ def find_thresholds(sums: Integers, pairs: Integers, n_pixels: int, scale: int, 
     Parameters
     ----------
     sums
-        For each pair the sums over the image listed in ``STEP_FIELDS``, but the number of pixels that are black in both,
-        shape ``(p, STEP_FIELDS)``.
+        For each pair the number of pixels that are black in both channels, then the sums over the image in the order
+        of ``STEP_FIELDS``; shape ``(p, STEP_FIELDS)``.
     pairs
         Indices of channels, the one whose counts are tried first; shape ``(p, 2)``.
     n_pixels
@@ -132,9 +132,7 @@ def _bisect(above: Integers, whole: list[int], scale: int) -> int:
             total - int(part) for total, part in zip(whole, above[int(middle) + 1], strict=True)
         )
         is_flat = n * first_squares == first * first or n * second_squares == second * second
-        if n <= 2:
-            left = middle - 1
-        elif not is_flat and n * products < first * second:
+        if n <= 2 or (not is_flat and n * products < first * second):
             left = middle - 1
         elif not is_flat:
             right, chosen = middle + 1, middle

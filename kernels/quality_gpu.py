@@ -76,17 +76,25 @@ def _blocks(pixels: int, per_block: int) -> int:
     return max(1, min(_MOST_BLOCKS, -(-pixels // per_block)))
 
 
+def count_values_on_gpu(planes: Array, gpu: Gpu) -> Array:
+    """Count the values of planes, shape ``(n, y, x)``, uint16; shape ``(n, 65536)``, uint32, on the device."""
+    n, height, width = planes.shape
+    histogram = gpu.zeros((n, LEVELS), np.uint32)
+    if n:
+        gpu.kernel("image_quality", "quality_histogram")(
+            (_blocks(height * width, 16 * 512), n),
+            (512,),
+            (planes, np.int64(height * width), np.int32(SHARED_COUNTS), histogram),
+            shared_mem=4 * SHARED_COUNTS,
+        )
+    return histogram
+
+
 def _histograms(planes: Array, scales: Sequence[int], gpu: Gpu) -> tuple[Array, Array, Array]:
     """Histogram, breaks of the grey levels, and mean of each plane, on the device."""
     n, height, width = planes.shape
     pixels = np.int64(height * width)
-    histogram = gpu.zeros((n, LEVELS), np.uint32)
-    gpu.kernel("image_quality", "quality_histogram")(
-        (_blocks(height * width, 16 * 512), n),
-        (512,),
-        (planes, pixels, np.int32(SHARED_COUNTS), histogram),
-        shared_mem=4 * SHARED_COUNTS,
-    )
+    histogram = count_values_on_gpu(planes, gpu)
     breaks, mean = gpu.empty((n, 7), np.uint32), gpu.empty(n, np.float64)
     gpu.kernel("image_quality", "quality_levels")(
         (n,), (1024,), (histogram, pixels, gpu.put(np.array(scales, np.float32)), breaks, mean)

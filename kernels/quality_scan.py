@@ -82,7 +82,7 @@ def scan_plane(plane: Pixels, scale: int) -> PlaneSums:
     wide = np.ascontiguousarray(plane, np.uint16)
     height, width = wide.shape
     histogram = np.zeros(LEVELS, np.int64)
-    low, high, total = _count_values(wide, histogram)
+    low, high, total = count_values(wide, histogram)
     grids = [(window_grid(height, size), window_grid(width, size)) for size in SCALES]
     breaks = quantisation_breaks(low, high, scale).astype(np.float32)
     spread, middle = np.empty(len(SCALES)), np.empty(len(SCALES))
@@ -99,7 +99,7 @@ def scan_plane(plane: Pixels, scale: int) -> PlaneSums:
 
 
 @compiled
-def _count_values(plane, histogram):
+def count_values(plane, histogram):
     """Histogram, from four partial ones so that equal neighbours do not wait for each other; least, greatest, sum."""
     parts = np.zeros((4, LEVELS), np.int32)
     flat = plane.ravel()

@@ -14,7 +14,7 @@ def scatter(
     n: _Integers,
     first: _Integers,
     second: _Integers,
-    products: _Integers,
+    products: _Integers | int,
 ) -> Floats:
     """Sum of (a - mean of a) (b - mean of b) over n pixels, from the sums of a, of b and of a b.
 
