@@ -91,7 +91,9 @@ def _interpolate(places: int, samples: int, factor: float) -> Taps:
     is_inside = (at >= 0) & (at <= samples - 1)
     lower = np.where(is_inside, np.floor(at), 0).astype(np.int32)
     part = at - lower
-    return Taps(lower, np.minimum(lower + 1, samples - 1), np.where(is_inside, 1 - part, 0), np.where(is_inside, part, 0))
+    return Taps(
+        lower, np.minimum(lower + 1, samples - 1), np.where(is_inside, 1 - part, 0), np.where(is_inside, part, 0)
+    )
 
 
 def _turn_round(taps: Taps, samples: int) -> Windows:
