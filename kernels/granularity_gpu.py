@@ -18,9 +18,9 @@ from kernels.granularity_tree import RINGS, STEPS
 from kernels.object_sets_gpu import GpuObjectSets
 
 ROUNDS = 2
-"""Rounds of joining that a launch of its own does with all the device; the last launch does the others, a block a plane.
+"""Rounds of joining that the whole device does, in two launches each; one more launch does all others, a block a plane.
 
-Each round leaves less than half of the basins, mostly a third.
+Each round leaves at most half of the basins, mostly a third.
 """
 _THREADS = 256
 _MERGE_THREADS = 1024
