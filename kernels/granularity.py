@@ -141,9 +141,9 @@ def describe_granularity(channels: Sequence[str], steps: int = STEPS) -> list[Fe
 def _define(step: int) -> str:
     before = "the image itself" if step == 1 else f"the reconstruction of step {step - 1}"
     return (
-        f"Fall of the object's mean from {before} to the reconstruction of step {step}, percent of the mean of the image "
-        f"itself; step {step} erodes every second pixel, less its background, {step} times by a cross of 5 pixels, and "
-        "lets the result grow back under it"
+        f"Fall of the object's mean from {before} to the reconstruction of step {step}, percent of its mean in the "
+        f"image itself; step {step} erodes every second pixel, less the background, {step} times by a cross of 5 "
+        "pixels and lets the result grow back under it"
     )
 
 
@@ -169,7 +169,7 @@ def _sum_planes(planes: np.ndarray, objects: ObjectSets) -> GranularitySums:
         whole = np.ascontiguousarray(plane)
         subtract_background(whole, grid, background, tree.heights)
         sum_regions(tree.reconstruct(), weights, bits, regions, image[channel])
-        by_pattern = regions.reshape(objects.count, -1, STEPS)
+        by_pattern = regions.reshape(objects.count, len(weights.patterns), STEPS)
         sums[:, channel] = sum_sets(by_pattern, weights.patterns, sets)
         counts[:, channel] = sum_counts(whole, objects, weights)
     return GranularitySums(sums, bits[0], counts, image, bits[1])

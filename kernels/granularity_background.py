@@ -74,15 +74,15 @@ def plan_grid(height: int, width: int) -> Grid:
     """Give the grid of planes of at least ``LEAST_SIDE_PX`` by ``LEAST_SIDE_PX`` pixels."""
     shape = math.ceil(height / 2), math.ceil(width / 2)
     background_shape = math.ceil(height / 4), math.ceil(width / 4)
-    backgrounds = [
+    rows, columns = (
         _interpolate(sampled, samples, (side / 4 - 1) / (side / 2 - 1))
         for side, sampled, samples in zip((height, width), shape, background_shape, strict=True)
-    ]
-    stretched = [
+    )
+    row_windows, column_windows = (
         _turn_round(_interpolate(side, samples, (side / 2 - 1) / (side - 1)), samples)
         for side, samples in zip((height, width), shape, strict=True)
-    ]
-    return Grid(shape, background_shape, *backgrounds, *stretched)
+    )
+    return Grid(shape, background_shape, rows, columns, row_windows, column_windows)
 
 
 def _interpolate(places: int, samples: int, factor: float) -> Taps:
@@ -91,7 +91,9 @@ def _interpolate(places: int, samples: int, factor: float) -> Taps:
     is_inside = (at >= 0) & (at <= samples - 1)
     lower = np.where(is_inside, np.floor(at), 0).astype(np.int32)
     part = at - lower
-    return Taps(lower, np.minimum(lower + 1, samples - 1), np.where(is_inside, 1 - part, 0), np.where(is_inside, part, 0))
+    return Taps(
+        lower, np.minimum(lower + 1, samples - 1), np.where(is_inside, 1 - part, 0), np.where(is_inside, part, 0)
+    )
 
 
 def _turn_round(taps: Taps, samples: int) -> Windows:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from kernels.compiled import compiled
 from kernels.granularity_background import FULL_SCALE, Grid, Ints
-from kernels.granularity_tree import STEPS, Reconstructions
+from kernels.granularity_tree import Reconstructions
 from kernels.object_sets import MOST_SETS, ObjectSets
 from kernels.planes import Floats
 
@@ -66,14 +66,15 @@ def rounding_number(bits: int) -> float:
 
 def weigh_pixels(objects: ObjectSets, grid: Grid) -> PixelWeights:
     """Find the weights of the pixels of an image in all objects."""
-    pattern = objects.member & SETS_BITS
+    pattern = (objects.member & SETS_BITS).astype(np.uint8)
     patterns = np.flatnonzero(np.bincount(pattern, minlength=1))
     rank = np.zeros(SETS_BITS + 1, np.int64)
     rank[patterns] = np.arange(len(patterns))
     regions = np.full(objects.labels.shape[1:], -1, np.int32)
     _draw_regions(objects.start, objects.position, pattern, rank, len(patterns), regions.reshape(-1))
-    found = _list_weights(regions, grid.row_windows, grid.column_windows, objects.position.size // 3)
-    return PixelWeights(*found, pattern, patterns)
+    expected = objects.position.size // 3
+    first, region, weight = _list_weights(regions, grid.row_windows, grid.column_windows, expected)
+    return PixelWeights(first, region, weight, pattern, patterns)
 
 
 def sum_regions(

@@ -63,9 +63,9 @@ RINGS = list_rings()
 class TreeWork:
     """Buffers for the images of one shape. Their unused ends are never touched and take no memory.
 
-    There are at most half as many basins as pixels, and fewer saddles than pixels: passing over the pixels from the
-    highest to the lowest, each basin begins a part, each saddle joins two, and one part is left; saddles that close a
-    ring instead are no more than the holes that minima fill.
+    No two maxima are neighbours, so that at most every second pixel is one. Passing over the pixels from the highest to
+    the lowest, a maximum begins a part, and a saddle joins two or closes a ring around lower pixels, the last of which
+    is a minimum: there are fewer saddles than maxima and minima, thus than pixels.
     """
 
     def __init__(self, grid: Grid) -> None:
@@ -150,9 +150,9 @@ def _label_basins(above, basins):
 def _mark(heights, basins, eroded, ends, flags, places, levels):
     """Raise each basin's levels to the greatest eroded height in it, at the local maxima of each erosion.
 
-    Others need not be looked at: from a pixel to one of its eight neighbours there is a way through the crosses of both,
-    which are as high as their eroded heights. ``eroded[i]`` holds the last four rows of erosion i; row y of it follows
-    row y + 1 of erosion i - 1.
+    Others need not be looked at: from a pixel to one of its eight neighbours there is a way through the crosses of
+    both, which are as high as their eroded heights. ``eroded[i]`` holds the last four rows of erosion i; row y of it
+    follows row y + 1 of erosion i - 1.
     """
     height, width = basins.shape
     highest, lowest = ends[0], ends[1]
@@ -181,7 +181,7 @@ def _mark(heights, basins, eroded, ends, flags, places, levels):
 
 @compiled
 def _erode_and_flag(upper, row, lower, width, out, flags):
-    """Take the least of each pixel and its 4-neighbours; flag the local maxima above 0, the last of equal neighbours."""
+    """Take the least of each pixel and its 4-neighbours; flag local maxima above 0, the last of equal neighbours."""
     for x in range(width):
         own, north, south, west, east = row[x + 1], upper[x + 1], lower[x + 1], row[x], row[x + 2]
         out[x + 1] = min(min(min(north, south), min(west, east)), own)
@@ -219,7 +219,7 @@ def _raise_levels(row, basins, flags, words, places, step, levels):
 @compiled
 def _list_saddles(heights, rings, basins, table, places, saddles):
     """List pairs of basins and the heights of the saddles between them; give their number."""
-    height, width = rings.shape
+    width = rings.shape[1]
     flat, labels = rings.reshape(-1), basins.reshape(-1)
     steps = np.array([-width, 1 - width, 1, 1 + width, width, width - 1, -1, -1 - width])
     beside = np.zeros((256, 4), np.int64)
@@ -276,14 +276,19 @@ def _merge(saddles, levels, best, joins):
             saddle[basin] = best[basin] >> _EDGE_BITS
             lost[n_lost] = basin
             n_lost += 1
-            for step in range(STEPS):
-                levels[top, step] = max(levels[top, step], min(saddle[basin], levels[basin, step]))
+            _raise_by(levels[basin], saddle[basin], levels[top])
         n_alive = kept
         n_saddles = _rename_saddles(saddles, n_saddles, root)
     for k in range(n_lost - 1, -1, -1):
         basin = lost[k]
-        for step in range(STEPS):
-            levels[basin, step] = max(levels[basin, step], min(saddle[basin], levels[root[basin], step]))
+        _raise_by(levels[root[basin]], saddle[basin], levels[basin])
+
+
+@compiled
+def _raise_by(source, saddle, target):
+    """Raise levels to those of another basin, as far as the saddle lets them pass."""
+    for step in range(len(target)):
+        target[step] = max(target[step], min(saddle, source[step]))
 
 
 @compiled
@@ -300,13 +305,12 @@ def _choose_saddles(saddles, n_saddles, alive, best):
 
 @compiled
 def _choose_roots(saddles, alive, best, root):
-    """Point each basin beyond its saddle; of two that choose each other the lower one stays."""
+    """Point each basin beyond its saddle, it has one as images have one piece; of a pair the lower one stays."""
     for k in range(len(alive)):
         basin = alive[k]
         chosen = best[basin] & ((1 << _EDGE_BITS) - 1)
         other = saddles[0, chosen] + saddles[1, chosen] - basin
-        stays = best[basin] < 0 or (best[other] == best[basin] and basin < other)
-        root[basin] = basin if stays else other
+        root[basin] = basin if best[other] == best[basin] and basin < other else other
 
 
 @compiled
