@@ -26,7 +26,7 @@ SHARED_CLASSES = (16 * 1024, 32 * 1024, 60 * 1024)
 
 
 def squared_distances_on(gpu: Gpu, labels: Array, *, frame_counts: bool) -> Array:
-    """Measure ``kernels.label_distances.squared_distances`` of label images, shape ``(s, y, x)``, int32, on a device."""
+    """Measure ``label_distances.squared_distances`` of label images, shape ``(s, y, x)``, int32, on a device."""
     sets, height, width = labels.shape
     grid, block = (-(-width // 32), -(-height // 8), sets), (32, 8)
     size, counts = (np.int32(height), np.int32(width)), np.int32(frame_counts)
