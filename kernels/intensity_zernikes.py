@@ -31,6 +31,9 @@ _SUM = (
 )
 _LEVELS = (np.arange(65_536, dtype=np.float32) / np.float32(65_535)).astype(np.float64)
 """Counts as CellProfiler has them, in single precision."""
+_ROWS = 4
+_CHUNK = 16
+"""Columns that are summed together: loops of fixed length become vector instructions without a rest."""
 
 
 def measure_intensity_zernikes(planes: Array, objects: ObjectSets | GpuObjectSets) -> Floats:
@@ -102,20 +105,28 @@ def _measure_all(planes, labels, boxes, circles, terms, parts):
     rows, columns = 0, 0
     for box in boxes:
         rows, columns = max(rows, box[2] - box[0]), max(columns, box[3] - box[1])
-    light = np.empty((rows, columns))
-    powers = (np.empty((ORDER + 1, columns)), np.empty((ORDER + 1, columns)))
-    moments = np.empty(MOMENTS)
+    rows, chunks = (rows + _ROWS - 1) // _ROWS * _ROWS, (columns + _CHUNK - 1) // _CHUNK
+    light, inside = np.zeros((len(planes), rows, chunks, _CHUNK)), np.empty((rows, chunks, _CHUNK))
+    extents, steep = np.empty((rows, 2), np.int64), np.empty((rows, ORDER + 1))
+    along, down = np.empty((chunks, ORDER + 1, _CHUNK)), np.empty((chunks, ORDER + 1, _CHUNK))
+    own, lanes, moments = np.empty((_ROWS, _CHUNK)), np.empty((MOMENTS, _CHUNK)), np.empty(MOMENTS)
     for index in range(len(boxes)):
+        box = boxes[index]
+        height = (box[2] - box[0] + _ROWS - 1) // _ROWS * _ROWS
+        used = (box[3] - box[1] + _CHUNK - 1) // _CHUNK
         for channel in range(len(planes)):
-            is_read = False
-            for z in range(len(labels)):
-                circle = circles[z, index]
-                if not circle[2] > 0:
-                    continue
-                if not is_read:
-                    _read(planes[channel], boxes[index], light)
-                    is_read = True
-                _sum_light(light, labels[z], boxes[index], index + 1, circle, powers, moments)
+            _read(planes[channel], box, light[channel])
+        for z in range(len(labels)):
+            if not circles[z, index, 2] > 0:
+                continue
+            circle = (circles[z, index, 0], circles[z, index, 1], circles[z, index, 2])
+            _raise_places(box, circle, along[:used], steep)
+            _find_inside(labels[z], box, index + 1, along, steep, inside[:height], extents)
+            for channel in range(len(planes)):
+                down[:used] = 0.0
+                for y in range(0, height, _ROWS):
+                    _add_rows(light[channel], inside, extents, steep, y, own, down)
+                _sum_columns(down[:used], along, lanes, moments)
                 sum_zernikes(moments, terms.part, terms.moment, terms.factor, parts[z, channel, index])
 
 
@@ -123,57 +134,82 @@ def _measure_all(planes, labels, boxes, circles, terms, parts):
 def _read(plane, box, light):
     for y in range(box[0], box[2]):
         row, line = plane[y, box[1] : box[3]], light[y - box[0]]
+        line = line.reshape(line.size)
         for x in range(len(row)):
             line[x] = _LEVELS[np.uint32(row[x])]
 
 
 @compiled
-def _sum_light(light, labels, box, label, circle, powers, moments):
-    """Sum the moments of one object's light about the centre of its circle, in units of the radius."""
-    along, down = powers
-    width = box[3] - box[1]
-    middle_y, middle_x, radius = circle[0], circle[1], circle[2]
-    for x in range(width):
-        across = (np.float64(x + box[1]) - middle_x) / radius
-        power = 1.0
-        for q in range(ORDER + 1):
-            along[q, x] = power
-            power *= across
-    down[:, :width] = 0.0
-    own = np.empty(width)
-    for y in range(box[0], box[2]):
-        row, line = labels[y, box[1] : box[3]], light[y - box[0], :width]
-        for x in range(width):
-            own[x] = line[x] if row[x] == label else 0.0
-        above = (np.float64(y) - middle_y) / radius
-        _drop_outside(row, label, above, along[1], own)
-        power = 1.0
-        for p in range(ORDER + 1):
-            column = down[p]
-            for x in range(width):
-                column[x] += power * own[x]
-            power *= above
-    at = 0
-    for p in range(ORDER + 1):
-        for q in range(ORDER + 1 - p):
-            total = 0.0
-            for x in range(width):
-                total += down[p, x] * along[q, x]
-            moments[at] = total
-            at += 1
+def _raise_places(box, circle, along, steep):
+    """Write the powers of each column's and row's place, from the centre of the circle and in units of its radius."""
+    for chunk in range(len(along)):
+        for x in range(_CHUNK):
+            along[chunk, 0, x] = 1.0
+            along[chunk, 1, x] = (np.float64(box[1] + chunk * _CHUNK + x) - circle[1]) / circle[2]
+        for q in range(2, ORDER + 1):
+            for x in range(_CHUNK):
+                along[chunk, q, x] = along[chunk, q - 1, x] * along[chunk, 1, x]
+    for y in range(len(steep)):
+        steep[y, 0] = 1.0
+        for p in range(1, ORDER + 1):
+            steep[y, p] = steep[y, p - 1] * ((np.float64(box[0] + y) - circle[0]) / circle[2])
 
 
 @compiled
-def _drop_outside(row, label, above, across, own):
-    """Clear a row's first and last pixel where rounding puts it outside the circle, as centrosome does."""
-    first = 0
-    while first < len(row) and row[first] != label:
-        first += 1
-    if first == len(row):
-        return
-    last = len(row) - 1
-    while row[last] != label:
-        last -= 1
-    for x in (first, last):
-        if across[x] * across[x] + above * above > 1:
-            own[x] = 0.0
+def _find_inside(labels, box, label, along, steep, inside, extents):
+    """Write 1 for pixels that count and 0 for others, and the chunks of each row that have any."""
+    for y in range(len(inside)):
+        extents[y, 0], extents[y, 1] = 0, 0
+        line = inside[y].reshape(inside[y].size)
+        line[:] = 0.0
+        if box[0] + y >= box[2]:
+            continue
+        row = labels[box[0] + y, box[1] : box[3]]
+        for x in range(len(row)):
+            line[x] = 1.0 if row[x] == label else 0.0
+        first, last = 0, len(row) - 1
+        while last >= 0 and row[last] != label:
+            last -= 1
+        while first < last and row[first] != label:
+            first += 1
+        for x in (first, last):  # rounding puts some pixels of the circle outside; centrosome leaves those out
+            across = along[x // _CHUNK, 1, x % _CHUNK] if last >= 0 else 0.0
+            if across * across + steep[y, 1] * steep[y, 1] > 1:
+                line[x] = 0.0
+        if last >= 0:
+            extents[y, 0], extents[y, 1] = first // _CHUNK, last // _CHUNK + 1
+
+
+@compiled
+def _add_rows(light, inside, extents, steep, y, own, down):
+    """Add the light of ``_ROWS`` rows to the columns, times the powers of the rows' places."""
+    first, behind = down.shape[0], 0
+    for row in range(y, y + _ROWS):
+        if extents[row, 1] > 0:
+            first, behind = min(first, extents[row, 0]), max(behind, extents[row, 1])
+    for chunk in range(first, behind):
+        for row in range(_ROWS):
+            for x in range(own.shape[1]):
+                own[row, x] = light[y + row, chunk, x] * inside[y + row, chunk, x]
+        for p in range(ORDER + 1):
+            one, two, three, four = steep[y, p], steep[y + 1, p], steep[y + 2, p], steep[y + 3, p]
+            for x in range(own.shape[1]):
+                upper, lower = one * own[0, x] + two * own[1, x], three * own[2, x] + four * own[3, x]
+                down[chunk, p, x] += upper + lower
+
+
+@compiled
+def _sum_columns(down, along, lanes, moments):
+    """Sum the columns' sums times the powers of their places: first every ``_CHUNK``-th column, then those sums."""
+    lanes[:] = 0.0
+    for chunk in range(len(down)):
+        at = 0
+        for p in range(ORDER + 1):
+            for q in range(ORDER + 1 - p):
+                for x in range(lanes.shape[1]):
+                    lanes[at, x] += down[chunk, p, x] * along[chunk, q, x]
+                at += 1
+    moments[:] = 0.0
+    for x in range(_CHUNK):
+        for at in range(MOMENTS):
+            moments[at] += lanes[at, x]

@@ -13,7 +13,7 @@ GREATEST_SIDE = 32_767
 
 _NONE = 65_535
 """Stands for "no other label in this column"."""
-_CHUNK = 32
+_CHUNK = 128
 """Pixels of a row that are closed together: a loop of fixed length becomes a few vector instructions."""
 _NARROW = 181
 """Greatest distance whose square, with that of a step of one pixel less, fits into 16 bits."""
