@@ -13,7 +13,7 @@ GREATEST_SIDE = 32_767
 
 _NONE = 65_535
 """Stands for "no other label in this column"."""
-_CHUNK = 128
+_CHUNK = 64
 """Pixels of a row that are closed together: a loop of fixed length becomes a few vector instructions."""
 _NARROW = 181
 """Greatest distance whose square, with that of a step of one pixel less, fits into 16 bits."""
@@ -147,10 +147,13 @@ def _close_run(rows, reach, length, is_bounded_left, is_bounded_right, none):
         along[reach + 1 + length + step] = zero if is_bounded_right else none
     first = reach + 1
     least[:length] = along[first : first + length]
-    for start in range(first, first + length, _CHUNK):
-        chunk = least[start - first : start - first + _CHUNK]
-        for step in range(1, reach + 1):
+    for start in range(0, length, _CHUNK):
+        chunk = least[start : start + _CHUNK]
+        farthest = min(reach, start + _CHUNK) if is_bounded_left else reach
+        farthest = min(farthest, length - start) if is_bounded_right else farthest
+        begin = first + start
+        for step in range(1, farthest + 1):
             square = kind(step * step)
-            left, right = along[start - step : start - step + _CHUNK], along[start + step : start + step + _CHUNK]
+            left, right = along[begin - step : begin - step + _CHUNK], along[begin + step : begin + step + _CHUNK]
             for i in range(_CHUNK):
                 chunk[i] = min(chunk[i], kind(min(left[i], right[i]) + square))
