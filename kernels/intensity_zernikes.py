@@ -7,11 +7,9 @@ compiler adds. It runs on the host, also where the planes are on a GPU.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from kernels.compiled import compiled
 from kernels.enclosing_circle import enclosing_circles
@@ -70,7 +68,8 @@ def measure_intensity_zernikes(planes: Array, objects: ObjectSets | GpuObjectSet
     parts = np.full((objects.n_sets, len(planes), objects.count, 2 * len(DEGREES)), np.nan)
     if objects.count:
         circles = enclosing_circles(objects)
-        _measure_all(np.ascontiguousarray(planes), objects.labels, objects.boxes, circles, zernike_terms(), parts)
+        wide = np.ascontiguousarray(planes)
+        _measure_all(wide, _LEVELS, objects.labels, objects.boxes, circles, zernike_terms(), parts)
     real, imaginary = np.moveaxis(parts[..., ::2], 2, 3), np.moveaxis(parts[..., 1::2], 2, 3)
     with np.errstate(invalid="ignore", divide="ignore"):
         magnitude = np.sqrt(real * real + imaginary * imaginary) / objects.area[:, None, None]
@@ -100,7 +99,7 @@ def describe_intensity_zernikes(channels: Sequence[str]) -> list[Feature]:
 
 
 @compiled
-def _measure_all(planes, labels, boxes, circles, terms, parts):
+def _measure_all(planes, levels, labels, boxes, circles, terms, parts):
     """Write the sums of each set, channel and object: real and imaginary parts by turns."""
     rows, columns = 0, 0
     for box in boxes:
@@ -115,7 +114,7 @@ def _measure_all(planes, labels, boxes, circles, terms, parts):
         height = (box[2] - box[0] + _ROWS - 1) // _ROWS * _ROWS
         used = (box[3] - box[1] + _CHUNK - 1) // _CHUNK
         for channel in range(len(planes)):
-            _read(planes[channel], box, light[channel])
+            _read(planes[channel], box, levels, light[channel])
         for z in range(len(labels)):
             if not circles[z, index, 2] > 0:
                 continue
@@ -131,12 +130,12 @@ def _measure_all(planes, labels, boxes, circles, terms, parts):
 
 
 @compiled
-def _read(plane, box, light):
+def _read(plane, box, levels, light):
     for y in range(box[0], box[2]):
         row, line = plane[y, box[1] : box[3]], light[y - box[0]]
         line = line.reshape(line.size)
         for x in range(len(row)):
-            line[x] = _LEVELS[np.uint32(row[x])]
+            line[x] = levels[np.uint32(row[x])]
 
 
 @compiled
