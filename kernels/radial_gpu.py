@@ -21,8 +21,7 @@ _MOST_LANES = 16
 _MOST_COPIES = 8
 _PART_PIXELS = 65_536
 _HELD_BYTES = 16 * 1024
-SHARED_CLASSES = (16 * 1024, 32 * 1024, 60 * 1024)
-"""Objects that take up to so many bytes of shared memory are placed by one launch; larger ones in global memory."""
+_SHARED_CLASSES = (16 * 1024, 32 * 1024, 64 * 1024, 100 * 1024)
 
 
 def squared_distances_on(gpu: Gpu, labels: Array, *, frame_counts: bool) -> Array:
@@ -34,6 +33,11 @@ def squared_distances_on(gpu: Gpu, labels: Array, *, frame_counts: bool) -> Arra
     gpu.kernel("label_distances", "label_columns")(grid, block, (labels, *size, counts, nearest))
     gpu.kernel("label_distances", "label_rows")(grid, block, (labels, nearest, *size, counts, squares))
     return squares
+
+
+def shared_classes(gpu: Gpu) -> list[int]:
+    """Bytes of shared memory up to which objects are placed by one launch; those that need more, in global memory."""
+    return [*(most for most in _SHARED_CLASSES if most < gpu.shared_bytes), gpu.shared_bytes]
 
 
 def add_on_gpu(planes: Array, objects: GpuObjectSets, bins: int, centres: Centres) -> npt.NDArray[np.int64]:
@@ -108,7 +112,7 @@ def _place(
     there = gpu.put(centres)
     words, rest = (part.ravel() for part in _memory(boxes))
     is_left = boxes[..., 2].ravel() > 0
-    for most in SHARED_CLASSES:
+    for most in shared_classes(gpu):
         items = np.flatnonzero(is_left & (4 * (words + rest) <= most)).astype(np.int32)
         is_left[items] = False
         if len(items):

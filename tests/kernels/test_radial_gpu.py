@@ -76,7 +76,7 @@ def test_odd_sites_are_the_same_on_both_devices(gpu: Gpu, name: str) -> None:
 
 def test_large_objects_are_placed_in_global_memory(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = cells(3)
-    monkeypatch.setattr(radial_gpu, "SHARED_CLASSES", (3 * 1024,))
+    monkeypatch.setattr(radial_gpu, "shared_classes", lambda _: [3 * 1024])
     theirs, ours = both(gpu, labels, 1, counts(1, labels.shape[1:]))
     np.testing.assert_array_equal(theirs, ours)
 
