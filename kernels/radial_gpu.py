@@ -6,6 +6,8 @@ one to make, distances come to the host, which sorts them as it does its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,7 @@ from kernels.object_sets import Ints
 from kernels.object_sets_gpu import GpuObjectSets
 from kernels.radial_centres import Centres, choose_centres
 from kernels.radial_places import WEDGES
+from kernels.radial_sums import PART_OBJECTS
 
 _THREADS = 256
 _MOST_BLOCKS = 4096
@@ -40,7 +43,9 @@ def shared_classes(gpu: Gpu) -> list[int]:
     return [*(most for most in _SHARED_CLASSES if most < gpu.shared_bytes), gpu.shared_bytes]
 
 
-def add_on_gpu(planes: Array, objects: GpuObjectSets, bins: int, centres: Centres) -> npt.NDArray[np.int64]:
+def add_on_gpu(
+    planes: Array, objects: GpuObjectSets, bins: int, centres: Centres
+) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """Add counts and pixels per object, set and place.
 
     Parameters
@@ -52,21 +57,23 @@ def add_on_gpu(planes: Array, objects: GpuObjectSets, bins: int, centres: Centre
     bins, centres
         As in ``measure_radial_distribution``.
 
-    Returns
-    -------
-    Counts of each channel, then pixels; shape ``(k, s, bins * WEDGES, c + 1)``, int64, on the host.
+    Yields
+    ------
+    The first object of each part of the objects, and its sums: counts of each channel, then pixels; shape
+    ``(k, s, bins * WEDGES, c + 1)``, int64, on the host.
     """
+    if not objects.count:
+        return
     gpu, lanes = objects.gpu, planes.shape[0] + 1
     sums = gpu.zeros((objects.count, objects.n_sets, bins * WEDGES, lanes), np.uint64)
-    if not objects.count:
-        return np.zeros(sums.shape, np.int64)
     squares = squared_distances_on(gpu, objects.labels, frame_counts=False)
     boxes_there = _find_boxes(objects)
     boxes = gpu.get(boxes_there)
     middle = _find_centres(objects, squares, centres)
     places = _place(objects, squares, boxes, boxes_there, middle, bins)
     _add(planes, objects, places, boxes, boxes_there, sums)
-    return gpu.get(sums).astype(np.int64)
+    for first in range(0, objects.count, PART_OBJECTS):
+        yield first, gpu.get(sums[first : first + PART_OBJECTS]).astype(np.int64)
 
 
 def _find_boxes(objects: GpuObjectSets) -> Array:

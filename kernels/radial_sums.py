@@ -7,6 +7,8 @@ import numpy as np
 from kernels.compiled import compiled
 from kernels.radial_places import NOWHERE
 
+PART_OBJECTS = 2_048
+"""Objects whose sums are held, and made values of, together."""
 LANE_PIXELS = 65_536
 """Pixels whose counts can be added in 32 bits."""
 _PART = 512

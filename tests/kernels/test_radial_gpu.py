@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels import radial_gpu
+from kernels import radial_distribution, radial_gpu
 from kernels.gpu import Gpu, read_source
 from kernels.object_sets import list_object_sets
 from kernels.object_sets_gpu import list_object_sets_on
@@ -79,6 +79,16 @@ def test_large_objects_are_placed_in_global_memory(gpu: Gpu, monkeypatch: pytest
     monkeypatch.setattr(radial_gpu, "shared_classes", lambda _: [3 * 1024])
     theirs, ours = both(gpu, labels, 1, counts(1, labels.shape[1:]))
     np.testing.assert_array_equal(theirs, ours)
+
+
+def test_many_objects_are_finished_part_by_part(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels, planes = cells(6), counts(1, (30, 48))
+    whole = measure_radial_distribution(planes, list_object_sets(labels, 1))
+    for module in (radial_gpu, radial_distribution):
+        monkeypatch.setattr(module, "PART_OBJECTS", 4)
+    theirs, ours = both(gpu, labels, 1, planes)
+    np.testing.assert_array_equal(ours, whole)
+    np.testing.assert_array_equal(theirs, whole)
 
 
 def test_parts_of_a_tall_object_are_added_together(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
