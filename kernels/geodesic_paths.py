@@ -9,8 +9,6 @@ differ by less than 1e-9 pixels may change places. The least sum over all paths 
 
 from __future__ import annotations
 
-import numpy as np
-
 from kernels.compiled import compiled
 
 STRAIGHT = 1_136_689
@@ -23,7 +21,7 @@ FAR_WIDE = 2**62
 
 
 @compiled
-def spread_paths(paths, walls, centre_row, straight, diagonal, is_fresh):  # pyright: ignore[reportMissingParameterType]
+def spread_paths(paths, walls, centre_row, straight, diagonal, is_fresh):
     """Find the lengths of paths from the one pixel that is 0, in place.
 
     Parameters
@@ -64,7 +62,7 @@ def spread_paths(paths, walls, centre_row, straight, diagonal, is_fresh):  # pyr
 
 
 @compiled
-def _step(paths, walls, near, y, straight, diagonal):  # pyright: ignore[reportMissingParameterType]
+def _step(paths, walls, near, y, straight, diagonal):
     """Go from row ``near`` to row ``y``, and along that where it helps; whether any path became shorter."""
     kind = paths.dtype.type
     width = paths.shape[1] - 2
@@ -88,7 +86,7 @@ def _step(paths, walls, near, y, straight, diagonal):  # pyright: ignore[reportM
 
 
 @compiled
-def _run_along(paths, walls, y, straight):  # pyright: ignore[reportMissingParameterType]
+def _run_along(paths, walls, y, straight):
     kind = paths.dtype.type
     width = paths.shape[1] - 2
     for x in range(width):

@@ -13,7 +13,7 @@ GREATEST_SIDE = 32_767
 
 _NONE = 65_535
 """Stands for "no other label in this column"."""
-_CHUNK = 32
+_CHUNK = 64
 """Pixels of a row that are closed together: a loop of fixed length becomes a few vector instructions."""
 _NARROW = 181
 """Greatest distance whose square, with that of a step of one pixel less, fits into 16 bits."""
@@ -52,7 +52,7 @@ def squared_distances(labels: Labels, *, frame_counts: bool) -> npt.NDArray[np.i
 
 
 @compiled
-def fill_squared_distances(labels, frame_counts, above, squares):  # pyright: ignore[reportMissingParameterType]
+def fill_squared_distances(labels, frame_counts, above, squares):
     """Fill ``squares`` (int32); ``above`` (uint16) is a work buffer. Labels are int32, all have shape ``(y, x)``.
 
     Distances along columns come from above and then from below; a row that has both is closed along its runs at once.
@@ -76,13 +76,13 @@ def fill_squared_distances(labels, frame_counts, above, squares):  # pyright: ig
 
 
 @compiled
-def _begin_column(labels, frame, distance):  # pyright: ignore[reportMissingParameterType]
+def _begin_column(labels, frame, distance):
     for x in range(len(labels)):
         distance[x] = frame if labels[x] != 0 else np.uint16(0)
 
 
 @compiled
-def _go_along_column(before, labels, known, distance):  # pyright: ignore[reportMissingParameterType]
+def _go_along_column(before, labels, known, distance):
     for x in range(len(labels)):
         further = np.uint16(min(known[x], np.uint16(_NONE - 1)) + 1)
         further = further if before[x] == labels[x] else np.uint16(1)
@@ -90,7 +90,7 @@ def _go_along_column(before, labels, known, distance):  # pyright: ignore[report
 
 
 @compiled
-def _close_row(y, labels, nearest, frame_counts, narrow, wide, squares):  # pyright: ignore[reportMissingParameterType]
+def _close_row(y, labels, nearest, frame_counts, narrow, wide, squares):
     """Find the squared distances of a row from the distances along its columns, run by run."""
     width = len(labels)
     x = 0
@@ -123,22 +123,22 @@ def _close_row(y, labels, nearest, frame_counts, narrow, wide, squares):  # pyri
 
 
 @compiled
-def _square_narrow(run, squares, offset):  # pyright: ignore[reportMissingParameterType]
+def _square_narrow(run, squares, offset):
     target = squares[offset + 1 : offset + 1 + len(run)]
     for i in range(len(run)):
         target[i] = np.uint16(run[i] * run[i])
 
 
 @compiled
-def _square_wide(run, squares, offset):  # pyright: ignore[reportMissingParameterType]
+def _square_wide(run, squares, offset):
     for i in range(len(run)):
         distance = np.int64(run[i])
         squares[offset + 1 + i] = distance * distance if distance < _NONE else 1 << 40
 
 
 @compiled
-def _close_run(rows, reach, length, is_bounded_left, is_bounded_right, none):  # pyright: ignore[reportMissingParameterType]
-    """Write least ``column square + step ** 2`` of a run to ``rows[1]``; ``rows[0]`` has its squares from ``reach + 1`` on."""
+def _close_run(rows, reach, length, is_bounded_left, is_bounded_right, none):
+    """Write the least ``square + step ** 2`` to ``rows[1]``; ``rows[0]`` has squares from ``reach + 1`` on."""
     along, least = rows[0], rows[1]
     kind = rows.dtype.type
     zero = kind(0)
@@ -147,10 +147,13 @@ def _close_run(rows, reach, length, is_bounded_left, is_bounded_right, none):  #
         along[reach + 1 + length + step] = zero if is_bounded_right else none
     first = reach + 1
     least[:length] = along[first : first + length]
-    for start in range(first, first + length, _CHUNK):
-        chunk = least[start - first : start - first + _CHUNK]
-        for step in range(1, reach + 1):
+    for start in range(0, length, _CHUNK):
+        chunk = least[start : start + _CHUNK]
+        farthest = min(reach, start + _CHUNK) if is_bounded_left else reach
+        farthest = min(farthest, length - start) if is_bounded_right else farthest
+        begin = first + start
+        for step in range(1, farthest + 1):
             square = kind(step * step)
-            left, right = along[start - step : start - step + _CHUNK], along[start + step : start + step + _CHUNK]
+            left, right = along[begin - step : begin - step + _CHUNK], along[begin + step : begin + step + _CHUNK]
             for i in range(_CHUNK):
                 chunk[i] = min(chunk[i], kind(min(left[i], right[i]) + square))

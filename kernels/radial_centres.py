@@ -83,7 +83,7 @@ def choose_centres(
 
 
 @compiled
-def _find_peaks(labels, squares, boxes, greatest, ties, first):  # pyright: ignore[reportMissingParameterType]
+def _find_peaks(labels, squares, boxes, greatest, ties, first):
     height, width = labels.shape
     for y in range(height):
         x = 0
@@ -116,7 +116,7 @@ def _find_peaks(labels, squares, boxes, greatest, ties, first):  # pyright: igno
 
 
 @compiled
-def _choose(labels, squares, greatest, wanted_below, index_bits, order, chosen):  # pyright: ignore[reportMissingParameterType]
+def _choose(labels, squares, greatest, wanted_below, index_bits, order, chosen):
     """Sort as NumPy's introsort did, but only parts that can hold a wanted value; keep each object's last one.
 
     A word of ``order`` is a pixel's value above its index. Pixels of value 0 are words of 0: which of them lies where
@@ -162,7 +162,7 @@ def _choose(labels, squares, greatest, wanted_below, index_bits, order, chosen):
 
 
 @compiled
-def _offer(order, begin, end, labels, greatest, wanted_below, index_bits, slots, chosen):  # pyright: ignore[reportMissingParameterType]
+def _offer(order, begin, end, labels, greatest, wanted_below, index_bits, slots, chosen):
     """Take pixels whose slots ``begin`` to ``end`` are final, where they come last of their object's greatest."""
     for slot in range(begin, end + 1):
         value = np.int64(order[slot] >> index_bits)
@@ -176,14 +176,14 @@ def _offer(order, begin, end, labels, greatest, wanted_below, index_bits, slots,
 
 
 @compiled
-def _swap(order, one, other):  # pyright: ignore[reportMissingParameterType]
+def _swap(order, one, other):
     held = order[one]
     order[one] = order[other]
     order[other] = held
 
 
 @compiled
-def _put_pivot(order, begin, end, index_bits):  # pyright: ignore[reportMissingParameterType]
+def _put_pivot(order, begin, end, index_bits):
     """Bring the median of the first, middle and last word before the last, by NumPy's swaps; give its value."""
     middle = begin + ((end - begin) >> 1)
     if order[middle] >> index_bits < order[begin] >> index_bits:
@@ -197,7 +197,7 @@ def _put_pivot(order, begin, end, index_bits):  # pyright: ignore[reportMissingP
 
 
 @compiled
-def _divide(order, begin, end, value, index_bits, left_places, right_places):  # pyright: ignore[reportMissingParameterType]
+def _divide(order, begin, end, value, index_bits, left_places, right_places):
     """Part words by the pivot's value as NumPy's two pointers do, and give the slot where the pivot then lies.
 
     From the left the next word of at least that value is swapped with the next one of at most that from the right.
@@ -224,7 +224,7 @@ def _divide(order, begin, end, value, index_bits, left_places, right_places):  #
 
 
 @compiled
-def _divide_blocks(order, left, right, least, beyond, left_places, right_places):  # pyright: ignore[reportMissingParameterType]
+def _divide_blocks(order, left, right, least, beyond, left_places, right_places):
     """Do most swaps without a branch per word: the places of a block's words to swap are listed first."""
     n_left, n_right, next_left, next_right = 0, 0, 0, 0
     while right - left >= 2 * _BLOCK:
@@ -251,7 +251,7 @@ def _divide_blocks(order, left, right, least, beyond, left_places, right_places)
 
 
 @compiled
-def _divide_zeros(order, left, right):  # pyright: ignore[reportMissingParameterType]
+def _divide_zeros(order, left, right):
     """The same for a pivot of 0: each word from the left is swapped with the next 0 from the right."""
     while right - left > 2 * _ZEROS:
         bits = order[left] | order[right]
@@ -271,7 +271,7 @@ def _divide_zeros(order, left, right):  # pyright: ignore[reportMissingParameter
 
 
 @compiled
-def _insert(order, begin, end, index_bits):  # pyright: ignore[reportMissingParameterType]
+def _insert(order, begin, end, index_bits):
     """Sort a small part by insertion; equals keep their order."""
     for slot in range(begin + 1, end + 1):
         word = order[slot]

@@ -7,7 +7,7 @@ All sums are of whole numbers, where CellProfiler adds in single precision. The 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from kernels.object_sets_gpu import GpuObjectSets
 from kernels.planes import Floats
 from kernels.radial_centres import Centres, choose_centres, find_peaks
 from kernels.radial_places import MOST_BINS, NOWHERE, WEDGES, place_objects
-from kernels.radial_sums import add_by_place
+from kernels.radial_sums import PART_OBJECTS, add_by_place
 
 _FAMILY = {"cellprofiler": "RadialDistribution", "first": "RadialDistributionFirst"}
 _SOURCE = "CellProfiler 4.2, MeasureObjectIntensityDistribution"
@@ -85,10 +85,14 @@ def measure_radial_distribution(
     """
     _check(planes, objects, bins, centers)
     if isinstance(objects, GpuObjectSets):
-        sums = radial_gpu.add_on_gpu(planes, objects, bins, centers)
+        parts = radial_gpu.add_on_gpu(planes, objects, bins, centers)
     else:
-        sums = _add(np.ascontiguousarray(planes), objects, bins, centers)
-    return finish_radial_distribution(sums, objects.area, bins)
+        parts = _add(np.ascontiguousarray(planes), objects, bins, centers)
+    values = np.empty((objects.n_sets, planes.shape[0], len(_KINDS) * bins, objects.count))
+    for first, sums in parts:
+        part = slice(first, first + len(sums))
+        values[..., part] = finish_radial_distribution(sums, objects.area[:, part], bins)
+    return values
 
 
 def describe_radial_distribution(
@@ -157,7 +161,10 @@ def _sum_wedges(values: Floats) -> Floats:
     return total
 
 
-def _add(planes: npt.NDArray[np.uint16], objects: ObjectSets, bins: int, centres: Centres) -> npt.NDArray[np.int64]:
+def _add(
+    planes: npt.NDArray[np.uint16], objects: ObjectSets, bins: int, centres: Centres
+) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    """Give the first object and the sums of each part of the objects, as ``radial_gpu.add_on_gpu`` does."""
     shape = planes.shape[1:]
     places = np.full((objects.n_sets, *shape), NOWHERE, np.uint8)
     columns, squares = np.empty(shape, np.uint16), np.empty(shape, np.int32)
@@ -166,10 +173,12 @@ def _add(planes: npt.NDArray[np.uint16], objects: ObjectSets, bins: int, centres
         peaks = find_peaks(labels, squares, objects.count)
         middle = choose_centres(labels, squares, peaks.greatest, peaks.ties, peaks.first, centres)
         place_objects(labels, squares, middle, peaks.boxes, bins, False, place)
-    sums = np.zeros((objects.count, objects.n_sets, bins * WEDGES, len(planes) + 1), np.int64)
     flat_places, flat_planes = (stack.reshape(len(stack), places[0].size) for stack in (places, planes))
-    add_by_place(flat_planes, flat_places, objects.start, objects.position, sums)
-    return sums
+    for first in range(0, objects.count, PART_OBJECTS):
+        start = objects.start[first : first + PART_OBJECTS + 1]
+        sums = np.zeros((len(start) - 1, objects.n_sets, bins * WEDGES, len(planes) + 1), np.int64)
+        add_by_place(flat_planes, flat_places, start, objects.position, sums)
+        yield first, sums
 
 
 def _check(planes: Array, objects: ObjectSets | GpuObjectSets, bins: int, centers: str) -> None:

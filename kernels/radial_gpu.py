@@ -6,6 +6,8 @@ one to make, distances come to the host, which sorts them as it does its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,7 @@ from kernels.object_sets import Ints
 from kernels.object_sets_gpu import GpuObjectSets
 from kernels.radial_centres import Centres, choose_centres
 from kernels.radial_places import WEDGES
+from kernels.radial_sums import PART_OBJECTS
 
 _THREADS = 256
 _MOST_BLOCKS = 4096
@@ -21,12 +24,11 @@ _MOST_LANES = 16
 _MOST_COPIES = 8
 _PART_PIXELS = 65_536
 _HELD_BYTES = 16 * 1024
-SHARED_CLASSES = (16 * 1024, 32 * 1024, 60 * 1024)
-"""Objects that take up to so many bytes of shared memory are placed by one launch; larger ones in global memory."""
+_SHARED_CLASSES = (16 * 1024, 32 * 1024, 64 * 1024, 100 * 1024)
 
 
 def squared_distances_on(gpu: Gpu, labels: Array, *, frame_counts: bool) -> Array:
-    """Measure ``kernels.label_distances.squared_distances`` of label images, shape ``(s, y, x)``, int32, on a device."""
+    """Measure ``label_distances.squared_distances`` of label images, shape ``(s, y, x)``, int32, on a device."""
     sets, height, width = labels.shape
     grid, block = (-(-width // 32), -(-height // 8), sets), (32, 8)
     size, counts = (np.int32(height), np.int32(width)), np.int32(frame_counts)
@@ -36,7 +38,14 @@ def squared_distances_on(gpu: Gpu, labels: Array, *, frame_counts: bool) -> Arra
     return squares
 
 
-def add_on_gpu(planes: Array, objects: GpuObjectSets, bins: int, centres: Centres) -> npt.NDArray[np.int64]:
+def shared_classes(gpu: Gpu) -> list[int]:
+    """Bytes of shared memory up to which objects are placed by one launch; those that need more, in global memory."""
+    return [*(most for most in _SHARED_CLASSES if most < gpu.shared_bytes), gpu.shared_bytes]
+
+
+def add_on_gpu(
+    planes: Array, objects: GpuObjectSets, bins: int, centres: Centres
+) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """Add counts and pixels per object, set and place.
 
     Parameters
@@ -48,21 +57,23 @@ def add_on_gpu(planes: Array, objects: GpuObjectSets, bins: int, centres: Centre
     bins, centres
         As in ``measure_radial_distribution``.
 
-    Returns
-    -------
-    Counts of each channel, then pixels; shape ``(k, s, bins * WEDGES, c + 1)``, int64, on the host.
+    Yields
+    ------
+    The first object of each part of the objects, and its sums: counts of each channel, then pixels; shape
+    ``(k, s, bins * WEDGES, c + 1)``, int64, on the host.
     """
+    if not objects.count:
+        return
     gpu, lanes = objects.gpu, planes.shape[0] + 1
     sums = gpu.zeros((objects.count, objects.n_sets, bins * WEDGES, lanes), np.uint64)
-    if not objects.count:
-        return np.zeros(sums.shape, np.int64)
     squares = squared_distances_on(gpu, objects.labels, frame_counts=False)
     boxes_there = _find_boxes(objects)
     boxes = gpu.get(boxes_there)
     middle = _find_centres(objects, squares, centres)
     places = _place(objects, squares, boxes, boxes_there, middle, bins)
     _add(planes, objects, places, boxes, boxes_there, sums)
-    return gpu.get(sums).astype(np.int64)
+    for first in range(0, objects.count, PART_OBJECTS):
+        yield first, gpu.get(sums[first : first + PART_OBJECTS]).astype(np.int64)
 
 
 def _find_boxes(objects: GpuObjectSets) -> Array:
@@ -108,7 +119,7 @@ def _place(
     there = gpu.put(centres)
     words, rest = (part.ravel() for part in _memory(boxes))
     is_left = boxes[..., 2].ravel() > 0
-    for most in SHARED_CLASSES:
+    for most in shared_classes(gpu):
         items = np.flatnonzero(is_left & (4 * (words + rest) <= most)).astype(np.int32)
         is_left[items] = False
         if len(items):

@@ -18,7 +18,7 @@ _CHUNK = 64
 
 
 @compiled
-def place_objects(labels, squares, centres, boxes, bins, is_wide, places):  # pyright: ignore[reportMissingParameterType]
+def place_objects(labels, squares, centres, boxes, bins, is_wide, places):
     """Write the place of each pixel of one plane's objects; ``is_wide`` measures all paths in 64 bits."""
     most = 0
     for index in range(len(boxes)):
@@ -36,12 +36,12 @@ def place_objects(labels, squares, centres, boxes, bins, is_wide, places):  # py
 
 
 @compiled
-def _padded(size):  # pyright: ignore[reportMissingParameterType]
+def _padded(size):
     return (size + _CHUNK - 1) // _CHUNK * _CHUNK
 
 
 @compiled
-def _place_object(part, buffers, far, bins, places):  # pyright: ignore[reportMissingParameterType]
+def _place_object(part, buffers, far, bins, places):
     """Write the places of one object; False if some path may be too long for its type."""
     labels, squares, centre, box, label, edges, rings, is_fresh = part
     kind = buffers.dtype.type
@@ -74,7 +74,7 @@ def _place_object(part, buffers, far, bins, places):  # pyright: ignore[reportMi
 
 
 @compiled
-def _is_long(paths, far):  # pyright: ignore[reportMissingParameterType]
+def _is_long(paths, far):
     kind = paths.dtype.type
     longest = kind(0)
     for i in range(len(paths)):
@@ -83,7 +83,7 @@ def _is_long(paths, far):  # pyright: ignore[reportMissingParameterType]
 
 
 @compiled
-def _find_rings(paths, edges, size, bins, rings):  # pyright: ignore[reportMissingParameterType]
+def _find_rings(paths, edges, size, bins, rings):
     """Find the ring of each pixel: ring k begins where length / (length + way to the edge) is k / bins."""
     lengths, ways, found = np.empty(_CHUNK), np.empty(_CHUNK), np.empty(_CHUNK)
     for start in range(0, size, _CHUNK):
@@ -101,7 +101,7 @@ def _find_rings(paths, edges, size, bins, rings):  # pyright: ignore[reportMissi
 
 
 @compiled
-def _place_row(paths, y, rings, far, down, across, places):  # pyright: ignore[reportMissingParameterType]
+def _place_row(paths, y, rings, far, down, across, places):
     """Write the places of a row that lies ``down`` rows below the centre and begins ``across`` columns beside it."""
     below, steep = np.int32(down > 0), np.int32(abs(down))
     ring = rings[y * paths.shape[1] + 1 : (y + 1) * paths.shape[1] - 1]

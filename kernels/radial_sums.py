@@ -7,6 +7,8 @@ import numpy as np
 from kernels.compiled import compiled
 from kernels.radial_places import NOWHERE
 
+PART_OBJECTS = 2_048
+"""Objects whose sums are held, and made values of, together."""
 LANE_PIXELS = 65_536
 """Pixels whose counts can be added in 32 bits."""
 _PART = 512
@@ -16,7 +18,7 @@ _COPIES = 4
 
 
 @compiled
-def add_by_place(planes, places, start, position, sums):  # pyright: ignore[reportMissingParameterType]
+def add_by_place(planes, places, start, position, sums):
     """Add the channels' counts, and the pixels as one channel more, per object, set and place.
 
     ``sums`` is (objects, sets, places, channels + 1), int64. Eight sums lie in four words, of 32 bits each, so that few
@@ -40,7 +42,7 @@ def add_by_place(planes, places, start, position, sums):  # pyright: ignore[repo
 
 
 @compiled
-def _pack(planes, part, first_lane, words):  # pyright: ignore[reportMissingParameterType]
+def _pack(planes, part, first_lane, words):
     """Put eight lanes of each pixel into its words: channels from ``first_lane`` on, then a 1, then nothing."""
     for word in range(_WORDS):
         low, high = first_lane + 2 * word, first_lane + 2 * word + 1
@@ -56,7 +58,7 @@ def _pack(planes, part, first_lane, words):  # pyright: ignore[reportMissingPara
 
 
 @compiled
-def _add(words, places, part, held):  # pyright: ignore[reportMissingParameterType]
+def _add(words, places, part, held):
     """Neighbours often have one place: they are added to copies of it by turns, so that none waits for the last."""
     for i in range(len(part)):
         place = places[np.uint32(part[i])]
@@ -71,7 +73,7 @@ def _add(words, places, part, held):  # pyright: ignore[reportMissingParameterTy
 
 
 @compiled
-def _empty(held, first_lane, sums):  # pyright: ignore[reportMissingParameterType]
+def _empty(held, first_lane, sums):
     """Add the lanes of the words to ``sums``, (sets, places, channels + 1), and clear them."""
     for z in range(len(held)):
         for place in range(sums.shape[1]):

@@ -88,7 +88,7 @@ def odd_objects(seed: int = 0) -> np.ndarray:
 def centres_of(labels: np.ndarray, rule: str) -> np.ndarray:
     squares = squared_distances(labels, frame_counts=False)
     peaks = find_peaks(labels, squares, int(labels.max()))
-    return choose_centres(labels, squares, peaks.greatest, peaks.ties, peaks.first, rule)  # pyright: ignore[reportArgumentType]
+    return choose_centres(labels, squares, peaks.greatest, peaks.ties, peaks.first, rule)
 
 
 @pytest.mark.parametrize("centers", ["cellprofiler", "first"])
@@ -99,7 +99,7 @@ def test_odd_objects_are_measured_by_the_definition(bins: int, centers: str) -> 
     labels = np.stack([nuclei, cells, np.where(nuclei, 0, cells)]).astype(np.int32)
     planes = np.random.default_rng(2).integers(0, 65_536, (2, *cells.shape)).astype(np.uint16)
     planes[1, :30] = 0
-    found = measure_radial_distribution(planes, list_object_sets(labels, 1), bins=bins, centers=centers)  # pyright: ignore[reportArgumentType]
+    found = measure_radial_distribution(planes, list_object_sets(labels, 1), bins=bins, centers=centers)
     assert found.shape == (3, 2, 3 * bins, 7)
     for z, of_set in enumerate(labels):
         padded = np.pad(centres_of(of_set, centers), (0, 7 - of_set.max()), constant_values=-1)
@@ -164,7 +164,7 @@ def test_paths_too_long_for_32_bits_are_measured_in_64(turns: int) -> None:
     longest = paths[np.isfinite(paths)].max()
     assert (longest * STRAIGHT > FAR) == (turns == 120)
     squares, box = squared_distances(labels, frame_counts=False), np.array([[0, 0, *labels.shape]], np.int32)
-    found, wide = np.full((2, *labels.shape), NOWHERE, np.uint8)
+    found, wide = (np.full(labels.shape, NOWHERE, np.uint8) for _ in range(2))
     place_objects(labels, squares, centre, box, 4, False, found)
     place_objects(labels, squares, centre, box, 4, True, wide)
     np.testing.assert_array_equal(found, wide)
