@@ -61,6 +61,11 @@ class Gpu(Protocol):
     Planes come to a device through ``kernels.device``; ``put`` and ``get`` move a kernel's own constants and results.
     """
 
+    @property
+    def shared_bytes(self) -> int:
+        """Most shared memory that a block can ask for, bytes."""
+        ...
+
     def kernel(self, file: str, name: str) -> Kernel:
         """Give the function ``extern "C" name`` of ``kernels/cuda/<file>.cu``, compiled once per process."""
         ...
@@ -156,6 +161,11 @@ class _CudaGpu:
         self._cupy = importlib.import_module("cupy")
         self._modules: dict[str, Any] = {}
         self._kernels: dict[tuple[str, str], Kernel] = {}
+
+    @functools.cached_property
+    def shared_bytes(self) -> int:
+        runtime = self._cupy.cuda.runtime
+        return int(runtime.getDeviceProperties(runtime.getDevice())["sharedMemPerBlockOptin"])
 
     def kernel(self, file: str, name: str) -> Kernel:
         if (file, name) not in self._kernels:

@@ -60,6 +60,10 @@ class HostGpu:
     def __repr__(self) -> str:
         return f"HostGpu({self.seed})"
 
+    @property
+    def shared_bytes(self) -> int:
+        return MOST_SHARED_BYTES
+
     def kernel(self, file: str, name: str) -> Kernel:
         module = host_module(self._sources.get(file) or read_source(file), self._architecture)
         if name not in module.names:
