@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from kernels.compiled import compiled
 from kernels.object_sets import ObjectSets
-from kernels.texture_terms import first_terms, look_up_term
+from kernels.texture_terms import entropy_term, first_terms
 
 ANGLES = 4
 """Steps of d pixels: 00 to the right, 01 to the right and down, 02 down, 03 to the left and down."""
@@ -34,6 +34,7 @@ _MOST_PIXELS = 1 << (_LANE_BITS - 1)
 """Each pixel of an object may be in two pairs; objects of this many pixels are counted set by set."""
 _VECTOR = 32
 """Pixels are read in groups of so many: buffers have that much room at their end."""
+_TABLE_BITS = np.uint64(16)
 _NEAR = 64
 """Runs of pixels that are nearer than this are gone over together."""
 
@@ -96,7 +97,7 @@ def scan_objects(
 def _share_lanes(sets: range | list[int]) -> Integers:
     """What a pair adds to a count, by the bits of the sets that it is in."""
     bits = np.arange(8)
-    return sum(((bits >> z & 1) << (_LANE_BITS * lane) for lane, z in enumerate(sets)), np.zeros(8, np.int64))
+    return sum(((bits >> z & 1) << (_LANE_BITS * lane) for lane, z in enumerate(sets)), np.zeros(8, np.int64)).astype(np.uint64)
 
 
 @compiled
@@ -109,7 +110,7 @@ def _scan(
     inside = crops[channels]
     runs, paired, stretches = np.empty((3, most_pixels + 1, 3), np.int64)
     keys, shared = np.empty(crop_size, np.uint16), np.empty(crop_size, np.uint8)
-    counts, listed, marginals = np.zeros(65_536, np.int64), np.empty(65_536, np.uint16), np.zeros((4, 512), np.int64)
+    counts, listed, marginals = np.zeros(65_536, np.uint64), np.empty(65_536, np.uint16), np.zeros((3, 512), np.uint64)
     for index in range(len(boxes)):
         if start[index + 1] == start[index] or not chosen[index]:
             continue
@@ -132,18 +133,18 @@ def _scan(
                     if greatest == 0 or pairs == 0:
                         continue
                     most = greatest - least + 1
-                    shift = _bits_of(most)
+                    shift = bits_of(most)
                     _make_keys(crops[channel], stretches[:n_stretches], offset, shift, keys)
                     counts[: (most + 1) << shift : 1 << shift] = 1  # pairs with no level are never new, so not listed
                     if most * (most + 1) // 2 < pairs:
                         _count(keys, shared, paired[:n_paired], shares, counts)
-                        found = _list_keys(counts, most, shift, listed)
+                        found = list_keys(counts, 1, most, shift, listed)
                     else:
                         found = _count_and_list(keys, shared, paired[:n_paired], shares, counts, listed)
                     counts[: (most + 1) << shift : 1 << shift] = 0
                     state = sums[index, channel, k, angle]
-                    _sum_entries(counts, listed, found, shift, bits, terms, marginals, state)
-                    _sum_marginals(marginals, most, bits, terms, nearness, state)
+                    sum_entries(counts, listed, found, shift, bits, terms, marginals, state)
+                    sum_marginals(marginals, most, bits, terms, nearness, state)
         for run in runs[:n_runs]:
             crops[:, run[0] : run[1]] = 0
 
@@ -161,7 +162,7 @@ def _find_room(boxes, start, chosen, gap):
 
 
 @compiled
-def _bits_of(value):
+def bits_of(value):
     bits = 1
     while value >> bits:
         bits += 1
@@ -232,7 +233,7 @@ def _draw(flat, tables, position, member, runs, stretches, crops, levels):
         crop, plane, table = crops[channel], flat[channel], tables[channel]
         for run in runs:
             source, length = position[run[2]], run[1] - run[0]
-            _look_up(plane[source : source + length], table, crop[run[0] : run[1]])
+            look_up_levels(plane[source : source + length], table, crop[run[0] : run[1]])
         below = np.uint8(255)
         for stretch in stretches:
             drawn, bits = crop[stretch[0] : stretch[1]], inside[stretch[0] : stretch[1]]
@@ -252,7 +253,7 @@ def _keep_sets(member, drawn):
 
 
 @compiled
-def _look_up(plane, table, drawn):
+def look_up_levels(plane, table, drawn):
     for t in range(len(drawn)):
         drawn[t] = table[plane[t]]
 
@@ -300,7 +301,7 @@ def _make_keys(crop, stretches, offset, shift, keys):
     """Make the key of each pair: difference of the levels, then the lower one; that is 0 where there is no pair."""
     for stretch in stretches:
         begin, length = stretch[0], (stretch[1] - stretch[0] + _VECTOR - 1) // _VECTOR * _VECTOR
-        _subtract(
+        subtract(
             crop[begin : begin + length],
             crop[begin + offset : begin + offset + length],
             1 << shift,
@@ -309,7 +310,7 @@ def _make_keys(crop, stretches, offset, shift, keys):
 
 
 @compiled
-def _subtract(one, other, row, keys):
+def subtract(one, other, row, keys):
     row = np.uint16(row)
     for t in range(len(keys)):
         a, b = one[t], other[t]
@@ -326,13 +327,13 @@ def _count(keys, shared, runs, shares, counts):
 
 
 @compiled
-def _list_keys(counts, most, shift, listed):
-    """List the keys of all entries that are not 0."""
+def list_keys(counts, lowest, most, shift, listed):
+    """List the keys of all entries that are not 0, of ``most`` levels from ``lowest`` on."""
     found = np.uint64(0)
     for difference in range(most):
         row = counts[difference << shift : (difference + 1) << shift]
         key = np.uint16(difference << shift)
-        for lower in range(1, most - difference + 1):
+        for lower in range(lowest, lowest + most - difference):
             listed[found] = key + np.uint16(lower)
             found += np.uint64(row[lower] != 0)
     return np.int64(found)
@@ -354,63 +355,84 @@ def _count_and_list(keys, shared, runs, shares, counts, listed):
 
 
 @compiled
-def _sum_entries(counts, listed, found, shift, bits, terms, marginals, state):
+def sum_entries(counts, listed, found, shift, bits, terms, marginals, state):
     """Take the entries of a matrix out of ``counts``: their own sums, and their marginals."""
-    mask, one, two = (1 << bits) - 1, bits, min(2 * bits, 63)
-    low = (1 << shift) - 1
-    entries0, entries1, entries2, squares0, squares1, squares2 = 0, 0, 0, 0, 0, 0
-    per_level, per_difference, per_sum, _ = marginals
+    mask, one, two = np.uint64((1 << bits) - 1), np.uint64(bits), np.uint64(min(2 * bits, 63))
+    low, row = np.uint64((1 << shift) - 1), np.uint64(shift)
+    terms0, terms1, terms2 = 0, 0, 0
+    squares0, squares1, squares2 = np.uint64(0), np.uint64(0), np.uint64(0)
+    per_level, per_difference, per_sum = marginals
     for t in range(found):
-        key = listed[t]
-        count = counts[key]
+        key = np.uint64(listed[t])
+        count = np.uint64(counts[key])
         counts[key] = 0
-        lower, difference = np.int64(key) & low, np.int64(key) >> shift
+        lower, difference = key & low, key >> row
         per_level[lower] += count
         per_level[lower + difference] += count
-        per_sum[2 * lower + difference] += count
+        per_sum[lower + lower + difference] += count
         per_difference[difference] += count
-        twice = 1 if difference == 0 else 0
+        twice = np.uint64(difference == 0)
         first, second, third = count & mask, count >> one & mask, count >> two
-        entries0 += look_up_term(first, terms)
-        entries1 += look_up_term(second, terms)
-        entries2 += look_up_term(third, terms)
+        if (first | second | third) >> _TABLE_BITS:
+            terms0 += entropy_term(first)
+            terms1 += entropy_term(second)
+            terms2 += entropy_term(third)
+        else:
+            terms0 += terms[first]
+            terms1 += terms[second]
+            terms2 += terms[third]
         squares0 += (first * first) << twice
         squares1 += (second * second) << twice
         squares2 += (third * third) << twice
     for z in range(len(state)):
-        state[z, ENTRY_TERMS] = (entries0, entries1, entries2)[z]
+        state[z, ENTRY_TERMS] = (terms0, terms1, terms2)[z]
         state[z, SQUARED_ENTRIES] = (squares0, squares1, squares2)[z]
 
 
 @compiled
-def _sum_marginals(marginals, most, bits, terms, nearness, state):
+def sum_marginals(marginals, most, bits, terms, nearness, state):
     """Sum up and clear the pixels per level and the pairs per sum and per difference of levels."""
-    mask = (1 << bits) - 1
-    per_level, per_difference, per_sum, _ = marginals
+    mask, levels = np.uint64((1 << bits) - 1), most + 1
+    per_level, per_difference, per_sum = marginals[0, :levels], marginals[1, :most], marginals[2, : 2 * levels]
     for z in range(len(state)):
-        shift = bits * z
-        of_set = state[z]
-        levels, squares, level_terms = 0, 0, 0
-        for level in range(1, most + 1):
-            count = per_level[level] >> shift & mask
-            levels += count * level
-            squares += count * level * level
-            level_terms += look_up_term(count, terms)
-        sum_terms = 0
-        for level in range(2, 2 * most + 1):
-            sum_terms += look_up_term(per_sum[level] >> shift & mask, terms)
-        pairs, contrast, near, difference_terms, squared = 0, 0, 0, 0, 0
-        for difference in range(most):
-            count = per_difference[difference] >> shift & mask
-            pairs += count
-            contrast += count * difference * difference
-            near += count * nearness[difference]
-            squared += count * count
-            difference_terms += look_up_term(count, terms)
-        of_set[PAIRS], of_set[LEVELS], of_set[SQUARED_LEVELS], of_set[CONTRAST] = pairs, levels, squares, contrast
-        of_set[NEARNESS], of_set[LEVEL_TERMS], of_set[SUM_TERMS] = near, level_terms, sum_terms
-        of_set[DIFFERENCE_TERMS], of_set[SQUARED_DIFFERENCES] = difference_terms, squared
-        of_set[EQUAL_PAIRS] = per_difference[0] >> shift & mask
-    per_level[: most + 1] = 0
-    per_difference[:most] = 0
-    per_sum[: 2 * most + 1] = 0
+        shift = np.uint64(bits * z)
+        _sum_levels(per_level, shift, mask, terms, state[z])
+        _sum_differences(per_difference, shift, mask, terms, nearness, state[z])
+        total = 0
+        for t in range(len(per_sum)):
+            total += _look_up(per_sum[t] >> shift & mask, terms)
+        state[z, SUM_TERMS] = total
+    per_level[:] = 0
+    per_difference[:] = 0
+    per_sum[:] = 0
+
+
+@compiled
+def _look_up(count, terms):
+    return entropy_term(count) if count >> _TABLE_BITS else terms[count]
+
+
+@compiled
+def _sum_levels(packed, shift, mask, terms, of_set):
+    levels, squares, total = np.uint64(0), np.uint64(0), 0
+    for t in range(len(packed)):
+        count = packed[t] >> shift & mask
+        weighted = count * np.uint64(t)
+        levels += weighted
+        squares += weighted * np.uint64(t)
+        total += _look_up(count, terms)
+    of_set[LEVELS], of_set[SQUARED_LEVELS], of_set[LEVEL_TERMS] = levels, squares, total
+
+
+@compiled
+def _sum_differences(packed, shift, mask, terms, nearness, of_set):
+    pairs, contrast, near, squared, total = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0), 0
+    for t in range(len(packed)):
+        count = packed[t] >> shift & mask
+        pairs += count
+        contrast += count * np.uint64(t * t)
+        near += count * np.uint64(nearness[t])
+        squared += count * count
+        total += _look_up(count, terms)
+    of_set[PAIRS], of_set[CONTRAST], of_set[NEARNESS], of_set[SQUARED_DIFFERENCES] = pairs, contrast, near, squared
+    of_set[DIFFERENCE_TERMS], of_set[EQUAL_PAIRS] = total, packed[0] >> shift & mask
