@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from kernels.colocalization import describe_colocalization, measure_colocalization
-from kernels.feature import Feature
+from kernels.device import to_host
+from kernels.feature import IMAGE, Feature
 from kernels.feature_options import FeatureOptions
 from kernels.gpu import Array
 from kernels.granularity import describe_granularity, measure_granularities, measure_image_granularity
+from kernels.image_intensity import describe_image_intensity, measure_image_intensity
+from kernels.intensity_zernikes import describe_intensity_zernikes, measure_intensity_zernikes
+from kernels.neighbors import Distance, describe_neighbors, measure_neighbors
 from kernels.object_intensity import describe_intensity, measure_intensity
 from kernels.object_sets import ObjectSets
 from kernels.object_sets_gpu import GpuObjectSets
 from kernels.object_shape import measure_shape
-from kernels.planes import Floats
+from kernels.planes import Floats, Labels
 from kernels.radial_distribution import describe_radial_distribution, measure_radial_distribution
 from kernels.shape_names import describe_shape
+from kernels.texture import describe_texture, measure_image_texture, measure_texture
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,8 @@ class Site:
         Objects on the same device; ``None`` where only images are measured.
     sets
         Names of the object sets, in the order of ``objects.labels``.
+    all_labels
+        By object set, the labels that neighbours are counted among, where they hold objects that are not measured.
     whole_images
         Whether the planes are measured as wholes too.
     """
@@ -43,6 +52,7 @@ class Site:
     objects: ObjectSets | GpuObjectSets | None
     sets: tuple[str, ...]
     whole_images: bool
+    all_labels: Mapping[str, Labels] = field(default_factory=dict)
 
 
 class FamilyValues(NamedTuple):
@@ -69,33 +79,58 @@ class Family:
     describe_images: Callable[[Sequence[str]], list[Feature]] = lambda channels: []
 
 
+NEIGHBORS: dict[str, tuple[Distance, ...]] = {"Nuclei": (1,), "Cells": ("adjacent", 5), "Cytoplasm": ()}
+"""How far from an object others are its neighbours, pixels, by object set; the JUMP consortium's settings."""
+_OTHER_NEIGHBORS: tuple[Distance, ...] = ("adjacent",)
+
+
 def families_of(options: FeatureOptions) -> list[Family]:
     """Give the families that are chosen, in the order of their columns."""
     known = [
         _area_shape(options),
         _intensity(),
+        _texture(options),
         _granularity(),
         _radial_distribution(options),
+        *([_intensity_zernikes()] if options.intensity_zernikes else []),
         _correlation(options),
+        _neighbors(),
     ]
     return [family for family in known if family.name in options.families]
 
 
 def _area_shape(options: FeatureOptions) -> Family:
-    return Family(
-        "AreaShape",
-        lambda channels, objects: describe_shape(moments=options.moments),
-        lambda site: FamilyValues(
-            _objects(site, lambda objects: measure_shape(objects, moments=options.moments)), None
-        ),
-    )
+    def measure(site: Site) -> FamilyValues:
+        return FamilyValues(_of_objects(site, lambda objects: measure_shape(objects, moments=options.moments)), None)
+
+    return Family("AreaShape", lambda channels, objects: describe_shape(moments=options.moments), measure)
 
 
 def _intensity() -> Family:
     def measure(site: Site) -> FamilyValues:
-        return FamilyValues(_objects(site, lambda objects: measure_intensity(site.planes, objects)), None)
+        of_objects = _of_objects(site, lambda objects: measure_intensity(site.planes, objects))
+        return FamilyValues(of_objects, measure_image_intensity(site.planes) if site.whole_images else None)
 
-    return Family("Intensity", lambda channels, objects: describe_intensity(channels), measure)
+    return Family(
+        "Intensity", lambda channels, objects: describe_intensity(channels), measure, describe_image_intensity
+    )
+
+
+def _texture(options: FeatureOptions) -> Family:
+    scales, scaling = options.texture_scales_px, options.texture_scaling
+
+    def describe(channels: Sequence[str], objects: str = IMAGE) -> list[Feature]:
+        return describe_texture(channels, scales_px=scales, scaling=scaling)
+
+    def measure(site: Site) -> FamilyValues:
+        of_objects = _of_objects(
+            site, lambda objects: measure_texture(site.planes, objects, scales_px=scales, scaling=scaling)
+        )
+        if not site.whole_images:
+            return FamilyValues(of_objects, None)
+        return FamilyValues(of_objects, measure_image_texture(site.planes, scales_px=scales, scaling=scaling))
+
+    return Family("Texture", describe, measure, describe)
 
 
 def _granularity() -> Family:
@@ -110,32 +145,79 @@ def _granularity() -> Family:
 
 
 def _radial_distribution(options: FeatureOptions) -> Family:
-    chosen = {"bins": options.radial_bins, "centers": options.radial_centers}
+    bins, centers = options.radial_bins, options.radial_centers
 
     def measure(site: Site) -> FamilyValues:
         return FamilyValues(
-            _objects(site, lambda objects: measure_radial_distribution(site.planes, objects, **chosen)), None
-        )
-
-    return Family(
-        "RadialDistribution", lambda channels, objects: describe_radial_distribution(channels, **chosen), measure
-    )
-
-
-def _correlation(options: FeatureOptions) -> Family:
-    chosen = {"costes": options.costes, "slope": options.slope}
-
-    def measure(site: Site) -> FamilyValues:
-        return FamilyValues(
-            _objects(
-                site,
-                lambda objects: measure_colocalization(site.planes, objects, channels=site.channels, **chosen),
+            _of_objects(
+                site, lambda objects: measure_radial_distribution(site.planes, objects, bins=bins, centers=centers)
             ),
             None,
         )
 
-    return Family("Correlation", lambda channels, objects: describe_colocalization(channels, **chosen), measure)
+    return Family(
+        "RadialDistribution",
+        lambda channels, objects: describe_radial_distribution(channels, bins=bins, centers=centers),
+        measure,
+    )
 
 
-def _objects(site: Site, measure: Callable[[ObjectSets | GpuObjectSets], Floats]) -> Sequence[Floats]:
+def _intensity_zernikes() -> Family:
+    def measure(site: Site) -> FamilyValues:
+        return FamilyValues(_of_objects(site, lambda objects: measure_intensity_zernikes(site.planes, objects)), None)
+
+    return Family("RadialDistribution", lambda channels, objects: describe_intensity_zernikes(channels), measure)
+
+
+def _correlation(options: FeatureOptions) -> Family:
+    costes, slope = options.costes, options.slope
+
+    def measure(site: Site) -> FamilyValues:
+        return FamilyValues(
+            _of_objects(
+                site,
+                lambda objects: measure_colocalization(
+                    site.planes, objects, channels=site.channels, costes=costes, slope=slope
+                ),
+            ),
+            None,
+        )
+
+    return Family(
+        "Correlation",
+        lambda channels, objects: describe_colocalization(channels, costes=costes, slope=slope),
+        measure,
+    )
+
+
+def _neighbors() -> Family:
+    """Neighbours are found on the host, whatever the device."""
+
+    def describe(channels: Sequence[str], objects: str) -> list[Feature]:
+        return [feature for distance in _distances(objects) for feature in describe_neighbors(distance=distance)]
+
+    def measure(site: Site) -> FamilyValues:
+        if site.objects is None:
+            return FamilyValues((), None)
+        labels = to_host(site.objects.labels)
+        return FamilyValues([_measure_neighbors(site, name, labels[z]) for z, name in enumerate(site.sets)], None)
+
+    return Family("Neighbors", describe, measure)
+
+
+def _distances(objects: str) -> tuple[Distance, ...]:
+    return NEIGHBORS.get(objects, _OTHER_NEIGHBORS)
+
+
+def _measure_neighbors(site: Site, objects: str, labels: Labels) -> Floats:
+    assert site.objects is not None
+    count = site.objects.count
+    values = np.full((len(_distances(objects)), 7, count), np.nan)
+    for index, distance in enumerate(_distances(objects)):
+        found = measure_neighbors(labels, distance=distance, all_labels=site.all_labels.get(objects))
+        values[index, :, : found.shape[-1]] = found
+    return values
+
+
+def _of_objects(site: Site, measure: Callable[[ObjectSets | GpuObjectSets], Floats]) -> Sequence[Floats]:
     return () if site.objects is None else list(measure(site.objects))

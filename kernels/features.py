@@ -61,6 +61,7 @@ def measure_features(
     options: FeatureOptions | None = None,
     *,
     whole_images: bool = True,
+    all_labels: Mapping[str, Labels] | None = None,
 ) -> SiteFeatures:
     """Measure every object of one site, and its images as wholes, on the device that this process has chosen.
 
@@ -76,6 +77,9 @@ def measure_features(
         What is measured; by default all of CellProfiler's families.
     whole_images
         Whether images are measured as wholes too.
+    all_labels
+        By object set, labels that hold objects besides the measured ones, such as those that a border cuts: neighbours
+        are counted among them too (``kernels.neighbors.measure_neighbors``).
 
     Returns
     -------
@@ -94,7 +98,15 @@ def measure_features(
     groups = [{name: labels[name] for name in group} for group in _group_sets(labels)]
     found = SiteFeatures()
     for group in groups or [{}]:
-        _measure_group(stack, list(planes), group, options, found, whole_images=whole_images and not found.images)
+        _measure_group(
+            stack,
+            list(planes),
+            group,
+            options,
+            found,
+            whole_images=whole_images and not found.images,
+            all_labels=all_labels or {},
+        )
     return SiteFeatures({name: found.objects[name] for name in labels}, found.images)
 
 
@@ -170,11 +182,12 @@ def _measure_group(
     found: SiteFeatures,
     *,
     whole_images: bool,
+    all_labels: Mapping[str, Labels],
 ) -> None:
     """Measure sets that share one pass, and images where they are wanted, into what is found."""
     numbers, dense = _number_densely(list(labels.values()))
     listed = list_object_sets(np.stack(dense), find_outer(dense) or 0) if dense else None
-    site = Site(stack, tuple(channels), _on_device_of(stack, listed), tuple(labels), whole_images)
+    site = Site(stack, tuple(channels), _on_device_of(stack, listed), tuple(labels), whole_images, all_labels)
     families = families_of(options)
     measured = [family.measure(site) for family in families]
     for index, name in enumerate(labels if listed else ()):
