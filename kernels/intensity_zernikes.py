@@ -19,6 +19,7 @@ from kernels.object_moments import MOMENTS, ORDER
 from kernels.object_sets import ObjectSets, list_object_sets
 from kernels.object_sets_gpu import GpuObjectSets
 from kernels.planes import Floats
+from kernels.radial_sums import PART_OBJECTS
 from kernels.zernike import DEGREES, sum_zernikes, zernike_terms
 
 _SOURCE = "CellProfiler 4.2, MeasureObjectIntensityDistribution; centrosome's zernike and minimum_enclosing_circle"
@@ -65,15 +66,19 @@ def measure_intensity_zernikes(planes: Array, objects: ObjectSets | GpuObjectSet
     if isinstance(objects, GpuObjectSets):
         gpu = objects.gpu
         planes, objects = gpu.get(planes), list_object_sets(gpu.get(objects.labels), objects.outer)
-    parts = np.full((objects.n_sets, len(planes), objects.count, 2 * len(DEGREES)), np.nan)
-    if objects.count:
-        circles = enclosing_circles(objects)
-        wide = np.ascontiguousarray(planes)
-        _measure_all(wide, _LEVELS, objects.labels, objects.boxes, circles, zernike_terms(), parts)
-    real, imaginary = np.moveaxis(parts[..., ::2], 2, 3), np.moveaxis(parts[..., 1::2], 2, 3)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        magnitude = np.sqrt(real * real + imaginary * imaginary) / objects.area[:, None, None]
-    return np.concatenate([magnitude, np.arctan2(real, imaginary)], axis=2)
+    wide, circles = np.ascontiguousarray(planes), enclosing_circles(objects)
+    values = np.empty((objects.n_sets, len(wide), 2 * len(DEGREES), objects.count))
+    for first in range(0, objects.count, PART_OBJECTS):
+        part = slice(first, first + PART_OBJECTS)
+        boxes, area = objects.boxes[part], objects.area[:, part]
+        sums = np.full((objects.n_sets, len(wide), len(boxes), 2 * len(DEGREES)), np.nan)
+        _measure_all(wide, _LEVELS, objects.labels, first, boxes, circles[:, part], zernike_terms(), sums)
+        real, imaginary = np.moveaxis(sums[..., ::2], 2, 3), np.moveaxis(sums[..., 1::2], 2, 3)
+        magnitude, phase = values[:, :, : len(DEGREES), part], values[:, :, len(DEGREES) :, part]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            magnitude[:] = np.sqrt(real * real + imaginary * imaginary) / area[:, None, None]
+        phase[:] = np.arctan2(real, imaginary)
+    return values
 
 
 def describe_intensity_zernikes(channels: Sequence[str]) -> list[Feature]:
@@ -99,7 +104,7 @@ def describe_intensity_zernikes(channels: Sequence[str]) -> list[Feature]:
 
 
 @compiled
-def _measure_all(planes, levels, labels, boxes, circles, terms, parts):
+def _measure_all(planes, levels, labels, first, boxes, circles, terms, sums):
     """Write the sums of each set, channel and object: real and imaginary parts by turns."""
     rows, columns = 0, 0
     for box in boxes:
@@ -120,13 +125,13 @@ def _measure_all(planes, levels, labels, boxes, circles, terms, parts):
                 continue
             circle = (circles[z, index, 0], circles[z, index, 1], circles[z, index, 2])
             _raise_places(box, circle, along[:used], steep)
-            _find_inside(labels[z], box, index + 1, along, steep, inside[:height], extents)
+            _find_inside(labels[z], box, first + index + 1, along, steep, inside[:height], extents)
             for channel in range(len(planes)):
                 down[:used] = 0.0
                 for y in range(0, height, _ROWS):
                     _add_rows(light[channel], inside, extents, steep, y, own, down)
                 _sum_columns(down[:used], along, lanes, moments)
-                sum_zernikes(moments, terms.part, terms.moment, terms.factor, parts[z, channel, index])
+                sum_zernikes(moments, terms.part, terms.moment, terms.factor, sums[z, channel, index])
 
 
 @compiled

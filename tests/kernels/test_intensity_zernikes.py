@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from kernels import intensity_zernikes
 from kernels.enclosing_circle import enclosing_circles
 from kernels.intensity_zernikes import describe_intensity_zernikes, measure_intensity_zernikes
 from kernels.object_sets import list_object_sets
@@ -87,6 +88,15 @@ def test_channels_do_not_touch_each_other(channels: int) -> None:
     for channel in range(channels):
         alone = measure_intensity_zernikes(planes[channel : channel + 1], objects)
         np.testing.assert_array_equal(together[:, channel], alone[:, 0])
+
+
+def test_many_objects_are_measured_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = np.zeros((1, 30, 40), np.int32)
+    labels[0, 3:22, 5:20], labels[0, 25:29, 1:9], labels[0, 2:9, 22:39] = 1, 3, 5
+    planes = np.random.default_rng(3).integers(0, 65_536, (2, 30, 40)).astype(np.uint16)
+    whole = measure_intensity_zernikes(planes, list_object_sets(labels, 0))
+    monkeypatch.setattr(intensity_zernikes, "PART_OBJECTS", 2)
+    np.testing.assert_array_equal(measure_intensity_zernikes(planes, list_object_sets(labels, 0)), whole)
 
 
 def test_no_objects_have_no_values() -> None:
