@@ -100,10 +100,20 @@ def families_of(options: FeatureOptions) -> list[Family]:
 
 
 def _area_shape(options: FeatureOptions) -> Family:
-    def measure(site: Site) -> FamilyValues:
-        return FamilyValues(_of_objects(site, lambda objects: measure_shape(objects, moments=options.moments)), None)
+    """CellProfiler gives the centre twice, as AreaShape and as Location."""
+    described = describe_shape(moments=options.moments)
+    names = [feature.name for feature in described]
+    x, y = (names.index(f"AreaShape_Center_{axis}") for axis in "XY")
+    centers = [
+        described[at]._replace(name=f"Location_Center_{axis}", family="Location") for at, axis in ((x, "X"), (y, "Y"))
+    ]
+    slices = centers[0]._replace(name="Location_Center_Z", definition="Slice of the centre: 0 in two dimensions.")
 
-    return Family("AreaShape", lambda channels, objects: describe_shape(moments=options.moments), measure)
+    def measure(site: Site) -> FamilyValues:
+        shapes = _of_objects(site, lambda objects: measure_shape(objects, moments=options.moments))
+        return FamilyValues([np.vstack([values, values[[x, y]], 0 * values[[x]]]) for values in shapes], None)
+
+    return Family("AreaShape", lambda channels, objects: [*described, *centers, slices], measure)
 
 
 def _intensity() -> Family:

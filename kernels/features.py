@@ -16,9 +16,12 @@ from kernels.gpu import Array, gpu_of
 from kernels.object_sets import MOST_SETS, ObjectSets, find_outer, list_object_sets
 from kernels.object_sets_gpu import GpuObjectSets, list_object_sets_on
 from kernels.planes import Floats, Labels, Pixels, check_label_image, check_plane
+from kernels.relations import count_children, describe_children, describe_parent, find_parents
 
 SETS = ("Nuclei", "Cells", "Cytoplasm")
 """Names of the usual object sets, which share their numbers."""
+RELATIONS = (("Nuclei", "Cells"), ("Nuclei", "Cytoplasm"), ("Cells", "Cytoplasm"))
+"""Object sets of which the first holds the parents of the second."""
 _MOST_COUNTED = 1 << 24
 """Labels up to this number are looked up in a table of as many entries; greater ones are sorted."""
 
@@ -107,7 +110,10 @@ def measure_features(
             whole_images=whole_images and not found.images,
             all_labels=all_labels or {},
         )
-    return SiteFeatures({name: found.objects[name] for name in labels}, found.images)
+    objects = {name: found.objects[name] for name in labels}
+    if "Neighbors" in options.families:
+        _relate(labels, objects)
+    return SiteFeatures(objects, found.images)
 
 
 def stack_planes(planes: Iterable[Pixels]) -> npt.NDArray[np.uint16]:
@@ -131,12 +137,13 @@ def describe_features(
 ) -> list[FeatureDescription]:
     """Describe the columns that ``measure_objects`` gives for these channels and object sets, in their order."""
     channels, options = list(channels), options or FeatureOptions()
-    return [
-        _described(objects, feature)
-        for objects in sets
-        for family in families_of(options)
-        for feature in family.describe(channels, objects)
-    ]
+    families = families_of(options)
+    described = []
+    for objects in sets:
+        features = [feature for family in families for feature in family.describe(channels, objects)]
+        features += _describe_relations(objects, sets) if "Neighbors" in options.families else []
+        described += [_described(objects, feature) for feature in features]
+    return described
 
 
 def describe_image_features(channels: Iterable[str], options: FeatureOptions | None = None) -> list[Feature]:
@@ -144,6 +151,27 @@ def describe_image_features(channels: Iterable[str], options: FeatureOptions | N
     channels, options = list(channels), options or FeatureOptions()
     families = families_of(options)
     return [feature for channel in channels for family in families for feature in family.describe_images([channel])]
+
+
+def _relate(labels: Mapping[str, Labels], objects: Mapping[str, ObjectFeatures]) -> None:
+    """Add the numbers of parents and the counts of children of the sets that are there."""
+    for parent, child in RELATIONS:
+        if parent in objects and child in objects:
+            parents = find_parents(labels[child], labels[parent])
+            of_child = parents[objects[child].numbers - 1]
+            objects[child].columns[f"Parent_{parent}"] = of_child.astype(np.float64)
+            counts = count_children(of_child, int(objects[parent].numbers.max(initial=0)))
+            objects[parent].columns[f"Children_{child}_Count"] = counts[objects[parent].numbers - 1].astype(np.float64)
+
+
+def _describe_relations(objects: str, sets: Sequence[str]) -> list[Feature]:
+    """Describe what ``_relate`` adds to a set, in its order."""
+    described = []
+    for parent, child in RELATIONS:
+        if {parent, child} <= set(sets):
+            described += [describe_parent(parent)] if child == objects else []
+            described += [describe_children(child)] if parent == objects else []
+    return described
 
 
 def _described(objects: str, feature: Feature) -> FeatureDescription:
