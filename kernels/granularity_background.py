@@ -166,7 +166,8 @@ def _erode(image, widths, width_of_row, doubled, lowest):
     radius = len(width_of_row) // 2
     doubled[:] = np.inf
     for y in range(height):
-        doubled[0, radius : radius + width] = image[y]
+        for x in range(width):
+            doubled[0, radius + x] = image[y, x]
         span = 1
         for level in range(1, 5):
             _take_lower(doubled[level - 1], doubled[level - 1, span:], doubled[level])
@@ -179,7 +180,7 @@ def _erode(image, widths, width_of_row, doubled, lowest):
             _take_lower(doubled[level, left:], doubled[level, left + reach - span :], lowest[k, y])
     for y in range(height):
         out = image[y]
-        out[:] = lowest[width_of_row[radius], y]
+        _take_lower(lowest[width_of_row[radius], y], lowest[width_of_row[radius], y], out)
         for dy in range(1, radius + 1):
             if y < dy and y + dy >= height:
                 continue

@@ -74,7 +74,7 @@ def sum_on_gpu(planes: Array, objects: GpuObjectSets) -> GranularitySums:
 def reconstruct_on_gpu(planes: Array, gpu: Gpu) -> GpuReconstructions:
     """Reconstruct the images of planes of any number of sites, in 13 launches.
 
-    Takes about 80 bytes of device memory for each pixel of the images, four pixels of the planes.
+    Takes 84 bytes of device memory for each pixel of the images, four pixels of the planes.
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ class PixelWeights(NamedTuple):
 
 
 def fraction_bits(pixels: int) -> int:
-    """Give the greatest b below 45 so that a sum over ``pixels`` of numbers up to 1, times 2**b, has 63 bits."""
+    """Give the greatest b up to 44 for which a sum over ``pixels`` of numbers up to 1, times 2**b, is below 2**62."""
     return min(_MOST_BITS, 62 - pixels.bit_length())
 
 
@@ -66,8 +66,8 @@ def rounding_number(bits: int) -> float:
 
 def weigh_pixels(objects: ObjectSets, grid: Grid) -> PixelWeights:
     """Find the weights of the pixels of an image in all objects."""
-    pattern = (objects.member & SETS_BITS).astype(np.uint8)
-    patterns = np.flatnonzero(np.bincount(pattern, minlength=1))
+    pattern = np.bitwise_and(objects.member, np.uint8(SETS_BITS))
+    patterns = np.flatnonzero([(pattern == bits).any() for bits in range(SETS_BITS + 1)])
     rank = np.zeros(SETS_BITS + 1, np.int64)
     rank[patterns] = np.arange(len(patterns))
     regions = np.full(objects.labels.shape[1:], -1, np.int32)
@@ -128,7 +128,7 @@ def image_spectra(sums: GranularitySums, pixels: int) -> Floats:
 
 def _spectra(start: Floats, means: Floats, axis: int) -> Floats:
     """By how much each step lowers the mean, percent of the mean to begin with, as CellProfiler divides."""
-    lost = -np.diff(np.concatenate([start, means], axis), axis=axis)
+    lost = 0.0 - np.diff(np.concatenate([start, means], axis), axis=axis)  # a plain minus would make -0 of 0
     return lost * 100 / np.maximum(start, np.finfo(float).eps)
 
 
@@ -169,8 +169,8 @@ def _list_weights(regions, rows, columns, expected):
 @compiled
 def _extend(region, weight, size):
     more_region, more_weight = np.empty(size, np.int32), np.empty(size, np.float64)
-    more_region[: len(region)] = region
-    more_weight[: len(weight)] = weight
+    for k in range(len(region)):
+        more_region[k], more_weight[k] = region[k], weight[k]
     return more_region, more_weight
 
 
@@ -231,7 +231,8 @@ def _sum_pixels(heights, basins, levels, first, region, weight, object_number, i
                 target, part = regions[region[k]], weight[k]
                 for step in range(steps):
                     target[step] += _bits(part * np.float64(min(own, row[step])) + object_number) - object_zero
-    image[1:] = sums
+    for step in range(steps):
+        image[1 + step] = sums[step]
 
 
 @compiled

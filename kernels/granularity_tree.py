@@ -159,7 +159,9 @@ def _mark(heights, basins, eroded, ends, flags, places, levels):
     words = flags.view(np.uint64)
     for time in range(height + STEPS + 1):
         if time < height:
-            eroded[0, time & 3, 1 : width + 1] = heights[time + 1, 1 : width + 1]
+            row, image_row = eroded[0, time & 3], heights[time + 1]
+            for x in range(1, width + 1):
+                row[x] = image_row[x]
         for step in range(min(STEPS + 1, time)):
             y = time - 1 - step
             if y >= height:

@@ -109,6 +109,7 @@ def test_black_planes_lose_nothing_and_full_ones_all_in_the_first_step() -> None
     measured = measure_granularities(planes, list_object_sets(whole((30, 33)), 0))
     assert not measured.objects[0, 0].any()
     assert not measured.image.any()
+    assert not np.signbit(measured.image).any()
     np.testing.assert_allclose(measured.objects[0, 1, 0], 100, atol=1e-3)
     np.testing.assert_allclose(measured.objects[0, 1, 1:], 0, atol=1e-3)
 
@@ -142,6 +143,14 @@ def test_objects_in_pieces_and_as_many_as_pixels_are_measured() -> None:
         expected, _ = granularity_port.measure(plane, labels[0])
         measured = measure_granularity(plane[None], list_object_sets(labels, 0))[0, 0]
         np.testing.assert_allclose(measured, expected, rtol=1e-7, atol=1e-6)
+
+
+def test_objects_too_large_for_44_bits_have_values() -> None:
+    plane = blobs((530, 520), period=37)
+    assert fraction_bits(plane.size) < 44
+    expected, _ = granularity_port.measure(plane, whole(plane.shape)[0])
+    measured = measure_granularity(plane[None], list_object_sets(whole(plane.shape), 0))[0, 0]
+    np.testing.assert_allclose(measured, expected, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("period", [1, 2])
