@@ -25,7 +25,7 @@ Features are measured on images corrected for illumination where the experiment 
 """
 _OPTIONAL = FeatureOptions(moments=True, intensity_zernikes=True, costes=True, slope=True)
 _OTHERS = FeatureOptions(
-    families=("Texture", "RadialDistribution"), texture_scaling="percentile", radial_centers="first"
+    families=("Intensity", "Texture", "RadialDistribution"), texture_scaling="percentile", ties="first"
 )
 
 
@@ -33,7 +33,7 @@ def features_markdown() -> str:
     """Describe every feature as Markdown."""
     usual = _of_objects(FeatureOptions())
     optional = [feature for feature in _of_objects(_OPTIONAL) if feature not in usual]
-    others = _of_objects(_OTHERS)
+    others = [feature for feature in _of_objects(_OTHERS) if feature not in usual]
     ratio = [Feature(item.name.partition("_")[2], *item[1:2], *item[3:]) for item in describe_ratios(_CHANNELS[:1])]
     parts = [
         _INTRODUCTION,
@@ -45,7 +45,7 @@ def features_markdown() -> str:
         "`recipe.features` of experiment.yaml: `moments`, `intensity_zernikes`, `costes`, `slope`.\n",
         *_families(optional),
         "## Of objects, otherwise than CellProfiler\n",
-        "With `texture_scaling: percentile` and `radial_centers: first` these take the place of their namesakes.\n",
+        "With `texture_scaling: percentile` and `ties: first` these take the place of their namesakes.\n",
         *_families(others),
         "## Of whole images\n",
         "In the table `image_features`, with a row per channel, names lack the channel.\n",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from imaging.declared import Declared, one_or_many
-from kernels.feature_options import FeatureOptions, RadialCenters, TextureScaling
+from kernels.feature_options import FeatureOptions, TextureScaling, Ties
 
 Family = Literal["AreaShape", "Intensity", "Texture", "Granularity", "RadialDistribution", "Correlation", "Neighbors"]
 ALL_FAMILIES: tuple[Family, ...] = (
@@ -34,8 +34,8 @@ class Features(Declared):
         "full", description="full spreads 256 grey levels over the whole scale, percentile over what a plane uses"
     )
     radial_bins: int = Field(4, ge=1, le=20, description="number of rings of the radial distribution")
-    radial_centers: RadialCenters = Field(
-        "cellprofiler", description="which of equally deep pixels is an object's centre: CellProfiler's or the first"
+    ties: Ties = Field(
+        "cellprofiler", description="which of equally deep or bright pixels counts: CellProfiler's choice or the first"
     )
     moments: bool = Field(False, description="whether spatial, central, normalised and Hu moments are measured too")
     intensity_zernikes: bool = Field(False, description="whether Zernike moments of the intensity are measured too")

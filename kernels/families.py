@@ -88,7 +88,7 @@ def families_of(options: FeatureOptions) -> list[Family]:
     """Give the families that are chosen, in the order of their columns."""
     known = [
         _area_shape(options),
-        _intensity(),
+        _intensity(options),
         _texture(options),
         _granularity(),
         _radial_distribution(options),
@@ -116,13 +116,18 @@ def _area_shape(options: FeatureOptions) -> Family:
     return Family("AreaShape", lambda channels, objects: [*described, *centers, slices], measure)
 
 
-def _intensity() -> Family:
+def _intensity(options: FeatureOptions) -> Family:
+    ties = options.ties
+
     def measure(site: Site) -> FamilyValues:
-        of_objects = _of_objects(site, lambda objects: measure_intensity(site.planes, objects))
+        of_objects = _of_objects(site, lambda objects: measure_intensity(site.planes, objects, ties=ties))
         return FamilyValues(of_objects, measure_image_intensity(site.planes) if site.whole_images else None)
 
     return Family(
-        "Intensity", lambda channels, objects: describe_intensity(channels), measure, describe_image_intensity
+        "Intensity",
+        lambda channels, objects: describe_intensity(channels, ties=ties),
+        measure,
+        describe_image_intensity,
     )
 
 
@@ -155,7 +160,7 @@ def _granularity() -> Family:
 
 
 def _radial_distribution(options: FeatureOptions) -> Family:
-    bins, centers = options.radial_bins, options.radial_centers
+    bins, centers = options.radial_bins, options.ties
 
     def measure(site: Site) -> FamilyValues:
         return FamilyValues(

@@ -10,7 +10,7 @@ FAMILIES = ("AreaShape", "Intensity", "Texture", "Granularity", "RadialDistribut
 IMAGE_FAMILIES = ("Intensity", "Texture", "Granularity")
 """Families that are measured of whole images too."""
 TextureScaling = Literal["full", "percentile"]
-RadialCenters = Literal["cellprofiler", "first"]
+Ties = Literal["cellprofiler", "first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,11 @@ class FeatureOptions:
         uses; the columns are then called ``TexturePercentile_...``.
     radial_bins
         Rings of the radial distribution.
-    radial_centers
-        Which of several equally deep pixels is the centre of an object. ``cellprofiler``: the one that CellProfiler
-        takes. ``first``: the first in raster order; the columns are then called ``RadialDistributionFirst_...``.
+    ties
+        Which of several equally deep pixels is the centre of an object, and which of several equally bright ones its
+        brightest. ``cellprofiler``: the one that CellProfiler takes, which depends on all objects of the image.
+        ``first``: the first in raster order, in less time; the columns are then called ``RadialDistributionFirst_...``
+        and ``LocationFirst_MaxIntensity_...``.
     moments
         Also spatial, central, normalised and Hu moments and the inertia tensor (AreaShape).
     intensity_zernikes
@@ -43,7 +45,7 @@ class FeatureOptions:
     texture_scales_px: tuple[int, ...] = (3, 5, 10)
     texture_scaling: TextureScaling = "full"
     radial_bins: int = 4
-    radial_centers: RadialCenters = "cellprofiler"
+    ties: Ties = "cellprofiler"
     moments: bool = False
     intensity_zernikes: bool = False
     costes: bool = False

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from kernels import intensity_gpu
+from kernels.brightest_pixels import choose_brightest
+from kernels.device import to_host
 from kernels.feature import Feature
 from kernels.gpu import Array
 from kernels.intensity_scan import (
@@ -30,12 +33,14 @@ from kernels.intensity_scan import (
     IntensityState,
     scan_objects,
 )
-from kernels.object_sets import ObjectSets
+from kernels.object_sets import ObjectSets, list_object_sets
 from kernels.object_sets_gpu import GpuObjectSets
 from kernels.planes import Floats
 from kernels.scatter import scatter
 from kernels.set_pixels import LEVELS, SINGLE, check_object_planes
 
+Ties = Literal["cellprofiler", "first"]
+_TIES = {"cellprofiler": "the one that CellProfiler takes", "first": "the first, row by row"}
 _SCALE = LEVELS - 1
 _SINGLE = SINGLE.astype(np.float64)
 _ABSENT = "The object is not in the set."
@@ -97,12 +102,12 @@ FEATURES: dict[str, tuple[str, str, str]] = {
     ),
     "Location_MaxIntensity_X": (
         "px",
-        "Column of the greatest pixel; of several equal ones the first, row by row (CellProfiler: any of them).",
+        "Column of the greatest pixel; of several equal ones {ties}.",
         _ABSENT,
     ),
     "Location_MaxIntensity_Y": (
         "px",
-        "Row of the greatest pixel; of several equal ones the first, row by row (CellProfiler: any of them).",
+        "Row of the greatest pixel; of several equal ones {ties}.",
         _ABSENT,
     ),
     "Location_MaxIntensity_Z": ("px", "Slice of the greatest pixel: 0 in two dimensions.", _ABSENT),
@@ -110,16 +115,19 @@ FEATURES: dict[str, tuple[str, str, str]] = {
 """Unit, definition and when there is no value, by name without the channel. Intensities are counts over 65535."""
 
 
-def describe_intensity(channels: Sequence[str]) -> list[Feature]:
+def describe_intensity(channels: Sequence[str], *, ties: Ties = "cellprofiler") -> list[Feature]:
     """Describe the columns of ``measure_intensity`` for channels of these names: channel by channel."""
-    return [
-        Feature(f"{name}_{channel}", name.partition("_")[0], channel, unit, definition, null_when, _INTENSITY)
-        for channel in channels
-        for name, (unit, definition, null_when) in FEATURES.items()
-    ]
+    described = []
+    for channel in channels:
+        for name, (unit, definition, null_when) in FEATURES.items():
+            family, _, rest = name.partition("_")
+            named = f"LocationFirst_{rest}" if ties == "first" and rest.startswith("MaxIntensity") else name
+            text = definition.format(ties=_TIES[ties])
+            described.append(Feature(f"{named}_{channel}", family, channel, unit, text, null_when, _INTENSITY))
+    return described
 
 
-def measure_intensity(planes: Array, objects: ObjectSets | GpuObjectSets) -> Floats:
+def measure_intensity(planes: Array, objects: ObjectSets | GpuObjectSets, *, ties: Ties = "cellprofiler") -> Floats:
     """Measure the brightness of objects and where in them it lies.
 
     Parameters
@@ -129,6 +137,9 @@ def measure_intensity(planes: Array, objects: ObjectSets | GpuObjectSets) -> Flo
         there, on the device.
     objects
         Objects of s sets on these planes.
+    ties
+        Which of an object's equally bright pixels MaxIntensity_X and _Y are: the one that CellProfiler takes
+        (``kernels.brightest_pixels``; chosen on the host), or the first, row by row.
 
     Returns
     -------
@@ -146,16 +157,22 @@ def measure_intensity(planes: Array, objects: ObjectSets | GpuObjectSets) -> Flo
     Notes
     -----
     Definitions are those of CellProfiler's MeasureObjectIntensity, which adds pixels up in single precision where whole
-    numbers are added here. An object that fills the plane has no edge: its edge features are 0, as there. Of several
-    greatest pixels CellProfiler takes the one that NumPy's unstable sort of all objects' pixels puts last, and here it
-    is the first.
+    numbers are added here. An object that fills the plane has no edge: its edge features are 0, as there.
     """
     check_object_planes(planes, *objects.labels.shape[1:])
     if isinstance(objects, GpuObjectSets):
         state = intensity_gpu.scan_objects_on_gpu(planes, objects)
     else:
         state = scan_objects(planes, objects)
+    if ties == "cellprofiler" and objects.count:
+        on_host = _on_host(objects)
+        peaks = choose_brightest(to_host(planes), on_host, state.counts[..., GREATEST], state.counts[..., PEAK])
+        state.counts[..., PEAK] = peaks
     return _finish(state, objects.area, planes.shape[2])
+
+
+def _on_host(objects: ObjectSets | GpuObjectSets) -> ObjectSets:
+    return objects if isinstance(objects, ObjectSets) else list_object_sets(to_host(objects.labels), objects.outer)
 
 
 def _finish(state: IntensityState, area: npt.NDArray[np.int64], width: int) -> Floats:
