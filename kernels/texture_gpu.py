@@ -1,7 +1,7 @@
 """Texture on a GPU: the state of co-occurrence matrices by launches of ``kernels/cuda/texture.cu``.
 
-What the state is, and its CPU version, is in ``kernels/texture_state.py``; both give the same integers, and one function
-on the host finishes features from them.
+What the state is, and how the CPU sums it, is in ``kernels/texture_state.py``; both give the same integers, and one
+function on the host finishes features from them.
 """
 
 from __future__ import annotations
