@@ -162,7 +162,7 @@ class _CudaGpu:
         self._modules: dict[str, Any] = {}
         self._kernels: dict[tuple[str, str], Kernel] = {}
 
-    @functools.cached_property
+    @property
     def shared_bytes(self) -> int:
         runtime = self._cupy.cuda.runtime
         return int(runtime.getDeviceProperties(runtime.getDevice())["sharedMemPerBlockOptin"])

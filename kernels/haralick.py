@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.compiled import compiled
 from kernels.planes import Floats
-from kernels.texture_scan import (
+from kernels.texture_state import (
     CONTRAST,
     DIFFERENCE_TERMS,
     ENTRY_TERMS,
@@ -50,7 +50,10 @@ HARALICK = {
         "1",
         "(Entropy - 2 H) / H, where H is the entropy of the levels of the pixels of pairs; 0 where H is 0.",
     ),
-    "InfoMeas2": ("1", "Square root of 1 - exp(2 (Entropy - 2 H)), 0 where that is negative; H as for InfoMeas1, bits."),
+    "InfoMeas2": (
+        "1",
+        "Square root of 1 - exp(2 (Entropy - 2 H)), 0 where that is negative; H as for InfoMeas1.",
+    ),
 }
 """Unit and definition of each feature, in the order of the values."""
 

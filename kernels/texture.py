@@ -17,7 +17,8 @@ from kernels.object_sets_gpu import GpuObjectSets
 from kernels.planes import Floats
 from kernels.texture_image import scan_planes
 from kernels.texture_levels import full_table, percentile_table
-from kernels.texture_scan import ANGLES, Bytes, Integers, scan_objects
+from kernels.texture_scan import scan_objects
+from kernels.texture_state import ANGLES, Bytes, Integers
 from kernels.texture_terms import MOST_PIXELS
 
 Scaling = Literal["full", "percentile"]
@@ -90,9 +91,7 @@ def measure_texture(
     return values
 
 
-def measure_image_texture(
-    planes: Array, *, scales_px: Sequence[int] = (3, 5, 10), scaling: Scaling = "full"
-) -> Floats:
+def measure_image_texture(planes: Array, *, scales_px: Sequence[int] = (3, 5, 10), scaling: Scaling = "full") -> Floats:
     """Measure the texture of whole planes: as ``measure_texture``, with every pixel in, those of level 0 too.
 
     Returns
@@ -155,5 +154,5 @@ def _check(planes: Array, scales_px: Sequence[int], scaling: str) -> Integers:
 
 def _tables(planes: npt.NDArray[Any], scaling: Scaling) -> Bytes:
     if scaling == "full":
-        return np.broadcast_to(full_table(), (len(planes), 65_536))
+        return np.tile(full_table(), (len(planes), 1))
     return np.array([percentile_table(plane) for plane in planes], np.uint8).reshape(len(planes), 65_536)

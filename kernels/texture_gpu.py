@@ -1,7 +1,7 @@
 """Texture on a GPU: the state of co-occurrence matrices by launches of ``kernels/cuda/texture.cu``.
 
-What the state is, and its CPU version, is in ``kernels/texture_scan.py``; both give the same integers, and features are
-finished from them by one function, on the host.
+What the state is, and how the CPU sums it, is in ``kernels/texture_state.py``; both give the same integers, and one
+function on the host finishes features from them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kernels.object_sets_gpu import GpuObjectSets
 from kernels.planes import Floats
 from kernels.quality_gpu import SHARED_COUNTS
 from kernels.texture_levels import COUNTS, full_table, spread_levels
-from kernels.texture_scan import ANGLES, STATE, Integers, TextureState, nearness_table
+from kernels.texture_state import ANGLES, STATE, Integers, TextureState, nearness_table
 from kernels.texture_terms import first_terms
 
 MOST_PIXELS_COUNTED = 65_535
@@ -91,7 +91,11 @@ def scan_on_gpu(
     sides = (boxes.boxes[:, 2:] - boxes.boxes[:, :2]).astype(np.int64)
     sizes = np.where(sides[:, 0] > 0, (sides[:, 0] + gap) * (sides[:, 1] + gap) + 2 * gap, 0)
     tables = _put_tables(planes, scaling, gpu)
-    constants = (gpu.put(scales.astype(np.int32)), gpu.put(_unsigned(first_terms())), gpu.put(_unsigned(nearness_table())))
+    constants = (
+        gpu.put(scales.astype(np.int32)),
+        gpu.put(first_terms().view(np.uint64)),
+        gpu.put(nearness_table().view(np.uint64)),
+    )
     state_bytes = 8 * STATE * ANGLES * len(scales) * boxes.sets
     ends = np.cumsum(channels * (2 * sizes + state_bytes))
     first = 0
@@ -101,10 +105,6 @@ def scan_on_gpu(
         part = _Part(planes, boxes, tables, constants, gap, first, sizes[first:last], sides[first:last], gpu)
         yield first, last, part.scan(scales)
         first = last
-
-
-def _unsigned(table: Integers) -> npt.NDArray[np.uint64]:
-    return table.view(np.uint64)
 
 
 def _put_tables(planes: Array, scaling: str, gpu: Gpu) -> tuple[Array, np.int64]:
@@ -214,7 +214,8 @@ class _Part:
         gpu = self.gpu
         listed, count = gpu.put(items), gpu.put(np.array([len(items)], np.uint32))
         for bits in table_bits(gpu):
-            taken, spilled_count, spilled = gpu.zeros(1, np.uint32), gpu.zeros(1, np.uint32), gpu.zeros(len(items), np.uint32)
+            taken, spilled_count = gpu.zeros(1, np.uint32), gpu.zeros(1, np.uint32)
+            spilled = gpu.zeros(len(items), np.uint32)
             gpu.kernel("texture", "texture_pairs")(
                 (min(_MOST_BLOCKS, len(items)),),
                 (_THREADS,),

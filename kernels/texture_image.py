@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.compiled import compiled
-from kernels.texture_scan import (
+from kernels.texture_scan import look_up_levels
+from kernels.texture_state import (
     ANGLES,
     STATE,
     Bytes,
@@ -14,7 +15,6 @@ from kernels.texture_scan import (
     TextureState,
     bits_of,
     list_keys,
-    look_up_levels,
     nearness_table,
     subtract,
     sum_entries,

@@ -34,7 +34,9 @@ def _high_square(value):
 
 @compiled
 def entropy_term(count):
-    """n log2 n in units of 2**-BITS, for n from 0 to 2**27; the term of 2 n is twice that of n, and 2 n, exactly.
+    """Give n log2 n in units of 2**-BITS, modulo 2**64, for n up to 2 ``MOST_PIXELS``.
+
+    The term of 2 n is twice that of n, and 2 n, exactly: what is certain has an entropy of 0.
 
     The logarithm's binary digits come from squaring: where the square of a number from 1 to 2 is 2 or more, the next
     digit is 1.

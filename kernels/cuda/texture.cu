@@ -1,5 +1,5 @@
 // Texture of objects (kernels/texture_gpu.py): the whole-number state of each co-occurrence matrix, as in
-// kernels/texture_scan.py. An item is a matrix: (object * channels + channel) * steps + step, where step is 4 * scale +
+// kernels/texture_state.py. An item is a matrix: (object * channels + channel) * steps + step, where step is 4 * scale +
 // angle. A set of the kernels is: 0 the outer set, 1 and 2 the others in their order.
 
 #define EMPTY 0xffffffffu
@@ -241,7 +241,7 @@ __device__ __forceinline__ void sum_differences(int range, const u64* __restrict
 // Blocks take items from a list until none is left; an item whose entries find no room goes to `spilled`. Objects have
 // at most 65,535 pixels. Shared memory: 3 words a slot, and MARGINALS words: pairs per lower level, per upper level,
 // per difference (256 of word 0, 256 of word 1 each), per sum (512 and 512).
-extern "C" __global__ void __launch_bounds__(256, 3)
+extern "C" __global__ void __launch_bounds__(256, 2)
 texture_pairs(const u32* __restrict__ items, const u32* __restrict__ count, u32* taken, const int bits, u32* spilled,
               u32* spilled_count, const u16* __restrict__ codes, const int* __restrict__ levels,
               const int* __restrict__ boxes, const i64* __restrict__ crop_first, const int object, const int channels,
