@@ -82,7 +82,7 @@ def trim_edges(labels: Numbers, brightness: npt.NDArray[np.float32], fraction: f
     Labels, shape ``(y, x)``, int32: pieces of one object are objects of their own, in the raster order of their first
     pixels.
     """
-    return separate(_trim(separate(labels), brightness, fraction))
+    return separate(_trim(labels, brightness, fraction))
 
 
 @lru_cache(maxsize=16)
@@ -184,6 +184,8 @@ def _trim(labels, brightness, fraction):  # pyright: ignore[reportMissingParamet
     least = np.zeros(count + 1, np.float32)
     for label in range(1, count + 1):
         inside = values[start[label] : start[label + 1]]
+        if inside.size == 0:
+            continue
         rank = min(inside.size * 3 // 4, inside.size - 1)
         least[label] = fraction * np.partition(inside, rank)[rank]
     trimmed = np.zeros((rows, columns), np.int32)

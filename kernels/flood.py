@@ -20,8 +20,8 @@ from kernels.compiled import compiled
 Numbers = npt.NDArray[np.int32]
 
 _BLOCKED, _NONE = -1, -1
-_DIGIT = 11
-"""Bits sorted at once; three digits hold 32 bits."""
+_DIGIT = 13
+"""Bits sorted at once: two digits hold the values from 1/256 to 1."""
 
 
 def flood(height: npt.NDArray[Any], seeds: Numbers, mask: npt.NDArray[np.bool_ | np.uint8]) -> Numbers:
@@ -77,30 +77,33 @@ def _rank(bits, mask):  # pyright: ignore[reportMissingParameterType]
     for place in range(flat.size):
         count += inside[place] != 0
     keys, places = np.empty(count, np.uint32), np.empty(count, np.int32)
-    counts = np.zeros((3, (1 << _DIGIT) + 1), np.int64)
-    index = 0
+    index, lowest, highest = 0, np.uint32(0xFFFFFFFF), np.uint32(0)
     for place in range(flat.size):
         if inside[place] != 0:
             value = flat[place]
-            # the bits of floats sort as whole numbers once negative ones are turned over
+            # the bits of floats sort as whole numbers once negative ones are turned over; -0 is 0
             if value == np.int32(-2147483648):
                 value = np.int32(0)
             key = np.uint32(~value) if value < 0 else np.uint32(value) | np.uint32(0x80000000)
             keys[index], places[index] = key, place
             index += 1
-            for digit in range(3):
-                counts[digit, ((key >> np.uint32(digit * _DIGIT)) & np.uint32((1 << _DIGIT) - 1)) + 1] += 1
+            lowest, highest = min(lowest, key), max(highest, key)
     other_keys, other_places = np.empty_like(keys), np.empty_like(places)
-    for digit in range(3):
-        following = np.cumsum(counts[digit])
+    shift = 0
+    while count > 0 and shift < 32 and (highest - lowest) >> np.uint32(shift) > 0:
+        following = np.zeros((1 << _DIGIT) + 1, np.int32)
         for index in range(count):
-            key = keys[index]
-            bucket = (key >> np.uint32(digit * _DIGIT)) & np.uint32((1 << _DIGIT) - 1)
+            following[(((keys[index] - lowest) >> np.uint32(shift)) & np.uint32((1 << _DIGIT) - 1)) + 1] += 1
+        for bucket in range(1 << _DIGIT):
+            following[bucket + 1] += following[bucket]
+        for index in range(count):
+            bucket = ((keys[index] - lowest) >> np.uint32(shift)) & np.uint32((1 << _DIGIT) - 1)
             target = following[bucket]
             following[bucket] = target + 1
-            other_keys[target], other_places[target] = key, places[index]
+            other_keys[target], other_places[target] = keys[index], places[index]
         keys, other_keys = other_keys, keys
         places, other_places = other_places, places
+        shift += _DIGIT
     order = np.zeros(flat.size, np.int32)
     rank = 0
     for index in range(count):
@@ -111,88 +114,91 @@ def _rank(bits, mask):  # pyright: ignore[reportMissingParameterType]
 
 
 @compiled
-def _enqueue(place, level, pixels, queues, words):  # pyright: ignore[reportMissingParameterType]
-    """Put a pixel at the end of the queue of its value."""
-    pixels[place, 1] = _NONE
-    if queues[level, 0] == _NONE:
-        queues[level, 0] = place
-        one = np.uint64(1)
-        words[0][level >> 6] |= one << np.uint64(level & 63)
-        words[1][level >> 12] |= one << np.uint64((level >> 6) & 63)
-        words[2][level >> 18] |= one << np.uint64((level >> 12) & 63)
-    else:
-        pixels[queues[level, 1], 1] = place
-    queues[level, 1] = place
-
-
-@compiled
-def _dequeue(pixels, queues, words):  # pyright: ignore[reportMissingParameterType]
-    """Take the pixel that waits longest of those of the lowest value; there must be one."""
-    top = 0
-    while words[2][top] == 0:
-        top += 1
-    middle = (top << 6) + _trailing_zeros(words[2][top])
-    low = (middle << 6) + _trailing_zeros(words[1][middle])
-    level = (low << 6) + _trailing_zeros(words[0][low])
-    place = np.int64(queues[level, 0])
-    following = pixels[place, 1]
-    queues[level, 0] = following
-    if following == _NONE:
-        one = np.uint64(1)
-        words[0][low] &= ~(one << np.uint64(level & 63))
-        if words[0][low] == 0:
-            words[1][middle] &= ~(one << np.uint64(low & 63))
-            if words[1][middle] == 0:
-                words[2][top] &= ~(one << np.uint64(middle & 63))
-    return place
-
-
-@compiled
 def _grow(height, seeds, mask, levels):  # pyright: ignore[reportMissingParameterType]
-    # a frame of blocked pixels saves asking for the border; label and queue of a pixel share a line of the cache
+    # a frame of blocked pixels saves asking for the border; label and queue of a pixel share a line of the cache:
+    # its label, and its level until it waits, then the one that waits behind it
     rows, columns = height.shape
     width = columns + 2
-    pixels = np.empty(((rows + 2) * width, 2), np.int32)
-    for place in range(pixels.shape[0]):
-        pixels[place, 0] = _BLOCKED
+    label_of = np.empty(2 * (rows + 2) * width, np.int32)
+    for place in range(0, label_of.size, 2):
+        label_of[place] = _BLOCKED
     for y in range(rows):
         for x in range(columns):
             if mask[y, x] != 0:
-                place = (y + 1) * width + x + 1
-                pixels[place, 0] = seeds[y, x]
-                pixels[place, 1] = height[y, x]
-    queues = np.full((levels, 2), _NONE, np.int32)
-    words = (
-        np.zeros((levels >> 6) + 1, np.uint64),
-        np.zeros((levels >> 12) + 1, np.uint64),
-        np.zeros((levels >> 18) + 1, np.uint64),
-    )
-    around = (-width, -1, 1, width, -width - 1, -width + 1, width - 1, width + 1)
+                place = 2 * ((y + 1) * width + x + 1)
+                label_of[place] = seeds[y, x]
+                label_of[place + 1] = height[y, x]
+    ends = np.full(2 * levels, _NONE, np.int32)
+    low = np.zeros((levels >> 6) + 1, np.uint64)
+    middle = np.zeros((levels >> 12) + 1, np.uint64)
+    high = np.zeros((levels >> 18) + 1, np.uint64)
+    one = np.uint64(1)
     waiting = 0
     for y in range(rows):
         for x in range(columns):
-            place = (y + 1) * width + x + 1
-            if pixels[place, 0] <= 0:
+            place = 2 * ((y + 1) * width + x + 1)
+            if label_of[place] <= 0:
                 continue
             has_room = False
-            for step in around:
-                has_room |= pixels[place + step, 0] == 0
+            for step in (-width, -1, 1, width, -width - 1, -width + 1, width - 1, width + 1):
+                has_room |= label_of[place + 2 * step] == 0
             if has_room:
-                _enqueue(place, pixels[place, 1], pixels, queues, words)
                 waiting += 1
+                _enqueue(place, label_of, ends, low, middle, high)
     while waiting > 0:
-        place = _dequeue(pixels, queues, words)
+        top = 0
+        while high[top] == 0:
+            top += 1
+        word = (top << 6) + _trailing_zeros(high[top])
+        word = (word << 6) + _trailing_zeros(middle[word])
+        level = (word << 6) + _trailing_zeros(low[word])
+        place = np.int64(ends[2 * level])
+        following = label_of[place + 1]
+        ends[2 * level] = following
         waiting -= 1
-        label = pixels[place, 0]
-        for step in around:
-            if pixels[place + step, 0] == 0:
-                pixels[place + step, 0] = label
-                _enqueue(place + step, pixels[place + step, 1], pixels, queues, words)
+        if following == _NONE:
+            low[word] &= ~(one << np.uint64(level & 63))
+            if low[word] == 0:
+                middle[level >> 12] &= ~(one << np.uint64(word & 63))
+                if middle[level >> 12] == 0:
+                    high[top] &= ~(one << np.uint64((level >> 12) & 63))
+        label = label_of[place]
+        for step in (-width, -1, 1, width, -width - 1, -width + 1, width - 1, width + 1):
+            other = place + 2 * step
+            if label_of[other] == 0:
+                label_of[other] = label
                 waiting += 1
+                # as _enqueue does; a call for each pixel would take as long as all the rest
+                level = np.int64(label_of[other + 1])
+                label_of[other + 1] = _NONE
+                if ends[2 * level] == _NONE:
+                    ends[2 * level] = other
+                    low[level >> 6] |= one << np.uint64(level & 63)
+                    middle[level >> 12] |= one << np.uint64((level >> 6) & 63)
+                    high[level >> 18] |= one << np.uint64((level >> 12) & 63)
+                else:
+                    label_of[np.int64(ends[2 * level + 1]) + 1] = other
+                ends[2 * level + 1] = other
     grown = np.zeros((rows, columns), np.int32)
     for y in range(rows):
         for x in range(columns):
-            label = pixels[(y + 1) * width + x + 1, 0]
+            label = label_of[2 * ((y + 1) * width + x + 1)]
             if label > 0:
                 grown[y, x] = label
     return grown
+
+
+@compiled
+def _enqueue(place, label_of, ends, low, middle, high):  # pyright: ignore[reportMissingParameterType]
+    """Put a pixel at the end of the queue of its level."""
+    level = np.int64(label_of[place + 1])
+    label_of[place + 1] = _NONE
+    if ends[2 * level] == _NONE:
+        one = np.uint64(1)
+        ends[2 * level] = place
+        low[level >> 6] |= one << np.uint64(level & 63)
+        middle[level >> 12] |= one << np.uint64((level >> 6) & 63)
+        high[level >> 18] |= one << np.uint64((level >> 12) & 63)
+    else:
+        label_of[np.int64(ends[2 * level + 1]) + 1] = place
+    ends[2 * level + 1] = place

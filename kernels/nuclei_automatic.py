@@ -18,7 +18,7 @@ from kernels.compiled import compiled
 from kernels.distances import measure_distance
 from kernels.planes import Pixels, smooth_plane
 from kernels.regions import connect, fill_small_holes, keep_labels
-from kernels.thresholds import find_local_thresholds, find_threshold
+from kernels.thresholds import count_values, find_local_thresholds, find_threshold
 
 SMOOTHING_SHARE, LEAST_SMOOTHING_PX, MOST_SMOOTHING_PX = 1 / 24, 0.6, 3.0
 """Standard deviation of the smoothing, as a share of the typical diameter, and its bounds."""
@@ -174,8 +174,8 @@ def _look_at(
     foreground = counts > np.clip(levels * np.float32(correction), low, high)
     if foreground.all() or not foreground.any():
         return None
-    background = np.median(counts[~foreground])
-    return _Look(cv2.subtract(counts, float(background)).astype(np.float32), foreground.view(np.uint8))
+    background = _median(count_values(counts, foreground.view(np.uint8)))
+    return _Look(cv2.subtract(counts, background).astype(np.float32), foreground.view(np.uint8))
 
 
 def estimate_background(plane: npt.NDArray[np.uint16], reach: float) -> npt.NDArray[np.uint16]:
@@ -203,6 +203,12 @@ def estimate_background(plane: npt.NDArray[np.uint16], reach: float) -> npt.NDAr
     opened = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE)
     smooth = cv2.GaussianBlur(opened, (0, 0), side / 4, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR), np.uint16)
+
+
+def _median(counts: npt.NDArray[np.int64]) -> float:
+    """Median of a histogram, the lower of two."""
+    below = np.cumsum(counts)
+    return float(np.searchsorted(below, (below[-1] + 1) // 2))
 
 
 def _distance_to_background(foreground: Mask) -> npt.NDArray[np.uint16]:

@@ -31,12 +31,8 @@ def fill_small_holes(foreground: npt.NDArray[np.uint8], greatest_area: float) ->
 
     Background is 4-connected where foreground is 8-connected; what touches the border of the plane is no hole.
     """
-    _, holes, statistics, _ = cv2.connectedComponentsWithStats((foreground == 0).view(np.uint8), connectivity=4)
-    fill = statistics[:, cv2.CC_STAT_AREA] < greatest_area
-    fill[0] = False
-    fill[border_labels(holes)] = False
-    if fill.any():
-        foreground[fill[holes]] = 1
+    runs, region, count = _list_background(foreground)
+    _fill_small(foreground, runs, region, count, greatest_area)
 
 
 def fill_holes(labels: Numbers) -> Numbers:
@@ -46,15 +42,19 @@ def fill_holes(labels: Numbers) -> Numbers:
     of a pixel. What touches the border of the plane is no hole, nor what has two neighbours that are objects and no
     holes, nor an object beside background that is no hole. A hole gets the number of the object around it.
     """
-    regions, count, objects = _list_regions(np.ascontiguousarray(labels))
-    is_kept = np.zeros(count + 1, np.bool_)
-    is_kept[0] = True
-    is_kept[border_labels(regions)] = True
-    pairs = _neighbours_of_candidates(regions, objects, is_kept)
-    if not len(pairs):
+    runs, region, count = _list_background(labels)
+    objects = int(labels.max(initial=0))
+    is_kept = _keep_open(labels, runs, region, count, objects)
+    if is_kept.all():
         return labels
+    _keep_beside_open(labels, runs, region, objects, is_kept)
+    if is_kept.all():
+        return labels
+    regions = labels.copy()
+    _paint(regions, runs, region, objects)
+    pairs = _list_neighbours(regions, is_kept)
     owner = _find_owners(pairs, objects, is_kept)
-    numbers = np.arange(count + 1, dtype=np.int32)
+    numbers = np.arange(is_kept.size, dtype=np.int32)
     numbers[objects + 1 :] = 0
     numbers[~is_kept] = owner[~is_kept]
     return numbers[regions]
@@ -68,7 +68,17 @@ def border_labels(labels: Labels) -> Labels:
 def keep_labels(labels: Numbers, keep: npt.NDArray[np.bool_]) -> Numbers:
     """Keep the labels that ``keep[label]`` names and number them without gaps, in the same order."""
     keep[0] = False
-    return np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
+    return renumber(labels, np.where(keep, np.cumsum(keep), 0).astype(np.int32))
+
+
+@compiled
+def renumber(labels, numbers):  # pyright: ignore[reportMissingParameterType]
+    """Give each label another number, ``numbers[label]``."""
+    found = np.empty(labels.shape, np.int32)
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            found[y, x] = numbers[labels[y, x]]
+    return found
 
 
 def outermost(labels: Labels) -> npt.NDArray[np.bool_]:
@@ -138,37 +148,139 @@ def _separate(labels):  # pyright: ignore[reportMissingParameterType]
     return parts
 
 
-def _list_regions(labels: Numbers) -> tuple[Numbers, int, int]:
-    """Number objects and, behind them, 4-connected regions of background: numbers, how many, how many objects."""
-    objects = int(labels.max(initial=0))
-    found, background = cv2.connectedComponents((labels == 0).view(np.uint8), connectivity=4)
-    regions = np.where(labels == 0, background + np.int32(objects), labels)
-    return np.asarray(regions, np.int32), objects + found - 1, objects
+@compiled
+def _list_background(labels):  # pyright: ignore[reportMissingParameterType]
+    """List the background's runs of pixels along lines and join those that touch, 4-connected.
+
+    Gives the runs (line, first column, column behind the last), the region of each, from 0 on, and their number.
+    """
+    rows, columns = labels.shape
+    count = 0
+    for y in range(rows):
+        for x in range(columns):
+            count += labels[y, x] == 0 and (x == 0 or labels[y, x - 1] != 0)
+    runs = np.empty((count, 3), np.int32)
+    parent = np.arange(count).astype(np.int32)
+    above, first, index = 0, 0, 0
+    for y in range(rows):
+        x = 0
+        while x < columns:
+            if labels[y, x] != 0:
+                x += 1
+                continue
+            start = x
+            while x < columns and labels[y, x] == 0:
+                x += 1
+            runs[index, 0], runs[index, 1], runs[index, 2] = y, start, x
+            while above < first and runs[above, 2] <= start:
+                above += 1
+            other = above
+            while other < first and runs[other, 1] < x:
+                join(parent, index, other)
+                other += 1
+            index += 1
+        above, first = first, index
+    region = np.empty(count, np.int32)
+    found = 0
+    for index in range(count):
+        root = find_root(parent, index)
+        if root == index:
+            region[index] = found
+            found += 1
+        else:
+            region[index] = region[root]
+    return runs, region, found
 
 
 @compiled
-def _neighbours_of_candidates(regions, objects, is_kept):  # pyright: ignore[reportMissingParameterType]
-    """Keep objects beside background that is kept; list pairs of neighbours of which one may be a hole."""
+def _find_open(shape, runs, region, count):  # pyright: ignore[reportMissingParameterType]
+    """Mark the regions of background that touch the border of the plane."""
+    is_open = np.zeros(count, np.bool_)
+    for index in range(len(runs)):
+        y, start, end = runs[index]
+        if y == 0 or start == 0 or y == shape[0] - 1 or end == shape[1]:
+            is_open[region[index]] = True
+    return is_open
+
+
+@compiled
+def _fill_small(foreground, runs, region, count, greatest_area):  # pyright: ignore[reportMissingParameterType]
+    is_open = _find_open(foreground.shape, runs, region, count)
+    area = np.zeros(count, np.int64)
+    for index in range(len(runs)):
+        area[region[index]] += runs[index, 2] - runs[index, 1]
+    for index in range(len(runs)):
+        if not is_open[region[index]] and area[region[index]] < greatest_area:
+            y, start, end = runs[index]
+            foreground[y, start:end] = 1
+
+
+@compiled
+def _keep_open(labels, runs, region, count, objects):  # pyright: ignore[reportMissingParameterType]
+    """Mark what is no hole at first sight: what touches the border of the plane, and objects beside such background.
+
+    Objects have their own numbers, regions of background those behind them; numbers of no object are marked too. Only
+    neighbours along lines are asked: that is cheap and finds nearly every object.
+    """
+    rows, columns = labels.shape
+    is_open = _find_open(labels.shape, runs, region, count)
+    is_kept = np.ones(objects + 1 + count, np.bool_)
+    for y in range(rows):
+        for x in range(columns):
+            is_kept[labels[y, x]] = False
+    is_kept[0] = True
+    is_kept[objects + 1 :] = is_open
+    for y in range(rows):
+        is_kept[labels[y, 0]] = is_kept[labels[y, columns - 1]] = True
+    for x in range(columns):
+        is_kept[labels[0, x]] = is_kept[labels[rows - 1, x]] = True
+    for index in range(len(runs)):
+        if not is_open[region[index]]:
+            continue
+        y, start, end = runs[index]
+        if start > 0:
+            is_kept[labels[y, start - 1]] = True
+        if end < columns:
+            is_kept[labels[y, end]] = True
+    return is_kept
+
+
+@compiled
+def _keep_beside_open(labels, runs, region, objects, is_kept):  # pyright: ignore[reportMissingParameterType]
+    """Mark objects above and below background that is no hole."""
+    for index in range(len(runs)):
+        y, start, end = runs[index]
+        if not is_kept[objects + 1 + region[index]]:
+            continue
+        for x in range(start, end):
+            if y > 0:
+                is_kept[labels[y - 1, x]] = True
+            if y + 1 < labels.shape[0]:
+                is_kept[labels[y + 1, x]] = True
+
+
+@compiled
+def _paint(regions, runs, region, objects):  # pyright: ignore[reportMissingParameterType]
+    for index in range(len(runs)):
+        y, start, end = runs[index]
+        regions[y, start:end] = objects + 1 + region[index]
+
+
+@compiled
+def _list_neighbours(regions, is_kept):  # pyright: ignore[reportMissingParameterType]
+    """List pairs of neighbours of which one may be a hole, both ways round."""
     rows, columns = regions.shape
-    for pass_number in range(2):
-        pairs = [(np.int64(0), np.int64(0)) for _ in range(0)]
-        for y in range(rows):
-            for x in range(columns):
-                here = regions[y, x]
-                for step in range(2):
-                    if (y if step == 0 else x) == 0:
-                        continue
-                    there = regions[y - 1, x] if step == 0 else regions[y, x - 1]
-                    if here == there:
-                        continue
-                    if pass_number == 0:
-                        if there > objects and is_kept[there]:
-                            is_kept[here] = True
-                        elif here > objects and is_kept[here]:
-                            is_kept[there] = True
-                    elif not (is_kept[here] and is_kept[there]):
-                        pairs.append((np.int64(here), np.int64(there)))
-                        pairs.append((np.int64(there), np.int64(here)))
+    pairs = [(np.int64(0), np.int64(0)) for _ in range(0)]
+    for y in range(rows):
+        for x in range(columns):
+            here = regions[y, x]
+            for step in range(2):
+                if (y if step == 0 else x) == 0:
+                    continue
+                there = regions[y - 1, x] if step == 0 else regions[y, x - 1]
+                if here != there and not (is_kept[here] and is_kept[there]):
+                    pairs.append((np.int64(here), np.int64(there)))
+                    pairs.append((np.int64(there), np.int64(here)))
     found = np.empty((len(pairs), 2), np.int64)
     for index in range(len(pairs)):
         found[index, 0], found[index, 1] = pairs[index]

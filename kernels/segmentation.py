@@ -334,7 +334,17 @@ def _seeds(nuclei: Numbers, rivals: Numbers) -> Numbers:
     """Parts of nuclei, and other parts that touch the border."""
     is_at_border = np.zeros(int(rivals.max()) + 1, np.bool_)
     is_at_border[border_labels(rivals)] = True
-    return np.where((nuclei > 0) | is_at_border[rivals], rivals, 0)
+    return _keep_seeds(nuclei, rivals, is_at_border)
+
+
+@compiled
+def _keep_seeds(nuclei, rivals, is_at_border):  # pyright: ignore[reportMissingParameterType]
+    seeds = np.zeros_like(rivals)
+    for y in range(rivals.shape[0]):
+        for x in range(rivals.shape[1]):
+            if nuclei[y, x] > 0 or is_at_border[rivals[y, x]]:
+                seeds[y, x] = rivals[y, x]
+    return seeds
 
 
 @compiled

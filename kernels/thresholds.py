@@ -25,6 +25,9 @@ _THREE_CLASS_BINS = 128
 _LEAST_STEP = float(np.finfo(np.float32).eps) * 65535
 """What CellProfiler adds to the darkest value before it takes logarithms, in counts."""
 
+_WHOLE = 1 << 30
+"""The brightest value as a whole number: a sum over 2**33 pixels fits into 64 bits."""
+
 Counts = npt.NDArray[np.int64]
 Single = npt.NDArray[np.float32]
 
@@ -120,43 +123,53 @@ def find_cross_entropy_threshold(values: Single, *, tolerance: float) -> float |
     The threshold on the scale of ``values``, or None where all values are equal.
     """
     flat = np.ascontiguousarray(values).ravel()
-    darkest = np.float32(flat.min())
-    if darkest == flat.max():
+    darkest, brightest = float(flat.min()), float(flat.max())
+    if darkest == brightest:
         return None
-    above = flat - darkest
-    total = float(above.sum(dtype=np.float64))
-    following, threshold = total / above.size, -2 * tolerance
-    while abs(following - threshold) > tolerance:
+    scale = _WHOLE / (brightest - darkest)
+    whole = _as_whole(flat, np.float32(darkest), scale)
+    total = int(whole.sum(dtype=np.int64))
+    step = tolerance * scale
+    following, threshold = total / whole.size, -2 * step
+    while abs(following - threshold) > step:
         threshold = following
-        bright, number = _sum_above(above, threshold)
-        if number in (0, above.size) or bright == total:
+        bright, number = _sum_above(whole, np.int32(threshold))
+        if number in (0, whole.size) or bright == total:
             break
-        mean_above, mean_below = bright / number, (total - bright) / (above.size - number)
+        mean_above, mean_below = bright / number, (total - bright) / (whole.size - number)
         following = (mean_below - mean_above) / (np.log(mean_below) - np.log(mean_above))
-    return float(following) + float(darkest)
+    return following / scale + darkest
+
+
+@compiled
+def count_values(plane, mask):  # pyright: ignore[reportMissingParameterType]
+    """Histogram of the uint16 values of a plane where a mask of the same shape is 0, shape ``(65536,)``, int64."""
+    counts = np.zeros((2, 65536), np.int64)
+    for y in range(plane.shape[0]):
+        for x in range(plane.shape[1]):
+            if mask[y, x] == 0:
+                counts[x & 1, plane[y, x]] += 1
+    return counts[0] + counts[1]
+
+
+@compiled
+def _as_whole(values, darkest, scale):  # pyright: ignore[reportMissingParameterType]
+    """Values above the darkest one as whole numbers, whose sums are exact in any order."""
+    whole = np.empty(values.size, np.int32)
+    for index in range(values.size):
+        whole[index] = np.int32(np.float64(values[index] - darkest) * scale + 0.5)
+    return whole
 
 
 @compiled
 def _sum_above(values, threshold):  # pyright: ignore[reportMissingParameterType]
-    """Sum and number of the values above a threshold, in four interleaved sums."""
-    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-    n0, n1, n2, n3 = 0, 0, 0, 0
-    whole = values.size - values.size % 4
-    for index in range(0, whole, 4):
-        a, b, c, d = values[index], values[index + 1], values[index + 2], values[index + 3]
-        s0 += a if a > threshold else 0.0
-        s1 += b if b > threshold else 0.0
-        s2 += c if c > threshold else 0.0
-        s3 += d if d > threshold else 0.0
-        n0 += a > threshold
-        n1 += b > threshold
-        n2 += c > threshold
-        n3 += d > threshold
-    for index in range(whole, values.size):
-        if values[index] > threshold:
-            s0 += values[index]
-            n0 += 1
-    return (s0 + s1) + (s2 + s3), n0 + n1 + n2 + n3
+    """Sum and number of the values above a threshold."""
+    total, number = np.int64(0), np.int64(0)
+    for index in range(values.size):
+        is_above = np.int64(values[index] > threshold)
+        total += np.int64(values[index]) * is_above
+        number += is_above
+    return total, number
 
 
 def _otsu(values: Floats, weights: Floats) -> int:
