@@ -162,20 +162,22 @@ def _look_at(
 ) -> _Look | None:
     """Smooth, take the background away and find the foreground; None where the plane has no two classes."""
     smooth = smooth_plane(wide, smoothing_px)
-    above = cv2.subtract(smooth, estimate_background(smooth, reach))
-    counts = np.asarray(above, np.uint16)
-    level = find_threshold(np.bincount(counts.ravel()), threshold)
+    background = estimate_background(smooth, reach)
+    # raised to the background's highest place, not lowered: noise that is cut off at 0 looks like two classes
+    flat = np.asarray(cv2.add(smooth, background.max() - background), np.uint16)
+    level = find_threshold(np.bincount(flat.ravel()), threshold)
     if level is None:
         return None
+    darkest = np.float32(flat.min())
     levels = np.float32(level)
     if window_px is not None:
-        levels = find_local_thresholds(counts, level, threshold, window_px=window_px)
+        levels = find_local_thresholds(flat, level, threshold, window_px=window_px)
     low, high = (np.float32(bound * np.iinfo(np.uint16).max) for bound in bounds)
-    foreground = counts > np.clip(levels * np.float32(correction), low, high)
+    foreground = flat > np.clip(darkest + (levels - darkest) * np.float32(correction), low, high)
     if foreground.all() or not foreground.any():
         return None
-    background = _median(count_values(counts, foreground.view(np.uint8)))
-    return _Look(cv2.subtract(counts, background).astype(np.float32), foreground.view(np.uint8))
+    dark = _median(count_values(flat, foreground.view(np.uint8)))
+    return _Look(cv2.subtract(flat, dark).astype(np.float32), foreground.view(np.uint8))
 
 
 def estimate_background(plane: npt.NDArray[np.uint16], reach: float) -> npt.NDArray[np.uint16]:

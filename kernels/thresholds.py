@@ -22,6 +22,7 @@ LOCAL_BOUNDS = 0.7, 1.5
 MOST_WINDOWS = 10
 """Windows of an adaptive threshold along a side, as in CellProfiler."""
 _THREE_CLASS_BINS = 128
+_HALF_A_COUNT = 0.5
 _LEAST_STEP = float(np.finfo(np.float32).eps) * 65535
 """What CellProfiler adds to the darkest value before it takes logarithms, in counts."""
 
@@ -49,8 +50,9 @@ def find_threshold(counts: Counts, method: str, *, minimum_contrast: float = MIN
 
     Returns
     -------
-    A value from the darkest to below the brightest one; for the two-class methods the greatest background value. None
-    where no two classes exist: fewer than two values, or too little contrast (noise of an empty well).
+    A value between the darkest and the brightest one; for the two-class methods half a count above the greatest value
+    of the background. None where no two classes exist: fewer than two values, or too little contrast (noise of an empty
+    well).
 
     Raises
     ------
@@ -178,11 +180,11 @@ def _otsu(values: Floats, weights: Floats) -> int:
 
 
 def _two_classes(values: Floats, weights: Floats) -> float:
-    return float(values[_otsu(values, weights)])
+    return float(values[_otsu(values, weights)]) + _HALF_A_COUNT
 
 
 def _two_classes_log(values: Floats, weights: Floats) -> float:
-    return float(values[_otsu(_logarithm(values), weights)])
+    return float(values[_otsu(_logarithm(values), weights)]) + _HALF_A_COUNT
 
 
 def _three_classes(values: Floats, weights: Floats) -> float:
@@ -213,7 +215,7 @@ def _minimum_cross_entropy(values: Floats, weights: Floats) -> float:
     # the first class holds only the least value, 0, at its first split: 0 log 0 = 0
     log_below = np.log(np.where(mean_below > 0, mean_below, 1))
     best = np.argmax(below * mean_below * log_below + above * mean_above * np.log(mean_above))
-    return float(values[best])
+    return float(values[best]) + _HALF_A_COUNT
 
 
 METHODS: dict[str, Callable[[Floats, Floats], float]] = {
