@@ -97,7 +97,7 @@ class Nuclei(_Segmentation):
         None, ge=0, le=100, description="standard deviation of the Gaussian in pixels; left out, by the nuclei's size"
     )
     declump: Literal["shape", "intensity", "none"] = Field("shape", description="how touching nuclei are divided")
-    valley: float = Field(0.25, ge=0, le=100, description="how deep a valley of brightness divides two nuclei")
+    valley: float = Field(0.3, ge=0, le=100, description="how deep a valley of brightness divides two nuclei")
     neck: float = Field(0.9, ge=0, le=1, description="how narrow a neck divides two nuclei, as a share of the smaller")
     edge_fraction: float = Field(0.4, ge=0, le=1, description="how dim a nucleus' edge may be, as a share of itself")
     background_block_px: float = Field(
@@ -193,7 +193,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Values that a recipe begins with; what it says itself goes before them.
 
-``jump``: the analysis pipeline of the JUMP Cell Painting consortium for CellProfiler 4 (Chandrasekaran and others 2023).
+``jump``: the JUMP Cell Painting consortium's analysis pipeline for CellProfiler 4 (Chandrasekaran and others 2023).
 """
 
 

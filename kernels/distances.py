@@ -17,9 +17,9 @@ _FAR = 30_000
 def measure_distance(foreground: npt.NDArray[np.uint8]) -> Floats:
     """Measure each pixel's distance to the nearest pixel of the background.
 
-    Squared distances are whole numbers. OpenCV, which is faster in large objects, gives the distance in float32, and its
-    last bit depends on where in memory the plane lies; it is rounded to that whole number, so that the same plane gives
-    the same bits.
+    Squared distances are whole numbers. OpenCV, which is faster in large objects, gives the distance in float32, and
+    its last bit depends on where in memory the plane lies; it is rounded to that whole number, so that the same plane
+    gives the same bits.
 
     Parameters
     ----------

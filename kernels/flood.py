@@ -60,7 +60,7 @@ def flood(height: npt.NDArray[Any], seeds: Numbers, mask: npt.NDArray[np.bool_ |
 def _trailing_zeros(typing_context, word):  # pyright: ignore[reportMissingParameterType, reportUnusedParameter]
     """Number of zero bits below the lowest one of a word that is not 0."""
 
-    def generate(context, builder, signature, arguments):  # pyright: ignore
+    def generate(context, builder, signature, arguments):  # pyright: ignore[reportMissingParameterType, reportUnusedParameter]
         count = builder.module.declare_intrinsic(
             "llvm.cttz", [ir.IntType(64)], ir.FunctionType(ir.IntType(64), [ir.IntType(64), ir.IntType(1)])
         )
@@ -149,9 +149,9 @@ def _grow(height, seeds, mask, levels):  # pyright: ignore[reportMissingParamete
         top = 0
         while high[top] == 0:
             top += 1
-        word = (top << 6) + _trailing_zeros(high[top])
-        word = (word << 6) + _trailing_zeros(middle[word])
-        level = (word << 6) + _trailing_zeros(low[word])
+        word = (top << 6) + _trailing_zeros(high[top])  # pyright: ignore[reportCallIssue]
+        word = (word << 6) + _trailing_zeros(middle[word])  # pyright: ignore[reportCallIssue]
+        level = (word << 6) + _trailing_zeros(low[word])  # pyright: ignore[reportCallIssue]
         place = np.int64(ends[2 * level])
         following = label_of[place + 1]
         ends[2 * level] = following

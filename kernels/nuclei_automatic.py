@@ -111,7 +111,7 @@ def estimate_diameter(wide: npt.NDArray[np.uint16], diameter_px: tuple[float, fl
     step = max(1, int(least / 4))
     height, width = (max(1, round(side / step)) for side in wide.shape)
     small = cv2.resize(wide, (width, height), interpolation=cv2.INTER_AREA) if step > 1 else wide
-    look = _look_at(np.asarray(small), 0.7, 1.5 * greatest / step, threshold, 1.0, (0.0, 1.0), None)
+    look = _look_at(np.asarray(small, np.uint16), 0.7, 1.5 * greatest / step, threshold, 1.0, (0.0, 1.0), None)
     if look is None:
         return None
     regions = connect(look.foreground)
@@ -177,7 +177,7 @@ def _look_at(
     if foreground.all() or not foreground.any():
         return None
     dark = _median(count_values(flat, foreground.view(np.uint8)))
-    return _Look(cv2.subtract(flat, dark).astype(np.float32), foreground.view(np.uint8))
+    return _Look(np.maximum(flat.astype(np.float32) - np.float32(dark), 0), foreground.view(np.uint8))
 
 
 def estimate_background(plane: npt.NDArray[np.uint16], reach: float) -> npt.NDArray[np.uint16]:

@@ -63,7 +63,8 @@ def find_nuclei(
     nothing = np.zeros(plane.shape, np.int32)
     if levels is None:
         return Found(nothing, nothing)
-    levels = np.clip(levels * np.float32(threshold_correction), *(np.float32(bound) for bound in threshold_bounds))
+    low, high = (np.float32(bound) for bound in threshold_bounds)
+    levels = np.clip(levels * np.float32(threshold_correction), low, high)
     sigma = THRESHOLD_SMOOTHING_PX if smoothing_px is None else smoothing_px
     foreground = (smooth_inside(bright, sigma) >= levels).view(np.uint8)
     fill_small_holes(foreground, greatest**2)

@@ -36,7 +36,7 @@ def segment_nuclei(
     adaptive_window_px: float | None = None,
     smoothing_px: float | None = None,
     declump: str = "shape",
-    valley: float = 0.25,
+    valley: float = 0.3,
     neck: float = 0.9,
     edge_fraction: float = 0.4,
     background_block_px: float = 0.0,

@@ -106,7 +106,8 @@ def find_local_thresholds(
             local = find_threshold(np.bincount(window.ravel()), method)
             if local is not None:
                 found[row, column] = local
-    bounded = np.clip(found, *(np.float32(whole * share) for share in LOCAL_BOUNDS))
+    low, high = (np.float32(whole * share) for share in LOCAL_BOUNDS)
+    bounded = np.clip(found, low, high)
     return np.asarray(cv2.resize(bounded, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 

@@ -128,7 +128,7 @@ FAULTS = [
         "recipe.nuclei: must have either smoothing_px or smoothing_um",
     ),
     ("[5, 20]}", "[5, 20], threshold_bounds: [0.5, 0.1]}", "must be [least, greatest] from 0 to 1, got [0.5, 0.1]"),
-    ("cells: {}", "preset: jumb", "recipe.preset: must be jump, got 'jumb'; did you mean jump?"),
+    ("cells: {}", "preset: jumb", "recipe.preset: must be jump, got 'jumb'"),
     ("diameter_um: [5, 20]", "neck: 0.5", "recipe.nuclei: must have either diameter_px or diameter_um"),
     ("[5, 20]", "[5, 20], diameter_px: [1, 2]", "recipe.nuclei: must have either diameter_px or diameter_um"),
     ("[5, 20]", "[5, 20], drop_border: maybe", "recipe.nuclei.drop_border: must be yes or no, got 'maybe'"),
