@@ -30,23 +30,23 @@ def measure_distance(foreground: npt.NDArray[np.uint8]) -> Floats:
     -------
     Distance in pixels, shape ``(y, x)``, float64, 0 on the background. Exact below 2,000 pixels.
     """
-    squares, is_done = _measure_squares(foreground, _MOST_STEPS * foreground.size)
+    near, is_done = _measure_near(foreground, _MOST_STEPS * foreground.size)
     if is_done:
-        return np.sqrt(squares)
+        return near
     distance = cv2.distanceTransform(foreground, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.sqrt(np.rint(np.square(distance, dtype=np.float64)))
 
 
 @compiled
-def _measure_squares(foreground, most_steps):  # pyright: ignore[reportMissingParameterType]
-    """Squared distances, and whether they were found in so many steps: each pixel costs as many as it is deep.
+def _measure_near(foreground, most_steps):  # pyright: ignore[reportMissingParameterType]
+    """Distances, and whether they were found in so many steps: each pixel costs as many as it is deep.
 
     First the distance to the background along the column, then the least along the line of its square and the square
     of the way there (Saito and Toriwaki 1994).
     """
     rows, columns = foreground.shape
     along = np.empty((rows, columns), np.int32)
-    squares = np.zeros((rows, columns), np.float64)
+    found = np.zeros((rows, columns), np.float64)
     for x in range(columns):
         along[0, x] = _FAR if foreground[0, x] else 0
     for y in range(1, rows):
@@ -72,8 +72,8 @@ def _measure_squares(foreground, most_steps):  # pyright: ignore[reportMissingPa
                 if is_beyond:
                     break
                 away += 1
-            squares[y, x] = best
+            found[y, x] = np.sqrt(np.float64(best))
             steps += away
         if steps > most_steps:
-            return squares, False
-    return squares, True
+            return found, False
+    return found, True

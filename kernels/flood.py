@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
+from numba.cpython.unsafe.numbers import trailing_zeros
 
 from kernels.compiled import compiled
 
@@ -54,19 +52,6 @@ def flood(height: npt.NDArray[Any], seeds: Numbers, mask: npt.NDArray[np.bool_ |
         raise TypeError(f"height must be uint8, uint16 or float32, got {height.dtype}")
     order, levels = _rank(np.ascontiguousarray(height).view(np.int32), is_inside)
     return _grow(order, seeds, is_inside, levels)
-
-
-@intrinsic
-def _trailing_zeros(typing_context, word):  # pyright: ignore[reportMissingParameterType, reportUnusedParameter]
-    """Number of zero bits below the lowest one of a word that is not 0."""
-
-    def generate(context, builder, signature, arguments):  # pyright: ignore[reportMissingParameterType, reportUnusedParameter]
-        count = builder.module.declare_intrinsic(
-            "llvm.cttz", [ir.IntType(64)], ir.FunctionType(ir.IntType(64), [ir.IntType(64), ir.IntType(1)])
-        )
-        return builder.call(count, [arguments[0], ir.Constant(ir.IntType(1), 0)])
-
-    return types.int64(types.uint64), generate
 
 
 @compiled
@@ -149,9 +134,9 @@ def _grow(height, seeds, mask, levels):  # pyright: ignore[reportMissingParamete
         top = 0
         while high[top] == 0:
             top += 1
-        word = (top << 6) + _trailing_zeros(high[top])  # pyright: ignore[reportCallIssue]
-        word = (word << 6) + _trailing_zeros(middle[word])  # pyright: ignore[reportCallIssue]
-        level = (word << 6) + _trailing_zeros(low[word])  # pyright: ignore[reportCallIssue]
+        word = (top << 6) + np.int64(trailing_zeros(high[top]))  # pyright: ignore[reportCallIssue]
+        word = (word << 6) + np.int64(trailing_zeros(middle[word]))  # pyright: ignore[reportCallIssue]
+        level = (word << 6) + np.int64(trailing_zeros(low[word]))  # pyright: ignore[reportCallIssue]
         place = np.int64(ends[2 * level])
         following = label_of[place + 1]
         ends[2 * level] = following

@@ -165,7 +165,7 @@ def _look_at(
     background = estimate_background(smooth, reach)
     # raised to the background's highest place, not lowered: noise that is cut off at 0 looks like two classes
     flat = np.asarray(cv2.add(smooth, background.max() - background), np.uint16)
-    level = find_threshold(np.bincount(flat.ravel()), threshold)
+    level = find_threshold(count_values(flat), threshold)
     if level is None:
         return None
     darkest = np.float32(flat.min())

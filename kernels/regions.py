@@ -46,7 +46,9 @@ def fill_holes(labels: Numbers) -> Numbers:
     is_kept = _keep_open(labels, runs, region, count, objects)
     if is_kept.all():
         return labels
-    _keep_beside_open(labels, runs, region, objects, is_kept)
+    _keep_absent(labels, objects, is_kept)
+    if not is_kept.all():
+        _keep_beside_open(labels, runs, region, objects, is_kept)
     if is_kept.all():
         return labels
     regions = labels.copy()
@@ -218,15 +220,12 @@ def _fill_small(foreground, runs, region, count, greatest_area):  # pyright: ign
 def _keep_open(labels, runs, region, count, objects):  # pyright: ignore[reportMissingParameterType]
     """Mark what is no hole at first sight: what touches the border of the plane, and objects beside such background.
 
-    Objects have their own numbers, regions of background those behind them; numbers of no object are marked too. Only
-    neighbours along lines are asked: that is cheap and finds nearly every object.
+    Objects have their own numbers, regions of background those behind them. Only neighbours along lines are
+    asked: that is cheap and finds nearly every object.
     """
     rows, columns = labels.shape
     is_open = _find_open(labels.shape, runs, region, count)
-    is_kept = np.ones(objects + 1 + count, np.bool_)
-    for y in range(rows):
-        for x in range(columns):
-            is_kept[labels[y, x]] = False
+    is_kept = np.zeros(objects + 1 + count, np.bool_)
     is_kept[0] = True
     is_kept[objects + 1 :] = is_open
     for y in range(rows):
@@ -256,6 +255,17 @@ def _keep_beside_open(labels, runs, region, objects, is_kept):  # pyright: ignor
                 is_kept[labels[y - 1, x]] = True
             if y + 1 < labels.shape[0]:
                 is_kept[labels[y + 1, x]] = True
+
+
+@compiled
+def _keep_absent(labels, objects, is_kept):  # pyright: ignore[reportMissingParameterType]
+    """Mark numbers that no object has."""
+    is_present = np.zeros(objects + 1, np.bool_)
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            is_present[labels[y, x]] = True
+    for number in range(objects + 1):
+        is_kept[number] |= not is_present[number]
 
 
 @compiled

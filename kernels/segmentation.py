@@ -20,7 +20,7 @@ from kernels.objects import find_nearest
 from kernels.planes import Labels, Pixels, check_label_image, smooth_plane
 from kernels.regions import Numbers, border_labels, fill_holes, keep_labels, outermost
 from kernels.segmentation_checks import check_cells, check_nuclei, check_threshold, find_fixpoint
-from kernels.thresholds import MINIMUM_CONTRAST, find_local_thresholds, find_threshold
+from kernels.thresholds import MINIMUM_CONTRAST, count_values, find_local_thresholds, find_threshold
 
 _FULL_SCALE = 65535
 
@@ -202,7 +202,8 @@ def segment_cells(
         )
         if foreground is not None:
             seeds = numbers if rivals is None else _seeds(numbers, np.ascontiguousarray(rivals, np.int32))
-            cells = grow(_FULL_SCALE - smooth, seeds, foreground | (seeds > 0))
+            np.logical_or(foreground, seeds, out=foreground)
+            cells = grow(~smooth, seeds, foreground)
             cells = cells if is_automatic else fill_holes(cells)
             return cells if rivals is None else _greatest_inside(numbers, cells)
     if not numbers.any():
@@ -301,7 +302,7 @@ def find_stained(
 ) -> npt.NDArray[np.bool_] | None:
     """Mark what the cell stain shows, shape ``(y, x)``, bool; None where the plane has no two classes of pixels."""
     contrast = MINIMUM_CONTRAST if is_automatic else 0
-    level = find_threshold(np.bincount(smooth.ravel(), minlength=1), threshold, minimum_contrast=contrast)
+    level = find_threshold(count_values(smooth), threshold, minimum_contrast=contrast)
     if level is None:
         return None
     levels = level if window_px is None else find_local_thresholds(smooth, level, threshold, window_px=window_px)
