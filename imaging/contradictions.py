@@ -17,6 +17,7 @@ from imaging.feature_names import find_feature_faults
 from imaging.illumination import find_illumination_faults
 from imaging.layouts import Layout
 from imaging.plain_yaml import Place
+from imaging.recipes import take_preset
 from imaging.rules import COUNTS
 from imaging.wells import PLATE_SHAPES, Well, expand_wells
 
@@ -28,6 +29,8 @@ _HINT = r"; a pattern that works: '(?P<well>[A-P]\d\d)_s(?P<site>\d+)_(?P<channe
 
 def find_contradictions(tree: Tree) -> list[Fault]:
     """Every contradiction in an experiment's tree, each with its place."""
+    if isinstance(tree.get("recipe"), dict):
+        tree = tree | {"recipe": take_preset(tree["recipe"])}
     checks = (
         _channels,
         _layout,
@@ -126,8 +129,9 @@ def _recipe(tree: Tree) -> Iterator[Fault]:
             yield ("recipe", part), "needs a channel: give `channel`, or one channel the role nucleus"
         if isinstance(named, str) and marked and named not in marked and named in _channel_names(tree):
             yield ("recipe", part, "channel"), f"is {named!r}, but {marked[0]!r} has the role {role}; name one"
-        if part == "nuclei" and settings.get("diameter_um") is not None and _lacks_pixel_size(tree):
-            yield ("recipe", part, "diameter_um"), "needs layout.pixel_size_um; give it, or use diameter_px"
+        for length in ("diameter", "smoothing", "expansion"):
+            if settings.get(f"{length}_um") is not None and _lacks_pixel_size(tree):
+                yield ("recipe", part, f"{length}_um"), f"needs layout.pixel_size_um; give it, or use {length}_px"
     if isinstance(recipe.get("cells"), dict) and not isinstance(recipe.get("nuclei"), dict):
         yield ("recipe", "cells"), "needs recipe.nuclei, as cells are grown from nuclei"
 

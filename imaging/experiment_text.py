@@ -70,6 +70,7 @@ def _recipe(look: FolderLook) -> str:
             "  name: v1\n"
             f"  nuclei: {{{diameter}}}   # smallest and largest diameter of a nucleus; measure a few\n"
             "  cells: {}\n"
+            "  # preset: jump   # for both of them: CellProfiler's steps as in JUMP's Cell Painting pipeline\n"
         )
     return (
         "# Without nuclei, images are measured and no objects. Once a channel has the role nucleus:\n"

@@ -15,7 +15,7 @@ from imaging.site import Plane, SiteMeasurement
 from kernels.device import to_device, to_host
 from kernels.image_quality import explain_missing, measure_image_quality
 from kernels.planes import dtype_scale
-from kernels.segmentation import segment_cells, segment_cytoplasm, segment_nuclei
+from kernels.segmentation import segment_objects
 from kernels.thumbnails import shrink, thumbnail_factor
 
 Labels = dict[str, np.ndarray]
@@ -77,12 +77,15 @@ def _segment(planes: dict[str, Plane], pixels: Mapping[str, Any], recipe: Recipe
     nucleus = _channel(recipe.nuclei.channel if recipe.nuclei else None, "nucleus", pixels["channels"])
     if recipe.nuclei is None or nucleus not in planes:
         return {}
-    nuclei = segment_nuclei(planes[nucleus], **recipe.nuclei.parameters(pixels["pixel_size_um"]))
-    if recipe.cells is None:
-        return {"Nuclei": nuclei}
-    cell = _channel(recipe.cells.channel, "cell", pixels["channels"])
-    cells = segment_cells(nuclei, planes.get(cell), **recipe.cells.parameters())
-    return {"Nuclei": nuclei, "Cells": cells, "Cytoplasm": segment_cytoplasm(nuclei, cells)}
+    size = pixels["pixel_size_um"]
+    cell = _channel(recipe.cells.channel, "cell", pixels["channels"]) if recipe.cells else ""
+    return segment_objects(
+        planes[nucleus],
+        planes.get(cell),
+        nuclei=recipe.nuclei.parameters(size),
+        cells=recipe.cells.parameters(size) if recipe.cells else None,
+        shared_rim=recipe.cells is not None and recipe.cells.shared_rim,
+    )
 
 
 def _channel(named: str | None, role: str, channels: list[dict[str, Any]]) -> str:

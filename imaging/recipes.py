@@ -36,11 +36,57 @@ def _two_numbers(value: Any) -> Any:
     raise ValueError(f"must be a list of two numbers such as [15, 90], got {value!r}")
 
 
+def _in_px(in_px: float | None, in_um: float | None, pixel_size_um: float | None, name: str) -> float | None:
+    """A length in pixels, however it is given.
+
+    Raises
+    ------
+    ValueError
+        If it is given in micrometres and the pixel size is not known.
+    """
+    if in_um is None:
+        return in_px
+    if pixel_size_um is None:
+        raise ValueError(f"{name}_um needs the pixel size in micrometres, got none")
+    return in_um / pixel_size_um
+
+
+DEFAULT_CELL_SMOOTHING_PX, DEFAULT_EXPANSION_PX = 1.0, 10.0
+
 Pair = Annotated[tuple[float, float], BeforeValidator(_two_numbers)]
-ThresholdMethod = Literal["otsu", "otsu-log", "minimum-cross-entropy"]
+SegmentationMethod = Literal["automatic", "cellprofiler"]
+ThresholdMethod = Literal["minimum-cross-entropy", "otsu", "otsu-log", "otsu3", "otsu3-log"]
+Flood = Literal["cellprofiler", "fixpoint"]
 
 
-class Nuclei(Declared):
+class _Segmentation(Declared):
+    """What nuclei and cells have in common: how foreground is told from background, and how objects grow."""
+
+    method: SegmentationMethod = Field("automatic", description="automatic, or the steps of CellProfiler's modules")
+    threshold_bounds: Pair = Field((0.0, 1.0), description="[least, greatest] threshold, as shares of full scale")
+    adaptive_window_px: float | None = Field(
+        None, ge=1, description="side of the windows with thresholds of their own in pixels; left out, one for all"
+    )
+    smoothing_um: float | None = Field(None, ge=0, le=1000, description="smoothing_px in micrometres")
+    flood: Flood = Field("cellprofiler", description="cellprofiler, or fixpoint, which a GPU does too")
+
+    @field_validator("threshold_bounds")
+    @classmethod
+    def _shares(cls, bounds: tuple[float, float]) -> tuple[float, float]:
+        low, high = bounds
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"must be [least, greatest] from 0 to 1, got [{low:g}, {high:g}]")
+        return bounds
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        for name in ("smoothing", "expansion"):
+            if None not in (getattr(self, f"{name}_px", None), getattr(self, f"{name}_um", None)):
+                raise ValueError(f"must have either {name}_px or {name}_um, not both")
+        return self
+
+
+class Nuclei(_Segmentation):
     """How nuclei are found (``kernels.segmentation.segment_nuclei``); one of the two diameters is given."""
 
     channel: str | None = Field(None, description="the channel to segment; left out, the one with role nucleus")
@@ -48,10 +94,23 @@ class Nuclei(Declared):
     diameter_um: Pair | None = Field(None, description="[smallest, largest] diameter in micrometres")
     threshold: ThresholdMethod = Field("minimum-cross-entropy", description="how foreground is told from background")
     threshold_correction: float = Field(1.0, gt=0, le=100, description="factor on the threshold")
-    smoothing_px: float = Field(1.0, ge=0, le=100, description="standard deviation of the Gaussian in pixels")
+    smoothing_px: float | None = Field(
+        None, ge=0, le=100, description="standard deviation of the Gaussian in pixels; left out, by the nuclei's size"
+    )
     declump: Literal["shape", "intensity", "none"] = Field("shape", description="how touching nuclei are divided")
+    valley: float = Field(0.3, ge=0, le=100, description="how deep a valley of brightness divides two nuclei")
     neck: float = Field(0.9, ge=0, le=1, description="how narrow a neck divides two nuclei, as a share of the smaller")
-    edge_fraction: float = Field(0.25, ge=0, le=1, description="how dim a nucleus' edge may be, as a share of itself")
+    edge_fraction: float = Field(0.4, ge=0, le=1, description="how dim a nucleus' edge may be, as a share of itself")
+    background_block_px: float = Field(
+        0.0, ge=0, le=10_000, description="cellprofiler: blocks whose least values are the background, in pixels"
+    )
+    background_smoothing_px: float = Field(
+        50.0, ge=0, le=10_000, description="cellprofiler: full width at half maximum that smooths it, in pixels"
+    )
+    divide: Literal["intensity", "shape"] = Field("intensity", description="cellprofiler: what dividing lines follow")
+    suppress_px: float | None = Field(
+        None, ge=0, le=1000, description="cellprofiler: least distance of two maxima in pixels; left out, by diameter"
+    )
     drop_border: bool = Field(False, description="whether nuclei cut by the image's border are left out")
 
     @field_validator("diameter_px", "diameter_um")
@@ -81,22 +140,62 @@ class Nuclei(Declared):
 
     def parameters(self, pixel_size_um: float | None) -> dict[str, Any]:
         """Keyword arguments of ``kernels.segmentation.segment_nuclei``."""
-        rest = self.model_dump(exclude={"channel", "diameter_px", "diameter_um"})
-        return {"diameter_px": self.diameter_in_px(pixel_size_um), **rest}
+        rest = self.model_dump(exclude={"channel", "diameter_px", "diameter_um", "smoothing_um"})
+        smoothing = _in_px(self.smoothing_px, self.smoothing_um, pixel_size_um, "smoothing")
+        return {**rest, "diameter_px": self.diameter_in_px(pixel_size_um), "smoothing_px": smoothing}
 
 
-class Cells(Declared):
+class Cells(_Segmentation):
     """How cells are grown from the nuclei (``kernels.segmentation.segment_cells``)."""
 
     channel: str | None = Field(None, description="the channel of whole cells; left out, the one with role cell")
     threshold: ThresholdMethod = Field("otsu-log", description="how foreground is told from background")
     threshold_correction: float = Field(0.5, gt=0, le=100, description="factor on the threshold")
-    smoothing_px: float = Field(1.0, ge=0, le=100, description="standard deviation of the Gaussian in pixels")
-    expansion_px: float = Field(10.0, ge=0, le=1000, description="how far cells reach where no stain shows them")
+    smoothing_px: float | None = Field(
+        None, ge=0, le=100, description="standard deviation of the Gaussian in pixels; left out, 1"
+    )
+    expansion_px: float | None = Field(
+        None, ge=0, le=1000, description="how far cells reach where no stain shows them, in pixels; left out, 10"
+    )
+    expansion_um: float | None = Field(None, ge=0, le=10_000, description="expansion_px in micrometres")
+    shared_rim: bool = Field(False, description="whether nuclei's outermost pixels are cytoplasm too (CellProfiler)")
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self, pixel_size_um: float | None = None) -> dict[str, Any]:
         """Keyword arguments of ``kernels.segmentation.segment_cells``."""
-        return self.model_dump(exclude={"channel"})
+        rest = self.model_dump(exclude={"channel", "smoothing_um", "expansion_um", "shared_rim"})
+        smoothing = _in_px(self.smoothing_px, self.smoothing_um, pixel_size_um, "smoothing")
+        expansion = _in_px(self.expansion_px, self.expansion_um, pixel_size_um, "expansion")
+        return {
+            **rest,
+            "smoothing_px": DEFAULT_CELL_SMOOTHING_PX if smoothing is None else smoothing,
+            "expansion_px": DEFAULT_EXPANSION_PX if expansion is None else expansion,
+        }
+
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "jump": {
+        "nuclei": {
+            "method": "cellprofiler",
+            "diameter_px": [15, 90],
+            "background_block_px": 30,
+            "background_smoothing_px": 50,
+            "suppress_px": 8,
+            "drop_border": True,
+        },
+        "cells": {
+            "method": "cellprofiler",
+            "threshold": "otsu3-log",
+            "threshold_correction": 0.7,
+            "threshold_bounds": [0.005, 0.06],
+            "smoothing_px": 0,
+            "shared_rim": True,
+        },
+    }
+}
+"""Values that a recipe begins with; what it says itself goes before them.
+
+``jump``: the JUMP Cell Painting consortium's analysis pipeline for CellProfiler 4 (Chandrasekaran and others 2023).
+"""
 
 
 class Ring(Declared):
@@ -106,10 +205,30 @@ class Ring(Declared):
     width_px: float = Field(5.0, gt=0, le=1000, description="width of the ring beyond the gap, in pixels")
 
 
+def take_preset(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe as it was written, with the values of the preset that it names, if any, written out."""
+    preset = PRESETS.get(str(recipe.get("preset")))
+    if preset is None:
+        return recipe
+    return recipe | {part: _over(values, recipe.get(part)) for part, values in preset.items()}
+
+
+def _over(preset: dict[str, Any], given: Any) -> Any:
+    """What is given, on top of a preset; a length in micrometres goes before the preset's in pixels."""
+    if given is not None and not isinstance(given, dict):
+        return given
+    given = given or {}
+    kept = {name: value for name, value in preset.items() if given.get(f"{name.removesuffix('_px')}_um") is None}
+    return kept | {name: value for name, value in given.items() if value is not None}
+
+
 class Recipe(Declared):
     """A named set of parameters; without ``nuclei`` only images are measured, without ``cells`` only nuclei."""
 
     name: str = Field("default", description="a short name such as v1; it is part of the folder of the results")
+    preset: Literal["jump"] | None = Field(
+        None, description="a published pipeline whose values are taken for nuclei and cells: jump"
+    )
     nuclei: Nuclei | None = Field(None, description="how nuclei are found")
     cells: Cells | None = Field(None, description="how cells are grown from the nuclei")
     features: Features = Field(
@@ -118,6 +237,11 @@ class Recipe(Declared):
     ring: Ring = Field(
         default_factory=lambda: Ring.model_validate({}), description="where the cytoplasm beside a nucleus is sampled"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_preset(cls, data: Any) -> Any:
+        return take_preset(data) if isinstance(data, dict) else data
 
     @field_validator("name")
     @classmethod

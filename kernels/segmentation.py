@@ -1,47 +1,64 @@
 """Find nuclei, grow cells from them and take what lies between: cytoplasm.
 
-The order of steps is CellProfiler's (IdentifyPrimaryObjects, IdentifySecondaryObjects, IdentifyTertiaryObjects);
-the single steps are the textbook ones named in each function, so labels agree with CellProfiler's in kind and not
-pixel by pixel.
+Two methods. ``automatic`` needs no more than the range of diameters (``kernels/nuclei_automatic.py``). ``cellprofiler``
+takes the steps of CellProfiler's IdentifyPrimaryObjects, IdentifySecondaryObjects and IdentifyTertiaryObjects, and with
+equal parameters its labels are CellProfiler's own, pixel for pixel (``kernels/nuclei_cellprofiler.py``).
 """
 
-import cv2
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
-from skimage import measure
 
-from kernels.clumps import Numbers, connect, flood, split_clumps
-from kernels.distances import measure_distance
-from kernels.objects import find_nearest, list_pixels
-from kernels.planes import Labels, Pixels, check_label_image, check_plane, smooth_plane
-from kernels.thresholds import find_threshold
+from kernels import nuclei_automatic, nuclei_cellprofiler
+from kernels.compiled import compiled
+from kernels.flood import flood as grow
+from kernels.objects import find_nearest
+from kernels.planes import Labels, Pixels, check_label_image, smooth_plane
+from kernels.regions import Numbers, border_labels, fill_holes, keep_labels, outermost
+from kernels.segmentation_checks import check_cells, check_nuclei, check_threshold, find_fixpoint
+from kernels.thresholds import MINIMUM_CONTRAST, count_values, find_local_thresholds, find_threshold
 
-DECLUMP_METHODS = ("shape", "intensity", "none")
+_FULL_SCALE = 65535
 
 
 def segment_nuclei(
     plane: Pixels,
     *,
     diameter_px: tuple[float, float],
+    method: str = "automatic",
     threshold: str = "minimum-cross-entropy",
     threshold_correction: float = 1.0,
-    smoothing_px: float = 1.0,
+    threshold_bounds: tuple[float, float] = (0.0, 1.0),
+    adaptive_window_px: float | None = None,
+    smoothing_px: float | None = None,
     declump: str = "shape",
+    valley: float = 0.3,
     neck: float = 0.9,
-    edge_fraction: float = 0.25,
+    edge_fraction: float = 0.4,
+    background_block_px: float = 0.0,
+    background_smoothing_px: float = 50.0,
+    divide: str = "intensity",
+    suppress_px: float | None = None,
     drop_border: bool = False,
+    flood: str = "cellprofiler",
 ) -> Numbers:
     """Find the nuclei of one plane.
 
-    1. Smooth with a Gaussian, and keep what is brighter than one threshold of the whole plane.
-    2. Fill holes smaller than the smallest nucleus.
-    3. Split clumps: seeds are the maxima, inside a disk of a third of the least diameter, of the distance to the
-       background (``shape``) or of the smoothed intensity (``intensity``). A watershed divides the pixels between
-       them, and parts whose common border is hardly lower than they are (``neck``) become one again.
-    4. Trim each object to what is not much dimmer than itself (``edge_fraction``): one threshold for the whole plane
-       draws bright nuclei too large. CellProfiler does not do this step.
-    5. Drop objects whose area is not that of a disk within ``diameter_px``, and with ``drop_border`` those that
-       touch the border of the plane.
+    ``automatic``:
+
+    1. Estimate the nuclei's typical diameter. Smooth accordingly, subtract the background, and keep what is brighter
+       than the threshold. Fill holes smaller than the smallest nucleus.
+    2. Split clumps: seeds are the maxima of the distance to the background and to the valleys of brightness. A
+       watershed divides the pixels between them, and parts whose common border is hardly lower than they are become
+       one again.
+    3. Trim each object to what is not much dimmer than itself: one threshold draws bright nuclei too large.
+    4. Drop objects whose area is not that of a disk within ``diameter_px``.
+
+    ``cellprofiler``: see ``kernels.nuclei_cellprofiler.find_nuclei``.
 
     Parameters
     ----------
@@ -49,28 +66,50 @@ def segment_nuclei(
         The nuclear stain, shape ``(y, x)``, uint8 or uint16, camera counts.
     diameter_px
         Least and greatest diameter of a nucleus, pixels.
+    method
+        ``automatic`` or ``cellprofiler``.
     threshold
-        ``otsu``, ``otsu-log`` or ``minimum-cross-entropy``, see ``kernels.thresholds.find_threshold``.
+        ``minimum-cross-entropy``, ``otsu``, ``otsu-log``, ``otsu3`` or ``otsu3-log``, see
+        ``kernels.thresholds.find_threshold``.
     threshold_correction
-        Factor on the threshold's distance from the darkest smoothed pixel; above 1 is stricter.
+        Factor on the threshold above the background; above 1 is stricter.
+    threshold_bounds
+        Least and greatest threshold after correction, as shares of the type's full scale.
+    adaptive_window_px
+        Side of the windows that have thresholds of their own, see ``kernels.thresholds.find_local_thresholds``,
+        pixels; None: one threshold for the whole plane.
     smoothing_px
-        Standard deviation of the Gaussian, pixels; 0 does not smooth.
+        Standard deviation of the Gaussian, pixels; 0 does not smooth. None: a 24th of the typical diameter, 0.6 to 3
+        pixels; with ``cellprofiler`` 0.74, its threshold smoothing scale of 1.
     declump
         ``shape`` for round nuclei, ``intensity`` for nuclei brighter in their middle, ``none`` to leave clumps whole.
+    valley
+        Only ``automatic`` with ``shape``: how deep a valley of brightness divides, as a share of the brightness, see
+        ``kernels.nuclei_automatic.cut_valleys``; 0 looks at the outline alone.
     neck
-        Two parts of a clump stay apart where the highest point of their border is below this share of the lower
-        one's peak: for ``shape``, where the neck is narrower than this share of the smaller part. 0 to 1; less
-        splits less.
+        Only ``automatic``: two parts of a clump stay apart where the highest point of their border is below this share
+        of the lower one's peak: for ``shape``, where the neck is narrower than this share of the smaller part. 0 to 1;
+        less splits less.
     edge_fraction
-        Pixels dimmer than this share of their object's upper quartile, both above the background's median, are
-        trimmed. 0.5 is the contour at half maximum; 0 trims only what is below the background.
+        Only ``automatic``: pixels dimmer than this share of their object's upper quartile, both above the background,
+        are trimmed. 0.5 is the contour at half maximum; 0 trims nothing.
+    background_block_px, background_smoothing_px
+        Only ``cellprofiler``: side of the blocks whose least values are the background, and full width at half maximum
+        of the Gaussian that smooths it (CorrectIlluminationCalculate), pixels; 0 blocks subtracts nothing.
+    divide
+        Only ``cellprofiler``: whether the watershed follows ``intensity`` or ``shape``.
+    suppress_px
+        Only ``cellprofiler``: least distance of two maxima, pixels; None: the least diameter over 1.5.
     drop_border
         Leave out nuclei cut by the border. The default keeps them, so that counts per well are complete.
+    flood
+        ``cellprofiler`` or ``fixpoint``, whose labels do not depend on the order of pixels (``kernels/fixpoint.py``).
 
     Returns
     -------
-    Labels, shape ``(y, x)``, int32, 0 outside nuclei, numbered 1..n without gaps in the raster order of each nucleus'
-    first pixel. Without two classes of pixels (empty, flat, saturated or noise only) all are 0.
+    Labels, shape ``(y, x)``, int32, 0 outside nuclei, numbered 1..n without gaps: ``automatic`` in the raster order of
+    each nucleus' first pixel, ``cellprofiler`` in that of the seeds. Without two classes of pixels (flat; for
+    ``automatic`` also noise only) all are 0.
 
     Raises
     ------
@@ -79,39 +118,28 @@ def segment_nuclei(
     ValueError
         If ``plane`` is not two-dimensional, or a parameter is outside its range.
     """
-    check_plane("plane", plane)
-    least, greatest = diameter_px
-    if not 0 < least < greatest:
-        raise ValueError(f"diameter_px must be (min, max) with 0 < min < max, got {diameter_px}")
-    if declump not in DECLUMP_METHODS:
-        raise ValueError(f"declump must be one of {', '.join(DECLUMP_METHODS)}, got {declump!r}")
-    for name, share in (("neck", neck), ("edge_fraction", edge_fraction)):
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name} must be from 0 to 1, got {share}")
-    smooth = smooth_plane(plane, smoothing_px)
-    foreground = _foreground(smooth, threshold, threshold_correction)
-    if foreground is None:
-        return np.zeros(plane.shape, np.int32)
-    background = float(np.median(smooth[foreground == 0]))
-    _fill_small_holes(foreground, _disk_area(least))
-    labels = connect(foreground)
-    if declump == "shape":
-        labels = split_clumps(_distance_to_background(foreground), labels, radius=least / 3, neck=neck)
-    elif declump == "intensity":
-        brightness = np.where(foreground > 0, smooth - np.float32(background), np.float32(0))
-        labels = split_clumps(brightness, labels, radius=least / 3, neck=neck)
-    labels = _trim_edges(labels, smooth, background, edge_fraction, hole_area=_disk_area(least))
-    return _keep_objects(labels, _disk_area(least), _disk_area(greatest), drop_border)
+    parameters = {name: value for name, value in locals().items() if name not in ("plane", "drop_border", "flood")}
+    check_nuclei(plane, **parameters)
+    on_fixpoint = find_fixpoint(flood, "segment_nuclei_fixpoint")
+    if on_fixpoint is not None:
+        return on_fixpoint(plane, **parameters, drop_border=drop_border)
+    nuclei, _ = _find_nuclei(plane, **parameters)
+    return _drop_border(nuclei) if drop_border else nuclei
 
 
 def segment_cells(
     nuclei: Labels,
     plane: Pixels | None,
     *,
+    method: str = "automatic",
     threshold: str = "otsu-log",
     threshold_correction: float = 0.5,
+    threshold_bounds: tuple[float, float] = (0.0, 1.0),
+    adaptive_window_px: float | None = None,
     smoothing_px: float = 1.0,
     expansion_px: float = 10.0,
+    rivals: Labels | None = None,
+    flood: str = "cellprofiler",
 ) -> Numbers:
     """Grow each nucleus to its cell.
 
@@ -126,11 +154,21 @@ def segment_cells(
         Labels of nuclei, shape ``(y, x)``, integer, 0 outside.
     plane
         The cell stain, shape ``(y, x)``, uint8 or uint16, camera counts; None where the experiment has none.
-    threshold, threshold_correction, smoothing_px
+    method
+        ``automatic``, or ``cellprofiler``: the threshold is corrected from 0 and not from the darkest pixel, pixels at
+        the threshold are foreground, planes of noise have a threshold too, and holes of cells are filled.
+    threshold, threshold_correction, threshold_bounds, adaptive_window_px
         As in ``segment_nuclei``, for the cell stain. The logarithm keeps dim cells beside bright ones, and half the
         threshold their thin rims: JUMP takes 0.7 times the lower threshold of three classes for that.
+    smoothing_px
+        Standard deviation of the Gaussian, pixels; 0 does not smooth.
     expansion_px
         How far cells reach beyond their nucleus where no stain shows them, pixels.
+    rivals
+        Labels of what was found beside the nuclei, shape ``(y, x)``, integer: those on the border of the plane take
+        their share of the stain and are left out then, as in CellProfiler. Nuclei are seeds by their number in here.
+    flood
+        As in ``segment_nuclei``.
 
     Returns
     -------
@@ -143,21 +181,34 @@ def segment_cells(
     ValueError
         If the shapes differ, or a parameter is outside its range.
     """
-    check_label_image("nuclei", nuclei)
-    seeds = nuclei.astype(np.int32, copy=False)
-    if not expansion_px >= 0:
-        raise ValueError(f"expansion_px must be 0 or more, got {expansion_px}")
+    parameters = {name: value for name, value in locals().items() if name not in ("nuclei", "plane", "flood")}
+    check_cells(nuclei, plane, rivals, expansion_px)
+    check_threshold(
+        method=method,
+        threshold=threshold,
+        threshold_correction=threshold_correction,
+        threshold_bounds=threshold_bounds,
+        adaptive_window_px=adaptive_window_px,
+    )
+    on_fixpoint = find_fixpoint(flood, "segment_cells_fixpoint")
+    if on_fixpoint is not None:
+        return on_fixpoint(nuclei, plane, **parameters)
+    numbers = np.ascontiguousarray(nuclei, np.int32)
     if plane is not None:
-        check_plane("plane", plane)
-        if plane.shape != nuclei.shape:
-            raise ValueError(f"plane must have the shape of nuclei, {nuclei.shape}, got {plane.shape}")
+        is_automatic = method == "automatic"
         smooth = smooth_plane(plane, smoothing_px)
-        foreground = _foreground(smooth, threshold, threshold_correction)
+        foreground = find_stained(
+            smooth, is_automatic, threshold, threshold_correction, threshold_bounds, adaptive_window_px
+        )
         if foreground is not None:
-            return flood(np.iinfo(np.uint16).max - smooth, seeds, (foreground > 0) | (seeds > 0))
-    if not seeds.any():
-        return seeds.copy()
-    distance, nearest = find_nearest(seeds)
+            seeds = numbers if rivals is None else _seeds(numbers, np.ascontiguousarray(rivals, np.int32))
+            np.logical_or(foreground, seeds, out=foreground)
+            cells = grow(~smooth, seeds, foreground)
+            cells = cells if is_automatic else fill_holes(cells)
+            return cells if rivals is None else _greatest_inside(numbers, cells)
+    if not numbers.any():
+        return numbers.copy()
+    distance, nearest = find_nearest(numbers)
     return np.where(distance <= expansion_px, nearest, 0).astype(np.int32, copy=False)
 
 
@@ -169,9 +220,9 @@ def segment_cytoplasm(nuclei: Labels, cells: Labels, *, shared_rim: bool = False
     nuclei, cells
         Labels, shape ``(y, x)``, integer, one number per cell.
     shared_rim
-        True counts the outermost pixels of the nuclei (those with an 8-neighbour of another label) to the cytoplasm
-        too, as CellProfiler's IdentifyTertiaryObjects does when it shrinks the smaller object. False: cells minus
-        nuclei, no pixel in both.
+        True counts the outermost pixels of the nuclei (those with an 8-neighbour of another label, or on the border
+        of the plane) to the cytoplasm too, as CellProfiler's IdentifyTertiaryObjects does when it shrinks the smaller
+        object. False: cells minus nuclei, no pixel in both.
 
     Returns
     -------
@@ -191,70 +242,126 @@ def segment_cytoplasm(nuclei: Labels, cells: Labels, *, shared_rim: bool = False
         raise ValueError(f"cells must have the shape of nuclei, {nuclei.shape}, got {cells.shape}")
     outside = nuclei == 0
     if shared_rim:
-        outside |= _has_other_neighbour(nuclei)
+        outside |= outermost(nuclei)
     return np.where(outside, cells, 0).astype(np.int32, copy=False)
 
 
-def _foreground(smooth: npt.NDArray[np.uint16], threshold: str, correction: float) -> npt.NDArray[np.uint8] | None:
-    if not correction > 0:
-        raise ValueError(f"threshold_correction must be above 0, got {correction}")
-    level = find_threshold(np.bincount(smooth.ravel(), minlength=1), threshold)
+def segment_objects(
+    nucleus_plane: Pixels,
+    cell_plane: Pixels | None,
+    *,
+    nuclei: Mapping[str, Any],
+    cells: Mapping[str, Any] | None = None,
+    shared_rim: bool = False,
+) -> dict[str, Numbers]:
+    """Segment one site: nuclei, cells and cytoplasm with common numbers.
+
+    Parameters
+    ----------
+    nucleus_plane, cell_plane
+        Stains, shape ``(y, x)``, uint8 or uint16, camera counts; no ``cell_plane`` where there is no cell stain.
+    nuclei, cells
+        Keyword arguments of ``segment_nuclei`` and ``segment_cells``. Nuclei that ``drop_border`` leaves out grow their
+        cells first and leave out both. Without ``cells`` a cell is its nucleus and there is no cytoplasm.
+    shared_rim
+        As in ``segment_cytoplasm``.
+
+    Returns
+    -------
+    ``Nuclei``, ``Cells`` and ``Cytoplasm``: labels, shape ``(y, x)``, int32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``segment_nuclei`` and ``segment_cells``.
+    """
+    parameters = {**(segment_nuclei.__kwdefaults__ or {}), **nuclei}
+    drop_border, flood = parameters.pop("drop_border"), parameters.pop("flood")
+    rivals = None
+    if find_fixpoint(flood, "segment_nuclei_fixpoint") is not None:
+        found = segment_nuclei(nucleus_plane, **parameters, flood=flood)
+    else:
+        check_nuclei(nucleus_plane, **parameters)
+        found, rivals = _find_nuclei(nucleus_plane, **parameters)
+    grown = found if cells is None else segment_cells(found, cell_plane, **{"rivals": rivals, **cells})
+    if drop_border:
+        keep = np.ones(int(found.max()) + 1, np.bool_)
+        keep[border_labels(found)] = False
+        found, grown = keep_labels(found, keep), keep_labels(grown, keep)
+    cytoplasm = np.zeros_like(found) if cells is None else segment_cytoplasm(found, grown, shared_rim=shared_rim)
+    return {"Nuclei": found, "Cells": grown, "Cytoplasm": cytoplasm}
+
+
+def find_stained(
+    smooth: npt.NDArray[np.uint16],
+    is_automatic: bool,
+    threshold: str,
+    correction: float,
+    bounds: tuple[float, float],
+    window_px: float | None,
+) -> npt.NDArray[np.bool_] | None:
+    """Mark what the cell stain shows, shape ``(y, x)``, bool; None where the plane has no two classes of pixels."""
+    contrast = MINIMUM_CONTRAST if is_automatic else 0
+    level = find_threshold(count_values(smooth), threshold, minimum_contrast=contrast)
     if level is None:
         return None
+    levels = level if window_px is None else find_local_thresholds(smooth, level, threshold, window_px=window_px)
+    low, high = (bound * _FULL_SCALE for bound in bounds)
+    if not is_automatic:
+        return smooth >= np.clip(levels * correction, low, high)
     darkest = float(smooth.min())
-    return (smooth > darkest + (level - darkest) * correction).astype(np.uint8)
+    return smooth > np.clip(darkest + (levels - darkest) * correction, low, high)
 
 
-def _fill_small_holes(foreground: npt.NDArray[np.uint8], greatest_area: float) -> None:
-    """Fill background enclosed by foreground, in place; it is 4-connected where foreground is 8-connected."""
-    holes = connect(foreground == 0, connectivity=4)
-    fill = np.bincount(holes.ravel()) < greatest_area
-    fill[0] = False
-    fill[_border_labels(holes)] = False
-    foreground[fill[holes]] = 1
+def _find_nuclei(plane: Pixels, *, method: str, **parameters: Any) -> tuple[Numbers, Numbers | None]:
+    """Nuclei, those on the border included, and for ``cellprofiler`` all parts before any was dropped."""
+    if method == "automatic":
+        return nuclei_automatic.find_nuclei(plane, **_only(parameters, nuclei_automatic.find_nuclei)), None
+    return nuclei_cellprofiler.find_nuclei(plane, **_only(parameters, nuclei_cellprofiler.find_nuclei))
 
 
-def _trim_edges(
-    labels: Labels, smooth: npt.NDArray[np.uint16], background: float, fraction: float, *, hole_area: float
-) -> Numbers:
-    """Keep of each object what is at least ``fraction`` of its own upper quartile, both above the background.
-
-    The pieces become objects of their own, numbered in the raster order of their first pixels.
-    """
-    pixels = list_pixels(labels, int(labels.max()))
-    values = smooth[pixels.y, pixels.x].astype(np.int64)
-    upper_quartile = pixels.quantile(pixels.sort_inside(values), 0.75)
-    is_kept = values >= background + fraction * (upper_quartile - background)[pixels.owner]
-    foreground = np.zeros(labels.shape, np.uint8)
-    foreground[pixels.y[is_kept], pixels.x[is_kept]] = 1
-    _fill_small_holes(foreground, hole_area)
-    return np.asarray(measure.label(np.where(foreground, labels, 0), connectivity=2), np.int32)
+def _only(parameters: Mapping[str, Any], function: Callable[..., Any]) -> dict[str, Any]:
+    """Those parameters that a function takes."""
+    return {name: value for name, value in parameters.items() if name in function.__annotations__}
 
 
-def _distance_to_background(foreground: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    distance = measure_distance(foreground).astype(np.float32)
-    # a slight blur joins the maxima of a ragged outline; a pixel's own distance moves by less than one pixel
-    return np.asarray(cv2.GaussianBlur(distance, (0, 0), 1.0), np.float32) * foreground
+def _drop_border(labels: Numbers) -> Numbers:
+    keep = np.ones(int(labels.max()) + 1, np.bool_)
+    keep[border_labels(labels)] = False
+    return keep_labels(labels, keep)
 
 
-def _keep_objects(labels: Labels, least_area: float, greatest_area: float, drop_border: bool) -> Numbers:
-    """Leave out objects by size and place, and number the others without gaps, in the same order."""
-    area = np.bincount(labels.ravel())
-    keep = (area >= least_area) & (area <= greatest_area)
-    keep[0] = False
-    if drop_border:
-        keep[_border_labels(labels)] = False
-    return np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
+def _seeds(nuclei: Numbers, rivals: Numbers) -> Numbers:
+    """Parts of nuclei, and other parts that touch the border."""
+    is_at_border = np.zeros(int(rivals.max()) + 1, np.bool_)
+    is_at_border[border_labels(rivals)] = True
+    return _keep_seeds(nuclei, rivals, is_at_border)
 
 
-def _has_other_neighbour(labels: Labels) -> npt.NDArray[np.bool_]:
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(labels, 1), (3, 3))
-    return (around != labels[:, :, None, None]).any(axis=(2, 3))
+@compiled
+def _keep_seeds(nuclei, rivals, is_at_border):  # pyright: ignore[reportMissingParameterType]
+    seeds = np.zeros_like(rivals)
+    for y in range(rivals.shape[0]):
+        for x in range(rivals.shape[1]):
+            if nuclei[y, x] > 0 or is_at_border[rivals[y, x]]:
+                seeds[y, x] = rivals[y, x]
+    return seeds
 
 
-def _border_labels(labels: Labels) -> Labels:
-    return np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-
-
-def _disk_area(diameter: float) -> float:
-    return np.pi / 4 * diameter**2
+@compiled
+def _greatest_inside(nuclei, cells):  # pyright: ignore[reportMissingParameterType]
+    """Give each cell the greatest number of the nuclei in it; without one it is left out."""
+    count = 0
+    for y in range(cells.shape[0]):
+        for x in range(cells.shape[1]):
+            count = max(count, cells[y, x])
+    number = np.zeros(count + 1, np.int32)
+    for y in range(cells.shape[0]):
+        for x in range(cells.shape[1]):
+            if cells[y, x] > 0:
+                number[cells[y, x]] = max(number[cells[y, x]], nuclei[y, x])
+    found = np.zeros_like(cells)
+    for y in range(cells.shape[0]):
+        for x in range(cells.shape[1]):
+            found[y, x] = number[cells[y, x]]
+    return found

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from imaging.experiment import Experiment, read_experiment
-from imaging.recipes import NUMBERS_VERSION, Nuclei
+from imaging.recipes import NUMBERS_VERSION, Nuclei, Recipe
 from kernels.segmentation import segment_cells, segment_nuclei
 
 BBBC013 = Path(__file__).parents[1] / "data" / "bbbc013"
@@ -198,7 +198,40 @@ def test_the_recipe_s_parameters_are_those_of_the_kernels() -> None:
     assert parameters["diameter_px"] == (10, 40)
     assert {**parameters, **(segment_nuclei.__kwdefaults__ or {})} == parameters
     assert set(parameters) == {"diameter_px", *(segment_nuclei.__kwdefaults__ or {})}
-    assert recipe.cells.parameters() == segment_cells.__kwdefaults__
+    assert recipe.cells.parameters() | {"rivals": None} == segment_cells.__kwdefaults__
+
+
+def test_smoothing_and_expansion_are_given_in_pixels_or_micrometres() -> None:
+    text = changed("[5, 20]}", "[5, 20], smoothing_um: 0.25}").replace(
+        "cells: {}", "cells: {smoothing_um: 1, expansion_um: 3}"
+    )
+    recipe = read(text).recipe
+    assert recipe.nuclei is not None
+    assert recipe.cells is not None
+    assert recipe.nuclei.parameters(0.5)["smoothing_px"] == 0.5
+    parameters = recipe.cells.parameters(0.5)
+    assert (parameters["smoothing_px"], parameters["expansion_px"]) == (2, 6)
+
+
+def test_a_preset_gives_nuclei_and_cells_and_what_is_written_goes_before_it() -> None:
+    jump = changed("  nuclei: {diameter_um: [5, 20]}\n  cells: {}\n", "  preset: jump\n")
+    recipe = read(jump).recipe
+    assert recipe.nuclei is not None
+    assert recipe.cells is not None
+    assert recipe.nuclei.parameters(None)["diameter_px"] == (15, 90)
+    assert recipe.nuclei.method == recipe.cells.method == "cellprofiler"
+    assert recipe.cells.shared_rim
+    own = read(jump.replace("jump", "jump\n  nuclei: {diameter_um: [5, 20], suppress_px: }")).recipe
+    assert own.nuclei is not None
+    assert own.nuclei.parameters(0.5)["diameter_px"] == (10, 40)
+    assert own.nuclei.suppress_px == 8
+    assert own.cells == recipe.cells
+
+
+@pytest.mark.parametrize("preset", ["", "  preset: jump\n"])
+def test_a_recipe_is_the_same_after_it_was_stored(preset: str) -> None:
+    recipe = read(changed("  cells: {}\n", f"  cells: {{smoothing_um: 1}}\n{preset}")).recipe
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
 
 
 def test_the_nucleus_to_cytoplasm_ratio_needs_no_cells() -> None:

@@ -122,6 +122,13 @@ FAULTS = [
     ("[5, 20]", "[20, 5]", "recipe.nuclei.diameter_um: must be [smallest, largest], got [20, 5]; swap them"),
     ("[5, 20]", "[0, 5]", "recipe.nuclei.diameter_um: must be above 0, got 0"),
     ("[5, 20]", "15", "recipe.nuclei.diameter_um: must be a list of two numbers"),
+    (
+        "[5, 20]}",
+        "[5, 20], smoothing_px: 1, smoothing_um: 1}",
+        "recipe.nuclei: must have either smoothing_px or smoothing_um",
+    ),
+    ("[5, 20]}", "[5, 20], threshold_bounds: [0.5, 0.1]}", "must be [least, greatest] from 0 to 1, got [0.5, 0.1]"),
+    ("cells: {}", "preset: jumb", "recipe.preset: must be jump, got 'jumb'"),
     ("diameter_um: [5, 20]", "neck: 0.5", "recipe.nuclei: must have either diameter_px or diameter_um"),
     ("[5, 20]", "[5, 20], diameter_px: [1, 2]", "recipe.nuclei: must have either diameter_px or diameter_um"),
     ("[5, 20]", "[5, 20], drop_border: maybe", "recipe.nuclei.drop_border: must be yes or no, got 'maybe'"),

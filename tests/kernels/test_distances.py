@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from kernels.distances import measure_distance
 
@@ -23,3 +24,17 @@ def test_a_plane_gives_the_same_bits_wherever_it_lies_in_memory() -> None:
         plane[:] = disk
         found.update(measure_distance(plane.copy() if offset % 2 else plane).tobytes() for _ in range(20))
     assert len(found) == 1
+
+
+def test_distances_are_exact_in_small_and_large_objects() -> None:
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:150, :170]
+    large = ((y - 70) ** 2 + (x - 80) ** 2 <= 65**2) | (x < 30)
+    for foreground in (random.random((40, 60)) < 0.9, large, large.T, large[70:71], large[:, 80:81]):
+        expected = ndimage.distance_transform_edt(foreground)
+        np.testing.assert_array_equal(measure_distance(foreground.astype(np.uint8)), expected)
+
+
+def test_a_plane_without_background_has_finite_distances() -> None:
+    assert np.isfinite(measure_distance(np.ones((60, 50), np.uint8))).all()
+    assert not measure_distance(np.zeros((3, 4), np.uint8)).any()
