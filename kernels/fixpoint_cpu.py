@@ -1,0 +1,402 @@
+"""The steps of the ``fixpoint`` segmentation on the CPU; what they give is said in ``kernels/fixpoint_steps.py``."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from kernels.compiled import compiled
+from kernels.fixpoint_flood import flood_from_seeds
+from kernels.fixpoint_tables import (
+    HEIGHT_STEPS,
+    INDEX_BITS,
+    SHARE_STEPS,
+    TOUCHES_BORDER,
+    WHOLE_WEIGHT,
+    Ints,
+    Words,
+)
+from kernels.planes import Pixels
+
+Wide = npt.NDArray[np.uint16]
+
+_FAR = np.iinfo(np.int64).max
+_HIGHEST = 65_535
+_FARTHEST = (_HIGHEST // HEIGHT_STEPS + 1) ** 2
+"""Squared distance from which on the height is the greatest."""
+
+
+class CpuSteps:
+    """The steps for NumPy arrays."""
+
+    def smooth(self, plane: Pixels, weights: npt.NDArray[np.uint32]) -> Wide:
+        scale = 257 if plane.dtype == np.uint8 else 1
+        return _smooth(np.ascontiguousarray(plane), weights, scale)
+
+    def count(self, plane: Wide) -> npt.NDArray[np.int64]:
+        return _count(plane)
+
+    def divide(self, plane: Wide, limit: int) -> Ints:
+        return np.where(plane > limit, np.int32(1), np.int32(-1))
+
+    def connect(self, classes: Ints, hole_area: int) -> tuple[Ints, npt.NDArray[np.uint32]]:
+        if hole_area > 0:
+            _fill_holes(classes, *_connect(classes, True), hole_area)
+        return _connect(classes, False)
+
+    def list_regions(self, classes: Ints, root: Ints, size: npt.NDArray[np.uint32]) -> Words:
+        return _list_regions(root.ravel(), size.ravel())
+
+    def measure_heights(self, classes: Ints) -> Wide:
+        distance = cv2.distanceTransform((classes > 0).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        return _round_heights(distance)
+
+    def find_seeds(self, height: Wide, root: Ints, offsets: Ints) -> tuple[Ints, Words]:
+        seeds = np.zeros(height.shape, np.int32)
+        return seeds, _find_seeds(height, root, offsets, seeds)
+
+    def flood(self, height: Wide, classes: Ints, seeds: Ints) -> Ints:
+        return flood_from_seeds(height, classes, seeds)
+
+    def list_joins(self, height: Wide, parts: Ints, neck: int, twice_base: int) -> Words:
+        found = np.empty(max(64, height.size // 64), np.uint64)
+        count = _list_joins(height, parts, neck, twice_base, found)
+        if count > len(found):
+            found = np.empty(count, np.uint64)
+            _list_joins(height, parts, neck, twice_base, found)
+        return found[:count]
+
+    def take_roots(self, classes: Ints, root: Ints) -> Ints:
+        return root + np.int32(1)
+
+    def renumber(self, parts: Ints, first: Ints, number: Ints) -> Ints:
+        table = np.zeros(parts.size, np.int32)
+        table[first] = number
+        return _renumber(parts, table)
+
+    def trim(self, labels: Ints, count: int, plane: Wide, twice_base: int, fraction: int) -> Ints:
+        return _trim(labels, count, plane, twice_base, fraction)
+
+    def expand(self, labels: Ints, reach: int, most_squared: int) -> Ints:
+        return _expand(labels, reach, most_squared)
+
+    def subtract(self, nuclei: Ints, cells: Ints, shared_rim: bool) -> Ints:
+        return _subtract(nuclei, cells, shared_rim)
+
+
+@compiled
+def _mirror(place, length):
+    """Mirror a place beyond a line of pixels at its ends, the outermost pixels twice."""
+    place %= 2 * length
+    return place if place < length else 2 * length - 1 - place
+
+
+@compiled
+def _smooth(plane, weights, scale):
+    """Rows keep four bits more than pixels have; all sums stay below 2**32."""
+    height, width = plane.shape
+    reach = len(weights) - 1
+    half_row, row_shift = np.uint32(WHOLE_WEIGHT // 32), np.uint32(8)
+    half, shift = np.uint32(8 * WHOLE_WEIGHT), np.uint32(16)
+    line, total = np.empty(width + 2 * reach, np.uint32), np.empty(width, np.uint32)
+    rows = np.empty((height, width), np.uint32)
+    smooth = np.empty((height, width), np.uint16)
+    for y in range(height):
+        for x in range(width):
+            line[reach + x] = plane[y, x] * scale
+        for x in range(reach):
+            line[reach - 1 - x] = line[reach + _mirror(x, width)]
+            line[reach + width + x] = line[reach + _mirror(width + x, width)]
+        for x in range(width):
+            total[x] = np.uint32(half_row + weights[0] * line[reach + x])
+        for k in range(1, reach + 1):
+            weight = weights[k]
+            for x in range(width):
+                total[x] = np.uint32(total[x] + weight * (line[reach + x - k] + line[reach + x + k]))
+        for x in range(width):
+            rows[y, x] = total[x] >> row_shift
+    for y in range(height):
+        middle = rows[y]
+        for x in range(width):
+            total[x] = np.uint32(half + weights[0] * middle[x])
+        for k in range(1, reach + 1):
+            weight = weights[k]
+            above, below = rows[_mirror(y - k, height)], rows[_mirror(y + k, height)]
+            for x in range(width):
+                total[x] = np.uint32(total[x] + weight * (above[x] + below[x]))
+        for x in range(width):
+            smooth[y, x] = total[x] >> shift
+    return smooth
+
+
+@compiled
+def _count(plane):
+    """Two partial histograms, so that equal neighbours do not wait for each other."""
+    parts = np.zeros((2, 65_536), np.int32)
+    flat = plane.ravel()
+    for i in range(0, flat.size - 1, 2):
+        parts[0, flat[i]] += 1
+        parts[1, flat[i + 1]] += 1
+    if flat.size % 2:
+        parts[0, flat[flat.size - 1]] += 1
+    counts = np.empty(65_536, np.int64)
+    for value in range(65_536):
+        counts[value] = np.int64(parts[0, value]) + parts[1, value]
+    return counts
+
+
+@compiled
+def _connect(classes, with_background):
+    """Union-find where a region's root is its first pixel; -1 where pixels are left out."""
+    height, width = classes.shape
+    parent = np.empty(height * width, np.int32)
+    flat = classes.ravel()
+    for y in range(height):
+        for x in range(width):
+            place = y * width + x
+            kind = max(flat[place], 0)
+            if kind == 0 and not with_background:
+                parent[place] = -1
+                continue
+            left = x > 0 and max(flat[place - 1], 0) == kind
+            parent[place] = parent[place - 1] if left else place
+            if y == 0:
+                continue
+            above = place - width
+            is_up = max(flat[above], 0) == kind
+            is_up_left = x > 0 and max(flat[above - 1], 0) == kind
+            if is_up:
+                if not (left and is_up_left):
+                    _unite(parent, place, above)
+            elif kind > 0 and is_up_left and not left:
+                _unite(parent, place, above - 1)
+            if kind > 0 and not is_up and x + 1 < width and flat[above + 1] == kind:
+                _unite(parent, place, above + 1)
+    size = np.zeros(height * width, np.uint32)
+    for y in range(height):
+        for x in range(width):
+            place = y * width + x
+            if parent[place] < 0:
+                continue
+            root = parent[parent[place]]
+            parent[place] = root
+            size[root] += np.uint32(1)
+            if y == 0 or x == 0 or y == height - 1 or x == width - 1:
+                size[root] |= np.uint32(TOUCHES_BORDER)
+    return parent.reshape(height, width), size.reshape(height, width)
+
+
+@compiled
+def _unite(parent, one, other):
+    while parent[one] != one:
+        parent[one] = parent[parent[one]]
+        one = parent[one]
+    while parent[other] != other:
+        parent[other] = parent[parent[other]]
+        other = parent[other]
+    if one < other:
+        parent[other] = one
+    else:
+        parent[one] = other
+
+
+@compiled
+def _fill_holes(classes, root, size, hole_area):
+    flat, roots, sizes = classes.ravel(), root.ravel(), size.ravel()
+    for place in range(flat.size):
+        if flat[place] < 0 and sizes[roots[place]] < hole_area:
+            flat[place] = -flat[place]
+
+
+@compiled
+def _list_regions(root, size):
+    count = 0
+    for place in range(root.size):
+        count += root[place] == place
+    regions = np.empty(count, np.uint64)
+    count = 0
+    for place in range(root.size):
+        if root[place] == place:
+            regions[count] = np.uint64(place) << np.uint64(32) | np.uint64(size[place])
+            count += 1
+    return regions
+
+
+@compiled
+def _round_heights(distance):
+    """Heights from distances whose squares are whole numbers but for their last bits."""
+    height = np.empty(distance.shape, np.uint16)
+    for y in range(distance.shape[0]):
+        for x in range(distance.shape[1]):
+            squared = np.rint(np.float64(distance[y, x]) * np.float64(distance[y, x]))
+            if squared >= _FARTHEST:
+                height[y, x] = _HIGHEST
+            else:
+                height[y, x] = np.uint16(np.sqrt(squared * HEIGHT_STEPS**2))
+    return height
+
+
+@compiled
+def _find_seeds(height, root, offsets, seeds):
+    found = np.empty(height.size, np.uint64)
+    count = 0
+    for y in range(height.shape[0]):
+        for x in range(height.shape[1]):
+            if root[y, x] >= 0 and _is_highest(height, root, offsets, y, x):
+                place = y * height.shape[1] + x
+                seeds[y, x] = place + 1
+                found[count] = np.uint64(place) << np.uint64(32) | np.uint64(height[y, x])
+                count += 1
+    return found[:count].copy()
+
+
+@compiled
+def _is_highest(height, root, offsets, y, x):
+    """Whether no pixel of its region, in a disk around it, is higher, or as high and comes before it."""
+    own, region = height[y, x], root[y, x]
+    for k in range(len(offsets)):
+        other_y, other_x = y + offsets[k, 0], x + offsets[k, 1]
+        if not (0 <= other_y < height.shape[0] and 0 <= other_x < height.shape[1]):
+            continue
+        other = height[other_y, other_x]
+        if other < own or root[other_y, other_x] != region:
+            continue
+        if other > own or offsets[k, 0] < 0 or (offsets[k, 0] == 0 and offsets[k, 1] < 0):
+            return False
+    return True
+
+
+@compiled
+def _list_joins(height, parts, neck, twice_base, found):
+    """Write as many as there is room for, and say how many there are."""
+    rows, columns = parts.shape
+    heights = height.ravel()
+    count = 0
+    for y in range(rows):
+        for x in range(columns):
+            part = parts[y, x]
+            if part == 0:
+                continue
+            for k in range(4):  # right, below left, below, below right
+                other_y, other_x = y + (k > 0), x + (1 if k == 0 else k - 2)
+                if other_y >= rows or not 0 <= other_x < columns:
+                    continue
+                other = parts[other_y, other_x]
+                if other == 0 or other == part:
+                    continue
+                saddle = np.int64(min(height[y, x], height[other_y, other_x]))
+                lower, upper = min(part, other) - 1, max(part, other) - 1
+                peak = np.int64(min(heights[lower], heights[upper]))
+                if (2 * saddle - twice_base) * SHARE_STEPS < neck * (2 * peak - twice_base):
+                    continue
+                if count < len(found):
+                    found[count] = (
+                        np.uint64(_HIGHEST - saddle) << np.uint64(2 * INDEX_BITS)
+                        | np.uint64(lower) << np.uint64(INDEX_BITS)
+                        | np.uint64(upper)
+                    )
+                count += 1
+    return count
+
+
+@compiled
+def _renumber(parts, table):
+    labels = np.empty(parts.shape, np.int32)
+    for y in range(parts.shape[0]):
+        for x in range(parts.shape[1]):
+            labels[y, x] = table[parts[y, x] - 1] if parts[y, x] > 0 else 0
+    return labels
+
+
+@compiled
+def _trim(labels, count, plane, twice_base, fraction):
+    """The quartile's upper byte from one histogram an object, its lower byte from a second one."""
+    classes = labels.copy()
+    pixels, byte = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
+    quartile = np.zeros(count + 1, np.int64)
+    rank = np.zeros(count + 1, np.int64)
+    for is_lower in range(2):
+        counts = np.zeros((count + 1, 256), np.int32)
+        for y in range(labels.shape[0]):
+            for x in range(labels.shape[1]):
+                label = labels[y, x]
+                if label == 0:
+                    continue
+                value = np.int64(plane[y, x])
+                if is_lower == 0:
+                    counts[label, value >> 8] += 1
+                    pixels[label] += 1
+                elif value >> 8 == byte[label]:
+                    counts[label, value & 255] += 1
+        for label in range(1, count + 1):
+            if is_lower == 0:
+                rank[label] = 3 * pixels[label] // 4
+            digit = 0
+            while digit < 255 and rank[label] >= counts[label, digit]:
+                rank[label] -= counts[label, digit]
+                digit += 1
+            byte[label] = digit
+            quartile[label] = 256 * quartile[label] + digit
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            label = labels[y, x]
+            if label == 0:
+                continue
+            own, upper = 2 * np.int64(plane[y, x]) - twice_base, 2 * quartile[label] - twice_base
+            if own * SHARE_STEPS < fraction * upper:
+                classes[y, x] = -label
+    return classes
+
+
+@compiled
+def _expand(labels, reach, most_squared):
+    """The nearest label of each column, then of the row of those: ``distance << 32 | label``, least first."""
+    height, width = labels.shape
+    near = np.empty((height, width), np.int64)
+    for x in range(width):
+        near[0, x] = labels[0, x] if labels[0, x] > 0 else _FAR
+    for y in range(1, height):
+        for x in range(width):
+            near[y, x] = labels[y, x] if labels[y, x] > 0 else _step(near[y - 1, x], reach)
+    for y in range(height - 2, -1, -1):
+        for x in range(width):
+            near[y, x] = min(near[y, x], _step(near[y + 1, x], reach))
+    grown = np.zeros((height, width), np.int32)
+    squared = np.empty(width, np.int64)
+    for y in range(height):
+        for x in range(width):
+            distance = near[y, x] >> 32
+            squared[x] = _FAR if near[y, x] == _FAR else ((distance * distance) << 32) | (near[y, x] & (2**32 - 1))
+        for x in range(width):
+            best = ((most_squared + 1) << 32) - 1
+            for other in range(max(x - reach, 0), min(x + reach, width - 1) + 1):
+                if squared[other] != _FAR:
+                    best = min(best, squared[other] + (np.int64((x - other) * (x - other)) << 32))
+            label = best & (2**32 - 1)
+            grown[y, x] = label if label < 2**31 else 0
+    return grown
+
+
+@compiled
+def _step(near, reach):
+    return near + (np.int64(1) << 32) if near >> 32 < reach else _FAR
+
+
+@compiled
+def _subtract(nuclei, cells, shared_rim):
+    """Cells without nuclei, or without the inside of nuclei; the border of the plane ends a nucleus as well."""
+    height, width = nuclei.shape
+    rest = np.empty((height, width), np.int32)
+    for y in range(height):
+        for x in range(width):
+            label = nuclei[y, x]
+            is_out = label == 0
+            if shared_rim and not is_out:
+                is_out = y == 0 or x == 0 or y == height - 1 or x == width - 1
+                if not is_out:
+                    for dy in range(-1, 2):
+                        for dx in range(-1, 2):
+                            is_out = is_out or nuclei[y + dy, x + dx] != label
+            rest[y, x] = cells[y, x] if is_out else 0
+    return rest

@@ -1,0 +1,106 @@
+"""The steps of the ``fixpoint`` segmentation: what each gives, to the bit, on the device of its arrays.
+
+Every step is defined in whole numbers and by sets of pixels, never by an order of visiting them, so that threads of a
+GPU and loops of a CPU end in the same labels. ``kernels/fixpoint_cpu.py`` and ``kernels/fixpoint_gpu.py`` do them.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels.fixpoint_tables import Ints, Words
+from kernels.gpu import Array
+
+
+class Steps(Protocol):
+    """Steps from pixels to labels. Planes and labels have shape (y, x) and stay on the device; tables are NumPy's.
+
+    A *class image* is int32: above 0 in a region, which is what touches (8 neighbours) with one and the same class;
+    0 or less in the background (4 neighbours), where minus the class is what a pixel becomes if its hole is filled.
+    A *root* image has each region's first pixel as an index, int32, and -1 in the background.
+    """
+
+    def smooth(self, plane: Array, weights: npt.NDArray[np.uint32]) -> Array:
+        """Smooth with whole-number weights of sum 4096, the plane mirrored beyond its border; uint16.
+
+        Counts of 8 bits are multiplied by 257 first. Rows are rounded to 1/16 of a count, then columns to counts.
+        """
+        ...
+
+    def count(self, plane: Array) -> npt.NDArray[np.int64]:
+        """Count how often each of the 65,536 values of a plane occurs."""
+        ...
+
+    def divide(self, plane: Array, limit: int) -> Array:
+        """Give the class image of what is above a limit: 1 there, -1 elsewhere."""
+        ...
+
+    def connect(self, classes: Array, hole_area: int) -> tuple[Array, Array]:
+        """Fill background of less than ``hole_area`` pixels that does not reach the plane's border, in the class image.
+
+        Returns the root image of all regions then, and at each root the region's size with ``TOUCHES_BORDER``, uint32.
+        """
+        ...
+
+    def list_regions(self, classes: Array, root: Array, size: Array) -> Words:
+        """List the regions as ``root << 32 | size``, sorted."""
+        ...
+
+    def measure_heights(self, classes: Array) -> Array:
+        """Give the distance to the nearest pixel of the background, in whole 1/64 pixels, rounded down, uint16.
+
+        What lies beyond the plane is no background; 65535 is as far as it goes.
+        """
+        ...
+
+    def find_seeds(self, height: Array, root: Array, offsets: Ints) -> tuple[Array, Words]:
+        """Find pixels that no other of their region, in a disk around them, surpasses.
+
+        Of two pixels as high as each other the first in raster order surpasses. Returns an image with 1 + its index at
+        each seed and 0 elsewhere, int32, and the table ``index << 32 | height``, sorted.
+        """
+        ...
+
+    def flood(self, height: Array, classes: Array, seeds: Array) -> Array:
+        """Grow labelled seeds from high to low where classes are above 0; see ``kernels/fixpoint_flood.py``."""
+        ...
+
+    def list_joins(self, height: Array, parts: Array, neck: int, twice_base: int) -> Words:
+        """List the 8-neighbours of two parts with a saddle that reaches ``neck`` of the lower seed's height.
+
+        Parts are labelled by 1 + their seed's index. What a row says: ``kernels.fixpoint_tables.join_parts``.
+        """
+        ...
+
+    def take_roots(self, classes: Array, root: Array) -> Array:
+        """Label regions by 1 + their root."""
+        ...
+
+    def renumber(self, parts: Array, first: Ints, number: Ints) -> Array:
+        """Give each part ``1 + first[k]`` its ``number[k]``; 0 stays."""
+        ...
+
+    def trim(self, labels: Array, count: int, plane: Array, twice_base: int, fraction: int) -> Array:
+        """Give the class image of objects 1..count where dim pixels are background: minus the label there.
+
+        Dim is below ``fraction`` (in 1/65536) of the object's upper quartile, both above the base. The upper quartile
+        is the value at index 3 n // 4 of the n sorted ones.
+        """
+        ...
+
+    def expand(self, labels: Array, reach: int, most_squared: int) -> Array:
+        """Give each pixel the nearest label within a squared distance of ``most_squared``, of several the smallest.
+
+        ``reach`` is the greatest whole distance within it.
+        """
+        ...
+
+    def subtract(self, nuclei: Array, cells: Array, shared_rim: bool) -> Array:
+        """Give cells where no nucleus is, with ``shared_rim`` also on pixels with an 8-neighbour of another label.
+
+        What lies beyond the plane counts as another label.
+        """
+        ...
