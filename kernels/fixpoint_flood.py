@@ -1,10 +1,11 @@
 """The flood that needs no order: each pixel's state is the one solution of an equation with its neighbours.
 
-The state is (cost, steps, label). A seed has cost 65535 - its own height, 0 steps, its label. From a neighbour with
-(c, s, l), a pixel of cost f = 65535 - its height can take (f, 0, l) where f > c, else (c, s + 1, l); of all 8
-neighbours' offers it has the least. So the cost is the lowest pass between seed and pixel, the steps are those since
-the path last rose, and among neighbours that offer the same, the smallest label wins. Other floods break these ties by
-the order in which pixels were queued; here every order of visiting ends in the same labels, which suits a GPU
+The state is (cost, steps, label). A seed has cost 65535 - its own height, 0 steps, its label. Any other pixel of cost
+f = 65535 - its height looks at its 8 neighbours: from the least of their states, (c, s, l), it has (f, 0, l) where
+f > c, else (c, s + 1, l). So its cost is the lowest pass between it and a seed, its steps are those since the path last
+rose, and its label is that of the neighbour that a flood reaches first; of two reached at once, the smaller label.
+A flood with a queue breaks these last ties by the order in which pixels were queued (Meyer 1991, as in scikit-image and
+CellProfiler); here every order of visiting ends in the same labels, which suits a GPU
 (``kernels/cuda/flood.cu``). The CPU visits pixels from low to high and each of them once.
 """
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from kernels.compiled import compiled
 
 _LEVELS = 65_536
-_CLOSED, _OPEN, _WAITS = -1, 0, 1
+_CLOSED, _OPEN = -1, 0
 
 
 def flood_from_seeds(
@@ -42,7 +43,7 @@ def flood_from_seeds(
 
 @compiled
 def _flood(height, classes, seeds):
-    """``state``: closed (a seed, or no place to grow), open, waiting for its level, or the number of its wave."""
+    """``state``: closed (a seed, or no place to grow), open, or the number of the wave that reached it."""
     rows, columns = height.shape
     pitch = columns + 2
     state = np.full((rows + 2) * pitch, _CLOSED, np.int32)
@@ -65,7 +66,7 @@ def _flood(height, classes, seeds):
                 behind[place] = head[cost[place]]
                 head[cost[place]] = place
     wave, following = np.empty(behind.size, np.int32), np.empty(behind.size, np.int32)
-    number = _WAITS
+    number = 0
     for level in range(_LEVELS):
         count = 0
         place = head[level]
@@ -81,19 +82,16 @@ def _flood(height, classes, seeds):
                 label = labels[place]
                 for offset in around:
                     other = place + offset
-                    is_open = state[other] == _OPEN
-                    if cost[other] > level:
-                        if is_open:
-                            state[other] = _WAITS
+                    if state[other] == _OPEN:
+                        state[other] = number
+                        labels[other] = label
+                        if cost[other] > level:
                             behind[other] = head[cost[other]]
                             head[cost[other]] = other
-                    elif is_open:
-                        state[other] = number
-                        following[found] = other
-                        found += 1
-                    elif state[other] != number:
-                        continue
-                    if is_open or (state[other] != _CLOSED and label < labels[other]):
+                        else:
+                            following[found] = other
+                            found += 1
+                    elif state[other] == number and label < labels[other]:
                         labels[other] = label
             wave, following = following, wave
             count = found
