@@ -88,26 +88,26 @@ def segment_nuclei_fixpoint(
     twice_base = twice_background(counts, limit)
     hole_area = min(math.ceil(_disk_area(least)), MOST_PIXELS)
     classes = steps.divide(smooth, limit)
-    root, size = steps.connect(classes, hole_area)
+    regions, size = steps.connect(classes, hole_area)
     if declump == "none":
-        table = steps.list_regions(classes, root, size)
+        table = steps.list_regions(regions, size)
         first, number = first_pixels(table), np.arange(1, len(table) + 1, dtype=np.int32)
-        parts = steps.take_roots(classes, root)
+        parts = regions
     else:
         by_shape = declump == "shape"
         height = steps.smooth(steps.measure_heights(classes), gaussian_weights(_OUTLINE_SIGMA_PX)) if by_shape else smooth
         base = 0 if by_shape else twice_base
-        seeds, table = steps.find_seeds(height, root, disk_offsets(least / 3))
+        seeds, table = steps.find_seeds(height, regions, disk_offsets(least / 3))
         parts = steps.flood(height, classes, seeds)
         joins = steps.list_joins(height, parts, fixed_share(neck), base)
         first, number = first_pixels(table), join_parts(table, joins, fixed_share(neck), base)
     labels = steps.renumber(parts, first, number)
     objects = int(number.max(initial=0))
     trimmed = steps.trim(labels, objects, smooth, twice_base, fixed_share(edge_fraction))
-    root, size = steps.connect(trimmed, hole_area)
-    table = steps.list_regions(trimmed, root, size)
+    regions, size = steps.connect(trimmed, hole_area)
+    table = steps.list_regions(regions, size)
     number = number_regions(table, _disk_area(least), _disk_area(greatest), drop_border=drop_border)
-    return steps.renumber(steps.take_roots(trimmed, root), first_pixels(table), number)
+    return steps.renumber(regions, first_pixels(table), number)
 
 
 def segment_cells_fixpoint(

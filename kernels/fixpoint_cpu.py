@@ -45,16 +45,16 @@ class CpuSteps:
             _fill_holes(classes, *_connect(classes, True), hole_area)
         return _connect(classes, False)
 
-    def list_regions(self, classes: Ints, root: Ints, size: npt.NDArray[np.uint32]) -> Words:
-        return _list_regions(root.ravel(), size.ravel())
+    def list_regions(self, regions: Ints, size: npt.NDArray[np.uint32]) -> Words:
+        return _list_regions(regions.ravel(), size.ravel())
 
     def measure_heights(self, classes: Ints) -> Wide:
         distance = cv2.distanceTransform((classes > 0).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         return _round_heights(distance)
 
-    def find_seeds(self, height: Wide, root: Ints, offsets: Ints) -> tuple[Ints, Words]:
+    def find_seeds(self, height: Wide, regions: Ints, offsets: Ints) -> tuple[Ints, Words]:
         seeds = np.zeros(height.shape, np.int32)
-        return seeds, _find_seeds(height, root, offsets, seeds)
+        return seeds, _find_seeds(height, regions, offsets, seeds)
 
     def flood(self, height: Wide, classes: Ints, seeds: Ints) -> Ints:
         return flood_from_seeds(height, classes, seeds)
@@ -66,9 +66,6 @@ class CpuSteps:
             found = np.empty(count, np.uint64)
             _list_joins(height, parts, neck, twice_base, found)
         return found[:count]
-
-    def take_roots(self, classes: Ints, root: Ints) -> Ints:
-        return root + np.int32(1)
 
     def renumber(self, parts: Ints, first: Ints, number: Ints) -> Ints:
         table = np.zeros(parts.size, np.int32)
@@ -148,43 +145,42 @@ def _count(plane):
 
 @compiled
 def _connect(classes, with_background):
-    """Union-find where a region's root is its first pixel; -1 where pixels are left out."""
+    """Union-find over 1 + the index of each pixel; the first pixel of a region is its root."""
     height, width = classes.shape
-    parent = np.empty(height * width, np.int32)
-    flat = classes.ravel()
+    parent, size = np.zeros(height * width + 1, np.int32), np.zeros(height * width + 1, np.uint32)
+    kinds = classes.ravel()
     for y in range(height):
         for x in range(width):
             place = y * width + x
-            kind = max(flat[place], 0)
+            kind = max(kinds[place], 0)
             if kind == 0 and not with_background:
-                parent[place] = -1
                 continue
-            left = x > 0 and max(flat[place - 1], 0) == kind
-            parent[place] = parent[place - 1] if left else place
+            left = x > 0 and max(kinds[place - 1], 0) == kind
+            parent[place + 1] = parent[place] if left else place + 1
             if y == 0:
                 continue
             above = place - width
-            is_up = max(flat[above], 0) == kind
-            is_up_left = x > 0 and max(flat[above - 1], 0) == kind
+            is_up = max(kinds[above], 0) == kind
+            is_up_left = x > 0 and max(kinds[above - 1], 0) == kind
             if is_up:
                 if not (left and is_up_left):
-                    _unite(parent, place, above)
-            elif kind > 0 and is_up_left and not left:
-                _unite(parent, place, above - 1)
-            if kind > 0 and not is_up and x + 1 < width and flat[above + 1] == kind:
-                _unite(parent, place, above + 1)
-    size = np.zeros(height * width, np.uint32)
+                    _unite(parent, place + 1, above + 1)
+            elif kind > 0:
+                if is_up_left and not left:
+                    _unite(parent, place + 1, above)
+                if x + 1 < width and kinds[above + 1] == kind:
+                    _unite(parent, place + 1, above + 2)
     for y in range(height):
         for x in range(width):
-            place = y * width + x
-            if parent[place] < 0:
+            label = y * width + x + 1
+            if parent[label] == 0:
                 continue
-            root = parent[parent[place]]
-            parent[place] = root
+            root = parent[parent[label]]
+            parent[label] = root
             size[root] += np.uint32(1)
             if y == 0 or x == 0 or y == height - 1 or x == width - 1:
                 size[root] |= np.uint32(TOUCHES_BORDER)
-    return parent.reshape(height, width), size.reshape(height, width)
+    return parent[1:].reshape(height, width), size[1:].reshape(height, width)
 
 
 @compiled
@@ -202,22 +198,22 @@ def _unite(parent, one, other):
 
 
 @compiled
-def _fill_holes(classes, root, size, hole_area):
-    flat, roots, sizes = classes.ravel(), root.ravel(), size.ravel()
-    for place in range(flat.size):
-        if flat[place] < 0 and sizes[roots[place]] < hole_area:
-            flat[place] = -flat[place]
+def _fill_holes(classes, regions, size, hole_area):
+    kinds, labels, sizes = classes.ravel(), regions.ravel(), size.ravel()
+    for place in range(kinds.size):
+        if kinds[place] < 0 and sizes[labels[place] - 1] < hole_area:
+            kinds[place] = -kinds[place]
 
 
 @compiled
-def _list_regions(root, size):
+def _list_regions(labels, size):
     count = 0
-    for place in range(root.size):
-        count += root[place] == place
+    for place in range(labels.size):
+        count += labels[place] == place + 1
     regions = np.empty(count, np.uint64)
     count = 0
-    for place in range(root.size):
-        if root[place] == place:
+    for place in range(labels.size):
+        if labels[place] == place + 1:
             regions[count] = np.uint64(place) << np.uint64(32) | np.uint64(size[place])
             count += 1
     return regions
@@ -238,12 +234,12 @@ def _round_heights(distance):
 
 
 @compiled
-def _find_seeds(height, root, offsets, seeds):
+def _find_seeds(height, regions, offsets, seeds):
     found = np.empty(height.size, np.uint64)
     count = 0
     for y in range(height.shape[0]):
         for x in range(height.shape[1]):
-            if root[y, x] >= 0 and _is_highest(height, root, offsets, y, x):
+            if regions[y, x] > 0 and _is_highest(height, regions, offsets, y, x):
                 place = y * height.shape[1] + x
                 seeds[y, x] = place + 1
                 found[count] = np.uint64(place) << np.uint64(32) | np.uint64(height[y, x])
@@ -252,15 +248,15 @@ def _find_seeds(height, root, offsets, seeds):
 
 
 @compiled
-def _is_highest(height, root, offsets, y, x):
+def _is_highest(height, regions, offsets, y, x):
     """Whether no pixel of its region, in a disk around it, is higher, or as high and comes before it."""
-    own, region = height[y, x], root[y, x]
+    own, region = height[y, x], regions[y, x]
     for k in range(len(offsets)):
         other_y, other_x = y + offsets[k, 0], x + offsets[k, 1]
         if not (0 <= other_y < height.shape[0] and 0 <= other_x < height.shape[1]):
             continue
         other = height[other_y, other_x]
-        if other < own or root[other_y, other_x] != region:
+        if other < own or regions[other_y, other_x] != region:
             continue
         if other > own or offsets[k, 0] < 0 or (offsets[k, 0] == 0 and offsets[k, 1] < 0):
             return False

@@ -20,7 +20,7 @@ class Steps(Protocol):
 
     A *class image* is int32: above 0 in a region, which is what touches (8 neighbours) with one and the same class;
     0 or less in the background (4 neighbours), where minus the class is what a pixel becomes if its hole is filled.
-    A *root* image has each region's first pixel as an index, int32, and -1 in the background.
+    A *region image* has 1 + the index of each region's first pixel, int32, and 0 in the background.
     """
 
     def smooth(self, plane: Array, weights: npt.NDArray[np.uint32]) -> Array:
@@ -41,12 +41,12 @@ class Steps(Protocol):
     def connect(self, classes: Array, hole_area: int) -> tuple[Array, Array]:
         """Fill background of less than ``hole_area`` pixels that does not reach the plane's border, in the class image.
 
-        Returns the root image of all regions then, and at each root the region's size with ``TOUCHES_BORDER``, uint32.
+        Returns the region image then, and at each first pixel the region's size with ``TOUCHES_BORDER``, uint32.
         """
         ...
 
-    def list_regions(self, classes: Array, root: Array, size: Array) -> Words:
-        """List the regions as ``root << 32 | size``, sorted."""
+    def list_regions(self, regions: Array, size: Array) -> Words:
+        """List the regions as ``first pixel << 32 | size``, sorted."""
         ...
 
     def measure_heights(self, classes: Array) -> Array:
@@ -56,7 +56,7 @@ class Steps(Protocol):
         """
         ...
 
-    def find_seeds(self, height: Array, root: Array, offsets: Ints) -> tuple[Array, Words]:
+    def find_seeds(self, height: Array, regions: Array, offsets: Ints) -> tuple[Array, Words]:
         """Find pixels that no other of their region, in a disk around them, surpasses.
 
         Of two pixels as high as each other the first in raster order surpasses. Returns an image with 1 + its index at
@@ -73,10 +73,6 @@ class Steps(Protocol):
 
         Parts are labelled by 1 + their seed's index. What a row says: ``kernels.fixpoint_tables.join_parts``.
         """
-        ...
-
-    def take_roots(self, classes: Array, root: Array) -> Array:
-        """Label regions by 1 + their root."""
         ...
 
     def renumber(self, parts: Array, first: Ints, number: Ints) -> Array:
