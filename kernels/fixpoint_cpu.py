@@ -225,6 +225,9 @@ def _round_heights(distance):
     height = np.empty(distance.shape, np.uint16)
     for y in range(distance.shape[0]):
         for x in range(distance.shape[1]):
+            if distance[y, x] == 0:
+                height[y, x] = 0
+                continue
             squared = np.rint(np.float64(distance[y, x]) * np.float64(distance[y, x]))
             if squared >= _FARTHEST:
                 height[y, x] = _HIGHEST

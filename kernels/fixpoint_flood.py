@@ -43,73 +43,90 @@ def flood_from_seeds(
 
 @compiled
 def _flood(height, classes, seeds):
-    """``state``: closed (a seed, or no place to grow), open, or the number of the wave that reached it."""
+    """Waves of one level and one number of steps each; pixels above the level wait in the queue of their cost.
+
+    The state of a pixel is closed (a seed, or no place to grow), open, or the number of the wave that reached it, and
+    is followed by its label; there is a closed pixel on each side of a row.
+    """
     rows, columns = height.shape
     pitch = columns + 2
-    state = np.full((rows + 2) * pitch, _CLOSED, np.int32)
-    labels = np.zeros((rows + 2) * pitch, np.int32)
+    nodes = np.empty(((rows + 2) * pitch, 2), np.int32)
     cost = np.empty((rows + 2) * pitch, np.uint16)
-    for y in range(rows):
-        for x in range(columns):
-            place = (y + 1) * pitch + x + 1
-            cost[place] = _LEVELS - 1 - height[y, x]
-            labels[place] = seeds[y, x]
-            if seeds[y, x] == 0 and classes[y, x] > 0:
-                state[place] = _OPEN
+    first = np.zeros(_LEVELS + 1, np.int64)
+    _prepare(height, classes, seeds, nodes, cost, first)
+    queue = np.empty(first[_LEVELS], np.int32)
+    behind = first[:-1].copy()
     around = np.array([-pitch - 1, -pitch, -pitch + 1, -1, 1, pitch - 1, pitch, pitch + 1])
-    head = np.full(_LEVELS, -1, np.int32)
-    behind = np.empty((rows + 2) * pitch, np.int32)
     for y in range(rows):
         for x in range(columns):
             place = (y + 1) * pitch + x + 1
-            if seeds[y, x] > 0 and _has_open_neighbour(state, place, around):
-                behind[place] = head[cost[place]]
-                head[cost[place]] = place
-    wave, following = np.empty(behind.size, np.int32), np.empty(behind.size, np.int32)
+            if seeds[y, x] > 0 and _has_open_neighbour(nodes, place, around):
+                queue[behind[cost[place]]] = place
+                behind[cost[place]] += 1
+    wave, following = np.empty(queue.size, np.int32), np.empty(queue.size, np.int32)
     number = 0
     for level in range(_LEVELS):
-        count = 0
-        place = head[level]
-        while place >= 0:
-            wave[count] = place
-            count += 1
-            place = behind[place]
+        count = behind[level] - first[level]
+        wave[:count] = queue[first[level] : behind[level]]
         while count:
             number += 1
             found = 0
             for index in range(count):
                 place = wave[index]
-                label = labels[place]
+                label = nodes[place, 1]
                 for offset in around:
                     other = place + offset
-                    if state[other] == _OPEN:
-                        state[other] = number
-                        labels[other] = label
+                    state = nodes[other, 0]
+                    if state == _OPEN:
+                        nodes[other, 0] = number
+                        nodes[other, 1] = label
                         if cost[other] > level:
-                            behind[other] = head[cost[other]]
-                            head[cost[other]] = other
+                            queue[behind[cost[other]]] = other
+                            behind[cost[other]] += 1
                         else:
                             following[found] = other
                             found += 1
-                    elif state[other] == number and label < labels[other]:
-                        labels[other] = label
+                    elif state == number and label < nodes[other, 1]:
+                        nodes[other, 1] = label
             wave, following = following, wave
             count = found
-    return _unpad(labels, rows, columns)
+    return _take_labels(nodes, rows, columns)
 
 
 @compiled
-def _has_open_neighbour(state, place, around):
+def _prepare(height, classes, seeds, nodes, cost, first):
+    """Open pixels that seeds may reach, and count the pixels of each cost: where each queue begins."""
+    rows, columns = height.shape
+    pitch = columns + 2
+    nodes[:pitch], nodes[(rows + 1) * pitch :] = _CLOSED, _CLOSED
+    for y in range(rows):
+        row = (y + 1) * pitch
+        nodes[row], nodes[row + columns + 1] = _CLOSED, _CLOSED
+        for x in range(columns):
+            place = row + x + 1
+            seed = seeds[y, x]
+            is_open = seed == 0 and classes[y, x] > 0
+            nodes[place, 0] = _OPEN if is_open else _CLOSED
+            nodes[place, 1] = max(seed, 0)
+            cost[place] = _LEVELS - 1 - height[y, x]
+            if is_open or seed > 0:
+                first[np.int64(cost[place]) + 1] += 1
+    for level in range(_LEVELS):
+        first[level + 1] += first[level]
+
+
+@compiled
+def _has_open_neighbour(nodes, place, around):
     for offset in around:
-        if state[place + offset] == _OPEN:
+        if nodes[place + offset, 0] == _OPEN:
             return True
     return False
 
 
 @compiled
-def _unpad(padded, rows, columns):
-    plain = np.empty((rows, columns), np.int32)
+def _take_labels(nodes, rows, columns):
+    labels = np.empty((rows, columns), np.int32)
     for y in range(rows):
         for x in range(columns):
-            plain[y, x] = padded[(y + 1) * (columns + 2) + x + 1]
-    return plain
+            labels[y, x] = nodes[(y + 1) * (columns + 2) + x + 1, 1]
+    return labels
