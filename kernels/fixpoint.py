@@ -11,12 +11,13 @@ import math
 
 import numpy as np
 
-from kernels.fixpoint_cpu import CpuSteps
-from kernels.fixpoint_gpu import GpuSteps
+from kernels.fixpoint_cpu import cpu_steps
+from kernels.fixpoint_gpu import gpu_steps
 from kernels.fixpoint_steps import Steps
 from kernels.fixpoint_tables import (
     MOST_LABEL,
     MOST_PIXELS,
+    Limit,
     disk_offsets,
     find_limit,
     first_pixels,
@@ -25,6 +26,7 @@ from kernels.fixpoint_tables import (
     join_parts,
     number_regions,
     twice_background,
+    window_grid,
 )
 from kernels.gpu import Array, gpu_of
 from kernels.planes import check_label_image, check_plane
@@ -40,6 +42,7 @@ def segment_nuclei_fixpoint(
     diameter_px: tuple[float, float],
     threshold: str = "minimum-cross-entropy",
     threshold_correction: float = 1.0,
+    adaptive_window_px: float | None = None,
     smoothing_px: float = 1.0,
     declump: str = "shape",
     neck: float = 0.9,
@@ -57,6 +60,10 @@ def segment_nuclei_fixpoint(
         The nuclear stain, shape ``(y, x)``, uint8 or uint16, camera counts; a NumPy array or an array of a device.
     diameter_px, threshold, threshold_correction, smoothing_px, declump, neck, edge_fraction, drop_border
         As in ``segment_nuclei``; shares are rounded to 1/65536.
+    adaptive_window_px
+        Side of the windows that have thresholds of their own, pixels, at least 2 and at most 10 along a side; between
+        their middles thresholds are interpolated, and none is further from the whole plane's than 0.7 and 1.5 times
+        (CellProfiler's bounds; it interpolates by a spline). None: one threshold for the plane.
 
     Returns
     -------
@@ -79,15 +86,16 @@ def segment_nuclei_fixpoint(
     for name, share in (("neck", neck), ("edge_fraction", edge_fraction)):
         if not 0 <= share <= 1:
             raise ValueError(f"{name} must be from 0 to 1, got {share}")
+    grid = None if adaptive_window_px is None else window_grid(plane.shape, adaptive_window_px)
     steps = _steps_for(plane)
     smooth = steps.smooth(plane, gaussian_weights(smoothing_px))
     counts = steps.count(smooth)
     limit = find_limit(counts, threshold, threshold_correction)
     if limit is None:
         return _no_labels(plane)
-    twice_base = twice_background(counts, limit)
+    twice_base = twice_background(counts, limit.whole)
     hole_area = min(math.ceil(_disk_area(least)), MOST_PIXELS)
-    classes = steps.divide(smooth, limit)
+    classes = _divide(steps, smooth, limit, threshold, grid)
     regions, size = steps.connect(classes, hole_area)
     if declump == "none":
         table = steps.list_regions(regions, size)
@@ -95,7 +103,9 @@ def segment_nuclei_fixpoint(
         parts = regions
     else:
         by_shape = declump == "shape"
-        height = steps.smooth(steps.measure_heights(classes), gaussian_weights(_OUTLINE_SIGMA_PX)) if by_shape else smooth
+        height = (
+            steps.smooth(steps.measure_heights(classes), gaussian_weights(_OUTLINE_SIGMA_PX)) if by_shape else smooth
+        )
         base = 0 if by_shape else twice_base
         seeds, table = steps.find_seeds(height, regions, disk_offsets(least / 3))
         parts = steps.flood(height, classes, seeds)
@@ -116,6 +126,7 @@ def segment_cells_fixpoint(
     *,
     threshold: str = "otsu-log",
     threshold_correction: float = 0.5,
+    adaptive_window_px: float | None = None,
     smoothing_px: float = 1.0,
     expansion_px: float = 10.0,
 ) -> Array:
@@ -129,6 +140,8 @@ def segment_cells_fixpoint(
         The cell stain, shape ``(y, x)``, uint8 or uint16, on the same device; None where the experiment has none.
     threshold, threshold_correction, smoothing_px, expansion_px
         As in ``segment_cells``. Of nuclei that are equally near the one with the smallest label takes the pixel.
+    adaptive_window_px
+        As in ``segment_nuclei_fixpoint``.
 
     Returns
     -------
@@ -145,6 +158,7 @@ def segment_cells_fixpoint(
     seeds = _check_labels("nuclei", nuclei)
     if not expansion_px >= 0:
         raise ValueError(f"expansion_px must be 0 or more, got {expansion_px}")
+    grid = None if adaptive_window_px is None else window_grid(seeds.shape, adaptive_window_px)
     steps = _steps_for(seeds)
     if plane is not None:
         _check_plane("plane", plane)
@@ -153,7 +167,8 @@ def segment_cells_fixpoint(
         smooth = steps.smooth(plane, gaussian_weights(smoothing_px))
         limit = find_limit(steps.count(smooth), threshold, threshold_correction)
         if limit is not None:
-            return steps.flood(smooth, steps.divide(smooth, limit), seeds)
+            classes = _divide(steps, smooth, limit, threshold, grid)
+            return steps.flood(smooth, classes, seeds)
     reach_px = min(expansion_px, math.hypot(*nuclei.shape))
     return steps.expand(seeds, min(int(reach_px), max(nuclei.shape)), math.floor(reach_px**2))
 
@@ -187,7 +202,14 @@ def segment_cytoplasm_fixpoint(nuclei: Array, cells: Array, *, shared_rim: bool 
 
 def _steps_for(array: Array) -> Steps:
     gpu = gpu_of(array)
-    return CpuSteps() if gpu is None else GpuSteps(gpu)
+    return cpu_steps() if gpu is None else gpu_steps(gpu)
+
+
+def _divide(steps: Steps, smooth: Array, limit: Limit, threshold: str, grid: tuple[int, int] | None) -> Array:
+    """Give the class image of a plane by one limit, or by one for each window of a grid."""
+    if grid is None:
+        return steps.divide(smooth, limit.whole)
+    return steps.divide_locally(smooth, limit.by_window(steps.count_windows(smooth, *grid), threshold))
 
 
 def _no_labels(plane: Array) -> Array:

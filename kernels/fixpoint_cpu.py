@@ -8,11 +8,13 @@ import numpy.typing as npt
 
 from kernels.compiled import compiled
 from kernels.fixpoint_flood import flood_from_seeds
+from kernels.fixpoint_regions import connect_regions, list_regions
+from kernels.fixpoint_steps import Steps
 from kernels.fixpoint_tables import (
     HEIGHT_STEPS,
     INDEX_BITS,
+    LIMIT_STEPS,
     SHARE_STEPS,
-    TOUCHES_BORDER,
     WHOLE_WEIGHT,
     Ints,
     Words,
@@ -27,9 +29,12 @@ _FARTHEST = (_HIGHEST // HEIGHT_STEPS + 1) ** 2
 """Squared distance from which on the height is the greatest."""
 
 
-class CpuSteps:
-    """The steps for NumPy arrays."""
+def cpu_steps() -> Steps:
+    """Give the steps for NumPy arrays."""
+    return _CpuSteps()
 
+
+class _CpuSteps:
     def smooth(self, plane: Pixels, weights: npt.NDArray[np.uint32]) -> Wide:
         scale = 257 if plane.dtype == np.uint8 else 1
         return _smooth(np.ascontiguousarray(plane), weights, scale)
@@ -37,16 +42,20 @@ class CpuSteps:
     def count(self, plane: Wide) -> npt.NDArray[np.int64]:
         return _count(plane)
 
+    def count_windows(self, plane: Wide, down: int, across: int) -> npt.NDArray[np.uint32]:
+        return _count_windows(plane, down, across)
+
     def divide(self, plane: Wide, limit: int) -> Ints:
         return np.where(plane > limit, np.int32(1), np.int32(-1))
 
+    def divide_locally(self, plane: Wide, limits: Ints) -> Ints:
+        return _divide_locally(plane, limits)
+
     def connect(self, classes: Ints, hole_area: int) -> tuple[Ints, npt.NDArray[np.uint32]]:
-        if hole_area > 0:
-            _fill_holes(classes, *_connect(classes, True), hole_area)
-        return _connect(classes, False)
+        return connect_regions(classes, hole_area)
 
     def list_regions(self, regions: Ints, size: npt.NDArray[np.uint32]) -> Words:
-        return _list_regions(regions.ravel(), size.ravel())
+        return list_regions(regions.ravel(), size.ravel())
 
     def measure_heights(self, classes: Ints) -> Wide:
         distance = cv2.distanceTransform((classes > 0).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -144,79 +153,42 @@ def _count(plane):
 
 
 @compiled
-def _connect(classes, with_background):
-    """Union-find over 1 + the index of each pixel; the first pixel of a region is its root."""
-    height, width = classes.shape
-    parent, size = np.zeros(height * width + 1, np.int32), np.zeros(height * width + 1, np.uint32)
-    kinds = classes.ravel()
+def _count_windows(plane, down, across):
+    height, width = plane.shape
+    counts = np.zeros((down, across, 65_536), np.uint32)
+    for row in range(down):
+        for column in range(across):
+            window = counts[row, column]
+            for y in range(row * height // down, (row + 1) * height // down):
+                for x in range(column * width // across, (column + 1) * width // across):
+                    window[plane[y, x]] += np.uint32(1)
+    return counts
+
+
+@compiled
+def _divide_locally(plane, limits):
+    height, width = plane.shape
+    down, across = limits.shape
+    classes = np.empty((height, width), np.int32)
     for y in range(height):
+        upper, upper_part = _between(y, height, down)
+        lower = min(upper + 1, down - 1)
         for x in range(width):
-            place = y * width + x
-            kind = max(kinds[place], 0)
-            if kind == 0 and not with_background:
-                continue
-            left = x > 0 and max(kinds[place - 1], 0) == kind
-            parent[place + 1] = parent[place] if left else place + 1
-            if y == 0:
-                continue
-            above = place - width
-            is_up = max(kinds[above], 0) == kind
-            is_up_left = x > 0 and max(kinds[above - 1], 0) == kind
-            if is_up:
-                if not (left and is_up_left):
-                    _unite(parent, place + 1, above + 1)
-            elif kind > 0:
-                if is_up_left and not left:
-                    _unite(parent, place + 1, above)
-                if x + 1 < width and kinds[above + 1] == kind:
-                    _unite(parent, place + 1, above + 2)
-    for y in range(height):
-        for x in range(width):
-            label = y * width + x + 1
-            if parent[label] == 0:
-                continue
-            root = parent[parent[label]]
-            parent[label] = root
-            size[root] += np.uint32(1)
-            if y == 0 or x == 0 or y == height - 1 or x == width - 1:
-                size[root] |= np.uint32(TOUCHES_BORDER)
-    return parent[1:].reshape(height, width), size[1:].reshape(height, width)
+            left, left_part = _between(x, width, across)
+            right = min(left + 1, across - 1)
+            above = limits[upper, left] * (2 * width - left_part) + limits[upper, right] * left_part
+            below = limits[lower, left] * (2 * width - left_part) + limits[lower, right] * left_part
+            limit = above * (2 * height - upper_part) + below * upper_part
+            value = np.int64(plane[y, x]) * LIMIT_STEPS * 4 * height * width
+            classes[y, x] = 1 if value > limit else -1
+    return classes
 
 
 @compiled
-def _unite(parent, one, other):
-    while parent[one] != one:
-        parent[one] = parent[parent[one]]
-        one = parent[one]
-    while parent[other] != other:
-        parent[other] = parent[parent[other]]
-        other = parent[other]
-    if one < other:
-        parent[other] = one
-    else:
-        parent[one] = other
-
-
-@compiled
-def _fill_holes(classes, regions, size, hole_area):
-    kinds, labels, sizes = classes.ravel(), regions.ravel(), size.ravel()
-    for place in range(kinds.size):
-        if kinds[place] < 0 and sizes[labels[place] - 1] < hole_area:
-            kinds[place] = -kinds[place]
-
-
-@compiled
-def _list_regions(labels, size):
-    count = 0
-    for place in range(labels.size):
-        count += labels[place] == place + 1
-    regions = np.empty(count, np.uint64)
-    count = 0
-    for place in range(labels.size):
-        if labels[place] == place + 1:
-            regions[count] = np.uint64(place) << np.uint64(32) | np.uint64(size[place])
-            count += 1
-    return regions
+def _between(place, length, windows):
+    """The window whose middle comes before a place, and how far behind it that is, in 1/(2 length) of a window."""
+    behind = min(max((2 * place + 1) * windows - length, 0), 2 * length * (windows - 1))
+    return behind // (2 * length), behind % (2 * length)
 
 
 @compiled

@@ -117,10 +117,10 @@ def _prepare(height, classes, seeds, nodes, cost, first):
 
 @compiled
 def _has_open_neighbour(nodes, place, around):
+    found = False
     for offset in around:
-        if nodes[place + offset, 0] == _OPEN:
-            return True
-    return False
+        found = found or nodes[place + offset, 0] == _OPEN
+    return found
 
 
 @compiled

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernels.fixpoint_steps import Steps
 from kernels.fixpoint_tables import Ints, Words
 from kernels.gpu import Array, Gpu
 from kernels.planes_gpu import as_uint16
@@ -22,9 +23,12 @@ _FIRST_ROUNDS, _MOST_ROUNDS = 4, 64
 """Rounds of the flood between two looks at whether anything changed: doubled each time, up to the second."""
 
 
-class GpuSteps:
-    """The steps for arrays of a device."""
+def gpu_steps(gpu: Gpu) -> Steps:
+    """Give the steps for arrays of a device."""
+    return _GpuSteps(gpu)
 
+
+class _GpuSteps:
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
 
@@ -49,9 +53,20 @@ class GpuSteps:
         )
         return self._gpu.get(counts)[0].astype(np.int64)
 
+    def count_windows(self, plane: Array, down: int, across: int) -> npt.NDArray[np.uint32]:
+        counts = self._gpu.zeros((down, across, 65_536), np.uint32)
+        self._launch("count_windows", plane, plane, *_sizes(plane), np.int32(down), np.int32(across), counts)
+        return self._gpu.get(counts)
+
     def divide(self, plane: Array, limit: int) -> Array:
         classes = self._gpu.empty(plane.shape, np.int32)
         self._launch("divide", plane, plane, np.int32(plane.size), np.int32(limit), classes)
+        return classes
+
+    def divide_locally(self, plane: Array, limits: Ints) -> Array:
+        classes, there = self._gpu.empty(plane.shape, np.int32), self._gpu.put(limits)
+        windows = (np.int32(limits.shape[0]), np.int32(limits.shape[1]))
+        self._launch("divide_locally", plane, plane, *_sizes(plane), *windows, there, classes)
         return classes
 
     def connect(self, classes: Array, hole_area: int) -> tuple[Array, Array]:
@@ -149,9 +164,7 @@ class GpuSteps:
         """Launch a kernel with one thread per pixel of an array."""
         self._gpu.kernel(file, name)(_blocks(pixels_of), (_THREADS,), arguments)
 
-    def _list(
-        self, name: str, arguments: tuple[Any, ...], outputs: tuple[Array, ...], grid: tuple[int, ...]
-    ) -> Words:
+    def _list(self, name: str, arguments: tuple[Any, ...], outputs: tuple[Array, ...], grid: tuple[int, ...]) -> Words:
         """Launch a kernel that appends rows to a table; once more if there were more rows than it had room for."""
         kernel = self._gpu.kernel("segmentation", name)
         room = max(64, grid[0] * _THREADS // 64)

@@ -34,8 +34,23 @@ class Steps(Protocol):
         """Count how often each of the 65,536 values of a plane occurs."""
         ...
 
+    def count_windows(self, plane: Array, down: int, across: int) -> npt.NDArray[np.uint32]:
+        """Count values as ``count`` in each window of a grid, shape ``(down, across, 65536)``.
+
+        Row k of windows begins at row ``k * height // down`` of the plane, and columns alike.
+        """
+        ...
+
     def divide(self, plane: Array, limit: int) -> Array:
         """Give the class image of what is above a limit: 1 there, -1 elsewhere."""
+        ...
+
+    def divide_locally(self, plane: Array, limits: Ints) -> Array:
+        """Give the class image of what is above limits in 1/16 counts, one per window of a grid, shape (down, across).
+
+        Between the middles of windows they are interpolated linearly, without rounding; beyond the outermost middles
+        they stay.
+        """
         ...
 
     def connect(self, classes: Array, hole_area: int) -> tuple[Array, Array]:

@@ -1,11 +1,12 @@
 """What the ``fixpoint`` segmentation decides on the host, on either device, from short tables of whole numbers.
 
-Lists that come from pixels are uint64, and sorting them gives them one order, whatever order the pixels were visited in.
+Lists that come from pixels are uint64; sorted, they have one order, whatever order the pixels were visited in.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,11 @@ HEIGHT_STEPS = 64
 """Distances are heights in steps of 1/64 pixel, and end at 65535 of them: 1,023.98 pixels."""
 SHARE_STEPS = 65_536
 """Shares of 0 to 1 (``neck``, ``edge_fraction``) are rounded to steps of 1/65536."""
+LIMIT_STEPS = 16
+"""Limits that change over a plane are rounded down to 1/16 of a count."""
+MOST_WINDOWS = 10
+LOCAL_BOUNDS = (0.7, 1.5)
+"""A local threshold stays within these shares of the whole plane's, as in CellProfiler."""
 INDEX_BITS = 24
 MOST_PIXELS = MOST_LABEL = 1 << INDEX_BITS
 """Pixels of a plane, and greatest label of a seed: both are numbered in 24 bits of a flood's 64-bit state."""
@@ -66,8 +72,56 @@ def disk_offsets(radius: float) -> Ints:
     return np.ascontiguousarray(np.stack([dy.ravel()[nearest], dx.ravel()[nearest]], axis=1), np.int32)
 
 
-def find_limit(counts: npt.NDArray[np.int64], threshold: str, correction: float) -> int | None:
-    """Give the greatest value of the background, with its correction; ``None`` without two classes of pixels.
+@dataclass(frozen=True)
+class Limit:
+    """The greatest value of the background.
+
+    Parameters
+    ----------
+    level
+        Threshold of the whole plane.
+    darkest
+        Least value of the plane.
+    correction
+        Factor on a threshold's distance from the darkest value.
+    """
+
+    level: float
+    darkest: int
+    correction: float
+
+    @property
+    def whole(self) -> int:
+        """The limit of the whole plane, 0 to 65535."""
+        return math.floor(self._corrected(self.level))
+
+    def by_window(self, counts: npt.NDArray[np.uint32], threshold: str) -> Ints:
+        """Give limits in 1/16 counts for a grid of windows.
+
+        Windows without two classes of pixels have the threshold of the whole plane, and no threshold is further from
+        it than ``LOCAL_BOUNDS``.
+
+        Parameters
+        ----------
+        counts
+            Histograms, shape ``(down, across, 65536)``.
+        threshold
+            Method of ``kernels.thresholds.find_threshold``.
+        """
+        limits = np.empty(counts.shape[:2], np.int32)
+        for window in np.ndindex(limits.shape):
+            found = find_threshold(counts[window].astype(np.int64), threshold)
+            least, most = (share * self.level for share in LOCAL_BOUNDS)
+            level = self.level if found is None else min(max(found, least), most)
+            limits[window] = math.floor(LIMIT_STEPS * self._corrected(level))
+        return limits
+
+    def _corrected(self, level: float) -> float:
+        return min(max(self.darkest + (level - self.darkest) * self.correction, 0.0), 65_535.0)
+
+
+def find_limit(counts: npt.NDArray[np.int64], threshold: str, correction: float) -> Limit | None:
+    """Find the limit between background and foreground; ``None`` without two classes of pixels.
 
     Parameters
     ----------
@@ -86,10 +140,21 @@ def find_limit(counts: npt.NDArray[np.int64], threshold: str, correction: float)
     if not 0 < correction < math.inf:
         raise ValueError(f"threshold_correction must be above 0, got {correction}")
     level = find_threshold(counts, threshold)
-    if level is None:
-        return None
-    darkest = int(np.flatnonzero(counts)[0])
-    return min(math.floor(darkest + (level - darkest) * correction), len(counts) - 1)
+    return None if level is None else Limit(float(level), int(np.flatnonzero(counts)[0]), correction)
+
+
+def window_grid(shape: tuple[int, ...], window_px: float) -> tuple[int, int]:
+    """Give the number of windows down and across: sides near ``window_px``, 2 to 10 along a side, each with a pixel.
+
+    Raises
+    ------
+    ValueError
+        If ``window_px`` is not above 0.
+    """
+    if not window_px > 0:
+        raise ValueError(f"adaptive_window_px must be above 0, got {window_px}")
+    down, across = (min(max(math.ceil(min(side / window_px, MOST_WINDOWS)), 2), side) for side in shape)
+    return down, across
 
 
 def twice_background(counts: npt.NDArray[np.int64], limit: int) -> int:

@@ -57,6 +57,43 @@ divide(const u16* __restrict__ plane, const int pixels, const int limit, int* cl
     if (place < pixels) classes[place] = (int)plane[place] > limit ? 1 : -1;
 }
 
+// The window of a grid that a place is in: window k begins at k * length / windows, rounded down.
+__device__ __forceinline__ int window_of(const int place, const int length, const int windows) {
+    return (int)(((i64)(place + 1) * windows - 1) / length);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+count_windows(const u16* __restrict__ plane, const int pixels, const int width, const int down, const int across,
+              u32* counts) {
+    ONE_PIXEL;
+    if (place >= pixels) return;
+    const int y = place / width, x = place - y * width;
+    const int window = window_of(y, pixels / width, down) * across + window_of(x, width, across);
+    atomicAdd(&counts[(i64)window * 65536 + plane[place]], 1u);
+}
+
+// How far a place is behind the middle of the first window, in 1/(2 length) of a window.
+__device__ __forceinline__ i64 behind_first(const int place, const int length, const int windows) {
+    const i64 behind = (2 * (i64)place + 1) * windows - length, most = 2 * (i64)length * (windows - 1);
+    return min(max(behind, (i64)0), most);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+divide_locally(const u16* __restrict__ plane, const int pixels, const int width, const int down, const int across,
+               const int* __restrict__ limits, int* classes) {
+    ONE_PIXEL;
+    if (place >= pixels) return;
+    const int y = place / width, x = place - y * width;
+    const i64 tall = 2 * (i64)(pixels / width), wide = 2 * (i64)width;
+    const i64 behind_y = behind_first(y, pixels / width, down), behind_x = behind_first(x, width, across);
+    const i64 part_y = behind_y % tall, part_x = behind_x % wide;
+    const int upper = (int)(behind_y / tall), lower = min(upper + 1, down - 1);
+    const int left = (int)(behind_x / wide), right = min(left + 1, across - 1);
+    const i64 above = limits[upper * across + left] * (wide - part_x) + limits[upper * across + right] * part_x;
+    const i64 below = limits[lower * across + left] * (wide - part_x) + limits[lower * across + right] * part_x;
+    classes[place] = plane[place] * 16 * tall * wide > above * (tall - part_y) + below * part_y ? 1 : -1;
+}
+
 // ---- Regions: union-find over labels, which are 1 + the index of a pixel; the smallest of a region is its root. ----
 
 __device__ __forceinline__ int kind_of(const int* __restrict__ classes, int place) { return max(classes[place], 0); }

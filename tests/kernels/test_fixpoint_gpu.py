@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from kernels.fixpoint import segment_cells_fixpoint, segment_cytoplasm_fixpoint, segment_nuclei_fixpoint
-from kernels.fixpoint_cpu import CpuSteps
-from kernels.fixpoint_gpu import GpuSteps
+from kernels.fixpoint_cpu import cpu_steps
+from kernels.fixpoint_gpu import gpu_steps
+from kernels.fixpoint_steps import Steps
 from kernels.fixpoint_tables import disk_offsets, gaussian_weights
 from kernels.gpu import Gpu, read_source
 from tests.cuda.host_build import require_host_cuda
@@ -24,7 +25,9 @@ def nuclei_plane(seed: int, shape: tuple[int, int] = (70, 75), *, count: int = 9
     for _ in range(count):
         radius = random.uniform(4, 9)
         distance = np.hypot(y - random.uniform(0, shape[0]), x - random.uniform(0, shape[1]))
-        plane = np.maximum(plane, np.where(distance < radius, random.uniform(3_000, 9_000) - 60 * distance**2 / radius, 0))
+        plane = np.maximum(
+            plane, np.where(distance < radius, random.uniform(3_000, 9_000) - 60 * distance**2 / radius, 0)
+        )
     return (plane + random.normal(0, noise, shape)).clip(0, 65_535).astype(np.uint16)
 
 
@@ -42,7 +45,7 @@ PLANES = {
 }
 WAYS = {
     "shape": {"diameter_px": (6, 30)},
-    "intensity": {"diameter_px": (5, 40), "declump": "intensity", "neck": 0.8},
+    "intensity": {"diameter_px": (5, 40), "declump": "intensity", "neck": 0.8, "adaptive_window_px": 30},
     "none": {"diameter_px": (1, 60), "declump": "none", "drop_border": True, "edge_fraction": 0.5},
     "unsmoothed": {"diameter_px": (2, 99), "smoothing_px": 0, "neck": 1.0, "threshold": "otsu", "edge_fraction": 0},
 }
@@ -69,7 +72,9 @@ def test_cells_and_cytoplasm_are_the_same_on_both_devices(gpu: Gpu, name: str) -
         np.testing.assert_array_equal(gpu.get(theirs), ours)
         for shared_rim in (False, True):
             rest = segment_cytoplasm_fixpoint(there, theirs, shared_rim=shared_rim)
-            np.testing.assert_array_equal(gpu.get(rest), segment_cytoplasm_fixpoint(nuclei, ours, shared_rim=shared_rim))
+            np.testing.assert_array_equal(
+                gpu.get(rest), segment_cytoplasm_fixpoint(nuclei, ours, shared_rim=shared_rim)
+            )
 
 
 def test_floods_over_plateaus_and_walls_are_the_same_on_both_devices(gpu: Gpu) -> None:
@@ -86,8 +91,8 @@ def test_floods_over_plateaus_and_walls_are_the_same_on_both_devices(gpu: Gpu) -
     ):
         seeds = np.where(random.random(shape) < 0.002, random.integers(1, 9, shape), 0).astype(np.int32)
         seeds[0, 0] = 1 << 24
-        there = GpuSteps(gpu).flood(gpu.put(height), gpu.put(classes), gpu.put(seeds))
-        np.testing.assert_array_equal(gpu.get(there), CpuSteps().flood(height, classes, seeds))
+        there = gpu_steps(gpu).flood(gpu.put(height), gpu.put(classes), gpu.put(seeds))
+        np.testing.assert_array_equal(gpu.get(there), cpu_steps().flood(height, classes, seeds))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 1.0])
@@ -95,7 +100,7 @@ def test_regions_are_the_same_on_both_devices(gpu: Gpu, share: float) -> None:
     random = np.random.default_rng(9)
     classes = np.where(random.random((61, 67)) < share, random.integers(1, 3, (61, 67)), -1).astype(np.int32)
     there = gpu.put(classes)
-    for ours, theirs in zip(CpuSteps().connect(classes, 6), GpuSteps(gpu).connect(there, 6), strict=True):
+    for ours, theirs in zip(cpu_steps().connect(classes, 6), gpu_steps(gpu).connect(there, 6), strict=True):
         is_first = gpu.get(theirs) > 0 if ours.dtype == np.uint32 else slice(None)
         np.testing.assert_array_equal(gpu.get(theirs)[is_first], ours[is_first])
     np.testing.assert_array_equal(gpu.get(there), classes)
@@ -105,16 +110,18 @@ def test_regions_are_the_same_on_both_devices(gpu: Gpu, share: float) -> None:
 def test_smoothing_is_the_same_on_both_devices(gpu: Gpu, sigma_px: float) -> None:
     weights = gaussian_weights(sigma_px)
     for plane in (PLANES["specks"][:9, :13], PLANES["clumps of 8 bits"][:3], PLANES["one dark pixel"][:, :1]):
-        ours = CpuSteps().smooth(plane, weights)
-        np.testing.assert_array_equal(gpu.get(GpuSteps(gpu).smooth(gpu.put(np.ascontiguousarray(plane)), weights)), ours)
+        ours = cpu_steps().smooth(plane, weights)
+        np.testing.assert_array_equal(
+            gpu.get(gpu_steps(gpu).smooth(gpu.put(np.ascontiguousarray(plane)), weights)), ours
+        )
 
 
 def test_more_rows_than_a_table_has_room_for_are_listed_all(gpu: Gpu) -> None:
     height = np.full((41, 47), 3, np.uint16)
     regions = np.where(np.arange(47) % 2 == 0, np.arange(41 * 47).reshape(41, 47) + 1, 0).astype(np.int32)
-    seeds, table = CpuSteps().find_seeds(height, regions, disk_offsets(2))
+    seeds, table = cpu_steps().find_seeds(height, regions, disk_offsets(2))
     assert len(table) == 41 * 24
-    there, listed = GpuSteps(gpu).find_seeds(gpu.put(height), gpu.put(regions), disk_offsets(2))
+    there, listed = gpu_steps(gpu).find_seeds(gpu.put(height), gpu.put(regions), disk_offsets(2))
     np.testing.assert_array_equal(listed, table)
     np.testing.assert_array_equal(gpu.get(there), seeds)
 
@@ -151,7 +158,7 @@ PLANTED = {
 }
 
 
-def observe(steps: CpuSteps | GpuSteps, put: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
+def observe(steps: Steps, put: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
     """What the delicate steps give."""
     random = np.random.default_rng(10)
     speckled = np.where(random.random((66, 67)) < 0.55, 1, -1).astype(np.int32)
@@ -170,12 +177,12 @@ def test_a_planted_fault_is_found(fault: str) -> None:
     file, before, after = PLANTED[fault]
     source = read_source(file)
     assert before in source
-    expected = observe(CpuSteps(), lambda array: array)
+    expected = observe(cpu_steps(), lambda array: array)
 
     def is_found(seed: int) -> bool:
         gpu = HostGpu(seed, {file: source.replace(before, after)}, most_effort=40_000_000)
         try:
-            observed = observe(GpuSteps(gpu), gpu.put)
+            observed = observe(gpu_steps(gpu), gpu.put)
         except KernelFaultError:
             return True
         return not all(np.array_equal(ours, theirs) for ours, theirs in zip(expected, observed, strict=True))
