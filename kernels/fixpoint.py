@@ -1,8 +1,9 @@
 """Find nuclei, cells and cytoplasm in a way that gives the same labels, pixel for pixel, on a CPU and on a GPU.
 
-The steps are those of ``kernels/segmentation.py`` and parameters mean the same; every step is done in whole numbers
-and needs no order (``kernels/fixpoint_steps.py``), so that on a GPU pixels never come to the host. The array decides:
-NumPy arrays are segmented on the CPU, arrays of a device there, and labels stay where the plane was.
+The steps are those of ``kernels/segmentation.py``'s method ``automatic`` and parameters mean the same; every step is
+done in whole numbers and needs no order (``kernels/fixpoint_steps.py``), so that on a GPU pixels never come to the
+host. The array decides: NumPy arrays are segmented on the CPU, arrays of a device there, and labels stay where the
+plane was.
 """
 
 from __future__ import annotations
@@ -13,57 +14,57 @@ import numpy as np
 
 from kernels.fixpoint_cpu import cpu_steps
 from kernels.fixpoint_gpu import gpu_steps
+from kernels.fixpoint_nuclei import Division, Threshold, find_classes, find_nuclei
 from kernels.fixpoint_steps import Steps
-from kernels.fixpoint_tables import (
-    MOST_LABEL,
-    MOST_PIXELS,
-    Limit,
-    disk_offsets,
-    find_limit,
-    first_pixels,
-    fixed_share,
-    gaussian_weights,
-    join_parts,
-    number_regions,
-    twice_background,
-    window_grid,
-)
+from kernels.fixpoint_tables import MOST_LABEL, MOST_PIXELS, MOST_SMOOTHING_PX, gaussian_weights
 from kernels.gpu import Array, gpu_of
 from kernels.planes import check_label_image, check_plane
+from kernels.thresholds import METHODS
 
 DECLUMP_METHODS = ("shape", "intensity", "none")
-_OUTLINE_SIGMA_PX = 1.0
-"""A slight blur of distances joins the maxima of a ragged outline."""
 
 
 def segment_nuclei_fixpoint(
     plane: Array,
     *,
     diameter_px: tuple[float, float],
+    method: str = "automatic",
     threshold: str = "minimum-cross-entropy",
     threshold_correction: float = 1.0,
+    threshold_bounds: tuple[float, float] = (0.0, 1.0),
     adaptive_window_px: float | None = None,
-    smoothing_px: float = 1.0,
+    smoothing_px: float | None = None,
     declump: str = "shape",
+    valley: float = 0.25,
     neck: float = 0.9,
-    edge_fraction: float = 0.25,
+    edge_fraction: float = 0.4,
+    background_block_px: float = 0.0,
+    background_smoothing_px: float = 50.0,
+    divide: str = "intensity",
+    suppress_px: float | None = None,
     drop_border: bool = False,
 ) -> Array:
     """Find the nuclei of one plane; see ``kernels.segmentation.segment_nuclei`` for the steps and parameters.
 
-    Where it differs from there: seeds are single pixels (of equals, the first), the upper quartile of an object is one
-    of its values, and the flood breaks ties by the smallest label (``kernels/fixpoint_flood.py``).
+    Where it differs from there: lengths and shares are rounded as ``kernels/fixpoint_steps.py`` says, seeds are single
+    pixels (of equals, the first), and the flood breaks ties by the smallest label (``kernels/fixpoint_flood.py``).
 
     Parameters
     ----------
     plane
         The nuclear stain, shape ``(y, x)``, uint8 or uint16, camera counts; a NumPy array or an array of a device.
-    diameter_px, threshold, threshold_correction, smoothing_px, declump, neck, edge_fraction, drop_border
+    method
+        ``automatic``; ``cellprofiler`` takes CellProfiler's own flood, which needs an order.
+    diameter_px, threshold, threshold_correction, threshold_bounds, smoothing_px, declump, valley, neck, edge_fraction
         As in ``segment_nuclei``; shares are rounded to 1/65536.
     adaptive_window_px
         Side of the windows that have thresholds of their own, pixels, at least 2 and at most 10 along a side; between
         their middles thresholds are interpolated, and none is further from the whole plane's than 0.7 and 1.5 times
         (CellProfiler's bounds; it interpolates by a spline). None: one threshold for the plane.
+    background_block_px, background_smoothing_px, divide, suppress_px
+        Only of the method ``cellprofiler``; not looked at.
+    drop_border
+        Leave out nuclei cut by the border.
 
     Returns
     -------
@@ -79,56 +80,40 @@ def segment_nuclei_fixpoint(
     """
     _check_plane("plane", plane)
     least, greatest = diameter_px
-    if not 0 < least < greatest:
+    if not 0 < least < greatest < math.inf:
         raise ValueError(f"diameter_px must be (min, max) with 0 < min < max, got {diameter_px}")
     if declump not in DECLUMP_METHODS:
         raise ValueError(f"declump must be one of {', '.join(DECLUMP_METHODS)}, got {declump!r}")
     for name, share in (("neck", neck), ("edge_fraction", edge_fraction)):
         if not 0 <= share <= 1:
             raise ValueError(f"{name} must be from 0 to 1, got {share}")
-    grid = None if adaptive_window_px is None else window_grid(plane.shape, adaptive_window_px)
-    steps = _steps_for(plane)
-    smooth = steps.smooth(plane, gaussian_weights(smoothing_px))
-    counts = steps.count(smooth)
-    limit = find_limit(counts, threshold, threshold_correction)
-    if limit is None:
-        return _no_labels(plane)
-    twice_base = twice_background(counts, limit.whole)
-    hole_area = min(math.ceil(_disk_area(least)), MOST_PIXELS)
-    classes = _divide(steps, smooth, limit, threshold, grid)
-    regions, size = steps.connect(classes, hole_area)
-    if declump == "none":
-        table = steps.list_regions(regions, size)
-        first, number = first_pixels(table), np.arange(1, len(table) + 1, dtype=np.int32)
-        parts = regions
-    else:
-        by_shape = declump == "shape"
-        height = (
-            steps.smooth(steps.measure_heights(classes), gaussian_weights(_OUTLINE_SIGMA_PX)) if by_shape else smooth
-        )
-        base = 0 if by_shape else twice_base
-        seeds, table = steps.find_seeds(height, regions, disk_offsets(least / 3))
-        parts = steps.flood(height, classes, seeds)
-        joins = steps.list_joins(height, parts, fixed_share(neck), base)
-        first, number = first_pixels(table), join_parts(table, joins, fixed_share(neck), base)
-    labels = steps.renumber(parts, first, number)
-    objects = int(number.max(initial=0))
-    trimmed = steps.trim(labels, objects, smooth, twice_base, fixed_share(edge_fraction))
-    regions, size = steps.connect(trimmed, hole_area)
-    table = steps.list_regions(regions, size)
-    number = number_regions(table, _disk_area(least), _disk_area(greatest), drop_border=drop_border)
-    return steps.renumber(regions, first_pixels(table), number)
+    if not 0 <= valley < math.inf:
+        raise ValueError(f"valley must be 0 or more, got {valley}")
+    _check_smoothing(0.0 if smoothing_px is None else smoothing_px)
+    found = find_nuclei(
+        _steps_for(plane),
+        plane,
+        diameter_px,
+        _threshold(method, threshold, threshold_correction, threshold_bounds, adaptive_window_px),
+        smoothing_px,
+        Division(declump, valley, neck, edge_fraction),
+        drop_border=drop_border,
+    )
+    return _no_labels(plane) if found is None else found
 
 
 def segment_cells_fixpoint(
     nuclei: Array,
     plane: Array | None,
     *,
+    method: str = "automatic",
     threshold: str = "otsu-log",
     threshold_correction: float = 0.5,
+    threshold_bounds: tuple[float, float] = (0.0, 1.0),
     adaptive_window_px: float | None = None,
     smoothing_px: float = 1.0,
     expansion_px: float = 10.0,
+    rivals: Array | None = None,
 ) -> Array:
     """Grow each nucleus to its cell; see ``kernels.segmentation.segment_cells``.
 
@@ -138,10 +123,14 @@ def segment_cells_fixpoint(
         Labels of nuclei, shape ``(y, x)``, integer, 0 outside; a NumPy array, or int32 on a device.
     plane
         The cell stain, shape ``(y, x)``, uint8 or uint16, on the same device; None where the experiment has none.
-    threshold, threshold_correction, smoothing_px, expansion_px
+    method
+        ``automatic``, as in ``segment_nuclei_fixpoint``.
+    threshold, threshold_correction, threshold_bounds, smoothing_px, expansion_px
         As in ``segment_cells``. Of nuclei that are equally near the one with the smallest label takes the pixel.
     adaptive_window_px
         As in ``segment_nuclei_fixpoint``.
+    rivals
+        None: they belong to the method ``cellprofiler``.
 
     Returns
     -------
@@ -156,19 +145,21 @@ def segment_cells_fixpoint(
         outside its range.
     """
     seeds = _check_labels("nuclei", nuclei)
+    if rivals is not None:
+        raise ValueError("rivals must be None where the flood is fixpoint")
     if not expansion_px >= 0:
         raise ValueError(f"expansion_px must be 0 or more, got {expansion_px}")
-    grid = None if adaptive_window_px is None else window_grid(seeds.shape, adaptive_window_px)
+    _check_smoothing(smoothing_px)
+    limits = _threshold(method, threshold, threshold_correction, threshold_bounds, adaptive_window_px)
     steps = _steps_for(seeds)
     if plane is not None:
         _check_plane("plane", plane)
         if plane.shape != nuclei.shape:
             raise ValueError(f"plane must have the shape of nuclei, {nuclei.shape}, got {plane.shape}")
         smooth = steps.smooth(plane, gaussian_weights(smoothing_px))
-        limit = find_limit(steps.count(smooth), threshold, threshold_correction)
-        if limit is not None:
-            classes = _divide(steps, smooth, limit, threshold, grid)
-            return steps.flood(smooth, classes, seeds)
+        found = find_classes(steps, smooth, limits, from_zero=False)
+        if found is not None:
+            return steps.flood(smooth, found[0], seeds)
     reach_px = min(expansion_px, math.hypot(*nuclei.shape))
     return steps.expand(seeds, min(int(reach_px), max(nuclei.shape)), math.floor(reach_px**2))
 
@@ -205,11 +196,26 @@ def _steps_for(array: Array) -> Steps:
     return cpu_steps() if gpu is None else gpu_steps(gpu)
 
 
-def _divide(steps: Steps, smooth: Array, limit: Limit, threshold: str, grid: tuple[int, int] | None) -> Array:
-    """Give the class image of a plane by one limit, or by one for each window of a grid."""
-    if grid is None:
-        return steps.divide(smooth, limit.whole)
-    return steps.divide_locally(smooth, limit.by_window(steps.count_windows(smooth, *grid), threshold))
+def _threshold(
+    method: str, threshold: str, correction: float, bounds: tuple[float, float], window_px: float | None
+) -> Threshold:
+    if method != "automatic":
+        raise ValueError(f"method must be automatic where the flood is fixpoint, got {method!r}")
+    if threshold not in METHODS:
+        raise ValueError(f"threshold must be one of {', '.join(METHODS)}, got {threshold!r}")
+    if not 0 < correction < math.inf:
+        raise ValueError(f"threshold_correction must be above 0, got {correction}")
+    low, high = bounds
+    if not 0 <= low <= high <= 1:
+        raise ValueError(f"threshold_bounds must be (low, high) with 0 <= low <= high <= 1, got {bounds}")
+    if window_px is not None and not window_px >= 1:
+        raise ValueError(f"adaptive_window_px must be 1 or more, got {window_px}")
+    return Threshold(threshold, correction, bounds, window_px)
+
+
+def _check_smoothing(smoothing_px: float) -> None:
+    if not 0 <= smoothing_px <= MOST_SMOOTHING_PX:
+        raise ValueError(f"smoothing_px must be from 0 to {MOST_SMOOTHING_PX}, got {smoothing_px}")
 
 
 def _no_labels(plane: Array) -> Array:
@@ -237,6 +243,3 @@ def _check_labels(name: str, labels: Array) -> Array:
             raise ValueError(f"{name} must have labels from 0 to {MOST_LABEL}, got {extreme}")
     return np.ascontiguousarray(labels, np.int32)
 
-
-def _disk_area(diameter: float) -> float:
-    return math.pi / 4 * diameter**2

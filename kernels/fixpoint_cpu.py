@@ -35,9 +35,14 @@ def cpu_steps() -> Steps:
 
 
 class _CpuSteps:
-    def smooth(self, plane: Pixels, weights: npt.NDArray[np.uint32]) -> Wide:
-        scale = 257 if plane.dtype == np.uint8 else 1
-        return _smooth(np.ascontiguousarray(plane), weights, scale)
+    def smooth(self, plane: Pixels, weights: npt.NDArray[np.uint32], stretch: int = 1) -> Wide:
+        return _smooth(np.ascontiguousarray(plane), weights, stretch * _scale(plane))
+
+    def reduce(self, plane: Pixels, step: int) -> Wide:
+        return _reduce(plane, step, _scale(plane))
+
+    def lower(self, plane: Wide, background: Wide, step: int) -> Wide:
+        return _lower(plane, background, step)
 
     def count(self, plane: Wide) -> npt.NDArray[np.int64]:
         return _count(plane)
@@ -50,6 +55,9 @@ class _CpuSteps:
 
     def divide_locally(self, plane: Wide, limits: Ints) -> Ints:
         return _divide_locally(plane, limits)
+
+    def cut(self, classes: Ints, smooth: Wide, share: int, twice_zero: int) -> Ints:
+        return _cut(classes, smooth, share, twice_zero)
 
     def connect(self, classes: Ints, hole_area: int) -> tuple[Ints, npt.NDArray[np.uint32]]:
         return connect_regions(classes, hole_area)
@@ -89,6 +97,10 @@ class _CpuSteps:
 
     def subtract(self, nuclei: Ints, cells: Ints, shared_rim: bool) -> Ints:
         return _subtract(nuclei, cells, shared_rim)
+
+
+def _scale(plane: Pixels) -> int:
+    return 257 if plane.dtype == np.uint8 else 1
 
 
 @compiled
@@ -171,10 +183,10 @@ def _divide_locally(plane, limits):
     down, across = limits.shape
     classes = np.empty((height, width), np.int32)
     for y in range(height):
-        upper, upper_part = _between(y, height, down)
+        upper, upper_part = _between((2 * y + 1) * down - height, 2 * height, down)
         lower = min(upper + 1, down - 1)
         for x in range(width):
-            left, left_part = _between(x, width, across)
+            left, left_part = _between((2 * x + 1) * across - width, 2 * width, across)
             right = min(left + 1, across - 1)
             above = limits[upper, left] * (2 * width - left_part) + limits[upper, right] * left_part
             below = limits[lower, left] * (2 * width - left_part) + limits[lower, right] * left_part
@@ -185,10 +197,74 @@ def _divide_locally(plane, limits):
 
 
 @compiled
-def _between(place, length, windows):
-    """The window whose middle comes before a place, and how far behind it that is, in 1/(2 length) of a window."""
-    behind = min(max((2 * place + 1) * windows - length, 0), 2 * length * (windows - 1))
-    return behind // (2 * length), behind % (2 * length)
+def _between(behind, whole, count):
+    """Of ``count`` places, a ``whole`` apart, the one before what is so far behind the first, and the rest."""
+    behind = min(max(behind, 0), whole * (count - 1))
+    return behind // whole, behind % whole
+
+
+@compiled
+def _reduce(plane, step, scale):
+    height, width = plane.shape
+    down, across = (height + step - 1) // step, (width + step - 1) // step
+    small = np.empty((down, across), np.uint16)
+    sums = np.empty(across, np.int64)
+    for row in range(down):
+        sums[:] = 0
+        bottom = min((row + 1) * step, height)
+        for y in range(row * step, bottom):
+            for column in range(across):
+                total = 0
+                for x in range(column * step, min((column + 1) * step, width)):
+                    total += np.int64(plane[y, x])
+                sums[column] += total
+        for column in range(across):
+            pixels = (bottom - row * step) * (min((column + 1) * step, width) - column * step)
+            small[row, column] = (2 * scale * sums[column] + pixels) // (2 * pixels)
+    return small
+
+
+@compiled
+def _lower(plane, background, step):
+    """Interpolate the row of blocks first, with the fractions kept."""
+    height, width = plane.shape
+    down, across = background.shape
+    whole = 2 * step
+    lowered = np.empty((height, width), np.uint16)
+    blocks = np.empty(across, np.int64)
+    left, part = np.empty(width, np.int64), np.empty(width, np.int64)
+    for x in range(width):
+        left[x], part[x] = _between(2 * x + 1 - step, whole, across)
+    for y in range(height):
+        upper, upper_part = _between(2 * y + 1 - step, whole, down)
+        lower = min(upper + 1, down - 1)
+        for column in range(across):
+            above, below = np.int64(background[upper, column]), np.int64(background[lower, column])
+            blocks[column] = above * (whole - upper_part) + below * upper_part
+        for x in range(width):
+            right = min(left[x] + 1, across - 1)
+            ground = blocks[left[x]] * (whole - part[x]) + blocks[right] * part[x]
+            ground = (ground + whole * whole // 2) // (whole * whole)
+            lowered[y, x] = max(np.int64(plane[y, x]) - ground, 0)
+    return lowered
+
+
+@compiled
+def _cut(classes, smooth, share, twice_zero):
+    height, width = smooth.shape
+    inside = np.empty((height, width), np.int32)
+    for y in range(height):
+        above, below = max(y - 1, 0), min(y + 1, height - 1)
+        for x in range(width):
+            kind = classes[y, x]
+            if kind > 0:
+                left, right = max(x - 1, 0), min(x + 1, width - 1)
+                own = np.int64(smooth[y, x])
+                around = np.int64(smooth[above, x]) + smooth[below, x] + smooth[y, left] + smooth[y, right]
+                if (around - 4 * own) * 2 * SHARE_STEPS > share * (2 * own - twice_zero):
+                    kind = -kind
+            inside[y, x] = kind
+    return inside
 
 
 @compiled

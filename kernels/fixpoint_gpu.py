@@ -32,15 +32,27 @@ class _GpuSteps:
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
 
-    def smooth(self, plane: Array, weights: npt.NDArray[np.uint32]) -> Array:
-        wide, scale = as_uint16(plane, self._gpu), np.uint32(257 if plane.dtype == np.uint8 else 1)
+    def smooth(self, plane: Array, weights: npt.NDArray[np.uint32], stretch: int = 1) -> Array:
         there, reach = self._gpu.put(weights), np.int32(len(weights) - 1)
         pixels, width = _sizes(plane)
         rows = self._gpu.empty(plane.shape, np.uint32)
+        wide, scale = as_uint16(plane, self._gpu), np.uint32(stretch * _scale(plane))
         self._launch("smooth_rows", plane, wide, pixels, width, scale, there, reach, rows)
         smooth = self._gpu.empty(plane.shape, np.uint16)
         self._launch("smooth_columns", plane, rows, pixels, width, there, reach, smooth)
         return smooth
+
+    def reduce(self, plane: Array, step: int) -> npt.NDArray[np.uint16]:
+        small = self._gpu.empty([-(-side // step) for side in plane.shape], np.uint16)
+        wide, scale = as_uint16(plane, self._gpu), np.int32(_scale(plane))
+        self._launch("reduce", small, wide, *_sizes(plane), np.int32(step), scale, *_sizes(small), small)
+        return self._gpu.get(small)
+
+    def lower(self, plane: Array, background: npt.NDArray[np.uint16], step: int) -> Array:
+        lowered, there = self._gpu.empty(plane.shape, np.uint16), self._gpu.put(background)
+        blocks = (np.int32(background.shape[0]), np.int32(background.shape[1]))
+        self._launch("lower", plane, plane, *_sizes(plane), there, *blocks, np.int32(step), lowered)
+        return lowered
 
     def count(self, plane: Array) -> npt.NDArray[np.int64]:
         counts = self._gpu.zeros((1, 65_536), np.uint32)
@@ -68,6 +80,12 @@ class _GpuSteps:
         windows = (np.int32(limits.shape[0]), np.int32(limits.shape[1]))
         self._launch("divide_locally", plane, plane, *_sizes(plane), *windows, there, classes)
         return classes
+
+    def cut(self, classes: Array, smooth: Array, share: int, twice_zero: int) -> Array:
+        inside = self._gpu.empty(classes.shape, np.int32)
+        limits = (np.int64(share), np.int64(twice_zero))
+        self._launch("cut", classes, classes, smooth, *_sizes(classes), *limits, inside)
+        return inside
 
     def connect(self, classes: Array, hole_area: int) -> tuple[Array, Array]:
         labels, sizes = self._gpu.empty(classes.shape, np.int32), self._gpu.empty(classes.shape, np.uint32)
@@ -175,6 +193,10 @@ class _GpuSteps:
             if rows <= room:
                 return np.sort(self._gpu.get(table[:rows]))
             room = rows
+
+
+def _scale(plane: Array) -> int:
+    return 257 if plane.dtype == np.uint8 else 1
 
 
 def _blocks(array: Array) -> tuple[int, ...]:

@@ -23,10 +23,22 @@ class Steps(Protocol):
     A *region image* has 1 + the index of each region's first pixel, int32, and 0 in the background.
     """
 
-    def smooth(self, plane: Array, weights: npt.NDArray[np.uint32]) -> Array:
+    def smooth(self, plane: Array, weights: npt.NDArray[np.uint32], stretch: int = 1) -> Array:
         """Smooth with whole-number weights of sum 4096, the plane mirrored beyond its border; uint16.
 
-        Counts of 8 bits are multiplied by 257 first. Rows are rounded to 1/16 of a count, then columns to counts.
+        Counts are multiplied by ``stretch`` first, those of 8 bits also by 257; all must stay below 65536. Rows are
+        rounded to 1/16 of a count, then columns to counts.
+        """
+        ...
+
+    def reduce(self, plane: Array, step: int) -> npt.NDArray[np.uint16]:
+        """Average blocks of step x step pixels, the last ones of a side smaller, rounded; on the host, in 16 bits."""
+        ...
+
+    def lower(self, plane: Array, background: npt.NDArray[np.uint16], step: int) -> Array:
+        """Subtract a background given for the middles of blocks of step x step pixels, down to 0; uint16.
+
+        Between middles it is interpolated linearly and rounded; beyond the outermost ones it stays.
         """
         ...
 
@@ -50,6 +62,14 @@ class Steps(Protocol):
 
         Between the middles of windows they are interpolated linearly, without rounding; beyond the outermost middles
         they stay.
+        """
+        ...
+
+    def cut(self, classes: Array, smooth: Array, share: int, twice_zero: int) -> Array:
+        """Give the class image without pixels whose curvature surpasses a share (in 1/65536) of their brightness.
+
+        Curvature is the sum of the 4 neighbours less 4 times the pixel, mirrored beyond the border; brightness is what
+        is above ``twice_zero`` / 2. Pixels that are cut become background that holes may give back.
         """
         ...
 

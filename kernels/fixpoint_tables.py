@@ -18,6 +18,8 @@ Words = npt.NDArray[np.uint64]
 
 WHOLE_WEIGHT = 4096
 """Sum of the whole-number weights of a Gaussian."""
+MOST_SMOOTHING_PX = 500.0
+"""Standard deviation of the widest Gaussian."""
 HEIGHT_STEPS = 64
 """Distances are heights in steps of 1/64 pixel, and end at 65535 of them: 1,023.98 pixels."""
 SHARE_STEPS = 65_536
@@ -42,14 +44,7 @@ def gaussian_weights(sigma_px: float) -> npt.NDArray[np.uint32]:
 
     Sums of the true weights from the tail inwards are rounded, not the weights themselves, so that wide Gaussians keep
     their shape. It ends at 4 standard deviations, or where weights are 0.
-
-    Raises
-    ------
-    ValueError
-        If ``sigma_px`` is negative, infinite or NaN.
     """
-    if not 0 <= sigma_px < math.inf:
-        raise ValueError(f"smoothing_px must be 0 or more, got {sigma_px}")
     if sigma_px == 0:
         return np.array([WHOLE_WEIGHT], np.uint32)
     distance = np.arange(math.ceil(4 * sigma_px) + 1)
@@ -62,8 +57,8 @@ def gaussian_weights(sigma_px: float) -> npt.NDArray[np.uint32]:
 
 
 def disk_offsets(radius: float) -> Ints:
-    """Give rows (dy, dx) of a disk around a pixel, without it, nearest first; at least its 8 neighbours."""
-    radius = max(radius, 1.5)
+    """Give rows (dy, dx) of a disk around a pixel, without it, nearest first: its 8 neighbours up to 200 pixels."""
+    radius = min(max(radius, 1.5), 200.0)
     reach = int(radius)
     dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     squared = (dy**2 + dx**2).ravel()
@@ -80,15 +75,18 @@ class Limit:
     ----------
     level
         Threshold of the whole plane.
-    darkest
-        Least value of the plane.
+    origin
+        Value that the correction counts from.
     correction
-        Factor on a threshold's distance from the darkest value.
+        Factor on a threshold's distance from the origin.
+    bounds
+        Least and greatest limit, as shares of 65535.
     """
 
     level: float
-    darkest: int
+    origin: int
     correction: float
+    bounds: tuple[float, float] = (0.0, 1.0)
 
     @property
     def whole(self) -> int:
@@ -117,10 +115,18 @@ class Limit:
         return limits
 
     def _corrected(self, level: float) -> float:
-        return min(max(self.darkest + (level - self.darkest) * self.correction, 0.0), 65_535.0)
+        low, high = (65_535.0 * bound for bound in self.bounds)
+        return min(max(self.origin + (level - self.origin) * self.correction, low), high)
 
 
-def find_limit(counts: npt.NDArray[np.int64], threshold: str, correction: float) -> Limit | None:
+def find_limit(
+    counts: npt.NDArray[np.int64],
+    threshold: str,
+    correction: float,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    *,
+    from_zero: bool = False,
+) -> Limit | None:
     """Find the limit between background and foreground; ``None`` without two classes of pixels.
 
     Parameters
@@ -131,16 +137,15 @@ def find_limit(counts: npt.NDArray[np.int64], threshold: str, correction: float)
         Method of ``kernels.thresholds.find_threshold``.
     correction
         Factor on the threshold's distance from the darkest pixel.
-
-    Raises
-    ------
-    ValueError
-        If the method is not known, or the correction is not above 0.
+    bounds
+        Least and greatest limit, as shares of 65535.
+    from_zero
+        Whether the correction is a factor on the threshold itself.
     """
-    if not 0 < correction < math.inf:
-        raise ValueError(f"threshold_correction must be above 0, got {correction}")
     level = find_threshold(counts, threshold)
-    return None if level is None else Limit(float(level), int(np.flatnonzero(counts)[0]), correction)
+    if level is None:
+        return None
+    return Limit(float(level), 0 if from_zero else int(np.flatnonzero(counts)[0]), correction, bounds)
 
 
 def window_grid(shape: tuple[int, ...], window_px: float) -> tuple[int, int]:
@@ -158,8 +163,8 @@ def window_grid(shape: tuple[int, ...], window_px: float) -> tuple[int, int]:
 
 
 def twice_background(counts: npt.NDArray[np.int64], limit: int) -> int:
-    """Give twice the median of all pixels up to ``limit``, a whole number; at least the darkest is among them."""
-    below = np.cumsum(counts[: limit + 1])
+    """Give twice the median of all pixels up to ``limit``, a whole number; of the darkest ones if none is so dark."""
+    below = np.cumsum(counts[: max(limit, int(np.flatnonzero(counts)[0])) + 1])
     ranks = ((below[-1] - 1) // 2, below[-1] // 2)
     return int(np.searchsorted(below, ranks, side="right").sum())
 

@@ -72,10 +72,11 @@ count_windows(const u16* __restrict__ plane, const int pixels, const int width, 
     atomicAdd(&counts[(i64)window * 65536 + plane[place]], 1u);
 }
 
-// How far a place is behind the middle of the first window, in 1/(2 length) of a window.
-__device__ __forceinline__ i64 behind_first(const int place, const int length, const int windows) {
-    const i64 behind = (2 * (i64)place + 1) * windows - length, most = 2 * (i64)length * (windows - 1);
-    return min(max(behind, (i64)0), most);
+// Of `count` places, a `whole` apart, the one before what is so far behind the first; what is left goes to `part`.
+__device__ __forceinline__ int between(i64 behind, const i64 whole, const int count, i64& part) {
+    behind = min(max(behind, (i64)0), whole * (count - 1));
+    part = behind % whole;
+    return (int)(behind / whole);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -83,15 +84,60 @@ divide_locally(const u16* __restrict__ plane, const int pixels, const int width,
                const int* __restrict__ limits, int* classes) {
     ONE_PIXEL;
     if (place >= pixels) return;
-    const int y = place / width, x = place - y * width;
-    const i64 tall = 2 * (i64)(pixels / width), wide = 2 * (i64)width;
-    const i64 behind_y = behind_first(y, pixels / width, down), behind_x = behind_first(x, width, across);
-    const i64 part_y = behind_y % tall, part_x = behind_x % wide;
-    const int upper = (int)(behind_y / tall), lower = min(upper + 1, down - 1);
-    const int left = (int)(behind_x / wide), right = min(left + 1, across - 1);
+    const int y = place / width, x = place - y * width, height = pixels / width;
+    const i64 tall = 2 * (i64)height, wide = 2 * (i64)width;
+    i64 part_y, part_x;
+    const int upper = between((2 * (i64)y + 1) * down - height, tall, down, part_y), lower = min(upper + 1, down - 1);
+    const int left = between((2 * (i64)x + 1) * across - width, wide, across, part_x), right = min(left + 1, across - 1);
     const i64 above = limits[upper * across + left] * (wide - part_x) + limits[upper * across + right] * part_x;
     const i64 below = limits[lower * across + left] * (wide - part_x) + limits[lower * across + right] * part_x;
     classes[place] = plane[place] * 16 * tall * wide > above * (tall - part_y) + below * part_y ? 1 : -1;
+}
+
+// One thread a block of step x step pixels; `blocks` and `across` are those of the small plane.
+extern "C" __global__ void __launch_bounds__(256)
+reduce(const u16* __restrict__ plane, const int pixels, const int width, const int step, const int scale,
+       const int blocks, const int across, u16* small) {
+    const int block = blockIdx.x * blockDim.x + threadIdx.x;
+    if (block >= blocks) return;
+    const int row = block / across, column = block - row * across;
+    const int bottom = min((row + 1) * step, pixels / width), right = min((column + 1) * step, width);
+    u64 sum = 0;
+    for (int y = row * step; y < bottom; ++y)
+        for (int x = column * step; x < right; ++x) sum += plane[y * width + x];
+    const u64 members = (u64)(bottom - row * step) * (u64)(right - column * step);
+    small[block] = (u16)((2 * scale * sum + members) / (2 * members));
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+lower(const u16* __restrict__ plane, const int pixels, const int width, const u16* __restrict__ background,
+      const int down, const int across, const int step, u16* lowered) {
+    ONE_PIXEL;
+    if (place >= pixels) return;
+    const int y = place / width, x = place - y * width;
+    const i64 whole = 2 * (i64)step;
+    i64 part_y, part_x;
+    const int upper = between(2 * (i64)y + 1 - step, whole, down, part_y), below = min(upper + 1, down - 1);
+    const int left = between(2 * (i64)x + 1 - step, whole, across, part_x), right = min(left + 1, across - 1);
+    const u16 *first = background + upper * across, *second = background + below * across;
+    const i64 before = first[left] * (whole - part_y) + second[left] * part_y;
+    const i64 behind = first[right] * (whole - part_y) + second[right] * part_y;
+    const i64 ground = (before * (whole - part_x) + behind * part_x + whole * whole / 2) / (whole * whole);
+    lowered[place] = (u16)max((i64)plane[place] - ground, (i64)0);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+cut(const int* __restrict__ classes, const u16* __restrict__ smooth, const int pixels, const int width, const i64 share,
+    const i64 twice_zero, int* inside) {
+    ONE_PIXEL;
+    if (place >= pixels) return;
+    const int kind = classes[place], x = place % width;
+    inside[place] = kind;
+    if (kind <= 0) return;
+    const i64 own = smooth[place];
+    const i64 above = place >= width ? smooth[place - width] : own, left = x > 0 ? smooth[place - 1] : own;
+    const i64 below = place + width < pixels ? smooth[place + width] : own, right = x + 1 < width ? smooth[place + 1] : own;
+    if ((above + below + left + right - 4 * own) * 2 * 65536 > share * (2 * own - twice_zero)) inside[place] = -kind;
 }
 
 // ---- Regions: union-find over labels, which are 1 + the index of a pixel; the smallest of a region is its root. ----

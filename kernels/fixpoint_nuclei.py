@@ -1,0 +1,236 @@
+"""Nuclei by the ``fixpoint`` segmentation: the steps of ``kernels/nuclei_automatic.py`` in whole numbers.
+
+Every length follows the size that nuclei have in the plane; a threshold of the whole plane only says where nuclei are,
+and each is drawn by its own brightness. What is estimated on a reduced plane is estimated on the host.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from kernels.fixpoint_cpu import cpu_steps
+from kernels.fixpoint_steps import Steps
+from kernels.fixpoint_tables import (
+    HEIGHT_STEPS,
+    MOST_PIXELS,
+    MOST_SMOOTHING_PX,
+    disk_offsets,
+    find_limit,
+    first_pixels,
+    fixed_share,
+    gaussian_weights,
+    join_parts,
+    number_regions,
+    twice_background,
+    window_grid,
+)
+from kernels.gpu import Array
+
+SMOOTHING_SHARE, SMOOTHING_BOUNDS_PX = 1 / 24, (0.6, 3.0)
+"""Standard deviation of the smoothing, as a share of the typical diameter, and its bounds."""
+SEED_SHARE = 0.3
+"""Radius in which a seed is the highest pixel, as a share of the typical diameter."""
+VALLEY_SHARE = 0.1
+"""Standard deviation at which valleys are looked for, as a share of the typical diameter."""
+BACKGROUND_REACH = 4.0
+"""Side of the window whose darkest part is the background, in typical diameters."""
+_BLOCKS_PER_WINDOW = 12
+_OUTLINE_SIGMA_PX = 1.0
+"""A slight blur of distances joins the maxima of a ragged outline."""
+_HIGHEST = 65_535
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """How the limit between background and foreground is found; see ``segment_nuclei_fixpoint``."""
+
+    method: str
+    correction: float = 1.0
+    bounds: tuple[float, float] = (0.0, 1.0)
+    window_px: float | None = None
+
+
+@dataclass(frozen=True)
+class Division:
+    """How clumps are divided and objects drawn; see ``segment_nuclei_fixpoint``."""
+
+    declump: str
+    valley: float
+    neck: float
+    edge_fraction: float
+
+
+class _Look(NamedTuple):
+    """A plane above its background, the class image of its foreground, twice its remaining background, its maximum."""
+
+    brightness: Array
+    classes: Array
+    twice_base: int
+    brightest: int
+
+
+def find_nuclei(
+    steps: Steps,
+    plane: Array,
+    diameter_px: tuple[float, float],
+    threshold: Threshold,
+    smoothing_px: float | None,
+    division: Division,
+    *,
+    drop_border: bool,
+) -> Array | None:
+    """Find the nuclei of one plane; None where it has no two classes of pixels."""
+    least, greatest = diameter_px
+    typical = estimate_diameter(steps, plane, diameter_px, threshold.method)
+    if typical is None:
+        return None
+    if smoothing_px is None:
+        smoothing_px = min(max(typical * SMOOTHING_SHARE, SMOOTHING_BOUNDS_PX[0]), SMOOTHING_BOUNDS_PX[1])
+    reach = min(max(BACKGROUND_REACH * typical, 3 * least), 1.5 * greatest)
+    look = _look_at(steps, plane, smoothing_px, reach, threshold)
+    if look is None:
+        return None
+    hole_area = min(math.ceil(_disk_area(least)), MOST_PIXELS)
+    regions, sizes = steps.connect(look.classes, hole_area)
+    if division.declump == "none":
+        table = steps.list_regions(regions, sizes)
+        parts, number = regions, np.arange(1, len(table) + 1, dtype=np.int32)
+    else:
+        height, base = look.brightness, look.twice_base
+        if division.declump == "shape":
+            inside = _cut_valleys(steps, look, division.valley, smoothing_px, VALLEY_SHARE * typical)
+            steps.connect(inside, min(math.ceil(_disk_area(least) / 4), MOST_PIXELS))
+            height, base = steps.smooth(steps.measure_heights(inside), gaussian_weights(_OUTLINE_SIGMA_PX)), 0
+        seeds, table = steps.find_seeds(height, regions, disk_offsets(max(least / 3, SEED_SHARE * typical)))
+        parts = steps.flood(height, look.classes, seeds)
+        neck = fixed_share(division.neck)
+        number = join_parts(table, steps.list_joins(height, parts, neck, base), neck, base)
+    labels = steps.renumber(parts, first_pixels(table), number)
+    count, fraction = int(number.max(initial=0)), fixed_share(division.edge_fraction)
+    regions, sizes = steps.connect(steps.trim(labels, count, look.brightness, look.twice_base, fraction), hole_area)
+    table = steps.list_regions(regions, sizes)
+    number = number_regions(table, _disk_area(least), _disk_area(greatest), drop_border=drop_border)
+    return steps.renumber(regions, first_pixels(table), number)
+
+
+def estimate_diameter(steps: Steps, plane: Array, diameter_px: tuple[float, float], threshold: str) -> float | None:
+    """Estimate the typical diameter of the nuclei of a plane.
+
+    Pixels of a disk are on average a third of its radius away from its edge. The plane is looked at in blocks of a
+    quarter of the least diameter; foreground whose inscribed circle is larger than any nucleus (a glow out of focus)
+    does not count.
+
+    Parameters
+    ----------
+    steps
+        Those of the plane's device.
+    plane
+        Shape ``(y, x)``, uint8 or uint16.
+    diameter_px
+        Least and greatest diameter, pixels: the estimate lies between them.
+    threshold
+        As for ``kernels.thresholds.find_threshold``.
+
+    Returns
+    -------
+    Diameter in pixels, or None where nothing is in the plane.
+    """
+    least, greatest = diameter_px
+    step = _bounded_step(least / 4, plane)
+    on_host = cpu_steps()
+    look = _look_at(on_host, steps.reduce(plane, step), 0.7, 1.5 * greatest / step, Threshold(threshold))
+    if look is None:
+        return None
+    regions, _ = on_host.connect(look.classes, 0)
+    height = np.asarray(on_host.measure_heights(look.classes), np.int64)[look.classes > 0]
+    owner = np.unique(regions[look.classes > 0], return_inverse=True)[1]
+    deepest = np.zeros(int(owner.max(initial=-1)) + 1, np.int64)
+    np.maximum.at(deepest, owner, height)
+    is_nucleus = (deepest >= 0.35 * least / step * HEIGHT_STEPS) & (deepest <= 0.5 * greatest / step * HEIGHT_STEPS)
+    counted = height[is_nucleus[owner]]
+    if counted.size == 0:
+        return math.sqrt(least * greatest)
+    mean_depth = int(counted.sum()) / (HEIGHT_STEPS * counted.size)
+    return min(max(6 * step * (mean_depth - 0.5), least), greatest)
+
+
+def find_classes(steps: Steps, plane: Array, threshold: Threshold, *, from_zero: bool) -> tuple[Array, int, int] | None:
+    """Divide a smoothed plane into background and foreground; None where it has no two classes of pixels.
+
+    Parameters
+    ----------
+    steps
+        Those of the plane's device.
+    plane
+        Shape ``(y, x)``, uint16.
+    threshold
+        How the limit is found.
+    from_zero
+        Whether the correction is a factor on the threshold itself, or on its distance from the darkest pixel.
+
+    Returns
+    -------
+    The class image, on the device; twice the median of the background; the greatest value.
+    """
+    counts = steps.count(plane)
+    limit = find_limit(counts, threshold.method, threshold.correction, threshold.bounds, from_zero=from_zero)
+    if limit is None:
+        return None
+    if threshold.window_px is None:
+        classes = steps.divide(plane, limit.whole)
+    else:
+        grid = window_grid(plane.shape, threshold.window_px)
+        classes = steps.divide_locally(plane, limit.by_window(steps.count_windows(plane, *grid), threshold.method))
+    return classes, twice_background(counts, limit.whole), int(np.flatnonzero(counts)[-1])
+
+
+def _look_at(steps: Steps, plane: Array, smoothing_px: float, reach: float, threshold: Threshold) -> _Look | None:
+    """Smooth, take the background away and find the foreground."""
+    smooth = steps.smooth(plane, gaussian_weights(smoothing_px))
+    step = _bounded_step(reach / _BLOCKS_PER_WINDOW, plane)
+    brightness = steps.lower(smooth, _open(steps.reduce(smooth, step), int(min(reach / step, MOST_PIXELS))), step)
+    found = find_classes(steps, brightness, threshold, from_zero=True)
+    return None if found is None else _Look(brightness, *found)
+
+
+def _open(small: npt.NDArray[np.uint16], side: int) -> npt.NDArray[np.uint16]:
+    """Estimate the background that objects narrower than ``side`` stand on.
+
+    A morphological opening by a square, smoothed: what is brighter than its surroundings but wider than the square is
+    background too.
+    """
+    side = min(max(3, side | 1), 2 * max(small.shape) + 1)
+    opened = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cpu_steps().smooth(np.asarray(opened, np.uint16), gaussian_weights(min(side / 4, MOST_SMOOTHING_PX))))
+
+
+def _cut_valleys(steps: Steps, look: _Look, valley: float, smoothed_px: float, sigma_px: float) -> Array:
+    """Take from the foreground what lies in a valley of brightness or at the foot of something brighter.
+
+    That is where the second derivative at scale ``sigma_px`` is more than ``valley`` times the brightness: sigma**2
+    times the Laplacian of the smoothed plane, over the plane (Lindeberg 1998). A dim plane is stretched first, so that
+    its Laplacian is not lost in rounding. Without a valley nothing is cut.
+    """
+    if valley == 0:
+        return look.classes
+    sigma = max(sigma_px, smoothed_px)
+    further = math.sqrt(sigma**2 - smoothed_px**2)
+    stretch = _HIGHEST // max(look.brightest, 1)
+    smooth = steps.smooth(look.brightness, gaussian_weights(min(further, MOST_SMOOTHING_PX) if further > 0.3 else 0), stretch)
+    # one count more than the brightness, so that where there is none nothing curves by chance
+    share = min(round(valley / max(sigma, 1e-3) ** 2 * (1 << 16)), 1 << 40)
+    return steps.cut(look.classes, smooth, share, stretch * (look.twice_base - 2))
+
+
+def _bounded_step(step: float, plane: Array) -> int:
+    return int(min(max(1.0, step), max(plane.shape)))
+
+
+def _disk_area(diameter: float) -> float:
+    return math.pi / 4 * diameter**2
