@@ -242,4 +242,3 @@ def _check_labels(name: str, labels: Array) -> Array:
         if not 0 <= extreme <= MOST_LABEL:
             raise ValueError(f"{name} must have labels from 0 to {MOST_LABEL}, got {extreme}")
     return np.ascontiguousarray(labels, np.int32)
-

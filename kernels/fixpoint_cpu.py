@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from kernels import fixpoint_planes
 from kernels.compiled import compiled
 from kernels.fixpoint_flood import flood_from_seeds
-from kernels.fixpoint_regions import connect_regions, list_regions
+from kernels.fixpoint_heights import measure_heights
+from kernels.fixpoint_regions import connect_regions, fill_small_holes
 from kernels.fixpoint_steps import Steps
 from kernels.fixpoint_tables import (
-    HEIGHT_STEPS,
     INDEX_BITS,
-    LIMIT_STEPS,
     SHARE_STEPS,
-    WHOLE_WEIGHT,
     Ints,
     Words,
 )
@@ -25,8 +23,6 @@ Wide = npt.NDArray[np.uint16]
 
 _FAR = np.iinfo(np.int64).max
 _HIGHEST = 65_535
-_FARTHEST = (_HIGHEST // HEIGHT_STEPS + 1) ** 2
-"""Squared distance from which on the height is the greatest."""
 
 
 def cpu_steps() -> Steps:
@@ -36,38 +32,40 @@ def cpu_steps() -> Steps:
 
 class _CpuSteps:
     def smooth(self, plane: Pixels, weights: npt.NDArray[np.uint32], stretch: int = 1) -> Wide:
-        return _smooth(np.ascontiguousarray(plane), weights, stretch * _scale(plane))
+        return fixpoint_planes.smooth(plane, weights, stretch * _scale(plane))
 
     def reduce(self, plane: Pixels, step: int) -> Wide:
-        return _reduce(plane, step, _scale(plane))
+        return fixpoint_planes.reduce(plane, step, _scale(plane))
 
     def lower(self, plane: Wide, background: Wide, step: int) -> Wide:
-        return _lower(plane, background, step)
+        return fixpoint_planes.lower(plane, background, step)
 
     def count(self, plane: Wide) -> npt.NDArray[np.int64]:
-        return _count(plane)
+        return fixpoint_planes.count(plane)
 
     def count_windows(self, plane: Wide, down: int, across: int) -> npt.NDArray[np.uint32]:
-        return _count_windows(plane, down, across)
+        return fixpoint_planes.count_windows(plane, down, across)
 
     def divide(self, plane: Wide, limit: int) -> Ints:
         return np.where(plane > limit, np.int32(1), np.int32(-1))
 
     def divide_locally(self, plane: Wide, limits: Ints) -> Ints:
-        return _divide_locally(plane, limits)
+        return fixpoint_planes.divide_locally(plane, limits)
 
     def cut(self, classes: Ints, smooth: Wide, share: int, twice_zero: int) -> Ints:
-        return _cut(classes, smooth, share, twice_zero)
+        return fixpoint_planes.cut(classes, smooth, share, twice_zero)
 
-    def connect(self, classes: Ints, hole_area: int) -> tuple[Ints, npt.NDArray[np.uint32]]:
-        return connect_regions(classes, hole_area)
+    def fill(self, classes: Ints, hole_area: int) -> None:
+        fill_small_holes(classes, hole_area)
 
-    def list_regions(self, regions: Ints, size: npt.NDArray[np.uint32]) -> Words:
-        return list_regions(regions.ravel(), size.ravel())
+    def connect(self, classes: Ints) -> tuple[Ints, Words]:
+        return connect_regions(classes)
+
+    def list_regions(self, regions: Ints, sizes: Words) -> Words:
+        return sizes
 
     def measure_heights(self, classes: Ints) -> Wide:
-        distance = cv2.distanceTransform((classes > 0).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        return _round_heights(distance)
+        return measure_heights(classes)
 
     def find_seeds(self, height: Wide, regions: Ints, offsets: Ints) -> tuple[Ints, Words]:
         seeds = np.zeros(height.shape, np.int32)
@@ -101,187 +99,6 @@ class _CpuSteps:
 
 def _scale(plane: Pixels) -> int:
     return 257 if plane.dtype == np.uint8 else 1
-
-
-@compiled
-def _mirror(place, length):
-    """Mirror a place beyond a line of pixels at its ends, the outermost pixels twice."""
-    place %= 2 * length
-    return place if place < length else 2 * length - 1 - place
-
-
-@compiled
-def _smooth(plane, weights, scale):
-    """Rows keep four bits more than pixels have; all sums stay below 2**32."""
-    height, width = plane.shape
-    reach = len(weights) - 1
-    half_row, row_shift = np.uint32(WHOLE_WEIGHT // 32), np.uint32(8)
-    half, shift = np.uint32(8 * WHOLE_WEIGHT), np.uint32(16)
-    line, total = np.empty(width + 2 * reach, np.uint32), np.empty(width, np.uint32)
-    rows = np.empty((height, width), np.uint32)
-    smooth = np.empty((height, width), np.uint16)
-    for y in range(height):
-        for x in range(width):
-            line[reach + x] = plane[y, x] * scale
-        for x in range(reach):
-            line[reach - 1 - x] = line[reach + _mirror(x, width)]
-            line[reach + width + x] = line[reach + _mirror(width + x, width)]
-        for x in range(width):
-            total[x] = np.uint32(half_row + weights[0] * line[reach + x])
-        for k in range(1, reach + 1):
-            weight = weights[k]
-            for x in range(width):
-                total[x] = np.uint32(total[x] + weight * (line[reach + x - k] + line[reach + x + k]))
-        for x in range(width):
-            rows[y, x] = total[x] >> row_shift
-    for y in range(height):
-        middle = rows[y]
-        for x in range(width):
-            total[x] = np.uint32(half + weights[0] * middle[x])
-        for k in range(1, reach + 1):
-            weight = weights[k]
-            above, below = rows[_mirror(y - k, height)], rows[_mirror(y + k, height)]
-            for x in range(width):
-                total[x] = np.uint32(total[x] + weight * (above[x] + below[x]))
-        for x in range(width):
-            smooth[y, x] = total[x] >> shift
-    return smooth
-
-
-@compiled
-def _count(plane):
-    """Two partial histograms, so that equal neighbours do not wait for each other."""
-    parts = np.zeros((2, 65_536), np.int32)
-    flat = plane.ravel()
-    for i in range(0, flat.size - 1, 2):
-        parts[0, flat[i]] += 1
-        parts[1, flat[i + 1]] += 1
-    if flat.size % 2:
-        parts[0, flat[flat.size - 1]] += 1
-    counts = np.empty(65_536, np.int64)
-    for value in range(65_536):
-        counts[value] = np.int64(parts[0, value]) + parts[1, value]
-    return counts
-
-
-@compiled
-def _count_windows(plane, down, across):
-    height, width = plane.shape
-    counts = np.zeros((down, across, 65_536), np.uint32)
-    for row in range(down):
-        for column in range(across):
-            window = counts[row, column]
-            for y in range(row * height // down, (row + 1) * height // down):
-                for x in range(column * width // across, (column + 1) * width // across):
-                    window[plane[y, x]] += np.uint32(1)
-    return counts
-
-
-@compiled
-def _divide_locally(plane, limits):
-    height, width = plane.shape
-    down, across = limits.shape
-    classes = np.empty((height, width), np.int32)
-    for y in range(height):
-        upper, upper_part = _between((2 * y + 1) * down - height, 2 * height, down)
-        lower = min(upper + 1, down - 1)
-        for x in range(width):
-            left, left_part = _between((2 * x + 1) * across - width, 2 * width, across)
-            right = min(left + 1, across - 1)
-            above = limits[upper, left] * (2 * width - left_part) + limits[upper, right] * left_part
-            below = limits[lower, left] * (2 * width - left_part) + limits[lower, right] * left_part
-            limit = above * (2 * height - upper_part) + below * upper_part
-            value = np.int64(plane[y, x]) * LIMIT_STEPS * 4 * height * width
-            classes[y, x] = 1 if value > limit else -1
-    return classes
-
-
-@compiled
-def _between(behind, whole, count):
-    """Of ``count`` places, a ``whole`` apart, the one before what is so far behind the first, and the rest."""
-    behind = min(max(behind, 0), whole * (count - 1))
-    return behind // whole, behind % whole
-
-
-@compiled
-def _reduce(plane, step, scale):
-    height, width = plane.shape
-    down, across = (height + step - 1) // step, (width + step - 1) // step
-    small = np.empty((down, across), np.uint16)
-    sums = np.empty(across, np.int64)
-    for row in range(down):
-        sums[:] = 0
-        bottom = min((row + 1) * step, height)
-        for y in range(row * step, bottom):
-            for column in range(across):
-                total = 0
-                for x in range(column * step, min((column + 1) * step, width)):
-                    total += np.int64(plane[y, x])
-                sums[column] += total
-        for column in range(across):
-            pixels = (bottom - row * step) * (min((column + 1) * step, width) - column * step)
-            small[row, column] = (2 * scale * sums[column] + pixels) // (2 * pixels)
-    return small
-
-
-@compiled
-def _lower(plane, background, step):
-    """Interpolate the row of blocks first, with the fractions kept."""
-    height, width = plane.shape
-    down, across = background.shape
-    whole = 2 * step
-    lowered = np.empty((height, width), np.uint16)
-    blocks = np.empty(across, np.int64)
-    left, part = np.empty(width, np.int64), np.empty(width, np.int64)
-    for x in range(width):
-        left[x], part[x] = _between(2 * x + 1 - step, whole, across)
-    for y in range(height):
-        upper, upper_part = _between(2 * y + 1 - step, whole, down)
-        lower = min(upper + 1, down - 1)
-        for column in range(across):
-            above, below = np.int64(background[upper, column]), np.int64(background[lower, column])
-            blocks[column] = above * (whole - upper_part) + below * upper_part
-        for x in range(width):
-            right = min(left[x] + 1, across - 1)
-            ground = blocks[left[x]] * (whole - part[x]) + blocks[right] * part[x]
-            ground = (ground + whole * whole // 2) // (whole * whole)
-            lowered[y, x] = max(np.int64(plane[y, x]) - ground, 0)
-    return lowered
-
-
-@compiled
-def _cut(classes, smooth, share, twice_zero):
-    height, width = smooth.shape
-    inside = np.empty((height, width), np.int32)
-    for y in range(height):
-        above, below = max(y - 1, 0), min(y + 1, height - 1)
-        for x in range(width):
-            kind = classes[y, x]
-            if kind > 0:
-                left, right = max(x - 1, 0), min(x + 1, width - 1)
-                own = np.int64(smooth[y, x])
-                around = np.int64(smooth[above, x]) + smooth[below, x] + smooth[y, left] + smooth[y, right]
-                if (around - 4 * own) * 2 * SHARE_STEPS > share * (2 * own - twice_zero):
-                    kind = -kind
-            inside[y, x] = kind
-    return inside
-
-
-@compiled
-def _round_heights(distance):
-    """Heights from distances whose squares are whole numbers but for their last bits."""
-    height = np.empty(distance.shape, np.uint16)
-    for y in range(distance.shape[0]):
-        for x in range(distance.shape[1]):
-            if distance[y, x] == 0:
-                height[y, x] = 0
-                continue
-            squared = np.rint(np.float64(distance[y, x]) * np.float64(distance[y, x]))
-            if squared >= _FARTHEST:
-                height[y, x] = _HIGHEST
-            else:
-                height[y, x] = np.uint16(np.sqrt(squared * HEIGHT_STEPS**2))
-    return height
 
 
 @compiled

@@ -87,24 +87,24 @@ class _GpuSteps:
         self._launch("cut", classes, classes, smooth, *_sizes(classes), *limits, inside)
         return inside
 
-    def connect(self, classes: Array, hole_area: int) -> tuple[Array, Array]:
-        labels, sizes = self._gpu.empty(classes.shape, np.int32), self._gpu.empty(classes.shape, np.uint32)
-        if hole_area > 0:
-            self._connect(classes, True, labels, sizes)
-            pixels, _ = _sizes(classes)
-            self._launch("fill_holes", classes, labels, sizes, pixels, np.uint32(hole_area), classes)
-        self._connect(classes, False, labels, sizes)
-        return labels, sizes
+    def fill(self, classes: Array, hole_area: int) -> None:
+        labels, sizes = self._connect(classes, with_background=True)
+        self._launch("fill_holes", classes, labels, sizes, np.int32(classes.size), np.uint32(hole_area), classes)
 
-    def _connect(self, classes: Array, with_background: bool, labels: Array, sizes: Array) -> None:
+    def connect(self, classes: Array) -> tuple[Array, Array]:
+        return self._connect(classes, with_background=False)
+
+    def _connect(self, classes: Array, *, with_background: bool) -> tuple[Array, Array]:
+        labels, sizes = self._gpu.empty(classes.shape, np.int32), self._gpu.empty(classes.shape, np.uint32)
         pixels, width = _sizes(classes)
         background = np.int32(with_background)
         self._launch("regions_begin", classes, classes, pixels, width, background, labels, sizes)
         self._launch("regions_merge", classes, classes, pixels, width, background, labels)
         self._launch("regions_end", classes, pixels, width, labels, sizes)
+        return labels, sizes
 
-    def list_regions(self, regions: Array, size: Array) -> Words:
-        return self._list("list_regions", (regions, size, np.int32(regions.size)), (), _blocks(regions))
+    def list_regions(self, regions: Array, sizes: Array) -> Words:
+        return self._list("list_regions", (regions, sizes, np.int32(regions.size)), (), _blocks(regions))
 
     def measure_heights(self, classes: Array) -> Array:
         pixels, width = _sizes(classes)

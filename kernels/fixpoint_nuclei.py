@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.fixpoint_cpu import cpu_steps
+from kernels.fixpoint_regions import sum_depths
 from kernels.fixpoint_steps import Steps
 from kernels.fixpoint_tables import (
     HEIGHT_STEPS,
@@ -97,7 +98,8 @@ def find_nuclei(
     if look is None:
         return None
     hole_area = min(math.ceil(_disk_area(least)), MOST_PIXELS)
-    regions, sizes = steps.connect(look.classes, hole_area)
+    steps.fill(look.classes, hole_area)
+    regions, sizes = steps.connect(look.classes)
     if division.declump == "none":
         table = steps.list_regions(regions, sizes)
         parts, number = regions, np.arange(1, len(table) + 1, dtype=np.int32)
@@ -105,7 +107,7 @@ def find_nuclei(
         height, base = look.brightness, look.twice_base
         if division.declump == "shape":
             inside = _cut_valleys(steps, look, division.valley, smoothing_px, VALLEY_SHARE * typical)
-            steps.connect(inside, min(math.ceil(_disk_area(least) / 4), MOST_PIXELS))
+            steps.fill(inside, min(math.ceil(_disk_area(least) / 4), MOST_PIXELS))
             height, base = steps.smooth(steps.measure_heights(inside), gaussian_weights(_OUTLINE_SIGMA_PX)), 0
         seeds, table = steps.find_seeds(height, regions, disk_offsets(max(least / 3, SEED_SHARE * typical)))
         parts = steps.flood(height, look.classes, seeds)
@@ -113,7 +115,9 @@ def find_nuclei(
         number = join_parts(table, steps.list_joins(height, parts, neck, base), neck, base)
     labels = steps.renumber(parts, first_pixels(table), number)
     count, fraction = int(number.max(initial=0)), fixed_share(division.edge_fraction)
-    regions, sizes = steps.connect(steps.trim(labels, count, look.brightness, look.twice_base, fraction), hole_area)
+    trimmed = steps.trim(labels, count, look.brightness, look.twice_base, fraction)
+    steps.fill(trimmed, hole_area)
+    regions, sizes = steps.connect(trimmed)
     table = steps.list_regions(regions, sizes)
     number = number_regions(table, _disk_area(least), _disk_area(greatest), drop_border=drop_border)
     return steps.renumber(regions, first_pixels(table), number)
@@ -147,17 +151,12 @@ def estimate_diameter(steps: Steps, plane: Array, diameter_px: tuple[float, floa
     look = _look_at(on_host, steps.reduce(plane, step), 0.7, 1.5 * greatest / step, Threshold(threshold))
     if look is None:
         return None
-    regions, _ = on_host.connect(look.classes, 0)
-    height = np.asarray(on_host.measure_heights(look.classes), np.int64)[look.classes > 0]
-    owner = np.unique(regions[look.classes > 0], return_inverse=True)[1]
-    deepest = np.zeros(int(owner.max(initial=-1)) + 1, np.int64)
-    np.maximum.at(deepest, owner, height)
-    is_nucleus = (deepest >= 0.35 * least / step * HEIGHT_STEPS) & (deepest <= 0.5 * greatest / step * HEIGHT_STEPS)
-    counted = height[is_nucleus[owner]]
-    if counted.size == 0:
+    regions, _ = on_host.connect(look.classes)
+    bounds = (share * side / step * HEIGHT_STEPS for share, side in ((0.35, least), (0.5, greatest)))
+    total, count = sum_depths(regions, on_host.measure_heights(look.classes), *bounds)
+    if count == 0:
         return math.sqrt(least * greatest)
-    mean_depth = int(counted.sum()) / (HEIGHT_STEPS * counted.size)
-    return min(max(6 * step * (mean_depth - 0.5), least), greatest)
+    return min(max(6 * step * (total / (HEIGHT_STEPS * count) - 0.5), least), greatest)
 
 
 def find_classes(steps: Steps, plane: Array, threshold: Threshold, *, from_zero: bool) -> tuple[Array, int, int] | None:
@@ -207,7 +206,9 @@ def _open(small: npt.NDArray[np.uint16], side: int) -> npt.NDArray[np.uint16]:
     """
     side = min(max(3, side | 1), 2 * max(small.shape) + 1)
     opened = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(cpu_steps().smooth(np.asarray(opened, np.uint16), gaussian_weights(min(side / 4, MOST_SMOOTHING_PX))))
+    return np.asarray(
+        cpu_steps().smooth(np.asarray(opened, np.uint16), gaussian_weights(min(side / 4, MOST_SMOOTHING_PX)))
+    )
 
 
 def _cut_valleys(steps: Steps, look: _Look, valley: float, smoothed_px: float, sigma_px: float) -> Array:
@@ -222,7 +223,9 @@ def _cut_valleys(steps: Steps, look: _Look, valley: float, smoothed_px: float, s
     sigma = max(sigma_px, smoothed_px)
     further = math.sqrt(sigma**2 - smoothed_px**2)
     stretch = _HIGHEST // max(look.brightest, 1)
-    smooth = steps.smooth(look.brightness, gaussian_weights(min(further, MOST_SMOOTHING_PX) if further > 0.3 else 0), stretch)
+    smooth = steps.smooth(
+        look.brightness, gaussian_weights(min(further, MOST_SMOOTHING_PX) if further > 0.3 else 0), stretch
+    )
     # one count more than the brightness, so that where there is none nothing curves by chance
     share = min(round(valley / max(sigma, 1e-3) ** 2 * (1 << 16)), 1 << 40)
     return steps.cut(look.classes, smooth, share, stretch * (look.twice_base - 2))

@@ -73,15 +73,16 @@ class Steps(Protocol):
         """
         ...
 
-    def connect(self, classes: Array, hole_area: int) -> tuple[Array, Array]:
-        """Fill background of less than ``hole_area`` pixels that does not reach the plane's border, in the class image.
-
-        Returns the region image then, and at each first pixel the region's size with ``TOUCHES_BORDER``, uint32.
-        """
+    def fill(self, classes: Array, hole_area: int) -> None:
+        """Fill background of less than ``hole_area`` pixels that does not reach the plane's border, in place."""
         ...
 
-    def list_regions(self, regions: Array, size: Array) -> Words:
-        """List the regions as ``first pixel << 32 | size``, sorted."""
+    def connect(self, classes: Array) -> tuple[Array, Array]:
+        """Give the region image, and the regions' sizes as ``list_regions`` reads them."""
+        ...
+
+    def list_regions(self, regions: Array, sizes: Array) -> Words:
+        """List the regions as ``first pixel << 32 | size``, sorted; the size with ``TOUCHES_BORDER``."""
         ...
 
     def measure_heights(self, classes: Array) -> Array:
