@@ -157,7 +157,7 @@ def segment_cells_fixpoint(
         if plane.shape != nuclei.shape:
             raise ValueError(f"plane must have the shape of nuclei, {nuclei.shape}, got {plane.shape}")
         smooth = steps.smooth(plane, gaussian_weights(smoothing_px))
-        found = find_classes(steps, smooth, limits, from_zero=False)
+        found = find_classes(steps, smooth, limits)
         if found is not None:
             return steps.flood(smooth, found[0], seeds)
     reach_px = min(expansion_px, math.hypot(*nuclei.shape))

@@ -37,8 +37,8 @@ class _CpuSteps:
     def reduce(self, plane: Pixels, step: int) -> Wide:
         return fixpoint_planes.reduce(plane, step, _scale(plane))
 
-    def lower(self, plane: Wide, background: Wide, step: int) -> Wide:
-        return fixpoint_planes.lower(plane, background, step)
+    def flatten(self, plane: Wide, background: Wide, step: int) -> Wide:
+        return fixpoint_planes.flatten(plane, background, step)
 
     def count(self, plane: Wide) -> npt.NDArray[np.int64]:
         return fixpoint_planes.count(plane)

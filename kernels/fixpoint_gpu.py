@@ -48,11 +48,12 @@ class _GpuSteps:
         self._launch("reduce", small, wide, *_sizes(plane), np.int32(step), scale, *_sizes(small), small)
         return self._gpu.get(small)
 
-    def lower(self, plane: Array, background: npt.NDArray[np.uint16], step: int) -> Array:
-        lowered, there = self._gpu.empty(plane.shape, np.uint16), self._gpu.put(background)
+    def flatten(self, plane: Array, background: npt.NDArray[np.uint16], step: int) -> Array:
+        flat, there = self._gpu.empty(plane.shape, np.uint16), self._gpu.put(background)
         blocks = (np.int32(background.shape[0]), np.int32(background.shape[1]))
-        self._launch("lower", plane, plane, *_sizes(plane), there, *blocks, np.int32(step), lowered)
-        return lowered
+        top = np.int32(background.max())
+        self._launch("flatten", plane, plane, *_sizes(plane), there, *blocks, np.int32(step), top, flat)
+        return flat
 
     def count(self, plane: Array) -> npt.NDArray[np.int64]:
         counts = self._gpu.zeros((1, 65_536), np.uint32)

@@ -68,7 +68,7 @@ class Division:
 
 
 class _Look(NamedTuple):
-    """A plane above its background, the class image of its foreground, twice its remaining background, its maximum."""
+    """A plane on one level of background, the class image of its foreground, twice that level, its maximum."""
 
     brightness: Array
     classes: Array
@@ -159,7 +159,7 @@ def estimate_diameter(steps: Steps, plane: Array, diameter_px: tuple[float, floa
     return min(max(6 * step * (total / (HEIGHT_STEPS * count) - 0.5), least), greatest)
 
 
-def find_classes(steps: Steps, plane: Array, threshold: Threshold, *, from_zero: bool) -> tuple[Array, int, int] | None:
+def find_classes(steps: Steps, plane: Array, threshold: Threshold) -> tuple[Array, int, int] | None:
     """Divide a smoothed plane into background and foreground; None where it has no two classes of pixels.
 
     Parameters
@@ -170,15 +170,13 @@ def find_classes(steps: Steps, plane: Array, threshold: Threshold, *, from_zero:
         Shape ``(y, x)``, uint16.
     threshold
         How the limit is found.
-    from_zero
-        Whether the correction is a factor on the threshold itself, or on its distance from the darkest pixel.
 
     Returns
     -------
     The class image, on the device; twice the median of the background; the greatest value.
     """
     counts = steps.count(plane)
-    limit = find_limit(counts, threshold.method, threshold.correction, threshold.bounds, from_zero=from_zero)
+    limit = find_limit(counts, threshold.method, threshold.correction, threshold.bounds)
     if limit is None:
         return None
     if threshold.window_px is None:
@@ -190,12 +188,13 @@ def find_classes(steps: Steps, plane: Array, threshold: Threshold, *, from_zero:
 
 
 def _look_at(steps: Steps, plane: Array, smoothing_px: float, reach: float, threshold: Threshold) -> _Look | None:
-    """Smooth, take the background away and find the foreground."""
+    """Smooth, level the background and find the foreground."""
     smooth = steps.smooth(plane, gaussian_weights(smoothing_px))
     step = _bounded_step(reach / _BLOCKS_PER_WINDOW, plane)
-    brightness = steps.lower(smooth, _open(steps.reduce(smooth, step), int(min(reach / step, MOST_PIXELS))), step)
-    found = find_classes(steps, brightness, threshold, from_zero=True)
-    return None if found is None else _Look(brightness, *found)
+    # raised to the background's highest place, not lowered: noise that is cut off at 0 looks like two classes
+    flat = steps.flatten(smooth, _open(steps.reduce(smooth, step), int(min(reach / step, MOST_PIXELS))), step)
+    found = find_classes(steps, flat, threshold)
+    return None if found is None else _Look(flat, *found)
 
 
 def _open(small: npt.NDArray[np.uint16], side: int) -> npt.NDArray[np.uint16]:

@@ -172,12 +172,13 @@ def reduce(plane, step, scale):  # pyright: ignore[reportMissingParameterType]
 
 
 @compiled
-def lower(plane, background, step):  # pyright: ignore[reportMissingParameterType]
+def flatten(plane, background, step):  # pyright: ignore[reportMissingParameterType]
     """The step of that name: the row of blocks is interpolated first, with the fractions kept."""
     height, width = plane.shape
     down, across = background.shape
     whole = 2 * step
-    lowered = np.empty((height, width), np.uint16)
+    flat = np.empty((height, width), np.uint16)
+    top = np.int64(background.max())
     blocks = np.empty(across, np.int64)
     left, part = np.empty(width, np.int64), np.empty(width, np.int64)
     for x in range(width):
@@ -192,8 +193,8 @@ def lower(plane, background, step):  # pyright: ignore[reportMissingParameterTyp
             right = min(left[x] + 1, across - 1)
             ground = blocks[left[x]] * (whole - part[x]) + blocks[right] * part[x]
             ground = (ground + whole * whole // 2) // (whole * whole)
-            lowered[y, x] = max(np.int64(plane[y, x]) - ground, 0)
-    return lowered
+            flat[y, x] = min(np.int64(plane[y, x]) + top - ground, 65_535)
+    return flat
 
 
 @compiled

@@ -35,10 +35,11 @@ class Steps(Protocol):
         """Average blocks of step x step pixels, the last ones of a side smaller, rounded; on the host, in 16 bits."""
         ...
 
-    def lower(self, plane: Array, background: npt.NDArray[np.uint16], step: int) -> Array:
-        """Subtract a background given for the middles of blocks of step x step pixels, down to 0; uint16.
+    def flatten(self, plane: Array, background: npt.NDArray[np.uint16], step: int) -> Array:
+        """Raise a plane to the greatest value of its background everywhere, up to 65535; uint16.
 
-        Between middles it is interpolated linearly and rounded; beyond the outermost ones it stays.
+        The background is given for the middles of blocks of step x step pixels. Between middles it is interpolated
+        linearly and rounded; beyond the outermost ones it stays.
         """
         ...
 

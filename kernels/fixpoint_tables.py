@@ -75,16 +75,16 @@ class Limit:
     ----------
     level
         Threshold of the whole plane.
-    origin
-        Value that the correction counts from.
+    darkest
+        Least value of the plane.
     correction
-        Factor on a threshold's distance from the origin.
+        Factor on a threshold's distance from the darkest value.
     bounds
         Least and greatest limit, as shares of 65535.
     """
 
     level: float
-    origin: int
+    darkest: int
     correction: float
     bounds: tuple[float, float] = (0.0, 1.0)
 
@@ -116,7 +116,7 @@ class Limit:
 
     def _corrected(self, level: float) -> float:
         low, high = (65_535.0 * bound for bound in self.bounds)
-        return min(max(self.origin + (level - self.origin) * self.correction, low), high)
+        return min(max(self.darkest + (level - self.darkest) * self.correction, low), high)
 
 
 def find_limit(
@@ -124,8 +124,6 @@ def find_limit(
     threshold: str,
     correction: float,
     bounds: tuple[float, float] = (0.0, 1.0),
-    *,
-    from_zero: bool = False,
 ) -> Limit | None:
     """Find the limit between background and foreground; ``None`` without two classes of pixels.
 
@@ -139,13 +137,11 @@ def find_limit(
         Factor on the threshold's distance from the darkest pixel.
     bounds
         Least and greatest limit, as shares of 65535.
-    from_zero
-        Whether the correction is a factor on the threshold itself.
     """
     level = find_threshold(counts, threshold)
     if level is None:
         return None
-    return Limit(float(level), 0 if from_zero else int(np.flatnonzero(counts)[0]), correction, bounds)
+    return Limit(float(level), int(np.flatnonzero(counts)[0]), correction, bounds)
 
 
 def window_grid(shape: tuple[int, ...], window_px: float) -> tuple[int, int]:

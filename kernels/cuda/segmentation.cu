@@ -110,8 +110,8 @@ reduce(const u16* __restrict__ plane, const int pixels, const int width, const i
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-lower(const u16* __restrict__ plane, const int pixels, const int width, const u16* __restrict__ background,
-      const int down, const int across, const int step, u16* lowered) {
+flatten(const u16* __restrict__ plane, const int pixels, const int width, const u16* __restrict__ background,
+        const int down, const int across, const int step, const int top, u16* flat) {
     ONE_PIXEL;
     if (place >= pixels) return;
     const int y = place / width, x = place - y * width;
@@ -123,7 +123,7 @@ lower(const u16* __restrict__ plane, const int pixels, const int width, const u1
     const i64 before = first[left] * (whole - part_y) + second[left] * part_y;
     const i64 behind = first[right] * (whole - part_y) + second[right] * part_y;
     const i64 ground = (before * (whole - part_x) + behind * part_x + whole * whole / 2) / (whole * whole);
-    lowered[place] = (u16)max((i64)plane[place] - ground, (i64)0);
+    flat[place] = (u16)min((i64)plane[place] + top - ground, (i64)HIGHEST);
 }
 
 extern "C" __global__ void __launch_bounds__(256)

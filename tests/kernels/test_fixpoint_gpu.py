@@ -46,7 +46,8 @@ WAYS = {
     "shape": {"diameter_px": (6, 30)},
     "intensity": {"diameter_px": (5, 40), "declump": "intensity", "neck": 0.8, "adaptive_window_px": 30},
     "none": {"diameter_px": (1, 60), "declump": "none", "drop_border": True, "edge_fraction": 0.5},
-    "unsmoothed": {"diameter_px": (2, 99), "smoothing_px": 0, "neck": 1.0, "threshold": "otsu", "edge_fraction": 0},
+    "unsmoothed": {"diameter_px": (2, 99), "smoothing_px": 0, "neck": 1.0, "threshold": "otsu", "valley": 1.0},
+    "outline": {"diameter_px": (6, 30), "smoothing_px": 1.0, "valley": 0, "threshold_bounds": (0.01, 0.3)},
 }
 
 
@@ -98,11 +99,24 @@ def test_floods_over_plateaus_and_walls_are_the_same_on_both_devices(gpu: Gpu) -
 def test_regions_are_the_same_on_both_devices(gpu: Gpu, share: float) -> None:
     random = np.random.default_rng(9)
     classes = np.where(random.random((61, 67)) < share, random.integers(1, 3, (61, 67)), -1).astype(np.int32)
-    there = gpu.put(classes)
-    for ours, theirs in zip(cpu_steps().connect(classes, 6), gpu_steps(gpu).connect(there, 6), strict=True):
-        is_first = gpu.get(theirs) > 0 if ours.dtype == np.uint32 else slice(None)
-        np.testing.assert_array_equal(gpu.get(theirs)[is_first], ours[is_first])
-    np.testing.assert_array_equal(gpu.get(there), classes)
+    here, there = cpu_steps(), gpu_steps(gpu)
+    filled = gpu.put(classes)
+    here.fill(classes, 6)
+    there.fill(filled, 6)
+    np.testing.assert_array_equal(gpu.get(filled), classes)
+    ours, theirs = here.connect(classes), there.connect(filled)
+    np.testing.assert_array_equal(gpu.get(theirs[0]), ours[0])
+    np.testing.assert_array_equal(there.list_regions(*theirs), here.list_regions(*ours))
+
+
+@pytest.mark.parametrize("step", [1, 7, 64])
+def test_backgrounds_are_the_same_on_both_devices(gpu: Gpu, step: int) -> None:
+    plane = PLANES["clumps of 8 bits"]
+    small = cpu_steps().reduce(plane, step)
+    np.testing.assert_array_equal(gpu_steps(gpu).reduce(gpu.put(plane), step), small)
+    wide = plane.astype(np.uint16) * 257
+    flat = gpu_steps(gpu).flatten(gpu.put(wide), small, step)
+    np.testing.assert_array_equal(gpu.get(flat), cpu_steps().flatten(wide, small, step))
 
 
 @pytest.mark.parametrize("sigma_px", [0.4, 3.0, 40.0])
@@ -153,6 +167,12 @@ PLANTED = {
     "a run that goes on in the next row": ("segmentation", "lane > 0 && place % width > 0", "lane > 0"),
     "an edge of the plane without mirror": ("segmentation", "x + k < width ? x + k : mirror(x + k, width)", "x + k"),
     "equal seeds side by side": ("segmentation", "(its == own && other > place)", "its == own"),
+    "a row above that is the one below": (
+        "segmentation",
+        "place >= width ? smooth[place - width] : own",
+        "place >= width ? smooth[place + width] : own",
+    ),
+    "a distance that ends too early": ("segmentation", "offset * offset < squared && ", "offset * offset < 4 && "),
     "a table without an end": ("segmentation", "if (at < room) table[at] = row;", "table[at] = row;"),
 }
 
@@ -163,11 +183,15 @@ def observe(steps: Steps, put: Callable[[np.ndarray], np.ndarray]) -> list[np.nd
     speckled = np.where(random.random((66, 67)) < 0.55, 1, -1).astype(np.int32)
     height = put(random.integers(0, 40, speckled.shape).astype(np.uint16))
     seeds = np.where(random.random(speckled.shape) < 0.01, random.integers(1, 99, speckled.shape), 0).astype(np.int32)
-    labels, sizes = steps.connect(put(speckled.copy()), 4)
+    filled = put(speckled.copy())
+    steps.fill(filled, 4)
+    labels, sizes = steps.connect(filled)
     regions = steps.list_regions(labels, sizes)
+    ragged = steps.cut(filled, height, 1 << 16, -40)
     found, table = steps.find_seeds(height, labels, disk_offsets(2))
     grown = steps.flood(height, put(speckled), put(seeds))
-    return [steps.smooth(height, gaussian_weights(1.0)), labels, regions, found, table, grown]
+    smooth = steps.smooth(height, gaussian_weights(1.0), 1600)
+    return [smooth, filled, labels, regions, ragged, steps.measure_heights(ragged), found, table, grown]
 
 
 @pytest.mark.parametrize("fault", PLANTED)

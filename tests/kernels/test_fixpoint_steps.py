@@ -98,19 +98,27 @@ def test_regions_and_holes_are_those_of_the_textbook():
             is_filled = (area < 5) & ~np.isin(np.arange(len(area)), at_border)
             is_filled[0] = False
             classes = np.where(mask, 1, -1).astype(np.int32)
-            regions, sizes = STEPS.connect(classes, 5)
+            STEPS.fill(classes, 5)
+            regions, sizes = STEPS.connect(classes)
             np.testing.assert_array_equal(classes > 0, mask | is_filled[holes])
             truth, count = label_regions(classes > 0, np.ones((3, 3)))
             first = [np.flatnonzero(truth == k + 1)[0] for k in range(count)]
             np.testing.assert_array_equal(regions, np.array([-1, *first])[truth] + 1)
-            assert (sizes.ravel()[first] & (TOUCHES_BORDER - 1)).tolist() == np.bincount(truth.ravel())[1:].tolist()
+            table = STEPS.list_regions(regions, sizes)
+            assert (table >> np.uint64(32)).tolist() == sorted(first)
+            area = np.bincount(truth.ravel())[1:][np.argsort(first)]
+            assert (table & np.uint64(TOUCHES_BORDER - 1)).tolist() == area.tolist()
+            rim = np.unique(np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]]))
+            at_border = (table & np.uint64(TOUCHES_BORDER)) > 0
+            np.testing.assert_array_equal(at_border, np.isin((table >> np.uint64(32)) + np.uint64(1), rim))
 
 
 def test_regions_of_unlike_classes_stay_apart_and_trimmed_pixels_come_back_by_holes():
     classes = np.array(
         [[0, 0, 0, 0, 0, 0], [0, 3, 3, 3, 5, 0], [0, 3, -3, 3, 5, 0], [0, 3, 3, 3, -5, 0], [0] * 6], np.int32
     )
-    regions, sizes = STEPS.connect(classes, 2)
+    STEPS.fill(classes, 2)
+    regions, sizes = STEPS.connect(classes)
     assert classes[2, 2] == 3
     assert classes[3, 4] == -5
     assert np.unique(regions).tolist() == [0, 8, 11]
@@ -129,10 +137,36 @@ def test_heights_are_distances_in_64ths_of_a_pixel():
     assert STEPS.measure_heights(far)[0, [1, 1023, 1024, 1099]].tolist() == [64, 1023 * 64, 65_535, 65_535]
 
 
+@pytest.mark.parametrize("step", [1, 4, 9, 50])
+def test_a_background_is_averaged_in_blocks_and_interpolated(step: int):
+    plane = np.random.default_rng(8).integers(0, 60_000, (23, 38)).astype(np.uint16)
+    small = STEPS.reduce(plane, step)
+    rows, columns = (range(0, side, step) for side in plane.shape)
+    blocks = np.array([[plane[y : y + step, x : x + step].mean() for x in columns] for y in rows])
+    np.testing.assert_allclose(small, blocks, atol=0.501)
+    np.testing.assert_array_equal(STEPS.reduce((plane >> 8).astype(np.uint8), 1), (plane >> 8) * 257)
+    lines = small.astype(float)
+    for axis, (count, length) in enumerate(zip(small.shape, plane.shape, strict=True)):
+        places = (np.arange(length) + 0.5) / step - 0.5
+        lines = np.apply_along_axis(lambda line, at=places, n=count: np.interp(at, np.arange(n), line), axis, lines)
+    np.testing.assert_allclose(
+        STEPS.flatten(plane, small, step), np.minimum(plane + (int(small.max()) - lines), 65_535), atol=0.501
+    )
+
+
+def test_valleys_are_cut_where_they_curve_more_than_they_are_bright():
+    smooth = np.random.default_rng(9).integers(0, 900, (17, 21)).astype(np.uint16)
+    classes = np.random.default_rng(10).integers(-1, 3, (17, 21)).astype(np.int32)
+    curvature = ndimage.convolve(smooth.astype(float), [[0, 1, 0], [1, -4, 1], [0, 1, 0]], mode="reflect")
+    is_cut = (curvature > 0.75 * (smooth - 120.5)) & (classes > 0)
+    cut = STEPS.cut(classes, smooth, fixed_share(0.75), 241)
+    np.testing.assert_array_equal(cut, np.where(is_cut, -classes, classes))
+
+
 def test_seeds_are_the_highest_pixels_of_their_region_around():
     random = np.random.default_rng(4)
     height = random.integers(0, 6, (25, 31)).astype(np.uint16)
-    regions, _ = STEPS.connect(np.where(random.random((25, 31)) < 0.7, 1, -1).astype(np.int32), 0)
+    regions, _ = STEPS.connect(np.where(random.random((25, 31)) < 0.7, 1, -1).astype(np.int32))
     seeds, table = STEPS.find_seeds(height, regions, disk_offsets(2.5))
     y, x = np.mgrid[:25, :31]
     expected = np.zeros((25, 31), int)
@@ -207,8 +241,10 @@ def test_limit_and_background_come_from_the_histogram():
     assert twice_background(counts, 103) == 201
     assert twice_background(counts, 100) == 200
     assert find_limit(counts[:101], "otsu", 1.0) is None
-    with pytest.raises(ValueError, match="threshold_correction must be above 0, got nan"):
-        find_limit(counts, "otsu", float("nan"))
+    bounded = find_limit(counts, "otsu", 1.0, (0.5, 1.0))
+    assert bounded is not None
+    assert bounded.whole == 32_767
+    assert twice_background(counts, 3) == 200
 
 
 def test_windows_have_limits_of_their_own_within_bounds():
@@ -243,5 +279,4 @@ def test_windows_are_counted_and_limits_interpolated(shape: tuple[int, int]):
 def test_windows_are_between_two_and_ten_along_a_side():
     assert window_grid((50, 1_000), 100) == (2, 10)
     assert window_grid((5_000, 301), 1e-9) == (10, 10)
-    with pytest.raises(ValueError, match="adaptive_window_px must be above 0, got 0"):
-        window_grid((9, 9), 0)
+    assert window_grid((1, 3), 100) == (1, 2)
