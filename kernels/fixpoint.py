@@ -120,7 +120,8 @@ def segment_cells_fixpoint(
     Parameters
     ----------
     nuclei
-        Labels of nuclei, shape ``(y, x)``, integer, 0 outside; a NumPy array, or int32 on a device.
+        Labels of nuclei, shape ``(y, x)``, integer, 0 outside; a NumPy array, or int32 on a device, where it is not
+        looked at whether they lie between 0 and 2**24.
     plane
         The cell stain, shape ``(y, x)``, uint8 or uint16, on the same device; None where the experiment has none.
     method

@@ -97,25 +97,10 @@ def find_nuclei(
     look = _look_at(steps, plane, smoothing_px, reach, threshold)
     if look is None:
         return None
-    hole_area = min(math.ceil(_disk_area(least)), MOST_PIXELS)
+    hole_area = _whole_area(least)
     steps.fill(look.classes, hole_area)
-    regions, sizes = steps.connect(look.classes)
-    if division.declump == "none":
-        table = steps.list_regions(regions, sizes)
-        parts, number = regions, np.arange(1, len(table) + 1, dtype=np.int32)
-    else:
-        height, base = look.brightness, look.twice_base
-        if division.declump == "shape":
-            inside = _cut_valleys(steps, look, division.valley, smoothing_px, VALLEY_SHARE * typical)
-            steps.fill(inside, min(math.ceil(_disk_area(least) / 4), MOST_PIXELS))
-            height, base = steps.smooth(steps.measure_heights(inside), gaussian_weights(_OUTLINE_SIGMA_PX)), 0
-        seeds, table = steps.find_seeds(height, regions, disk_offsets(max(least / 3, SEED_SHARE * typical)))
-        parts = steps.flood(height, look.classes, seeds)
-        neck = fixed_share(division.neck)
-        number = join_parts(table, steps.list_joins(height, parts, neck, base), neck, base)
-    labels = steps.renumber(parts, first_pixels(table), number)
-    count, fraction = int(number.max(initial=0)), fixed_share(division.edge_fraction)
-    trimmed = steps.trim(labels, count, look.brightness, look.twice_base, fraction)
+    labels, count = _divide_clumps(steps, look, least, typical, smoothing_px, division)
+    trimmed = steps.trim(labels, count, look.brightness, look.twice_base, fixed_share(division.edge_fraction))
     steps.fill(trimmed, hole_area)
     regions, sizes = steps.connect(trimmed)
     table = steps.list_regions(regions, sizes)
@@ -210,6 +195,26 @@ def _open(small: npt.NDArray[np.uint16], side: int) -> npt.NDArray[np.uint16]:
     )
 
 
+def _divide_clumps(
+    steps: Steps, look: _Look, least_px: float, typical_px: float, smoothed_px: float, division: Division
+) -> tuple[Array, int]:
+    """Label the parts of clumps, and say how many there are."""
+    regions, sizes = steps.connect(look.classes)
+    if division.declump == "none":
+        table = steps.list_regions(regions, sizes)
+        return steps.renumber(regions, first_pixels(table), np.arange(1, len(table) + 1, dtype=np.int32)), len(table)
+    height, base = look.brightness, look.twice_base
+    if division.declump == "shape":
+        inside = _cut_valleys(steps, look, division.valley, smoothed_px, VALLEY_SHARE * typical_px)
+        steps.fill(inside, _whole_area(least_px / 2))
+        height, base = steps.smooth(steps.measure_heights(inside), gaussian_weights(_OUTLINE_SIGMA_PX)), 0
+    seeds, table = steps.find_seeds(height, regions, disk_offsets(max(least_px / 3, SEED_SHARE * typical_px)))
+    parts = steps.flood(height, look.classes, seeds)
+    neck = fixed_share(division.neck)
+    number = join_parts(table, steps.list_joins(height, parts, neck, base), neck, base)
+    return steps.renumber(parts, first_pixels(table), number), int(number.max(initial=0))
+
+
 def _cut_valleys(steps: Steps, look: _Look, valley: float, smoothed_px: float, sigma_px: float) -> Array:
     """Take from the foreground what lies in a valley of brightness or at the foot of something brighter.
 
@@ -234,5 +239,11 @@ def _bounded_step(step: float, plane: Array) -> int:
     return int(min(max(1.0, step), max(plane.shape)))
 
 
-def _disk_area(diameter: float) -> float:
-    return math.pi / 4 * diameter**2
+def _whole_area(diameter_px: float) -> int:
+    """Pixels from which on a hole is no smaller than a disk."""
+    return min(math.ceil(_disk_area(diameter_px)), MOST_PIXELS)
+
+
+def _disk_area(diameter_px: float) -> float:
+    """Area of a disk, square pixels."""
+    return math.pi / 4 * diameter_px**2
