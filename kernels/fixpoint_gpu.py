@@ -1,4 +1,5 @@
-"""The steps of the ``fixpoint`` segmentation on a GPU: launches of ``kernels/cuda/segmentation.cu`` and ``flood.cu``.
+"""The steps of the ``fixpoint`` segmentation on a GPU: launches of ``kernels/cuda/segmentation.cu``, ``heights.cu``
+and ``flood.cu``.
 
 What they give is said in ``kernels/fixpoint_steps.py``. Pixels stay on the device; only histograms and tables of
 seeds, joins and regions come to the host.
@@ -110,8 +111,8 @@ class _GpuSteps:
     def measure_heights(self, classes: Array) -> Array:
         pixels, width = _sizes(classes)
         near, height = self._gpu.empty(classes.shape, np.uint16), self._gpu.empty(classes.shape, np.uint16)
-        self._launch("heights_columns", classes, classes, pixels, width, near)
-        self._launch("heights_rows", classes, near, pixels, width, height)
+        self._launch("heights_columns", classes, classes, pixels, width, near, file="heights")
+        self._launch("heights_rows", classes, near, pixels, width, height, file="heights")
         return height
 
     def find_seeds(self, height: Array, regions: Array, offsets: Ints) -> tuple[Array, Words]:
@@ -170,8 +171,10 @@ class _GpuSteps:
     def expand(self, labels: Array, reach: int, most_squared: int) -> Array:
         pixels, width = _sizes(labels)
         near, grown = self._gpu.empty(labels.shape, np.uint64), self._gpu.empty(labels.shape, np.int32)
-        self._launch("expand_columns", labels, labels, pixels, width, np.int32(reach), near)
-        self._launch("expand_rows", labels, near, pixels, width, np.int32(reach), np.uint32(most_squared), grown)
+        self._launch("expand_columns", labels, labels, pixels, width, np.int32(reach), near, file="heights")
+        self._launch(
+            "expand_rows", labels, near, pixels, width, np.int32(reach), np.uint32(most_squared), grown, file="heights"
+        )
         return grown
 
     def subtract(self, nuclei: Array, cells: Array, shared_rim: bool) -> Array:

@@ -176,7 +176,7 @@ PLANTED = {
         "place >= width ? smooth[place - width] : own",
         "place >= width ? smooth[place + width] : own",
     ),
-    "a distance that ends too early": ("segmentation", "offset * offset < squared && ", "offset * offset < 4 && "),
+    "a distance that ends too early": ("heights", "offset * offset < squared && ", "offset * offset < 4 && "),
     "a table without an end": ("segmentation", "if (at < room) table[at] = row;", "table[at] = row;"),
 }
 
