@@ -16,7 +16,7 @@ from kernels.fixpoint_cpu import cpu_steps
 from kernels.fixpoint_gpu import gpu_steps
 from kernels.fixpoint_nuclei import Division, Threshold, find_classes, find_nuclei
 from kernels.fixpoint_steps import Steps
-from kernels.fixpoint_tables import MOST_LABEL, MOST_PIXELS, MOST_SMOOTHING_PX, gaussian_weights
+from kernels.fixpoint_tables import MOST_LABEL, MOST_PIXELS, MOST_REACH_PX, MOST_SMOOTHING_PX, gaussian_weights
 from kernels.gpu import Array, gpu_of
 from kernels.planes import check_label_image, check_plane
 from kernels.thresholds import METHODS
@@ -128,6 +128,7 @@ def segment_cells_fixpoint(
         ``automatic``, as in ``segment_nuclei_fixpoint``.
     threshold, threshold_correction, threshold_bounds, smoothing_px, expansion_px
         As in ``segment_cells``. Of nuclei that are equally near the one with the smallest label takes the pixel.
+        No cell reaches further than 16,384 pixels.
     adaptive_window_px
         As in ``segment_nuclei_fixpoint``.
     rivals
@@ -161,7 +162,7 @@ def segment_cells_fixpoint(
         found = find_classes(steps, smooth, limits)
         if found is not None:
             return steps.flood(smooth, found[0], seeds)
-    reach_px = min(expansion_px, math.hypot(*nuclei.shape))
+    reach_px = min(expansion_px, math.hypot(*nuclei.shape), MOST_REACH_PX)
     return steps.expand(seeds, min(int(reach_px), max(nuclei.shape)), math.floor(reach_px**2))
 
 

@@ -233,10 +233,15 @@ def _expand(labels, reach, most_squared):
             distance = near[y, x] >> 32
             squared[x] = _FAR if near[y, x] == _FAR else ((distance * distance) << 32) | (near[y, x] & (2**32 - 1))
         for x in range(width):
-            best = ((most_squared + 1) << 32) - 1
-            for other in range(max(x - reach, 0), min(x + reach, width - 1) + 1):
-                if squared[other] != _FAR:
-                    best = min(best, squared[other] + (np.int64((x - other) * (x - other)) << 32))
+            best = min(((most_squared + 1) << 32) - 1, squared[x])
+            for offset in range(1, reach + 1):
+                added = np.int64(offset * offset) << 32
+                if added > best:
+                    break
+                if offset <= x and squared[x - offset] < _FAR - added:
+                    best = min(best, squared[x - offset] + added)
+                if offset < width - x and squared[x + offset] < _FAR - added:
+                    best = min(best, squared[x + offset] + added)
             label = best & (2**32 - 1)
             grown[y, x] = label if label < 2**31 else 0
     return grown

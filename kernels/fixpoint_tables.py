@@ -32,6 +32,8 @@ LOCAL_BOUNDS = (0.7, 1.5)
 INDEX_BITS = 24
 MOST_PIXELS = MOST_LABEL = 1 << INDEX_BITS
 """Pixels of a plane, and greatest label of a seed: both are numbered in 24 bits of a flood's 64-bit state."""
+MOST_REACH_PX = 16_384
+"""How far cells without a stain reach at most: its square and a label share 64 bits."""
 TOUCHES_BORDER = 1 << 31
 """Bit beside a region's size that says that it reaches the border of the plane."""
 

@@ -11,7 +11,7 @@ from skimage.segmentation import watershed
 
 from kernels.fixpoint import segment_cells_fixpoint, segment_cytoplasm_fixpoint, segment_nuclei_fixpoint
 from kernels.fixpoint_cpu import cpu_steps
-from kernels.fixpoint_tables import disk_offsets, find_limit, gaussian_weights
+from kernels.fixpoint_tables import MOST_LABEL, disk_offsets, find_limit, gaussian_weights
 from tests.golden import CHANNELS, read_planes
 from tests.parts import require
 
@@ -167,6 +167,13 @@ def test_cells_without_a_stain_reach_a_distance_and_meet_halfway(stain):
         expected = np.where(np.minimum(to_second, to_first) <= reach**2, nearest, 0)
         np.testing.assert_array_equal(segment_cells_fixpoint(nuclei, stain, expansion_px=reach), expected)
     assert not segment_cells_fixpoint(np.zeros((9, 12), int), stain).any()
+
+
+def test_cells_without_a_stain_end_at_a_greatest_reach():
+    nuclei = np.zeros((1, 40_000), np.int32)
+    nuclei[0, 20_000] = MOST_LABEL
+    cells = segment_cells_fixpoint(nuclei, None, expansion_px=np.inf)
+    assert np.flatnonzero(cells)[[0, -1]].tolist() == [20_000 - 16_384, 20_000 + 16_384]
 
 
 def test_cytoplasm_is_the_cell_without_its_nucleus_or_with_its_rim():
