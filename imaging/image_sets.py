@@ -62,7 +62,7 @@ class ImageSets:
 
 
 def open_image_sets(
-    images: str | Path, channels: Mapping[str, str] | None = None, *, has_one_channel: bool = False
+    images: str | Path, channels: Mapping[str, str] | None = None, *, one_channel: str = ""
 ) -> ImageSets:
     """Find the image sets of a file or folder; no plane is read.
 
@@ -70,12 +70,12 @@ def open_image_sets(
     ----------
     images
         An .npz file with one 2-D array per channel; the folder of an OME-Zarr image, 0.4 or 0.5; a TIFF or PNG file,
-        which is one image set with the channel C1; or a folder of such files.
+        which is one image set with one channel; or a folder of such files.
     channels
-        Glob by channel, for a folder of files only, such as ``{"DNA": "*_w1.tif", "RNA": "*_w2.tif"}``.
-    has_one_channel
-        Whether a folder without globs is taken: each TIFF or PNG file inside is then an image set of its own, named
-        like the file without its ending, with the channel C1.
+        Glob by channel, for a folder of files, such as ``{"DNA": "*_w1.tif", "RNA": "*_w2.tif"}``, or for one file.
+    one_channel
+        What the channel of a single file is called, by default C1. With such a name a folder without globs is taken
+        too: each TIFF or PNG file inside is an image set of its own, named like the file without its ending.
 
     Raises
     ------
@@ -90,14 +90,15 @@ def open_image_sets(
     if not path.exists():
         raise ConfigurationError(f"there is no {path}; give {_FORMS}")
     is_folder_of_files = path.is_dir() and not is_zarr(path)
-    if globs and not is_folder_of_files:
+    is_picture = not path.is_dir() and path.suffix.lower() in PICTURES
+    if globs and not (is_folder_of_files or is_picture):
         raise ConfigurationError(f"{path} names its channels itself; globs of channels are for a folder of files")
     if is_folder_of_files:
-        return _open_pictures(path) if has_one_channel and not globs else _open_folder(path, globs)
+        return _open_pictures(path, one_channel) if one_channel and not globs else _open_folder(path, globs)
     if path.is_dir():
         return _open_zarr(path)
-    if path.suffix.lower() in PICTURES:
-        return ImageSets((_UNNAMED,), (_picture(path.parent, path.name, path.stem),))
+    if is_picture:
+        return _open_picture(path, globs, one_channel or _UNNAMED)
     if path.suffix.lower() != ".npz":
         raise ConfigurationError(f"{path} is a file, but no .npz, TIFF or PNG; give {_FORMS}")
     return _open_npz(path)
@@ -114,7 +115,16 @@ def list_files(folder: Path) -> tuple[list[str], tuple[str, ...]]:
     return sorted([*(item.key for item in listing.objects), *linked]), notes
 
 
-def _open_pictures(folder: Path) -> ImageSets:
+def _open_picture(path: Path, globs: Mapping[str, str], channel: str) -> ImageSets:
+    """One image file, whose channel a glob may name."""
+    if globs:
+        pair_files([path.name], globs)
+        (channel,) = globs
+    _refuse_channels([channel])
+    return ImageSets((channel,), (_picture(path.parent, path.name, path.stem, channel),))
+
+
+def _open_pictures(folder: Path, channel: str) -> ImageSets:
     """Every image file of a folder, each an image set with one channel."""
     names, notes = list_files(folder)
     pictures = [name for name in names if name.lower().endswith(PICTURES) and "/." not in f"/{name}"]
@@ -123,12 +133,13 @@ def _open_pictures(folder: Path) -> ImageSets:
     stems = {name: name.rpartition(".")[0] for name in pictures}
     if len(set(stems.values())) < len(stems):
         stems = {name: name for name in pictures}
+    _refuse_channels([channel])
     ordered = sorted(pictures, key=lambda name: natural(stems[name]))
-    return ImageSets((_UNNAMED,), tuple(_picture(folder, name, stems[name]) for name in ordered), notes)
+    return ImageSets((channel,), tuple(_picture(folder, name, stems[name], channel) for name in ordered), notes)
 
 
-def _picture(folder: Path, name: str, image_set: str) -> ImageSet:
-    files = {_UNNAMED: name}
+def _picture(folder: Path, name: str, image_set: str, channel: str) -> ImageSet:
+    files = {channel: name}
     return ImageSet(image_set, files, partial(_read_plane, folder, files))
 
 
@@ -139,9 +150,7 @@ def _open_folder(folder: Path, globs: Mapping[str, str]) -> ImageSets:
     if not globs:
         message = f"which of the {len(names):,} files in {folder} are which channel, such as {names[0]}?"
         raise ConfigurationError(f"{message} give a glob for each channel, such as DNA=*_w1.tif")
-    problems = [problem for name in globs if (problem := _refuse_channel(name))]
-    if problems:
-        raise ConfigurationError("the names of the channels are refused", tuple(problems))
+    _refuse_channels(list(globs))
     return ImageSets(
         tuple(globs),
         tuple(
@@ -152,10 +161,14 @@ def _open_folder(folder: Path, globs: Mapping[str, str]) -> ImageSets:
     )
 
 
-def _refuse_channel(name: str) -> str | None:
-    if _CHANNEL.fullmatch(name):
-        return None
-    return f"a channel's name is a letter and then letters, digits and _ (at most 40), got {name!r}"
+def _refuse_channels(names: Sequence[str]) -> None:
+    problems = [
+        f"a channel's name is a letter and then letters, digits and _ (at most 40), got {name!r}"
+        for name in names
+        if not _CHANNEL.fullmatch(name)
+    ]
+    if problems:
+        raise ConfigurationError("the names of the channels are refused", tuple(problems))
 
 
 def _read_plane(folder: Path, files: Mapping[str, str], channel: str) -> Plane:

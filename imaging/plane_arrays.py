@@ -97,7 +97,7 @@ def is_label_type(dtype: np.dtype) -> bool:
     return dtype.kind == "u" and dtype.itemsize <= 2
 
 
-def as_pixels(values: NDArray[np.integer | np.floating]) -> Plane:
+def as_pixels(values: NDArray[Any]) -> Plane:
     """Make numbers of any type pixels.
 
     Parameters
