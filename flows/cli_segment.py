@@ -127,7 +127,7 @@ def _raise_failed(written: WrittenLabels, total: int, out: Path) -> None:
         first = written.unmeasured[0]
         have = "has" if len(written.unmeasured) == 1 else "have"
         raise UnreadableImageError(
-            f"{len(written.unmeasured):,} of {counted(total, 'image set')} could not be segmented and {have} no labels in "
-            f"{out}, first {first.image_set}: {first.reason}",
+            f"{len(written.unmeasured):,} of {counted(total, 'image set')} could not be segmented and {have} no labels "
+            f"in {out}, first {first.image_set}: {first.reason}",
             key=first.file,
         )

@@ -160,7 +160,8 @@ def test_every_wrong_input_is_a_sentence_and_leaves_no_file(run, tmp_path: Path,
     assert refused(run("measure", "gs://lab/a.zarr")).startswith("gs://lab/a.zarr is no path of this machine")
     assert "which of the 8 files in images are which channel" in refused(run("measure", "images"))
     assert refused(run("measure", npz)).splitlines()[1:] == [
-        "  - a: its values are floating-point numbers (float64); whole camera counts are needed",
+        "  - a: its values reach from 0.333333 to 66.3333; floating-point images must lie between 0 and 1: divide by "
+        "the full scale of the camera, or give camera counts as uint8 or uint16",
         "  - b: its shape is (3, 72, 96); one channel is one array of shape (y, x)",
     ]
     assert refused(run("measure", "images", "--channel", "DNA=*_w1.tif")).startswith(
