@@ -159,7 +159,7 @@ def refuse_channels(images: ImageSets, how: Segmentation) -> None:
     absent = [channel for channel in (how.nucleus, how.cell) if channel is not None and channel not in images.channels]
     if absent:
         raise ConfigurationError(
-            f"there is no channel {' and no '.join(absent)}; there is {', '.join(images.channels)}"
+            f"there is no channel {' and no channel '.join(absent)}; there is {', '.join(images.channels)}"
         )
 
 
