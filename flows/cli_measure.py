@@ -152,7 +152,7 @@ def _measure_objects(
     on_set = progress(len(images.sets))
     written = write_object_features(images, found, out, options, full_scale=full_scale, on_set=on_set)
     counts = ", ".join(f"{written.rows[name]:,} {name}" for name in found.objects)
-    names = ", ".join(str(file) for file in written.files.values())
+    names = ", ".join(str(written.files[name]) for name in (*found.objects, IMAGE))
     typer.echo(f"wrote {names}: {counted(written.sets, 'image set')}, {_channels(images)}; {counts}")
     things = written.images + sum(len(one.files) for one in found.sets.values())
     raise_unmeasured(written.unmeasured, things, str(written.files[IMAGE]), "images and label images")

@@ -57,7 +57,8 @@ def find_npz_arrays(
     arrays: dict[str, NpzArray] = {}
     problems: list[str] = []
     with _archive(path) as archive:
-        members = [member for member in archive.infolist() if chosen(_name(member))]
+        everything = archive.infolist()
+        members = [member for member in everything if chosen(_name(member))]
         for member in members:
             found = _judge(archive, member, kind)
             if isinstance(found, NpzArray):
@@ -67,7 +68,10 @@ def find_npz_arrays(
     names = [_name(member) for member in members]
     problems += [f"{name}: the name stands there twice" for name in dict.fromkeys(names) if names.count(name) > 1]
     if not names:
-        raise ConfigurationError(f"the file holds no array; it needs {kind.needs}", key=str(path))
+        there = (
+            f"none of the arrays asked for; it has {', '.join(map(_name, everything))}" if everything else "no array"
+        )
+        raise ConfigurationError(f"the file holds {there}; it needs {kind.needs}", key=str(path))
     if problems:
         count = f"{len(problems)} of its {len(names)} arrays" if len(names) > 1 else "its array"
         message = f"{count} cannot be measured; {kind.cure}"
