@@ -154,6 +154,7 @@ def _measure_objects(
     counts = ", ".join(f"{written.rows[name]:,} {name}" for name in found.objects)
     names = ", ".join(str(written.files[name]) for name in (*found.objects, IMAGE))
     typer.echo(f"wrote {names}: {counted(written.sets, 'image set')}, {_channels(images)}; {counts}")
+    _print_older(out, list(written.files.values()))
     things = written.images + sum(len(one.files) for one in found.sets.values())
     raise_unmeasured(written.unmeasured, things, str(written.files[IMAGE]), "images and label images")
 
@@ -223,6 +224,14 @@ def _print_label_notes(labels: LabelSets, images: ImageSets, chosen: dict[str, s
         )
     for note in notes:
         typer.echo(f"note: {note}", err=True)
+
+
+def _print_older(out: Path, files: Sequence[Path]) -> None:
+    """Tell of object sets that only an earlier run wrote."""
+    like = (path for path in out.parent.iterdir() if path.name.startswith(f"{out.stem}.") and path.suffix == out.suffix)
+    older = sorted(path.name for path in like if path not in files and path != out)
+    if older:
+        typer.echo(f"note: {', '.join(older)}: not of this run", err=True)
 
 
 def _files(labels: LabelSets, image_set: str) -> dict[str, str]:

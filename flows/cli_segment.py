@@ -109,7 +109,9 @@ def _how(
         problems.append(f"which channel shows nuclei? give --nucleus with one of {', '.join(images.channels)}")
     if problems:
         raise ConfigurationError("how to segment cannot be understood", tuple(problems))
-    return Segmentation(nucleus or images.channels[0], cell or None, diameters, border == "drop", cast("Flood", flood))
+    return Segmentation(
+        nucleus or next(iter(images.channels)), cell or None, diameters, border == "drop", cast("Flood", flood)
+    )
 
 
 def _names(written: WrittenLabels) -> list[str]:

@@ -93,7 +93,7 @@ def measure_image_sets(images: ImageSets, *, full_scale: int | None = None) -> p
     where a metric has no value.
     """
     table = metrics_table(images.channels)
-    return rows_table(table, [row for row, _ in _measure_sets(images, full_scale)])
+    return _as_table(table, [row for row, _ in _measure_sets(images, full_scale)])
 
 
 def write_image_metrics(
@@ -133,7 +133,7 @@ def write_image_metrics(
                 batch.append(row)
                 unmeasured += failed
                 on_set(done)
-            write(rows_table(table, batch))
+            write(_as_table(table, batch))
     return WrittenMetrics(len(images.sets), sum(len(one.files) for one in images.sets), tuple(unmeasured))
 
 
@@ -204,6 +204,6 @@ def _measure_plane(plane: Plane, full_scale: int | None) -> dict[str, float]:
     return {name: float(values[0]) for name, values in measured.items()}
 
 
-def rows_table(table: Table, rows: list[dict[str, Any]]) -> pa.Table:
+def _as_table(table: Table, rows: list[dict[str, Any]]) -> pa.Table:
     """Rows as a table whose columns carry their unit and description."""
     return pa.Table.from_arrays(table_of(table, rows).columns, schema=schema_of(table))

@@ -3,7 +3,8 @@
     features.Nuclei.parquet    ImageNumber, Metadata_ImageSet, ObjectNumber, then CellProfiler's columns without the set
     features.Image.parquet     the metrics of imaging.measure_images, Count_Nuclei ..., features of whole images
 
-Object tables have a row for each number that has pixels. An image set's labels are measured all or not at all: where
+Columns of features say in their metadata what they hold, where they are NULL and where the definition is from. Object
+tables have a row for each number that has pixels. An image set's labels are measured all or not at all: where
 one of them cannot be, the image set has no rows, and ``not_measured`` of the image table says why. Every column is
 always there; that of an image which is missing or cannot be read is NULL.
 """
@@ -22,11 +23,11 @@ import pyarrow as pa
 from imaging.errors import ConfigurationError, UnreadableImageError
 from imaging.image_sets import ImageSet, ImageSets
 from imaging.label_sets import LabelSets
-from imaging.measure_images import Unmeasured, measure_image_set, metrics_table, rows_table, scale_of
+from imaging.measure_images import Unmeasured, measure_image_set, metrics_table, scale_of
 from imaging.plane_arrays import LabelImage, Plane, rescale
 from imaging.table_files import check_out, schema_of, writing_table
-from imaging.table_schema import INTEGER, NUMBER, TEXT, Column, Table
-from kernels.feature import FeatureDescription
+from imaging.table_schema import INTEGER, NUMBER, TEXT, Column, Table, table_of
+from kernels.feature import Feature, FeatureDescription
 from kernels.feature_options import FeatureOptions
 from kernels.features import (
     ObjectFeatures,
@@ -64,7 +65,6 @@ class _Measured:
 
 def object_table(objects: str, channels: Iterable[str], options: FeatureOptions | None = None) -> Table:
     """Declare the columns of an object set."""
-    described = describe_features(channels, (objects,), options)
     return Table(
         objects,
         "One row per object.",
@@ -72,7 +72,7 @@ def object_table(objects: str, channels: Iterable[str], options: FeatureOptions 
             Column("ImageNumber", INTEGER, "", "number of the image set, counted from 1"),
             Column("Metadata_ImageSet", TEXT, "", "image set: what the wildcards matched, or the file's name"),
             Column("ObjectNumber", INTEGER, "", f"number of the object in the label image {objects}"),
-            *(_column(feature) for feature in described),
+            *(_column(name, feature) for name, feature in _described(objects, channels, options).items()),
         ),
     )
 
@@ -81,16 +81,29 @@ def image_table(channels: tuple[str, ...], objects: Iterable[str], options: Feat
     """Declare the columns of image sets: metrics, counts of objects, features of whole images, reasons."""
     *metrics, reasons = metrics_table(channels).columns
     counts = [Column(f"Count_{name}", INTEGER, "", f"objects in the label image {name}") for name in objects]
-    features = [
-        Column(feature.name, NUMBER, "" if feature.unit == "1" else feature.unit, feature.definition)
-        for feature in describe_image_features(channels, options)
-    ]
+    features = [_column(name, feature) for name, feature in _described(IMAGE, channels, options).items()]
     return Table(IMAGE, "One row per image set.", (*metrics, *counts, *features, reasons))
 
 
-def _column(feature: FeatureDescription) -> Column:
-    name = feature.name.removeprefix(f"{feature.objects}_")
+def _described(
+    objects: str, channels: Iterable[str], options: FeatureOptions | None
+) -> dict[str, Feature | FeatureDescription]:
+    """Features of an object set, or of whole images, by the name of their column."""
+    if objects == IMAGE:
+        return {feature.name: feature for feature in describe_image_features(channels, options)}
+    described = describe_features(channels, (objects,), options)
+    return {feature.name.removeprefix(f"{objects}_"): feature for feature in described}
+
+
+def _column(name: str, feature: Feature | FeatureDescription) -> Column:
     return Column(name, NUMBER, "" if feature.unit == "1" else feature.unit, feature.definition)
+
+
+def _schema(table: Table, channels: Iterable[str], options: FeatureOptions | None) -> pa.Schema:
+    described = _described(table.name, channels, options)
+    return schema_of(
+        table, {name: {"null_when": one.null_when, "source": one.source} for name, one in described.items()}
+    )
 
 
 def measure_label_sets(
@@ -207,7 +220,7 @@ class _Work:
         self.images, self.labels, self.options, self.full_scale = images, labels, options, full_scale
         self.tables = {IMAGE: image_table(images.channels, labels.objects, options)}
         self.tables |= {name: object_table(name, images.channels, options) for name in labels.objects}
-        self.schemas = {name: schema_of(table) for name, table in self.tables.items()}
+        self.schemas = {name: _schema(table, images.channels, options) for name, table in self.tables.items()}
 
     def measure(self) -> Iterator[_Measured]:
         """Measure image set by image set."""
@@ -216,7 +229,8 @@ class _Work:
             for name, features in site.objects.items():
                 measured.row[f"Count_{name}"] = len(features.numbers)
                 measured.tables[name] = _rows(features, measured.row, self.schemas[name])
-            measured.tables[IMAGE] = rows_table(self.tables[IMAGE], [measured.row])
+            row = table_of(self.tables[IMAGE], [measured.row])
+            measured.tables[IMAGE] = pa.Table.from_arrays(row.columns, schema=self.schemas[IMAGE])
             yield measured
 
     def _measure_set(self, number: int, one: ImageSet) -> tuple[_Measured, SiteFeatures]:

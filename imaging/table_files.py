@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -38,10 +38,11 @@ def check_out(out: Path, endings: tuple[str, ...] = SUFFIXES) -> None:
         raise ConfigurationError(f"there is no folder {out.parent} to write {out.name} into; make it first")
 
 
-def schema_of(table: Table) -> pa.Schema:
-    """Schema whose fields carry the unit and the description of their column."""
+def schema_of(table: Table, more: Mapping[str, Mapping[str, str]] | None = None) -> pa.Schema:
+    """Schema whose fields carry the unit and the description of their column, and what ``more`` says of some."""
+    more = more or {}
     fields = [
-        field.with_metadata({"unit": column.unit, "description": column.description})
+        field.with_metadata({"unit": column.unit, "description": column.description, **more.get(column.name, {})})
         for field, column in zip(arrow_schema(table), table.columns, strict=True)
     ]
     return pa.schema(fields, {"numbers_version": str(NUMBERS_VERSION)})

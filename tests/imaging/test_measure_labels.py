@@ -24,7 +24,8 @@ from tests.imaging.small_images import planes
 
 SHAPES = FeatureOptions(families=("AreaShape",))
 DNA, RNA = planes()
-NUCLEI, CELLS = np.zeros((2, *DNA.shape), np.int32)
+NUCLEI = np.zeros(DNA.shape, np.int32)
+CELLS = np.zeros_like(NUCLEI)
 for number, corner in ((1, 10), (2, 30), (9, 50)):
     NUCLEI[corner : corner + 4, corner : corner + 6] = number
     CELLS[corner - 3 : corner + 7, corner - 3 : corner + 9] = number
@@ -151,6 +152,7 @@ def test_columns_tell_their_unit_and_what_they_hold(tmp_path: Path) -> None:
     assert area.type == "double"
     assert area.metadata[b"unit"].startswith(b"px")
     assert area.metadata[b"description"]
+    assert {b"null_when", b"source"} <= set(area.metadata)
     assert schema.metadata[b"numbers_version"] == str(NUMBERS_VERSION).encode()
     for table in (object_table("Nuclei", ("DNA",), SHAPES), image_table(("DNA",), ("Nuclei",), SHAPES)):
         assert all(column.description for column in table.columns)
