@@ -110,8 +110,8 @@ def measure(
     `--labels FOLDER --objects 'Nuclei=*_nuclei.tif'`. Object sets that are not given are not made up.
 
     An image that is missing or cannot be read leaves its columns NULL and its reason in `not_measured`; the others are
-    measured. So do labels, whose image set then has no objects. Files appear when they are whole. Exit status 1 if an
-    image or some labels could not be measured, 2 if IMAGES, LABELS or an option is wrong.
+    measured. Where a label image cannot be measured, its image set has no objects. Files appear when they are whole.
+    Exit status 1 if an image or a label image could not be measured, 2 if IMAGES, LABELS or an option is wrong.
     """
     from imaging.image_sets import open_image_sets
     from imaging.table_files import check_out
