@@ -31,7 +31,7 @@ def segment(
     ),
     channel: list[str] = CHANNEL,
     diameter: str = typer.Option(
-        "", metavar="MIN,MAX", help="Expected diameters of nuclei, in pixels.", show_default="10,100"
+        "", metavar="MIN,MAX", help="Expected diameters of nuclei, in pixels.", show_default="8,100"
     ),
     pixel_size: float | None = typer.Option(
         None, min=0.001, max=1000, metavar="UM", help="Side of a pixel; diameters are then in micrometres."

@@ -19,7 +19,7 @@ from kernels.segmentation import segment_cells, segment_cytoplasm, segment_nucle
 
 Flood = Literal["cellprofiler", "fixpoint"]
 FLOODS: tuple[Flood, ...] = ("cellprofiler", "fixpoint")
-DIAMETER_PX = (10.0, 100.0)
+DIAMETER_PX = (8.0, 100.0)
 """Least and greatest diameter of nuclei where none is given, pixels."""
 _PROBLEMS_TOLD = 20
 
