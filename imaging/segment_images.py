@@ -12,10 +12,10 @@ import numpy as np
 from imaging.errors import ConfigurationError, UnreadableImageError
 from imaging.image_sets import ImageSet, ImageSets
 from imaging.label_files import check_labels_out, writing_labels
-from imaging.label_sets import USUAL
 from imaging.measure_images import Unmeasured
 from imaging.plane_arrays import LabelImage, Plane
-from kernels.segmentation import segment_cells, segment_cytoplasm, segment_nuclei
+from kernels.fixpoint_tables import MOST_PIXELS
+from kernels.segmentation import segment_objects
 
 Flood = Literal["cellprofiler", "fixpoint"]
 FLOODS: tuple[Flood, ...] = ("cellprofiler", "fixpoint")
@@ -72,9 +72,8 @@ def segment_planes(nucleus: Plane, cell: Plane | None, how: Segmentation) -> dic
     Label images Nuclei, Cells and Cytoplasm, shape ``(y, x)``, int32, 0 outside; one number per cell, from 1 without
     gaps. All are 0 where there is no nucleus.
     """
-    nuclei = segment_nuclei(nucleus, diameter_px=how.diameter_px, drop_border=how.drop_border)
-    cells = segment_cells(nuclei, cell)
-    return dict(zip(USUAL, (nuclei, cells, segment_cytoplasm(nuclei, cells)), strict=True))
+    nuclei = {"diameter_px": how.diameter_px, "drop_border": how.drop_border, "flood": how.flood}
+    return dict(segment_objects(nucleus, cell, nuclei=nuclei, cells={"flood": how.flood}))
 
 
 def segment_image_set(one: ImageSet, how: Segmentation) -> dict[str, LabelImage]:
@@ -94,6 +93,9 @@ def segment_image_set(one: ImageSet, how: Segmentation) -> dict[str, LabelImage]
     assert nucleus is not None
     if cell is not None and cell.shape != nucleus.shape:
         message = f"{how.nucleus} has shape {nucleus.shape} and {how.cell} {cell.shape}; channels must fit each other"
+        raise UnreadableImageError(message, key=one.files[how.nucleus])
+    if how.flood == "fixpoint" and nucleus.size > MOST_PIXELS:
+        message = f"it has {nucleus.size:,} pixels and the flood fixpoint takes {MOST_PIXELS:,}; take cellprofiler's"
         raise UnreadableImageError(message, key=one.files[how.nucleus])
     return segment_planes(nucleus, cell, how)
 

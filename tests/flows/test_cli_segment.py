@@ -93,6 +93,13 @@ def test_nuclei_on_the_border_can_be_dropped(run, tmp_path: Path) -> None:
     assert run("segment", "a.tif", *diameter, "--border", "drop").out.startswith("a: 1 cell\n")
 
 
+def test_the_flood_can_be_chosen(run, npz: Path) -> None:
+    for flood in ("cellprofiler", "fixpoint"):
+        assert run("segment", npz, "--nucleus", "DNA", "--cell", "RNA", "--flood", flood).out.startswith(
+            "site: 3 cells"
+        )
+
+
 def test_a_cut_file_costs_its_own_image_set(run, tmp_path: Path) -> None:
     for name in ("a.tif", "b.tif"):
         write_tiff(tmp_path / "pictures" / name, DNA)

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imaging import segment_images
 from imaging.errors import ConfigurationError, UnreadableImageError
 from imaging.image_sets import ImageSet, ImageSets
 from imaging.label_sets import open_label_sets
 from imaging.measure_labels import measure_label_sets
-from imaging.segment_images import Segmentation, segment_image_set, segment_planes, write_labels
+from imaging.segment_images import FLOODS, Segmentation, segment_image_set, segment_planes, write_labels
 from kernels.feature_options import FeatureOptions
 
 SHAPES = FeatureOptions(families=("AreaShape",))
@@ -68,6 +69,30 @@ def test_nuclei_on_the_border_are_kept_or_dropped() -> None:
     assert segment_planes(at_border, None, Segmentation("DNA", None, (8, 40)))["Nuclei"].max() == 2
     dropped = segment_planes(at_border, None, Segmentation("DNA", None, (8, 40), drop_border=True))
     assert [int(image.max()) for image in dropped.values()] == [1, 1, 1]
+
+
+def test_cells_of_nuclei_on_the_border_are_dropped_after_they_took_their_share() -> None:
+    dna, rna = spots((25, 25), (88, 30)), spots((25, 25), (88, 30), radius=40)
+    kept = segment_planes(dna, rna, Segmentation("DNA", "RNA", (8, 40)))
+    at_border = spots((25, 25), (93, 30))
+    dropped = segment_planes(at_border, rna, Segmentation("DNA", "RNA", (8, 40), drop_border=True))
+    assert dropped["Cells"].max() == 1
+    assert not dropped["Cells"][80:].any()
+    assert kept["Cells"][90].any()
+
+
+def test_floods_agree_on_nuclei_that_stand_alone() -> None:
+    orders = [segment_planes(DNA, RNA, Segmentation("DNA", "RNA", (10, 40), flood=flood)) for flood in FLOODS]
+    for name, image in orders[0].items():
+        assert np.mean(image != orders[1][name]) < 0.02
+
+
+def test_an_image_too_large_for_a_flood_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment_images, "MOST_PIXELS", DNA.size - 1)
+    one = set_of("A01", DNA=DNA, RNA=RNA)
+    assert segment_image_set(one, HOW)["Nuclei"].any()
+    with pytest.raises(UnreadableImageError, match="9,216 pixels and the flood fixpoint takes 9,215"):
+        segment_image_set(one, Segmentation("DNA", "RNA", (10, 40), flood="fixpoint"))
 
 
 def test_an_image_without_nuclei_has_empty_labels() -> None:
