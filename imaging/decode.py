@@ -63,9 +63,33 @@ def decode_plane(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> NDA
     UnreadableImageError
         If the file is empty, cut off, damaged or too large, or is not one plane of unsigned 8- or 16-bit pixels.
     """
+    return _decode(data, name, max_pixels, is_labels=False)
+
+
+def decode_labels(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.integer]:
+    """Read the label image of a file.
+
+    Parameters
+    ----------
+    data, name, max_pixels
+        As of ``decode_plane``.
+
+    Returns
+    -------
+    What is stored, shape ``(y, x)``, whole numbers of 8, 16 or (TIFF) 32 bits, signed or not.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the file is empty, cut off, damaged or too large, or is not one plane of such numbers.
+    """
+    return _decode(data, name, max_pixels, is_labels=True)
+
+
+def _decode(data: bytes, name: str, max_pixels: int, *, is_labels: bool) -> NDArray[Any]:
     try:
         if data[:2] in (b"II", b"MM"):
-            return _decode_tiff(data, read_tiff_layout(data, max_pixels=max_pixels))
+            return _decode_tiff(data, read_tiff_layout(data, max_pixels=max_pixels, is_labels=is_labels))
         if data[:8] == _PNG:
             return _decode_png(data, max_pixels)
         raise UnreadableImageError(_what_it_is(data))
@@ -86,7 +110,7 @@ def _what_it_is(data: bytes) -> str:
     return f"the file is not TIFF or PNG: it begins with {data[:8].hex(' ')}"
 
 
-def _decode_tiff(data: bytes, layout: TiffLayout) -> NDArray[np.uint8 | np.uint16]:
+def _decode_tiff(data: bytes, layout: TiffLayout) -> NDArray[Any]:
     """Decode each strip or tile to its place; each must yield all of its pixels."""
     rows, columns = layout.segment_shape
     per_row = -(-layout.width // columns)

@@ -19,7 +19,7 @@ _COMPARED = 5_000
 """Names that a glob without a match is compared with."""
 
 
-def pair_files(names: Sequence[str], globs: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def pair_files(names: Sequence[str], globs: Mapping[str, str], *, of: str = "channels") -> dict[str, dict[str, str]]:
     """Form image sets of the files that match.
 
     Parameters
@@ -28,6 +28,8 @@ def pair_files(names: Sequence[str], globs: Mapping[str, str]) -> dict[str, dict
         Paths of files inside a folder, with ``/``. Hidden ones (``.name``) are passed over.
     globs
         Glob by channel.
+    of
+        What the globs are of, for sentences; label images have one for each of their ``object sets``.
 
     Returns
     -------
@@ -69,12 +71,12 @@ def pair_files(names: Sequence[str], globs: Mapping[str, str]) -> dict[str, dict
         first = {channel: next(files[channel] for files in sets.values() if channel in files) for channel in globs}
         examples = ", ".join(f"{channel} {name}" for channel, name in first.items())
         problems.append(
-            f"no two channels have an image set in common ({examples}); what * and ? match must agree, so write out "
-            "what differs between channels"
+            f"no two {of} have an image set in common ({examples}); what * and ? match must agree, so write out "
+            f"what differs between {of}"
         )
     if problems:
-        raise ConfigurationError("the globs of the channels do not fit the folder", tuple(problems))
-    return {key: sets[key] for key in sorted(sets, key=_natural)}
+        raise ConfigurationError(f"the globs of the {of} do not fit the folder", tuple(problems))
+    return {key: sets[key] for key in sorted(sets, key=natural)}
 
 
 def _compile(channel: str, glob: str) -> re.Pattern[str]:
@@ -111,7 +113,7 @@ def _key(found: re.Match[str]) -> str:
     return "/".join(text for text in texts if text)
 
 
-def _natural(key: str) -> list[tuple[bool, int, str]]:
+def natural(key: str) -> list[tuple[bool, int, str]]:
     """Order by numbers where there are numbers."""
     parts = re.split(r"(\d+)", key)
     return [(place % 2 == 0, int(part) if place % 2 else 0, part) for place, part in enumerate(parts)]

@@ -11,31 +11,23 @@ channel's columns and says why. One plane is in memory at a time, and rows are w
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
-from imaging.errors import ConfigurationError, StoreUnavailableError, UnreadableImageError
-from imaging.image_sets import ImageSets
+from imaging.errors import UnreadableImageError
+from imaging.image_sets import ImageSet, ImageSets
 from imaging.plane_arrays import Plane
-from imaging.recipes import NUMBERS_VERSION
+from imaging.table_files import check_out, schema_of, writing_table
 from imaging.table_schema import INTEGER, NUMBER, TEXT, TEXTS, Column, Table, table_of
 from kernels.device import to_device
 from kernels.image_quality import describe_image_metrics, explain_missing, measure_image_quality
 
-SUFFIXES = (".parquet", ".csv")
-"""Endings of the files that metrics are written to."""
 _SETS_AT_ONCE = 500
 
 
@@ -134,7 +126,7 @@ def write_image_metrics(
     table = metrics_table(images.channels)
     unmeasured: list[Unmeasured] = []
     rows = _measure_sets(images, full_scale)
-    with _replacing(out) as file, _writer(file, out, table) as write:
+    with writing_table(out, schema_of(table)) as write:
         for number in range(0, max(len(images.sets), 1), _SETS_AT_ONCE):
             batch = []
             for done, (row, failed) in enumerate(itertools.islice(rows, _SETS_AT_ONCE), start=number + 1):
@@ -145,45 +137,62 @@ def write_image_metrics(
     return WrittenMetrics(len(images.sets), sum(len(one.files) for one in images.sets), tuple(unmeasured))
 
 
-def check_out(out: Path) -> None:
-    """Refuse a file that cannot be written, before anything is measured.
-
-    Raises
-    ------
-    ConfigurationError
-        If it is not called ``.parquet`` or ``.csv``, is a folder, or its folder is not there.
-    """
-    if out.suffix not in SUFFIXES:
-        raise ConfigurationError(f"{out} must end in {' or '.join(SUFFIXES)}: the ending says what is written")
-    if out.is_dir():
-        raise ConfigurationError(f"{out} is a folder; give a file to write")
-    if not out.resolve().parent.is_dir():
-        raise ConfigurationError(f"there is no folder {out.parent} to write {out.name} into; make it first")
-
-
 def _measure_sets(images: ImageSets, full_scale: int | None) -> Iterator[tuple[dict[str, Any], list[Unmeasured]]]:
     """Measure set by set: the row, and images that are there and could not be measured."""
     for number, one in enumerate(images.sets, start=1):
-        row: dict[str, Any] = {"ImageNumber": number, "Metadata_ImageSet": one.name}
-        reasons: list[str] = []
-        failed: list[Unmeasured] = []
-        for channel in images.channels:
-            if channel not in one.files:
-                reasons.append(f"{channel}: the image set has no file of this channel")
-                continue
-            row[f"FileName_{channel}"] = one.files[channel]
-            try:
-                plane = one.read(channel)
-                metrics = _measure_plane(plane, full_scale)
-            except UnreadableImageError as error:
-                reasons.append(f"{channel}: {error.message}")
-                failed.append(Unmeasured(one.name, channel, one.files[channel], error.message))
-                continue
-            row |= dict(zip((f"Height_{channel}", f"Width_{channel}"), plane.shape, strict=True))
-            row |= {metric_column(name, channel): value for name, value in metrics.items()}
-            unknown = [name for name, value in metrics.items() if not np.isfinite(value)]
-            reasons += [f"{channel} {explain_missing(name, plane.shape)}" for name in unknown]
-        yield row | {"not_measured": reasons}, failed
+        yield measure_image_set(number, one, images, full_scale)
+
+
+def measure_image_set(
+    number: int,
+    one: ImageSet,
+    images: ImageSets,
+    full_scale: int | None = None,
+    *,
+    planes: dict[str, Plane] | None = None,
+) -> tuple[dict[str, Any], list[Unmeasured]]:
+    """Measure the images of one image set.
+
+    Parameters
+    ----------
+    number, one
+        The image set, and its number among ``images``.
+    images, full_scale
+        As in ``measure_image_sets``.
+    planes
+        Where the planes that were read are put, by channel; without it one is in memory at a time.
+
+    Returns
+    -------
+    The row, and the images that are there and could not be measured.
+    """
+    row: dict[str, Any] = {"ImageNumber": number, "Metadata_ImageSet": one.name}
+    reasons: list[str] = []
+    failed: list[Unmeasured] = []
+    for channel in images.channels:
+        if channel not in one.files:
+            reasons.append(f"{channel}: the image set has no file of this channel")
+            continue
+        row[f"FileName_{channel}"] = one.files[channel]
+        try:
+            plane = one.read(channel)
+            metrics = _measure_plane(plane, scale_of(channel, images, full_scale))
+        except UnreadableImageError as error:
+            reasons.append(f"{channel}: {error.message}")
+            failed.append(Unmeasured(one.name, channel, one.files[channel], error.message))
+            continue
+        if planes is not None:
+            planes[channel] = plane
+        row |= dict(zip((f"Height_{channel}", f"Width_{channel}"), plane.shape, strict=True))
+        row |= {metric_column(name, channel): value for name, value in metrics.items()}
+        unknown = [name for name, value in metrics.items() if not np.isfinite(value)]
+        reasons += [f"{channel} {explain_missing(name, plane.shape)}" for name in unknown]
+    return row | {"not_measured": reasons}, failed
+
+
+def scale_of(channel: str, images: ImageSets, full_scale: int | None) -> int | None:
+    """Full scale of a channel: what was given, but for intensities from 0 to 1, which have their own."""
+    return None if channel in images.rounded else full_scale
 
 
 def _measure_plane(plane: Plane, full_scale: int | None) -> dict[str, float]:
@@ -197,52 +206,4 @@ def _measure_plane(plane: Plane, full_scale: int | None) -> dict[str, float]:
 
 def _as_table(table: Table, rows: list[dict[str, Any]]) -> pa.Table:
     """Rows as a table whose columns carry their unit and description."""
-    columns = table_of(table, rows).columns
-    return pa.Table.from_arrays(columns, schema=_schema(table))
-
-
-def _schema(table: Table) -> pa.Schema:
-    fields = [
-        field.with_metadata({"unit": column.unit, "description": column.description})
-        for field, column in zip(table_of(table, []).schema, table.columns, strict=True)
-    ]
-    return pa.schema(fields, {"numbers_version": str(NUMBERS_VERSION)})
-
-
-@contextlib.contextmanager
-def _replacing(out: Path) -> Iterator[IO[bytes]]:
-    """Write beside a file and put it into place at the end: whoever is interrupted leaves what was there."""
-    target = out.resolve()
-    staged = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        with open(staged, "xb") as file:
-            yield file
-        os.replace(staged, target)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StoreUnavailableError(f"{out} cannot be written: {reason}; make room, or choose another --out") from error
-    finally:
-        staged.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _writer(file: IO[bytes], out: Path, table: Table) -> Iterator[Callable[[pa.Table], None]]:
-    """What writes rows in the form that the file's ending says."""
-    schema = _schema(table)
-    if out.suffix == ".csv":
-        texts = pa.schema(
-            [field if field.type != pa.list_(pa.string()) else pa.field(field.name, pa.string()) for field in schema]
-        )
-        with pyarrow.csv.CSVWriter(file, texts) as writer:
-            yield lambda rows: writer.write_table(_join_texts(rows, texts))
-    else:
-        with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-            yield writer.write_table
-
-
-def _join_texts(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    columns = [
-        pc.binary_join(column.cast(pa.list_(pa.string())), "; ") if pa.types.is_list(column.type) else column  # pyright: ignore[reportAttributeAccessIssue]
-        for column in rows.columns
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    return pa.Table.from_arrays(table_of(table, rows).columns, schema=schema_of(table))

@@ -1,4 +1,4 @@
-"""The planes of an .npz file: one 2-D array per channel, judged by their headers before memory is taken.
+"""The planes and label images of an .npz file, one 2-D array each, judged by their headers before memory is taken.
 
 Arrays are read one at a time and nothing is ever unpickled. An archive that was cut off has no directory and is refused
 as a whole; of a damaged array the checksum differs, which is found when it is read.
@@ -8,23 +8,44 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imaging.errors import ConfigurationError, UnreadableImageError
-from imaging.plane_arrays import Plane, as_pixels, find_kind_fault, is_pixel_type
+from imaging.plane_arrays import PIXELS, ArrayKind
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 # what zipfile and numpy say of damaged, encrypted and cut members
 _DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, NotImplementedError)
 
 
-def find_npz_arrays(path: Path) -> tuple[str, ...]:
-    """Names of the arrays of an .npz file, in their order; each is one plane of pixels by type, shape and range.
+@dataclass(frozen=True, slots=True)
+class NpzArray:
+    """Type and shape of an array, as its header has it."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+
+def find_npz_arrays(
+    path: Path, kind: ArrayKind = PIXELS, chosen: Callable[[str], bool] = lambda name: True
+) -> dict[str, NpzArray]:
+    """Arrays of an .npz file by name, in their order; each is one plane by type, shape and range.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        What the arrays are: pixels or labels.
+    chosen
+        Whether an array is looked at, by its name.
 
     Raises
     ------
@@ -33,30 +54,41 @@ def find_npz_arrays(path: Path) -> tuple[str, ...]:
     UnreadableImageError
         If the file is no archive of arrays.
     """
+    arrays: dict[str, NpzArray] = {}
+    problems: list[str] = []
     with _archive(path) as archive:
-        members = archive.infolist()
-        problems = [f"{_name(member)}: {fault}" for member in members if (fault := _find_fault(archive, member))]
-    names = tuple(_name(member) for member in members)
+        everything = archive.infolist()
+        members = [member for member in everything if chosen(_name(member))]
+        for member in members:
+            found = _judge(archive, member, kind)
+            if isinstance(found, NpzArray):
+                arrays[_name(member)] = found
+            else:
+                problems.append(f"{_name(member)}: {found}")
+    names = [_name(member) for member in members]
     problems += [f"{name}: the name stands there twice" for name in dict.fromkeys(names) if names.count(name) > 1]
     if not names:
-        raise ConfigurationError("the file holds no array; it needs one 2-D array per channel", key=str(path))
+        there = (
+            f"none of the arrays asked for; it has {', '.join(map(_name, everything))}" if everything else "no array"
+        )
+        raise ConfigurationError(f"the file holds {there}; it needs {kind.needs}", key=str(path))
     if problems:
         count = f"{len(problems)} of its {len(names)} arrays" if len(names) > 1 else "its array"
-        message = f"{count} cannot be measured; leave out what is no image, and give images as uint8 or uint16"
+        message = f"{count} cannot be measured; {kind.cure}"
         raise ConfigurationError(message, tuple(problems), key=str(path))
-    return names
+    return arrays
 
 
-def read_npz_array(path: Path, name: str) -> Plane:
-    """Read one array of an .npz file, shape ``(y, x)``, uint8 or uint16.
+def read_npz_array(path: Path, name: str, kind: ArrayKind = PIXELS) -> NDArray[Any]:
+    """Read one array of an .npz file, shape ``(y, x)``: pixels as uint8 or uint16, labels as whole numbers.
 
     Raises
     ------
     UnreadableImageError
-        If it is damaged or its values are no pixels.
+        If it is damaged or its values are not of this kind.
     """
     with _archive(path) as archive:
-        return _read_member(archive, archive.getinfo(f"{name}.npy"))
+        return _read_member(archive, archive.getinfo(f"{name}.npy"), kind)
 
 
 @contextmanager
@@ -82,8 +114,8 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0] or "it ends early"
 
 
-def _find_fault(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str | None:
-    """Why a member is no plane of pixels, or ``None``; the values of types that are too wide are looked at."""
+def _judge(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kind: ArrayKind) -> NpzArray | str:
+    """A member's header, or why it is not of this kind; values are looked at where the type does not settle it."""
     if not member.filename.endswith(".npy"):
         return "it is no array (.npy)"
     try:
@@ -91,15 +123,15 @@ def _find_fault(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str | None
             shape, dtype, header_size = _read_header(file)
     except _DAMAGE as error:
         return f"its header is damaged: {_first_line(error)}"
-    fault = find_kind_fault(dtype, shape)
+    fault = kind.find_fault(dtype, shape)
     if fault is None and member.file_size != header_size + shape[0] * shape[1] * dtype.itemsize:
         fault = f"it is cut off or damaged: {member.file_size:,} bytes are no {shape[0]:,} x {shape[1]:,} pixels"
-    if fault is None and not is_pixel_type(dtype):
+    if fault is None and not kind.is_certain(dtype):
         try:
-            _read_member(archive, member)
+            _read_member(archive, member, kind)
         except UnreadableImageError as error:
             return error.message
-    return fault
+    return fault or NpzArray(dtype, shape)
 
 
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
@@ -111,10 +143,10 @@ def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
     return shape, dtype, file.tell()
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Plane:
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kind: ArrayKind) -> NDArray[Any]:
     try:
         with archive.open(member) as file:
             values = np.lib.format.read_array(file, allow_pickle=False)
     except _DAMAGE as error:
         raise UnreadableImageError(f"its array {_name(member)} is damaged: {_first_line(error)}") from error
-    return as_pixels(values)
+    return kind.convert(values)

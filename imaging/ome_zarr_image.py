@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from imaging.decode import MAX_PIXELS
 from imaging.errors import ConfigurationError, UnreadableImageError
-from imaging.plane_arrays import Plane, as_pixels, find_kind_fault
+from imaging.plane_arrays import PIXELS, ArrayKind
 from imaging.tiff_layout import MAX_SEGMENTS
 
 _DESCRIPTIONS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
@@ -39,32 +40,41 @@ def is_zarr(folder: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class OmeZarrImage:
-    """Level 0 of an image: axes of the array, such as ``tczyx``, sides of what is stored as one, channels' names."""
+    """Level 0 of an image: axes of the array, such as ``tczyx``, sides of what is stored as one, channels' names.
+
+    ``kind`` says whether its planes are pixels or labels.
+    """
 
     folder: Path
     array: zarr.Array
     axes: tuple[str, ...]
     sides: tuple[int, ...]
     labels: tuple[str, ...]
+    kind: ArrayKind = PIXELS
 
-    def read(self, channel: int) -> Plane:
-        """Read the plane of a channel, counted from 0: shape ``(y, x)``, uint8 or uint16.
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of a plane."""
+        return self.array.shape[self.axes.index("y")], self.array.shape[self.axes.index("x")]
+
+    def read(self, channel: int) -> NDArray[Any]:
+        """Read the plane of a channel, counted from 0: shape ``(y, x)``, uint8 or uint16, labels as whole numbers.
 
         Raises
         ------
         UnreadableImageError
-            If a stored chunk is damaged, none is stored, or values are no pixels.
+            If a stored chunk is damaged, none of an image is stored, or values are not of this kind.
         """
         stored, expected = self.count_chunks(channel)
-        if not stored:
+        if not stored and self.kind is PIXELS:
             what = f"none of the plane's {expected:,} chunks is stored"
             message = f"{what}: the copy is incomplete, or all pixels are alike and were left out"
             raise UnreadableImageError(message, key=str(self.folder))
         place = tuple(slice(None) if axis in "yx" else channel if axis == "c" else 0 for axis in self.axes)
-        with _damage(self.folder, "its pixels are damaged"):
+        with damage_named(self.folder, "its pixels are damaged"):
             values = np.asarray(self.array[place])
         try:
-            return as_pixels(values if self.axes.index("y") < self.axes.index("x") else values.T)
+            return self.kind.convert(values if self.axes.index("y") < self.axes.index("x") else values.T)
         except UnreadableImageError as error:
             error.key = str(self.folder)
             raise
@@ -91,16 +101,29 @@ def open_ome_zarr(folder: Path) -> OmeZarrImage:
     UnreadableImageError
         If its description is damaged.
     """
-    described = _read_attributes(folder)
+    described = read_attributes(folder)
     multiscales = described.get("multiscales")
     if not multiscales:
         raise ConfigurationError(_what_else(folder, described), key=str(folder))
     if "image-label" in described:
         raise ConfigurationError("it holds labels; give the image that they belong to", key=str(folder))
-    with _damage(folder, "its description is damaged"):
-        path, axes = _level(multiscales[0])
+    return open_level(folder, described, PIXELS)
+
+
+def open_level(folder: Path, described: dict[str, Any], kind: ArrayKind) -> OmeZarrImage:
+    """Open level 0 of an image or of a label image, whose attributes are read already.
+
+    Raises
+    ------
+    ConfigurationError
+        If its planes are not of this kind, or there are several in depth or time.
+    UnreadableImageError
+        If its description is damaged.
+    """
+    with damage_named(folder, "its description is damaged"):
+        path, axes = _level(described["multiscales"][0])
         labels = _labels(described)
-    with _damage(folder, f"its level {path!r} is missing or damaged"):
+    with damage_named(folder, f"its level {path!r} is missing or damaged"):
         array = zarr.open_array(folder, path=path, mode="r")
         sides = array.shards or array.chunks
     axes = axes or _OLD_AXES[-array.ndim :]
@@ -108,14 +131,14 @@ def open_ome_zarr(folder: Path) -> OmeZarrImage:
         message = f"its description is damaged: the axes {', '.join(axes)} do not fit an array of shape {array.shape}"
         raise UnreadableImageError(message, key=str(folder))
     sizes = dict(zip(axes, array.shape, strict=True))
-    fault = _find_fault(array, sizes, dict(zip(axes, sides, strict=True)))
+    fault = _find_fault(array, sizes, dict(zip(axes, sides, strict=True)), kind)
     if fault is not None:
         raise ConfigurationError(fault, key=str(folder))
     count = sizes.get("c", 1)
-    return OmeZarrImage(folder, array, axes, sides, labels if len(labels) == count else ("",) * count)
+    return OmeZarrImage(folder, array, axes, sides, labels if len(labels) == count else ("",) * count, kind)
 
 
-def _read_attributes(folder: Path) -> dict[str, Any]:
+def read_attributes(folder: Path) -> dict[str, Any]:
     """Attributes of a group, those of OME's names alone where they stand under ``ome`` as since 0.5."""
     new = folder / "zarr.json"
     file = new if new.is_file() else folder / ".zattrs"
@@ -135,7 +158,7 @@ def _what_else(folder: Path, described: dict[str, Any]) -> str:
     try:
         if "plate" in described:
             well = folder / described["plate"]["wells"][0]["path"]
-            image = well / _read_attributes(well)["well"]["images"][0]["path"]
+            image = well / read_attributes(well)["well"]["images"][0]["path"]
             return f"it is a plate; give one of its images, such as {image}"
         if "well" in described:
             return f"it is a well; give one of its images, such as {folder / described['well']['images'][0]['path']}"
@@ -144,7 +167,7 @@ def _what_else(folder: Path, described: dict[str, Any]) -> str:
     inner = sorted(path.parent.name for name in _DESCRIPTIONS for path in folder.glob(f"*/{name}"))
     if "bioformats2raw.layout" in described and inner:
         return f"it is a collection of images; give one of them, such as {folder / inner[0]}"
-    if "multiscales" in _read_attributes(folder.parent):
+    if "multiscales" in read_attributes(folder.parent):
         return f"it is one level of an image; give the image, {folder.parent}"
     return "it is a Zarr, but no OME-Zarr image: its description lists no multiscales"
 
@@ -164,14 +187,14 @@ def _labels(described: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(channel.get("label") or "") for channel in channels)
 
 
-def _find_fault(array: zarr.Array, sizes: dict[str, int], sides: dict[str, int]) -> str | None:
-    """Why an array is not one plane of pixels per channel, or ``None``; its size and that of what is stored by axis."""
+def _find_fault(array: zarr.Array, sizes: dict[str, int], sides: dict[str, int], kind: ArrayKind) -> str | None:
+    """Why an array is not one plane per channel, or ``None``; its size and that of what is stored by axis."""
     for axis, what in (("z", "planes in depth (z)"), ("t", "points in time (t)")):
         if sizes.get(axis, 1) != 1:
             return f"it has {sizes[axis]:,} {what}; one plane per channel can be measured, so give one alone"
     if sizes.get("c") == 0:
         return "it has no channel"
-    fault = find_kind_fault(array.dtype, (sizes["y"], sizes["x"]))
+    fault = kind.find_fault(array.dtype, (sizes["y"], sizes["x"]))
     if fault is not None:
         return fault
     if math.prod(array.chunks) > MAX_PIXELS:
@@ -183,7 +206,7 @@ def _find_fault(array: zarr.Array, sizes: dict[str, int], sides: dict[str, int])
 
 
 @contextmanager
-def _damage(folder: Path, what: str) -> Iterator[None]:
+def damage_named(folder: Path, what: str) -> Iterator[None]:
     """Give what zarr says of damaged descriptions and chunks our name, and its first line as the reason."""
     try:
         yield

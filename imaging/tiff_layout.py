@@ -1,4 +1,4 @@
-"""Where the pixels of a one-plane TIFF lie, read strictly (TIFF 6.0 and BigTIFF).
+"""Where the pixels or labels of a one-plane TIFF lie, read strictly (TIFF 6.0 and BigTIFF).
 
 tifffile forgives what must be refused here: a tag beyond the end of the file is left out with a log line, a strip
 that is cut short is filled up with zeros, and vendors' tags are interpreted on opening. So the header is read by this
@@ -38,7 +38,8 @@ class TiffLayout:
     Attributes
     ----------
     dtype
-        Type of the stored samples with their byte order, ``|u1``, ``<u2`` or ``>u2``.
+        Type of the stored samples with their byte order, ``|u1``, ``<u2`` or ``>u2``; of labels also of 32 bits and
+        signed.
     compression
         ``none``, ``LZW``, ``deflate`` or ``PackBits``.
     has_differences
@@ -51,7 +52,7 @@ class TiffLayout:
 
     height: int
     width: int
-    dtype: np.dtype[np.unsignedinteger]
+    dtype: np.dtype[np.integer]
     compression: str
     has_differences: bool
     segment_shape: tuple[int, int]
@@ -59,7 +60,7 @@ class TiffLayout:
     byte_counts: NDArray[np.int64]
 
 
-def read_tiff_layout(data: bytes, *, max_pixels: int) -> TiffLayout:
+def read_tiff_layout(data: bytes, *, max_pixels: int, is_labels: bool = False) -> TiffLayout:
     """Read where the only plane of a TIFF file lies.
 
     Parameters
@@ -68,6 +69,8 @@ def read_tiff_layout(data: bytes, *, max_pixels: int) -> TiffLayout:
         The whole file, beginning with ``II`` or ``MM``.
     max_pixels
         Largest height x width that is taken.
+    is_labels
+        Whether whole numbers of 32 bits and signed ones are taken too.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def read_tiff_layout(data: bytes, *, max_pixels: int) -> TiffLayout:
     header = _Header(data)
     tags, following = header.directory(header.first)
     _refuse_other_planes(header, tags, following)
-    dtype = _sample_type(header, tags)
+    dtype = _sample_type(header, tags, is_labels)
     height, width = header.one(tags, 257), header.one(tags, 256)
     if height * width == 0:
         raise UnreadableImageError(f"the header says {width} x {height} pixels")
@@ -196,8 +199,8 @@ def _refuse_other_planes(header: _Header, tags: dict[int, _Tag], following: int)
         raise UnreadableImageError(f"the file holds {planes:,} planes; one plane per file is needed")
 
 
-def _sample_type(header: _Header, tags: dict[int, _Tag]) -> np.dtype[np.unsignedinteger]:
-    """Type of the samples; anything but one unsigned 8- or 16-bit number per pixel is refused."""
+def _sample_type(header: _Header, tags: dict[int, _Tag], is_labels: bool) -> np.dtype[np.integer]:
+    """Type of the samples; anything but one whole number per pixel is refused, of images all but 8 or 16 bits."""
     samples = header.one(tags, 277, 1)
     if samples != 1:
         raise UnreadableImageError(f"it has {samples} samples per pixel (colour); one plane of one channel is needed")
@@ -206,13 +209,15 @@ def _sample_type(header: _Header, tags: dict[int, _Tag]) -> np.dtype[np.unsigned
         what = _PHOTOMETRIC.get(photometric, f"colour (photometric {photometric})")
         raise UnreadableImageError(f"its pixels are {what}; greyscale with black at zero is needed")
     sample_format = header.one(tags, 339, 1)
-    if _SAMPLE_FORMATS.get(sample_format, "?"):
+    if sample_format not in ((1, 2) if is_labels else (1,)):
         what = _SAMPLE_FORMATS.get(sample_format, f"of unknown kind ({sample_format})")
-        raise UnreadableImageError(f"its pixels are {what} numbers; unsigned 8- or 16-bit are needed")
-    bits = header.one(tags, 258, 1)
-    if bits not in (8, 16):
-        raise UnreadableImageError(f"it has {bits} bits per pixel; 8 or 16 are needed")
-    return np.dtype(f"{header.order}u{bits // 8}")
+        cure = "convert labels to whole numbers" if is_labels else "unsigned 8- or 16-bit are needed"
+        raise UnreadableImageError(f"its pixels are {what} numbers; {cure}")
+    bits, taken = header.one(tags, 258, 1), (8, 16, 32) if is_labels else (8, 16)
+    if bits not in taken:
+        *others, last = map(str, taken)
+        raise UnreadableImageError(f"it has {bits} bits per pixel; {', '.join(others)} or {last} are needed")
+    return np.dtype(f"{header.order}{'i' if sample_format == 2 else 'u'}{bits // 8}")
 
 
 def _segment_shape(header: _Header, tags: dict[int, _Tag], height: int, width: int) -> tuple[int, int]:

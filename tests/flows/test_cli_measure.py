@@ -136,6 +136,29 @@ def test_the_full_scale_is_what_pixels_are_divided_by_and_saturated_at(run, tmp_
     assert row["ImageQuality_Scaling_DNA"] == 4095
 
 
+def test_intensities_from_0_to_1_are_measured_as_the_counts_they_round_to(run, tmp_path: Path) -> None:
+    (counts,) = planes(1)
+    npz = write_npz(tmp_path / "a.npz", DNA=(counts / 65535).astype(np.float32))
+    note = "note: DNA: floating-point intensities are rounded to 1/65535\n"
+    assert run("measure", npz, "--full-scale", 4095, "-o", "f.parquet").err == note
+    assert run("measure", write_npz(npz, DNA=counts), "-o", "u.parquet").err == ""
+    assert rows(tmp_path / "f.parquet") == rows(tmp_path / "u.parquet")
+
+
+def test_pixels_without_a_number_are_refused_with_their_place(run, tmp_path: Path) -> None:
+    values = planes(1)[0] / 65535
+    values[3, 5] = np.nan
+    assert "DNA: 1 of its pixels is NaN or infinite, the first (NaN) at row 3, column 5 (from 0)" in refused(
+        run("measure", write_npz(tmp_path / "a.npz", DNA=values))
+    )
+
+
+def test_one_picture_is_an_image_set(run, tmp_path: Path) -> None:
+    write_tiff(tmp_path / "a.tif", planes(1)[0])
+    assert run("measure", "a.tif").out == "wrote metrics.parquet: 1 image set, 1 channel (C1)\n"
+    assert run("measure", "a.tif", "--channel", "DNA=*").out.endswith("1 channel (DNA)\n")
+
+
 def test_csv_is_written_by_its_ending(run, tmp_path: Path, copied: Path) -> None:
     assert run("measure", copied, *GLOBS, "-o", "m.csv").status == 0
     read = list(csv.DictReader((tmp_path / "m.csv").read_text().splitlines()))
@@ -160,7 +183,8 @@ def test_every_wrong_input_is_a_sentence_and_leaves_no_file(run, tmp_path: Path,
     assert refused(run("measure", "gs://lab/a.zarr")).startswith("gs://lab/a.zarr is no path of this machine")
     assert "which of the 8 files in images are which channel" in refused(run("measure", "images"))
     assert refused(run("measure", npz)).splitlines()[1:] == [
-        "  - a: its values are floating-point numbers (float64); whole camera counts are needed",
+        "  - a: its values reach from 0.333333 to 66.3333; floating-point images must lie between 0 and 1: divide by "
+        "the full scale of the camera, or give camera counts as uint8 or uint16",
         "  - b: its shape is (3, 72, 96); one channel is one array of shape (y, x)",
     ]
     assert refused(run("measure", "images", "--channel", "DNA=*_w1.tif")).startswith(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -146,10 +147,11 @@ def test_only_labels_that_were_changed_are_told() -> None:
 
 
 def test_what_is_not_there_or_of_another_kind_is_refused(tmp_path: Path, folder: Path) -> None:
-    forms = "give an .npz file, an OME-Zarr image, or a folder of TIFF or PNG files"
+    forms = "give an .npz file, an OME-Zarr image, a TIFF or PNG file, or a folder of such files"
     assert refusal(tmp_path / "x") == f"there is no {tmp_path / 'x'}; {forms}"
     assert refusal("gs://lab/x.zarr").startswith("gs://lab/x.zarr is no path of this machine")
-    assert "is a file, but no .npz; of a TIFF or PNG file, give its folder" in refusal(folder / "A01_w1.tif")
+    (tmp_path / "notes.txt").touch()
+    assert refusal(tmp_path / "notes.txt") == f"{tmp_path / 'notes.txt'} is a file, but no .npz, TIFF or PNG; {forms}"
     assert "which of the 3 files" in refusal(folder)
     assert "such as A01_w1.tif? give a glob for each channel, such as DNA=*_w1.tif" in refusal(folder)
     (tmp_path / "empty").mkdir()
@@ -167,3 +169,47 @@ def test_globs_are_for_folders_of_files(tmp_path: Path) -> None:
 def test_names_of_channels_are_checked_all_at_once(folder: Path) -> None:
     text = refusal(folder, **{"D NA": "*_w1.tif", "1": "*_w2.tif", "x" * 41: "*"})
     assert text.count("\n  - a channel's name is a letter and then letters, digits and _ (at most 40), got ") == 3
+
+
+def test_one_picture_is_one_image_set_with_one_channel(folder: Path) -> None:
+    picture = folder / "A01_w1.tif"
+    for found, channel in (
+        (open_image_sets(picture), "C1"),
+        (open_image_sets(picture, one_channel="DNA"), "DNA"),
+        (open_image_sets(picture, {"ER": "*_w1.tif"}), "ER"),
+    ):
+        (one,) = found.sets
+        assert (found.channels, one.name, one.files) == ((channel,), "A01_w1", {channel: "A01_w1.tif"})
+        np.testing.assert_array_equal(one.read(channel), DNA)
+    assert "DNA=*_w2.tif matches none of 1 files" in refusal(picture, DNA="*_w2.tif")
+    assert "there is no" in refusal(folder / "A09_w1.tif")
+
+
+def test_a_folder_of_pictures_is_an_image_set_each_where_one_channel_is_named(folder: Path) -> None:
+    write_tiff(folder / "deep" / "A10.TIF", DNA)
+    write_tiff(folder / ".hidden" / "A11.tif", DNA)
+    (folder / "notes.txt").touch()
+    found = open_image_sets(folder, one_channel="DNA")
+    assert [one.name for one in found.sets] == ["A01_w1", "A01_w2", "A02_w1", "deep/A10"]
+    np.testing.assert_array_equal(found.sets[3].read("DNA"), DNA)
+    shutil.copy(folder / "A01_w1.tif", folder / "A01_w1.png")
+    assert open_image_sets(folder, one_channel="DNA").sets[0].name == "A01_w1.png"
+    assert [one.name for one in open_image_sets(folder, {"DNA": "*_w1.tif"}, one_channel="RNA").sets] == ["A01", "A02"]
+    with pytest.raises(ConfigurationError, match="a channel's name is a letter"):
+        open_image_sets(folder, one_channel="D-N-A")
+
+
+def test_a_folder_without_a_picture_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ConfigurationError, match="holds no TIFF or PNG file"):
+        open_image_sets(tmp_path, one_channel="DNA")
+
+
+def test_intensities_are_known_and_told(tmp_path: Path) -> None:
+    npz = write_npz(tmp_path / "a.npz", DNA=DNA / 65535, RNA=RNA)
+    zarr = write_ome_zarr(tmp_path / "a.zarr", planes() / 65535, axes="cyx")
+    for images, channels in ((npz, ["DNA"]), (zarr, ["DNA", "RNA"])):
+        found = open_image_sets(images)
+        assert found.rounded == set(channels)
+        assert found.notes == (f"{', '.join(channels)}: floating-point intensities are rounded to 1/65535",)
+        np.testing.assert_array_equal(found.sets[0].read("DNA"), DNA)

@@ -47,7 +47,7 @@ def problems(path: Path) -> list[str]:
 def test_whole_numbers_of_any_type_are_pixels(dtype: str, tmp_path: Path) -> None:
     given = np.minimum(PLANE, 100).astype(dtype)
     path = written(tmp_path, DNA=given)
-    assert find_npz_arrays(path) == ("DNA",)
+    assert tuple(find_npz_arrays(path)) == ("DNA",)
     read = read_npz_array(path, "DNA")
     np.testing.assert_array_equal(read, given)
     assert read.dtype == (np.uint8 if dtype == "u1" else np.uint16)
@@ -61,7 +61,7 @@ def test_the_greatest_and_least_counts_are_taken(tmp_path: Path) -> None:
 
 def test_arrays_come_in_the_order_of_the_file_one_at_a_time(tmp_path: Path) -> None:
     path = written(tmp_path, RNA=PLANE, DNA=PLANE.T)
-    assert find_npz_arrays(path) == ("RNA", "DNA")
+    assert tuple(find_npz_arrays(path)) == ("RNA", "DNA")
     np.testing.assert_array_equal(read_npz_array(path, "DNA"), PLANE.T)
 
 
@@ -69,7 +69,7 @@ def test_every_array_that_is_no_plane_is_named_at_once(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         good=PLANE,
-        float=PLANE / 65535,
+        float=PLANE / 65,
         stack=np.stack([PLANE] * 3),
         row=PLANE[0],
         empty=PLANE[:0],
@@ -83,16 +83,17 @@ def test_every_array_that_is_no_plane_is_named_at_once(tmp_path: Path) -> None:
         great=np.array([[65536]], np.uint32),
     )
     assert problems(path) == [
-        "float: its values are floating-point numbers (float64); whole camera counts are needed",
+        "float: its values reach from 0.0153846 to 3.06154; floating-point images must lie between 0 and 1: divide by "
+        "the full scale of the camera, or give camera counts as uint8 or uint16",
         "stack: its shape is (3, 72, 96); one channel is one array of shape (y, x)",
         "row: its shape is (96,); one channel is one array of shape (y, x)",
         "empty: it is empty: its shape is (0, 96)",
-        "mask: its values are true and false (bool); whole camera counts are needed",
-        "text: its values are text (<U3); whole camera counts are needed",
+        "mask: its values are true and false (bool); camera counts, or intensities from 0 to 1, are needed",
+        "text: its values are text (<U3); camera counts, or intensities from 0 to 1, are needed",
         "objects: it holds Python objects, which are never loaded",
-        "records: its values are records ([('a', 'u1')]); whole camera counts are needed",
-        "complex: its values are complex numbers (complex128); whole camera counts are needed",
-        "day: its values are dates (datetime64[D]); whole camera counts are needed",
+        "records: its values are records ([('a', 'u1')]); camera counts, or intensities from 0 to 1, are needed",
+        "complex: its values are complex numbers (complex128); camera counts, or intensities from 0 to 1, are needed",
+        "day: its values are dates (datetime64[D]); camera counts, or intensities from 0 to 1, are needed",
         "negative: its values reach from -1 to 5; camera counts lie between 0 and 65,535",
         "great: its values reach from 65,536 to 65,536; camera counts lie between 0 and 65,535",
     ]
@@ -175,7 +176,7 @@ def test_a_flipped_bit_is_found_when_the_array_is_read(tmp_path: Path) -> None:
     data[len(data) // 4] ^= 1
     path = tmp_path / "flipped.npz"
     path.write_bytes(bytes(data))
-    assert find_npz_arrays(path) == ("DNA", "RNA")
+    assert tuple(find_npz_arrays(path)) == ("DNA", "RNA")
     with pytest.raises(UnreadableImageError, match="its array DNA is damaged") as caught:
         read_npz_array(path, "DNA")
     assert caught.value.key == str(path)
@@ -190,7 +191,7 @@ def test_an_array_that_ends_early_says_so(tmp_path: Path) -> None:
     claimed = len(header((200, 200))) + 200 * 200 * 2
     sizes = [struct.pack("<II", size, size) for size in (len(data), claimed)]
     path.write_bytes(path.read_bytes().replace(*sizes))
-    assert find_npz_arrays(path) == ("a",)
+    assert tuple(find_npz_arrays(path)) == ("a",)
     with pytest.raises(UnreadableImageError, match="its array a is damaged: it ends early"):
         read_npz_array(path, "a")
 

@@ -162,10 +162,20 @@ def test_what_is_not_one_plane_per_channel_is_refused(
 
 
 def test_pixels_that_are_no_counts_are_refused(tmp_path: Path) -> None:
-    folder = write_ome_zarr(tmp_path / "a.zarr", PIXELS / 65535, axes="cyx")
-    assert refusal(folder) == "its values are floating-point numbers (float64); whole camera counts are needed"
+    folder = write_ome_zarr(tmp_path / "a.zarr", PIXELS > 9, axes="cyx")
+    assert refusal(folder) == (
+        "its values are true and false (bool); camera counts, or intensities from 0 to 1, are needed"
+    )
     folder = write_ome_zarr(tmp_path / "b.zarr", PIXELS.astype(np.int32) * 1000, axes="cyx")
     assert damage(folder).endswith("camera counts lie between 0 and 65,535")
+    folder = write_ome_zarr(tmp_path / "c.zarr", PIXELS / 65, axes="cyx")
+    assert "floating-point images must lie between 0 and 1" in damage(folder)
+
+
+def test_intensities_from_0_to_1_are_rounded_to_16_bits(tmp_path: Path) -> None:
+    image = open_ome_zarr(write_ome_zarr(tmp_path / "a.zarr", (PIXELS / 65535).astype(np.float32), axes="cyx"))
+    np.testing.assert_array_equal(image.read(1), PIXELS[1])
+    assert image.shape == PIXELS.shape[1:]
 
 
 @pytest.mark.parametrize(
