@@ -85,7 +85,7 @@ def measure(
         help="Grey levels of texture over the whole scale, as CellProfiler, or over the range that a plane uses.",
         rich_help_panel=_OBJECTS,
     ),
-    radial_centers: str = typer.Option(
+    ties: str = typer.Option(
         "cellprofiler",
         metavar="cellprofiler|first",
         help="Which of several equally deep pixels is an object's centre: CellProfiler's choice, or the first.",
@@ -118,7 +118,7 @@ def measure(
 
     out = out or Path("features.parquet" if labels else "metrics.parquet")
     check_out(out)
-    options = _feature_options(families, more, texture_scales, texture_scaling, radial_centers)
+    options = _feature_options(families, more, texture_scales, texture_scaling, ties)
     chosen = {} if not objects else globs_of("--objects", objects, are_optional=True)
     _refuse_unused(labels, objects, options)
     choose_device(device)
@@ -163,9 +163,7 @@ def _channels(images: ImageSets) -> str:
     return f"{counted(len(images.channels), 'channel')} ({', '.join(images.channels)})"
 
 
-def _feature_options(
-    families: str, more: str, texture_scales: str, texture_scaling: str, radial_centers: str
-) -> FeatureOptions:
+def _feature_options(families: str, more: str, texture_scales: str, texture_scaling: str, ties: str) -> FeatureOptions:
     """What to measure, of texts: all faults at once."""
     from imaging.errors import ConfigurationError
     from kernels.feature_options import FAMILIES, FeatureOptions
@@ -177,7 +175,7 @@ def _feature_options(
     added = _listed(more)
     problems += _refuse_others("--with", added, _MORE)
     problems += _refuse_others("--texture-scaling", [texture_scaling], {"full": "", "percentile": ""})
-    problems += _refuse_others("--radial-centers", [radial_centers], {"cellprofiler": "", "first": ""})
+    problems += _refuse_others("--ties", [ties], {"cellprofiler": "", "first": ""})
     scales = [int(text) for text in _listed(texture_scales) if text.isascii() and text.isdigit()]
     if len(scales) != len(_listed(texture_scales)) or not scales or not all(1 <= scale <= 100 for scale in scales):
         problems.append(f"--texture-scales takes whole numbers from 1 to 100 with commas, got {texture_scales!r}")
@@ -187,7 +185,7 @@ def _feature_options(
         families=tuple(names[name.lower()] for name in chosen) or FAMILIES,
         texture_scales_px=tuple(dict.fromkeys(scales)),
         texture_scaling="percentile" if texture_scaling == "percentile" else "full",
-        radial_centers="first" if radial_centers == "first" else "cellprofiler",
+        ties="first" if ties == "first" else "cellprofiler",
         **{_MORE[name.lower()]: True for name in added},
     )
 

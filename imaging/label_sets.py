@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from imaging.npz_planes import find_npz_arrays, read_npz_array
 from imaging.ome_zarr_image import is_zarr
 from imaging.ome_zarr_labels import open_zarr_labels
 from imaging.plane_arrays import LABELS, LabelImage, as_labels
+from kernels.segmentation import INCLUDING_EDGES
 
 USUAL = ("Nuclei", "Cells", "Cytoplasm")
 """Names of the usual object sets, in the order in which they are measured."""
@@ -47,11 +48,17 @@ class LabelSet:
 
 @dataclass(frozen=True, slots=True)
 class LabelSets:
-    """Label images by the name of their image set, object sets in order; ``notes`` are sentences a user should see."""
+    """Label images by the name of their image set.
+
+    ``objects`` are the object sets that are measured, in order; those of ``around`` hold more of the same objects, such
+    as ``NucleiIncludingEdges`` of ``Nuclei``, and neighbours are counted among them. ``notes`` are sentences a user
+    should see.
+    """
 
     objects: tuple[str, ...]
     sets: Mapping[str, LabelSet]
     notes: tuple[str, ...] = ()
+    around: tuple[str, ...] = ()
 
 
 def open_label_sets(
@@ -189,9 +196,9 @@ def _choose(found: dict[str, LabelSet], chosen: Mapping[str, str], path: Path) -
         raise ConfigurationError(f"{path} has no labels of {', '.join(absent)}; it has {', '.join(there)}")
     names = [name for name in there if not chosen or name in chosen]
     _refuse_names(names)
-    return LabelSets(
-        tuple([name for name in USUAL if name in names] + [name for name in names if name not in USUAL]), found
-    )
+    around = [] if chosen else [name for name in names if name.removesuffix(INCLUDING_EDGES) in set(names) - {name}]
+    ordered = [name for name in USUAL if name in names] + [name for name in names if name not in USUAL]
+    return LabelSets(tuple(name for name in ordered if name not in around), found, around=tuple(around))
 
 
 def _refuse_names(names: Sequence[str] | Mapping[str, str]) -> None:
@@ -218,7 +225,7 @@ def _fit(labels: LabelSets, images: ImageSets, path: Path) -> LabelSets:
     names = [one.name for one in images.sets]
     found = dict(labels.sets)
     if len(names) == 1 and len(found) == 1:
-        return LabelSets(labels.objects, {names[0]: next(iter(found.values()))}, labels.notes)
+        return replace(labels, sets={names[0]: next(iter(found.values()))})
     if "" in found:
         raise ConfigurationError(
             f"{path} holds the labels of one image set, and there are {len(names):,}; name arrays or files by image "
@@ -232,7 +239,7 @@ def _fit(labels: LabelSets, images: ImageSets, path: Path) -> LabelSets:
     notes = [*labels.notes]
     if strangers:
         notes.append(f"labels of {len(strangers):,} image sets that are not there are passed over: {_some(strangers)}")
-    return LabelSets(labels.objects, {name: found[name] for name in names if name in found}, tuple(notes))
+    return replace(labels, sets={name: found[name] for name in names if name in found}, notes=tuple(notes))
 
 
 def _some(names: Sequence[str]) -> str:

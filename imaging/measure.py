@@ -55,7 +55,7 @@ def measure_planes(
         counts={name: int(labels[name].max(initial=0)) if name in labels else None for name in ("Nuclei", "Cells")},
         cells=cells,
         image_features=image_features,
-        labels={name: image for name, image in labels.items() if name != "Cytoplasm"},
+        labels={name: labels[name] for name in ("Nuclei", "Cells") if name in labels},
         thumbnails=thumbnails,
         factor=factor,
     )

@@ -17,6 +17,7 @@ from kernels.features import (
     measure_features,
 )
 from kernels.planes import Labels, Pixels
+from kernels.segmentation import INCLUDING_EDGES
 from kernels.translocation import describe_ratios, measure_ratios
 
 NOT_MEASURED = (pa.table({"ObjectNumber": pa.array([], pa.int32())}), pa.table({"channel": pa.array([], pa.string())}))
@@ -35,7 +36,8 @@ def measure_cells(
     planes
         Channel name to plane, shape (y, x), uint8 or uint16, camera counts.
     labels
-        Object set to label image, shape (y, x), integer; objects of one cell have one number in all sets.
+        Object set to label image, shape (y, x), integer; objects of one cell have one number in all sets. Where there
+        is a set ``NucleiIncludingEdges``, neighbours of nuclei are counted among its objects; so for other sets.
     recipe
         What is measured.
 
@@ -45,7 +47,10 @@ def measure_cells(
     NULL where a value is not defined. Columns of channels that are not there are left out.
     """
     options = recipe.features.options()
-    measured = measure_features(planes, labels, options, whole_images=recipe.features.whole_images)
+    sets = {name: labels[name] for name in SETS if name in labels}
+    others = {name: labels[name + INCLUDING_EDGES] for name in sets if name + INCLUDING_EDGES in labels}
+    whole_images = recipe.features.whole_images
+    measured = measure_features(planes, sets, options, whole_images=whole_images, all_labels=others)
     cells = _join(measured.objects)
     if "Nuclei" in labels and "Intensity" in options.families:
         ratios = measure_ratios(planes, labels["Nuclei"], gap_px=recipe.ring.gap_px, width_px=recipe.ring.width_px)

@@ -63,8 +63,10 @@ class _Measured:
     unmeasured: list[Unmeasured] = field(default_factory=list)
 
 
-def object_table(objects: str, channels: Iterable[str], options: FeatureOptions | None = None) -> Table:
-    """Declare the columns of an object set."""
+def object_table(
+    objects: str, channels: Iterable[str], options: FeatureOptions | None = None, *, sets: Iterable[str] = ()
+) -> Table:
+    """Declare the columns of an object set that is measured beside others of ``sets``, its parents and children."""
     return Table(
         objects,
         "One row per object.",
@@ -72,7 +74,7 @@ def object_table(objects: str, channels: Iterable[str], options: FeatureOptions 
             Column("ImageNumber", INTEGER, "", "number of the image set, counted from 1"),
             Column("Metadata_ImageSet", TEXT, "", "image set: what the wildcards matched, or the file's name"),
             Column("ObjectNumber", INTEGER, "", f"number of the object in the label image {objects}"),
-            *(_column(name, feature) for name, feature in _described(objects, channels, options).items()),
+            *(_column(name, feature) for name, feature in _described(objects, channels, options, sets).items()),
         ),
     )
 
@@ -86,21 +88,21 @@ def image_table(channels: tuple[str, ...], objects: Iterable[str], options: Feat
 
 
 def _described(
-    objects: str, channels: Iterable[str], options: FeatureOptions | None
+    objects: str, channels: Iterable[str], options: FeatureOptions | None, sets: Iterable[str] = ()
 ) -> dict[str, Feature | FeatureDescription]:
     """Features of an object set, or of whole images, by the name of their column."""
     if objects == IMAGE:
         return {feature.name: feature for feature in describe_image_features(channels, options)}
-    described = describe_features(channels, (objects,), options)
-    return {feature.name.removeprefix(f"{objects}_"): feature for feature in described}
+    described = describe_features(channels, tuple(sets) or (objects,), options)
+    return {one.name.removeprefix(f"{objects}_"): one for one in described if one.objects == objects}
 
 
 def _column(name: str, feature: Feature | FeatureDescription) -> Column:
     return Column(name, NUMBER, "" if feature.unit == "1" else feature.unit, feature.definition)
 
 
-def _schema(table: Table, channels: Iterable[str], options: FeatureOptions | None) -> pa.Schema:
-    described = _described(table.name, channels, options)
+def _schema(table: Table, channels: Iterable[str], options: FeatureOptions | None, sets: Iterable[str]) -> pa.Schema:
+    described = _described(table.name, channels, options, sets)
     return schema_of(
         table, {name: {"null_when": one.null_when, "source": one.source} for name, one in described.items()}
     )
@@ -219,8 +221,12 @@ class _Work:
     ) -> None:
         self.images, self.labels, self.options, self.full_scale = images, labels, options, full_scale
         self.tables = {IMAGE: image_table(images.channels, labels.objects, options)}
-        self.tables |= {name: object_table(name, images.channels, options) for name in labels.objects}
-        self.schemas = {name: _schema(table, images.channels, options) for name, table in self.tables.items()}
+        self.tables |= {
+            name: object_table(name, images.channels, options, sets=labels.objects) for name in labels.objects
+        }
+        self.schemas = {
+            name: _schema(table, images.channels, options, labels.objects) for name, table in self.tables.items()
+        }
 
     def measure(self) -> Iterator[_Measured]:
         """Measure image set by image set."""
@@ -245,7 +251,8 @@ class _Work:
             measured.row["not_measured"].append("objects: no image of the image set can be measured")
         if not kept:
             return measured, SiteFeatures()
-        site = measure_features(kept, found, self.options)
+        around = {name.removesuffix(INCLUDING_EDGES): found.pop(name) for name in self.labels.around if name in found}
+        site = measure_features(kept, found, self.options, all_labels=around)
         measured.row.update(site.images)
         return measured, site
 
@@ -268,8 +275,10 @@ def _read_labels(
     shapes = {plane.shape for plane in planes.values()}
     found: dict[str, LabelImage] = {}
     is_whole = True
-    for name in labels.objects:
+    for name in (*labels.objects, *labels.around):
         if there is None or name not in there.files:
+            if name in labels.around:
+                continue
             measured.row["not_measured"].append(f"{name}: the image set has no labels of this object set")
             continue
         try:

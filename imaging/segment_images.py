@@ -73,7 +73,8 @@ def segment_planes(nucleus: Plane, cell: Plane | None, how: Segmentation) -> dic
     gaps. All are 0 where there is no nucleus.
     """
     nuclei = {"diameter_px": how.diameter_px, "drop_border": how.drop_border, "flood": how.flood}
-    return dict(segment_objects(nucleus, cell, nuclei=nuclei, cells={"flood": how.flood}))
+    found = segment_objects(nucleus, cell, nuclei=nuclei, cells={"flood": how.flood})
+    return {name: found[name] for name in ("Nuclei", "Cells", "Cytoplasm")}
 
 
 def segment_image_set(one: ImageSet, how: Segmentation) -> dict[str, LabelImage]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from kernels import nuclei_automatic, nuclei_cellprofiler
 from kernels.compiled import compiled
+from kernels.device import to_device, to_host
 from kernels.flood import flood as grow
 from kernels.objects import find_nearest
 from kernels.planes import Labels, Pixels, check_label_image, smooth_plane
@@ -22,6 +23,8 @@ from kernels.regions import Numbers, border_labels, fill_holes, keep_labels, out
 from kernels.segmentation_checks import check_cells, check_nuclei, check_threshold, find_fixpoint
 from kernels.thresholds import MINIMUM_CONTRAST, count_values, find_local_thresholds, find_threshold
 
+INCLUDING_EDGES = "IncludingEdges"
+"""What ends the name of objects among which are those that the border of the plane cuts."""
 _FULL_SCALE = 65535
 
 
@@ -262,13 +265,14 @@ def segment_objects(
         Stains, shape ``(y, x)``, uint8 or uint16, camera counts; no ``cell_plane`` where there is no cell stain.
     nuclei, cells
         Keyword arguments of ``segment_nuclei`` and ``segment_cells``. Nuclei that ``drop_border`` leaves out grow their
-        cells first and leave out both. Without ``cells`` a cell is its nucleus and there is no cytoplasm.
+        cells first and leave out both. Without ``cells`` there are nuclei alone.
     shared_rim
         As in ``segment_cytoplasm``.
 
     Returns
     -------
-    ``Nuclei``, ``Cells`` and ``Cytoplasm``: labels, shape ``(y, x)``, int32.
+    ``Nuclei`` and, with ``cells``, ``Cells`` and ``Cytoplasm``: labels, shape ``(y, x)``, int32. Where ``drop_border``
+    left some out, the nuclei and cells as they were before are ``NucleiIncludingEdges`` and ``CellsIncludingEdges``.
 
     Raises
     ------
@@ -279,17 +283,30 @@ def segment_objects(
     drop_border, flood = parameters.pop("drop_border"), parameters.pop("flood")
     rivals = None
     if find_fixpoint(flood, "segment_nuclei_fixpoint") is not None:
-        found = segment_nuclei(nucleus_plane, **parameters, flood=flood)
+        found = to_host(segment_nuclei(to_device(nucleus_plane), **parameters, flood=flood))
     else:
         check_nuclei(nucleus_plane, **parameters)
         found, rivals = _find_nuclei(nucleus_plane, **parameters)
-    grown = found if cells is None else segment_cells(found, cell_plane, **{"rivals": rivals, **cells})
+    labels = {"Nuclei": found}
+    if cells is not None:
+        labels["Cells"] = _grow_cells(found, cell_plane, {"rivals": rivals, **cells})
     if drop_border:
         keep = np.ones(int(found.max()) + 1, np.bool_)
         keep[border_labels(found)] = False
-        found, grown = keep_labels(found, keep), keep_labels(grown, keep)
-    cytoplasm = np.zeros_like(found) if cells is None else segment_cytoplasm(found, grown, shared_rim=shared_rim)
-    return {"Nuclei": found, "Cells": grown, "Cytoplasm": cytoplasm}
+        labels = {name: keep_labels(image, keep) for name, image in labels.items()} | {
+            f"{name}{INCLUDING_EDGES}": image for name, image in labels.items()
+        }
+    if cells is not None:
+        labels["Cytoplasm"] = segment_cytoplasm(labels["Nuclei"], labels["Cells"], shared_rim=shared_rim)
+    return labels
+
+
+def _grow_cells(nuclei: Numbers, plane: Pixels | None, parameters: dict[str, Any]) -> Numbers:
+    """Grow cells where their flood runs: beside a GPU on the GPU if it is the fixpoint's."""
+    if parameters.get("flood") != "fixpoint":
+        return segment_cells(nuclei, plane, **parameters)
+    there = None if plane is None else to_device(plane)
+    return to_host(segment_cells(to_device(nuclei), there, **parameters))
 
 
 def find_stained(

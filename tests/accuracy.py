@@ -22,7 +22,9 @@ TOLERANCES = {
 }
 """Relative; CellProfiler adds radial distributions in single precision."""
 _PEARSON = re.compile(r"Correlation_Correlation_")
-_OTHER = re.compile(r"mito_tubeness|mito_skel|ObjectSkeleton_|Parent_NucleiIncludingEdges|ImageNumber|ObjectNumber$|Number_Object_Number")
+_OTHER = re.compile(
+    r"mito_tubeness|mito_skel|ObjectSkeleton_|Parent_NucleiIncludingEdges|ImageNumber|ObjectNumber$|Number_Object_Number"
+)
 """Columns of derived images and of objects that the pipeline dropped; and what identifies a row."""
 _ZEROS = re.compile(r"CentralMoment_(0_1|1_0)$|HuMoment|NormalizedMoment|_Zernike|InfoMeas|DifferenceVariance")
 

@@ -200,7 +200,7 @@ def test_options_that_cannot_be_understood_are_named_at_once(run, npz: Path, lab
         "--with": "costes,all",
         "--texture-scales": "3,x",
         "--texture-scaling": "log",
-        "--radial-centers": "last",
+        "--ties": "last",
     }
     text = refused(run("measure", npz, "--labels", labels, *[part for pair in options.items() for part in pair]))
     assert text.splitlines() == [
@@ -209,7 +209,7 @@ def test_options_that_cannot_be_understood_are_named_at_once(run, npz: Path, lab
         "got 'Shape'",
         "  - --with knows costes, slope, moments, zernikes; got 'all'",
         "  - --texture-scaling knows full, percentile; got 'log'",
-        "  - --radial-centers knows cellprofiler, first; got 'last'",
+        "  - --ties knows cellprofiler, first; got 'last'",
         "  - --texture-scales takes whole numbers from 1 to 100 with commas, got '3,x'",
     ]
     text = refused(run("measure", npz, "--labels", labels, "--objects", "=a.tif", "--objects", "Cells="))

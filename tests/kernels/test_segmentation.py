@@ -257,11 +257,17 @@ def test_nuclei_at_the_border_grow_their_cells_before_both_are_left_out():
     assert found["Cells"][60, 40] == 1
 
 
-def test_without_cells_a_cell_is_its_nucleus():
+def test_without_cells_there_are_nuclei_alone():
     found = segment_objects(draw([(60, 60, 10, 200)]), None, nuclei={"diameter_px": (10, 40)})
-    assert (found["Cells"] == found["Nuclei"]).all()
+    assert list(found) == ["Nuclei"]
     assert found["Nuclei"].any()
-    assert not found["Cytoplasm"].any()
+
+
+def test_what_the_border_left_out_is_given_too():
+    plane = draw([(60, 3, 9, 200), (60, 40, 9, 200)])
+    found = segment_objects(plane, None, nuclei={"diameter_px": (8, 40), "drop_border": True}, cells={})
+    assert (found["Nuclei"].max(), found["NucleiIncludingEdges"].max()) == (1, 2)
+    assert found["CellsIncludingEdges"][60, 3] > 0 == found["Cells"][60, 3]
 
 
 def test_threshold_bounds_hold():
