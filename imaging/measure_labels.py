@@ -36,6 +36,7 @@ from kernels.features import (
     describe_image_features,
     measure_features,
 )
+from kernels.segmentation import INCLUDING_EDGES
 
 IMAGE = "Image"
 """Name of the table of images, beside those of object sets."""
