@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from imaging.declared import Declared
 from imaging.feature_recipe import Features
 
-NUMBERS_VERSION = 2
+NUMBERS_VERSION = 3
 
 _RECIPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 

@@ -36,7 +36,14 @@ def choose_brightest(
     """
     chosen = first.copy()
     ties = np.zeros(greatest.shape, np.int32)
-    _count_ties(planes.reshape(len(planes), -1), objects.start, objects.position, objects.member, greatest, ties)
+    _count_ties(
+        planes.reshape(len(planes), int(np.prod(planes.shape[1:]))),
+        objects.start,
+        objects.position,
+        objects.member,
+        greatest,
+        ties,
+    )
     for z, labels in enumerate(objects.labels):
         channels = np.flatnonzero((ties[:, z] > 1).any(axis=0))
         if not channels.size:

@@ -15,14 +15,14 @@ from kernels.feature_options import FeatureOptions
 from kernels.gpu import Array
 from kernels.granularity import describe_granularity, measure_granularities, measure_image_granularity
 from kernels.image_intensity import describe_image_intensity, measure_image_intensity
+from kernels.intensity import describe_intensity, measure_intensity
 from kernels.intensity_zernikes import describe_intensity_zernikes, measure_intensity_zernikes
 from kernels.neighbors import Distance, describe_neighbors, measure_neighbors
-from kernels.object_intensity import describe_intensity, measure_intensity
 from kernels.object_sets import ObjectSets
 from kernels.object_sets_gpu import GpuObjectSets
-from kernels.object_shape import measure_shape
 from kernels.planes import Floats, Labels
 from kernels.radial_distribution import describe_radial_distribution, measure_radial_distribution
+from kernels.shape import measure_shape
 from kernels.shape_names import describe_shape
 from kernels.texture import describe_texture, measure_image_texture, measure_texture
 

@@ -112,7 +112,7 @@ def measure_features(
         )
     objects = {name: found.objects[name] for name in labels}
     if "Neighbors" in options.families:
-        _relate(labels, objects)
+        _relate(labels, objects, frozenset(groups[0]) if groups else frozenset())
     return SiteFeatures(objects, found.images)
 
 
@@ -153,12 +153,18 @@ def describe_image_features(channels: Iterable[str], options: FeatureOptions | N
     return [feature for channel in channels for family in families for feature in family.describe_images([channel])]
 
 
-def _relate(labels: Mapping[str, Labels], objects: Mapping[str, ObjectFeatures]) -> None:
-    """Add the numbers of parents and the counts of children of the sets that are there."""
+def _relate(labels: Mapping[str, Labels], objects: Mapping[str, ObjectFeatures], alike: frozenset[str]) -> None:
+    """Add the numbers of parents and the counts of children of the sets that are there.
+
+    Between sets that are numbered alike the number says it: a cytoplasm shares no pixel with its nucleus.
+    """
     for parent, child in RELATIONS:
         if parent in objects and child in objects:
-            parents = find_parents(labels[child], labels[parent])
-            of_child = parents[objects[child].numbers - 1]
+            numbers = objects[child].numbers
+            if {parent, child} <= alike:
+                of_child = np.where(np.isin(numbers, objects[parent].numbers), numbers, 0)
+            else:
+                of_child = find_parents(labels[child], labels[parent])[numbers - 1]
             objects[child].columns[f"Parent_{parent}"] = of_child.astype(np.float64)
             counts = count_children(of_child, int(objects[parent].numbers.max(initial=0)))
             objects[parent].columns[f"Children_{child}_Count"] = counts[objects[parent].numbers - 1].astype(np.float64)

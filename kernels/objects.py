@@ -42,29 +42,6 @@ class ObjectPixels:
         """Average ``values`` per object; NaN for absent labels."""
         return divide(self.sum(values), self.area)
 
-    def quantile(self, values: npt.NDArray[np.integer], fraction: float) -> Floats:
-        """Take a quantile per object by CellProfiler's own convention; NaN for absent labels.
-
-        Of n sorted values it is the one at index n * fraction, interpolated linearly with the next where the index
-        is not whole (MeasureObjectIntensity); numpy's index would be (n - 1) * fraction.
-        ``values`` must come from ``sort_inside``.
-        """
-        offset = self.area * fraction
-        first = self.start + offset.astype(np.intp)
-        last = self.start + self.area - 1
-        if values.size == 0:
-            return np.full(self.count, np.nan)
-        part = np.where(first < last, offset - np.floor(offset), 0.0)
-        low = values[np.minimum(first, values.size - 1)].astype(np.float64)
-        high = values[np.minimum(first + 1, values.size - 1)].astype(np.float64)
-        return np.where(self.is_present, low * (1 - part) + high * part, np.nan)
-
-    def sort_inside(self, values: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-        """Sort ``values``, 0 to 2**20 - 1 and one per pixel, inside each object."""
-        keys = (self.owner.astype(np.int64) << 20) | values
-        keys.sort()
-        return keys & ((1 << 20) - 1)
-
 
 def list_pixels(labels: Labels, count: int, where: npt.NDArray[np.bool_] | None = None) -> ObjectPixels:
     """List the pixels of labels 1..``count``, only those in ``where`` if given."""
@@ -76,21 +53,6 @@ def list_pixels(labels: Labels, count: int, where: npt.NDArray[np.bool_] | None 
     y, x = np.divmod(positions, labels.shape[1])
     area = np.bincount(owner, minlength=count)
     return ObjectPixels(count, owner, y, x, area, np.cumsum(area) - area)
-
-
-def inner_edge(labels: Labels) -> npt.NDArray[np.bool_]:
-    """Mark the pixels of objects that have a 4-neighbour of another label; the plane's border is not one.
-
-    As scikit-image's ``find_boundaries(mode="inner", connectivity=1)``, which CellProfiler uses for edge features.
-    """
-    edge = np.zeros(labels.shape, bool)
-    down = labels[1:] != labels[:-1]
-    right = labels[:, 1:] != labels[:, :-1]
-    edge[1:] |= down
-    edge[:-1] |= down
-    edge[:, 1:] |= right
-    edge[:, :-1] |= right
-    return edge & (labels > 0)
 
 
 def find_nearest(labels: Labels) -> tuple[Floats, Labels]:

@@ -107,7 +107,10 @@ def count_children(parent_of_child: npt.NDArray[np.integer], parents: int) -> np
 
 def describe_parent(parent_set: str) -> Feature:
     """Describe the column of ``find_parents``."""
-    definition = f"Number of the object of {parent_set} that the object shares most pixels with; 0 if it shares none."
+    definition = (
+        f"Number of the object of {parent_set} that the object belongs to: the one of its own number where the sets "
+        "are numbered alike, else the one that it shares most pixels with; 0 if there is none."
+    )
     return Feature(f"Parent_{parent_set}", "Parent", "", "1", definition, "the object is not in the set", _SOURCE)
 
 

@@ -1,164 +1,204 @@
-"""Size, place and form of labelled objects (CellProfiler's AreaShape)."""
+"""Size, place and form of objects: CellProfiler's AreaShape, its Zernike moments and its other moments."""
+
+from __future__ import annotations
+
+import math
 
 import numpy as np
 
-from kernels.distances import measure_distance
-from kernels.objects import ObjectPixels, divide, inner_edge
-from kernels.planes import Floats, Labels
-
-SHAPE_FEATURES: dict[str, tuple[str, str]] = {
-    "Area": ("px", "Number of pixels."),
-    "BoundingBoxArea": ("px", "Area of the smallest upright rectangle around the object."),
-    "BoundingBoxMaximum_X": ("px", "First column right of the object."),
-    "BoundingBoxMaximum_Y": ("px", "First row below the object."),
-    "BoundingBoxMinimum_X": ("px", "Leftmost column of the object."),
-    "BoundingBoxMinimum_Y": ("px", "Uppermost row of the object."),
-    "Center_X": ("px", "Mean column of the pixels."),
-    "Center_Y": ("px", "Mean row of the pixels."),
-    "Compactness": ("1", "Perimeter squared over 4 pi Area."),
-    "Eccentricity": ("1", "Of the ellipse with the object's second moments: 0 for a circle, towards 1 for a line."),
-    "EquivalentDiameter": ("px", "Diameter of the circle with the object's area."),
-    "EulerNumber": ("1", "Pieces minus holes, pixels joined over edges and corners."),
-    "Extent": ("1", "Area over BoundingBoxArea."),
-    "FormFactor": ("1", "4 pi Area over Perimeter squared: 1 for a circle."),
-    "MajorAxisLength": ("px", "Long axis of the ellipse with the object's second moments."),
-    "MaximumRadius": ("px", "Greatest distance of a pixel to the nearest pixel outside the object."),
-    "MeanRadius": ("px", "Mean distance of the pixels to the nearest pixel outside the object."),
-    "MedianRadius": ("px", "Median distance of the pixels to the nearest pixel outside the object."),
-    "MinorAxisLength": ("px", "Short axis of the ellipse with the object's second moments."),
-    "Orientation": (
-        "deg",
-        "Angle of the long axis to the vertical, -90 to 90, positive towards the lower right; -45 if round.",
-    ),
-    "Perimeter": ("px", "Length of the line through the centres of the outermost pixels."),
-}
-"""Unit and definition of each feature. The formulas are CellProfiler 4.2's, which are scikit-image's regionprops."""
+from kernels.compiled import compiled
+from kernels.convex_hull import count_convex, measure_widths
+from kernels.enclosing_circle import enclose
+from kernels.feature import empty_values
+from kernels.object_moments import MOMENTS, drop_pixel, place, scale_moments, shift_moments
+from kernels.object_sets import ObjectSets
+from kernels.object_sets_gpu import GpuObjectSets
+from kernels.planes import Floats
+from kernels.radii import FRACTION
+from kernels.shape_gpu import sum_shapes_on_gpu
+from kernels.shape_names import FORM, shape_names
+from kernels.shape_sums import ShapeSums, middle, sum_shapes
+from kernels.zernike import DEGREES, sum_zernikes, zernike_terms
 
 
-def measure_shape(labels: Labels, pixels: ObjectPixels) -> dict[str, Floats]:
-    """Measure size, place and form.
+def measure_shape(objects: ObjectSets | GpuObjectSets, *, moments: bool = False) -> Floats:
+    """Measure size, place and form of each object in each set.
 
     Parameters
     ----------
-    labels
-        Label image, shape ``(y, x)``.
-    pixels
-        The pixels of the same labels.
+    objects
+        Objects of the sets, on either device.
+    moments
+        Add spatial, central, normalised and Hu moments and the inertia tensor.
 
     Returns
     -------
-    One array per name of ``SHAPE_FEATURES``, shape ``(pixels.count,)``, float64. NaN for absent labels, and where a
-    ratio has no denominator: FormFactor of a single pixel (its Perimeter is 0).
+    Values in the order of ``describe_shape``, shape ``(s, f, count)``, float64, on the host: pixels and square pixels,
+    coordinates of the plane from 0. NaN where an object is not in a set, and where ``describe_shape`` says so. They are
+    CellProfiler 4.2's, which are scikit-image 0.18's and centrosome's, to rounding; both devices give the same bits.
     """
-    area = np.where(pixels.is_present, pixels.area, np.nan)
-    top, bottom, left, right = _bounding_boxes(pixels)
-    perimeter = _perimeter(labels, pixels)
-    box_area = (bottom - top) * (right - left)
-    features = {
-        "Area": area,
-        "BoundingBoxArea": box_area,
-        "BoundingBoxMaximum_X": right,
-        "BoundingBoxMaximum_Y": bottom,
-        "BoundingBoxMinimum_X": left,
-        "BoundingBoxMinimum_Y": top,
-        "Center_X": pixels.mean(pixels.x),
-        "Center_Y": pixels.mean(pixels.y),
-        "Compactness": perimeter**2 / (4 * np.pi * area),
-        "EquivalentDiameter": np.sqrt(4 * area / np.pi),
-        "EulerNumber": _euler_number(labels, pixels),
-        "Extent": area / box_area,
-        "FormFactor": divide(4 * np.pi * area, perimeter**2),
-        "Perimeter": perimeter,
-        **_ellipse(pixels, top, left),
-        **_radii(labels, np.stack([top, bottom, left, right], axis=1)),
-    }
-    return {name: features[name] for name in SHAPE_FEATURES}
+    if isinstance(objects, GpuObjectSets):
+        return finish_shapes(sum_shapes_on_gpu(objects), objects.area, moments=moments)
+    return finish_shapes(sum_shapes(objects), objects.area, moments=moments)
 
 
-def _bounding_boxes(pixels: ObjectPixels) -> tuple[Floats, Floats, Floats, Floats]:
-    boxes = np.full((4, pixels.count), np.nan)
-    present = pixels.is_present
-    start = pixels.start[present]
-    if start.size:
-        boxes[0, present] = np.minimum.reduceat(pixels.y, start)
-        boxes[1, present] = np.maximum.reduceat(pixels.y, start) + 1
-        boxes[2, present] = np.minimum.reduceat(pixels.x, start)
-        boxes[3, present] = np.maximum.reduceat(pixels.x, start) + 1
-    top, bottom, left, right = boxes
-    return top, bottom, left, right
+def finish_shapes(sums: ShapeSums, area: np.ndarray, *, moments: bool) -> Floats:
+    """Make the values of ``measure_shape`` of sums of either device and of the areas, shape ``(s, k)``."""
+    values = empty_values(len(area), len(shape_names(moments=moments)), area.shape[1])
+    if area.size:
+        columns = int((sums.boxes[..., 3] - sums.boxes[..., 1]).max())
+        _finish_all(area, *sums, zernike_terms(), max(columns, 1), moments, values)
+    return values
 
 
-def _ellipse(pixels: ObjectPixels, top: Floats, left: Floats) -> dict[str, Floats]:
-    """Second moments without the 1/12 of a pixel's own extent, as regionprops."""
-    y, x = pixels.y - top[pixels.owner], pixels.x - left[pixels.owner]
-    mean_y, mean_x = pixels.mean(y), pixels.mean(x)
-    # whole numbers, so that equal moments of symmetric objects compare equal
-    yy = divide(pixels.area * pixels.sum(y * y) - pixels.sum(y) ** 2, pixels.area**2)
-    xx = divide(pixels.area * pixels.sum(x * x) - pixels.sum(x) ** 2, pixels.area**2)
-    xy = pixels.mean((y - mean_y[pixels.owner]) * (x - mean_x[pixels.owner]))
-    middle, half_gap = (yy + xx) / 2, np.sqrt(4 * xy**2 + (yy - xx) ** 2) / 2
-    long, short = middle + half_gap, np.maximum(middle - half_gap, 0)
-    angle = np.where(yy == xx, np.where(xy > 0, np.pi / 4, -np.pi / 4), 0.5 * np.arctan2(2 * xy, yy - xx))
-    return {
-        "Eccentricity": np.where(long == 0, 0.0, np.sqrt(1 - divide(short, long))),
-        "MajorAxisLength": 4 * np.sqrt(long),
-        "MinorAxisLength": 4 * np.sqrt(short),
-        "Orientation": np.where(pixels.is_present, np.degrees(angle), np.nan),
-    }
+@compiled
+def _finish_all(
+    area,  # pyright: ignore[reportMissingParameterType]
+    boxes,  # pyright: ignore[reportMissingParameterType]
+    moments,  # pyright: ignore[reportMissingParameterType]
+    patterns,  # pyright: ignore[reportMissingParameterType]
+    radii,  # pyright: ignore[reportMissingParameterType]
+    corner_start,  # pyright: ignore[reportMissingParameterType]
+    corner_count,  # pyright: ignore[reportMissingParameterType]
+    corner_y,  # pyright: ignore[reportMissingParameterType]
+    corner_x,  # pyright: ignore[reportMissingParameterType]
+    terms,  # pyright: ignore[reportMissingParameterType]
+    columns,  # pyright: ignore[reportMissingParameterType]
+    with_moments,  # pyright: ignore[reportMissingParameterType]
+    values,  # pyright: ignore[reportMissingParameterType]
+):
+    upper, lower = np.empty(columns), np.empty(columns)
+    parts, shifted = np.empty(2 * len(DEGREES)), np.empty(MOMENTS)
+    for z in range(area.shape[0]):
+        for index in range(area.shape[1]):
+            if area[z, index] == 0:
+                continue
+            out, box, own = values[z, :, index], boxes[z, index], moments[z, index]
+            begin, corners = corner_start[z, index], np.int64(corner_count[z, index])
+            hull_y, hull_x = corner_y[begin : begin + corners], corner_x[begin : begin + corners]
+            _finish_form(out, box, own, patterns[z, index], radii[z, index])
+            _finish_hull(out, hull_y, hull_x, corners, upper, lower)
+            _finish_zernikes(out[FORM:], own, box, hull_y, hull_x, terms, parts, shifted)
+            if with_moments:
+                _finish_moments(out[FORM + len(DEGREES) :], own, box, shifted)
 
 
-def _perimeter(labels: Labels, pixels: ObjectPixels) -> Floats:
-    """Perimeter of Benkrid and Crookes (2000) as in scikit-image, 4-connected outline, all objects at once."""
-    padded = np.pad(labels, 1)
-    outline = np.where(inner_edge(padded), padded, 0).ravel()
-    positions = np.flatnonzero(outline)
-    width = padded.shape[1]
-    straight = sum((outline[positions + step] == outline[positions]).astype(np.intp) for step in (-width, -1, 1, width))
-    diagonal = sum(
-        (outline[positions + step] == outline[positions]).astype(np.intp)
-        for step in (-width - 1, -width + 1, width - 1, width + 1)
+@compiled
+def _finish_form(out, box, moments, patterns, radii):  # pyright: ignore[reportMissingParameterType]
+    area = moments[0]
+    height, width = float(box[2] - box[0]), float(box[3] - box[1])
+    perimeter = patterns[0] + patterns[1] * math.sqrt(2.0) + patterns[2] * ((1.0 + math.sqrt(2.0)) / 2.0)
+    out[0] = area
+    out[1] = height * width
+    out[2], out[3], out[4], out[5] = box[3], box[2], box[1], box[0]
+    out[6] = moments[place(0, 1)] / area + middle(box[1], box[3])
+    out[7] = moments[place(1, 0)] / area + middle(box[0], box[2])
+    out[8] = perimeter * perimeter / (4.0 * math.pi * area)
+    _finish_ellipse(out, moments)
+    out[11] = math.sqrt(4.0 * area / math.pi)
+    out[12] = patterns[3]
+    out[13] = area / (height * width)
+    if perimeter > 0:
+        out[14] = 4.0 * math.pi * area / (perimeter * perimeter)
+    out[17] = math.sqrt(radii[0])
+    out[18] = (radii[3] + radii[4] / FRACTION) / area
+    out[19] = (math.sqrt(radii[1]) + math.sqrt(radii[2])) / 2.0
+    out[23] = perimeter
+
+
+@compiled
+def inertia(moments):  # pyright: ignore[reportMissingParameterType]
+    """Give the inertia tensor per pixel, first entry, last, and the other, and its greater and lesser eigenvalue."""
+    area = moments[0]
+    down, across = moments[place(1, 0)], moments[place(0, 1)]
+    yy = (area * moments[place(2, 0)] - down * down) / (area * area)
+    xx = (area * moments[place(0, 2)] - across * across) / (area * area)
+    xy = (area * moments[place(1, 1)] - down * across) / (area * area)
+    centre, gap = (yy + xx) / 2.0, math.sqrt(4.0 * xy * xy + (yy - xx) * (yy - xx)) / 2.0
+    return xx, yy, -xy, max(centre + gap, 0.0), max(centre - gap, 0.0)
+
+
+@compiled
+def _finish_ellipse(out, moments):  # pyright: ignore[reportMissingParameterType]
+    xx, yy, mixed, long, short = inertia(moments)
+    out[10] = math.sqrt(max(1.0 - short / long, 0.0)) if long > 0 else 0.0
+    out[15], out[21] = 4.0 * math.sqrt(long), 4.0 * math.sqrt(short)
+    if xx == yy:
+        out[22] = -45.0 if mixed < 0 else 45.0
+    else:
+        out[22] = math.degrees(0.5 * math.atan2(-2.0 * mixed, yy - xx))
+
+
+@compiled
+def _finish_hull(out, hull_y, hull_x, corners, upper, lower):  # pyright: ignore[reportMissingParameterType]
+    convex = count_convex(hull_y, hull_x, corners, upper, lower)
+    out[9] = convex
+    out[20], out[16] = measure_widths(hull_y, hull_x, corners)
+    out[24] = out[0] / convex
+
+
+@compiled
+def _finish_zernikes(out, moments, box, hull_y, hull_x, terms, parts, shifted):  # pyright: ignore[reportMissingParameterType]
+    """As centrosome's ``zernike``: pixels whose distance to the centre comes out above the radius do not count."""
+    y, x, radius = enclose(hull_y, hull_x, hull_y.size)
+    if radius == 0:
+        return
+    middle_y, middle_x = middle(box[0], box[2]), middle(box[1], box[3])
+    shifted[:] = moments
+    for corner in range(hull_y.size):
+        down, across = (hull_y[corner] - y) / radius, (hull_x[corner] - x) / radius
+        if across * across + down * down > 1:
+            drop_pixel(shifted, float(hull_y[corner] - middle_y), float(hull_x[corner] - middle_x))
+    shift_moments(shifted, middle_y - y, middle_x - x)
+    scale_moments(shifted, radius)
+    sum_zernikes(shifted, terms.part, terms.moment, terms.factor, parts)
+    for index in range(parts.size // 2):
+        real, imaginary = parts[2 * index], parts[2 * index + 1]
+        out[index] = math.sqrt(real * real + imaginary * imaginary) / (math.pi * radius * radius)
+
+
+@compiled
+def _finish_moments(out, moments, box, shifted):  # pyright: ignore[reportMissingParameterType]
+    """Spatial, central, normalised, Hu moments and the inertia tensor, in the order of ``shape_names``."""
+    area = moments[0]
+    shifted[:] = moments
+    shift_moments(shifted, float(middle(box[0], box[2]) - box[0]), float(middle(box[1], box[3]) - box[1]))
+    for p in range(3):
+        for q in range(4):
+            out[4 * p + q] = shifted[place(p, q)]
+    shifted[:] = moments
+    shift_moments(shifted, -moments[place(1, 0)] / area, -moments[place(0, 1)] / area)
+    for p in range(4):
+        for q in range(4):
+            if p < 3:
+                out[12 + 4 * p + q] = shifted[place(p, q)]
+            if p + q >= 2:
+                out[24 + 4 * p + q] = shifted[place(p, q)] / area ** ((p + q) / 2 + 1)
+    _finish_hu(out[40:47], out[24:40])
+    xx, yy, mixed, long, short = inertia(moments)
+    out[47], out[48], out[49], out[50] = xx, mixed, mixed, yy
+    out[51], out[52] = long, short
+
+
+@compiled
+def _finish_hu(out, normal):  # pyright: ignore[reportMissingParameterType]
+    """Hu's seven invariants (IRE Transactions on Information Theory 8, 1962) of normalised moments, p * 4 + q."""
+    nu02, nu03, nu11, nu12, nu20, nu21, nu30 = (
+        normal[2],
+        normal[3],
+        normal[5],
+        normal[6],
+        normal[8],
+        normal[9],
+        normal[12],
     )
-    length = _OUTLINE_LENGTH[straight, diagonal]
-    total = np.bincount(outline[positions] - 1, weights=length, minlength=pixels.count)
-    return np.where(pixels.is_present, total, np.nan)
-
-
-# length that an outline pixel stands for, by its numbers of straight and of diagonal outline neighbours
-_OUTLINE_LENGTH = np.zeros((5, 5))
-for _straight, _diagonal in ((2, 0), (3, 0), (2, 1), (3, 1), (2, 2), (3, 2)):
-    _OUTLINE_LENGTH[_straight, _diagonal] = 1
-for _straight, _diagonal in ((0, 2), (1, 3)):
-    _OUTLINE_LENGTH[_straight, _diagonal] = np.sqrt(2)
-for _straight, _diagonal in ((1, 1), (1, 2)):
-    _OUTLINE_LENGTH[_straight, _diagonal] = (1 + np.sqrt(2)) / 2
-
-
-def _euler_number(labels: Labels, pixels: ObjectPixels) -> Floats:
-    """Corners - sides + pixels of each object as a set of closed squares, i.e. 8-connected."""
-    padded = np.pad(labels, 1)
-    corners = _count(padded[:-1, :-1], pixels)
-    quad = (padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:])
-    for index in range(1, 4):
-        is_new = np.all([quad[index] != earlier for earlier in quad[:index]], axis=0)
-        corners += _count(quad[index][is_new], pixels)
-    shared = _count(labels[1:][labels[1:] == labels[:-1]], pixels)
-    shared += _count(labels[:, 1:][labels[:, 1:] == labels[:, :-1]], pixels)
-    sides = 4 * pixels.area - shared
-    return np.where(pixels.is_present, corners - sides + pixels.area, np.nan)
-
-
-def _count(labels: Labels, pixels: ObjectPixels) -> Floats:
-    return np.bincount(labels.ravel(), minlength=pixels.count + 1)[1:].astype(np.float64)
-
-
-def _radii(labels: Labels, boxes: Floats) -> dict[str, Floats]:
-    greatest, mean, median = np.full((3, len(boxes)), np.nan)
-    padded = np.pad(labels, 1)  # what lies beyond the plane is outside the object
-    for index in np.flatnonzero(np.isfinite(boxes[:, 0])):
-        top, bottom, left, right = boxes[index].astype(int)
-        inside = padded[top : bottom + 2, left : right + 2] == index + 1
-        distance = measure_distance(inside.astype(np.uint8))
-        radii = np.sort(distance[inside])
-        greatest[index], mean[index] = radii[-1], radii.mean(dtype=np.float64)
-        median[index] = (float(radii[(radii.size - 1) // 2]) + float(radii[radii.size // 2])) / 2
-    return {"MaximumRadius": greatest, "MeanRadius": mean, "MedianRadius": median}
+    down, across = nu30 + nu12, nu21 + nu03
+    turn_down, turn_across = nu30 - 3 * nu12, 3 * nu21 - nu03
+    difference, down_2, across_2 = nu20 - nu02, down * down, across * across
+    out[0] = nu20 + nu02
+    out[1] = difference * difference + 4 * nu11 * nu11
+    out[2] = turn_down * turn_down + turn_across * turn_across
+    out[3] = down_2 + across_2
+    out[4] = turn_down * down * (down_2 - 3 * across_2) + turn_across * across * (3 * down_2 - across_2)
+    out[5] = difference * (down_2 - across_2) + 4 * nu11 * down * across
+    out[6] = turn_across * down * (down_2 - 3 * across_2) - turn_down * across * (3 * down_2 - across_2)

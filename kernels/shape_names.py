@@ -1,4 +1,4 @@
-"""Names, units and definitions of AreaShape, in the order in which ``kernels/object_shape.py`` writes its values."""
+"""Names, units and definitions of AreaShape, in the order in which ``kernels/shape.py`` writes its values."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def shape_names(*, moments: bool) -> list[str]:
 
 
 def describe_shape(*, moments: bool = False) -> list[Feature]:
-    """Describe the columns of ``kernels.object_shape.measure_shape``, in their order."""
+    """Describe the columns of ``kernels.shape.measure_shape``, in their order."""
     return [
         Feature(
             f"AreaShape_{name}",

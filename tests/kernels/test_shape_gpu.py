@@ -9,7 +9,7 @@ from kernels.enclosing_circle import enclosing_circles
 from kernels.gpu import Gpu, read_source
 from kernels.object_sets import list_object_sets
 from kernels.object_sets_gpu import GpuObjectSets, list_object_sets_on
-from kernels.object_shape import measure_shape
+from kernels.shape import measure_shape
 from kernels.shape_gpu import sum_shapes_on_gpu
 from kernels.shape_sums import ShapeSums, sum_shapes
 from tests.cuda.host_build import require_host_cuda

@@ -8,9 +8,15 @@ import pytest
 import tifffile
 
 from kernels.objects import list_pixels
-from kernels.old_features import measure_objects
-from kernels.segmentation import segment_cells, segment_cytoplasm, segment_nuclei
-from kernels.translocation import estimate_background, list_ring, measure_nucleus_cytoplasm_ratio
+from kernels.segmentation import segment_nuclei
+from kernels.translocation import (
+    RATIO,
+    describe_ratios,
+    estimate_background,
+    list_ring,
+    measure_nucleus_cytoplasm_ratio,
+    measure_ratios,
+)
 
 BBBC013 = Path(__file__).parents[3] / "shared" / "data" / "bbbc013_translocation_plate" / "images"
 
@@ -86,11 +92,10 @@ def test_background_of_8_bit_planes_has_fractions_of_counts():
 
 def test_ring_settings_reach_the_ratio(nuclei):
     plane = stain(nuclei, nucleus=90, cytoplasm=30, background=10)
-    labels = {"nuclei": nuclei, "cells": nuclei, "cytoplasm": np.zeros_like(nuclei)}
-    name = "Cells_Intensity_NucleusCytoplasmRatio_GFP"
-    near = measure_objects({"GFP": plane}, **labels)[name][0]
-    far = measure_objects({"GFP": plane}, **labels, ring_width_px=20)[name][0]
-    behind = measure_objects({"GFP": plane}, **labels, ring_gap_px=8)[name][0]
+    (name,) = [one.name for one in describe_ratios(["GFP"])]
+    near = measure_ratios({"GFP": plane}, nuclei, gap_px=1, width_px=5)[name][0]
+    far = measure_ratios({"GFP": plane}, nuclei, gap_px=1, width_px=20)[name][0]
+    behind = measure_ratios({"GFP": plane}, nuclei, gap_px=8, width_px=5)[name][0]
     assert near == pytest.approx(4)
     assert min(far, behind) > 4
 
@@ -98,10 +103,8 @@ def test_ring_settings_reach_the_ratio(nuclei):
 def well_median(name):
     gfp, dna = (tifffile.imread(BBBC013 / f"Channel{channel}-{name}.tif") for channel in (1, 2))
     nuclei = segment_nuclei(dna, diameter_px=(10, 40))
-    cells = segment_cells(nuclei, gfp)
-    cytoplasm = segment_cytoplasm(nuclei, cells)
-    features = measure_objects({"DNA": dna, "GFP": gfp}, nuclei=nuclei, cells=cells, cytoplasm=cytoplasm)
-    return int(nuclei.max()), float(np.median(features["Cells_Intensity_NucleusCytoplasmRatio_GFP"]))
+    ratios = measure_ratios({"GFP": gfp}, nuclei, gap_px=1, width_px=5)
+    return int(nuclei.max()), float(np.median(ratios[f"{RATIO}_GFP"]))
 
 
 @pytest.mark.skipif(not BBBC013.is_dir(), reason="the translocation plate is not beside the repository")

@@ -9,7 +9,7 @@ import pytest
 
 from kernels.enclosing_circle import enclosing_circles
 from kernels.object_sets import list_object_sets
-from kernels.object_shape import measure_shape
+from kernels.shape import measure_shape
 from kernels.shape_names import describe_shape, shape_names
 from kernels.zernike import DEGREES
 from tests.golden import OUTER, SETS, read_labels, read_values
