@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import psutil
-import pyarrow as pa
 import tifffile
 
 from benchmarks.results_file import measure, write_result
@@ -28,6 +27,7 @@ from flows.supervise import Supervisor, find_free_ports
 from imaging.experiment import read_experiment
 from imaging.job import open_job
 from imaging.measure import measure_planes
+from imaging.measure_cells import NOT_MEASURED
 from imaging.projection import publish_and_project
 from imaging.site import SiteMeasurement, SiteOutcome, SiteTask, process_site, write_part
 from imaging.store import FolderStore, Store, open_store
@@ -46,8 +46,7 @@ SITES = 1232
 def measure_nothing(planes: dict[str, Any], pins: Any) -> SiteMeasurement:
     """No numbers, but all the records of a site."""
     rows = tuple({"channel": name} for name in planes)
-    cells = pa.table({"ObjectNumber": pa.array([], pa.int32())})
-    return SiteMeasurement(rows, {"Nuclei": 0, "Cells": 0}, cells, {}, np.zeros((1, 1, 1), np.uint8), 1)
+    return SiteMeasurement(rows, {"Nuclei": 0, "Cells": 0}, *NOT_MEASURED, {}, np.zeros((1, 1, 1), np.uint8), 1)
 
 
 def measure_site(task: SiteTask) -> SiteOutcome:

@@ -191,7 +191,7 @@ def test_no_objects_are_no_error(run, tmp_path: Path, npz: Path) -> None:
 def test_options_choose_what_is_measured(run, tmp_path: Path, npz: Path, labels: Path) -> None:
     assert run("measure", npz, "--labels", labels, "--families", "areashape").status == 0
     columns = pyarrow.parquet.read_schema(tmp_path / "features.Nuclei.parquet").names
-    assert {name.partition("_")[0] for name in columns[3:]} == {"AreaShape"}
+    assert {name.partition("_")[0] for name in columns[3:]} == {"AreaShape", "Location"}
 
 
 def test_options_that_cannot_be_understood_are_named_at_once(run, npz: Path, labels: Path) -> None:

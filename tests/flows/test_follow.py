@@ -19,7 +19,7 @@ from imaging.projection import publish_and_project
 from imaging.records import heartbeat_key
 from imaging.site import SiteOutcome, SiteTask
 from imaging.steps import is_followed
-from tests.imaging.small_plate import EXPERIMENT, draw_plate, follow, make_job, read_rows
+from tests.imaging.small_plate import EXPERIMENT, FEATURES, draw_plate, follow, make_job, read_rows
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +68,10 @@ def measure_or_wait(task: SiteTask) -> SiteOutcome:
 
 
 def test_a_plate_on_the_cluster_gives_what_it_gives_without(tmp_path: Path, compute: Compute) -> None:
-    job, calm = make_job(tmp_path / "cluster"), make_job(tmp_path / "calm")
+    text = EXPERIMENT.replace(FEATURES, "")
+    job, calm = make_job(tmp_path / "cluster", text=text), make_job(tmp_path / "calm", text=text)
     publication, expected = finish(follower_of(job, compute)), follow(calm)
-    for name in ("cells", "wells", "images", "statistics"):
+    for name in ("cells", "wells", "images", "image_features", "statistics", "features"):
         assert read_rows(job, publication, name) == read_rows(calm, expected, name)
 
 
@@ -104,7 +105,7 @@ def test_two_followers_of_one_plate_do_each_site_once(tmp_path: Path, compute: C
         finish(first)
         finish(second)
     parts = job.store.list(f"{job.prefix}parts/").objects
-    assert len(parts) == 4
+    assert len(parts) == 2 * 4  # cells and images of each site
 
 
 def test_a_site_that_kills_its_worker_three_times_fails_and_the_plate_goes_on(

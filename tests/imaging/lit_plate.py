@@ -22,7 +22,8 @@ channels:
   - {name: GFP, code: w2, role: cell, full_scale: 65535}
 layout: {wells: 24, sites: 1, pixel_size_um: 0.5}
 files: {pattern: '(?P<well>[A-D][0-9]{2})_(?P<channel>w[0-9])[.]tif'}
-recipe: {name: v1, nuclei: {diameter_px: [6, 30]}, cells: {}}
+recipe:
+  {name: v1, nuclei: {diameter_px: [6, 30]}, cells: {}, features: {families: [AreaShape, Intensity], whole_images: no}}
 patience: 60
 """
 FIELDS = {"DNA": make_field("vignette", SIDE), "GFP": make_field("tilt", SIDE)}

@@ -31,7 +31,7 @@ recipe:
   nuclei: {diameter_um: [5, 20]}
   cells: {}
 analysis:
-  statistics: [Cells_Intensity_MeanIntensity_RNA]
+  statistics: [Nuclei_Intensity_MeanIntensity_RNA]
   limits:
     - {metric: FocusScore, channel: DNA, fail_below: 0.1, warn_below: 0.2}
 """
@@ -236,6 +236,6 @@ def test_a_recipe_is_the_same_after_it_was_stored(preset: str) -> None:
 
 def test_the_nucleus_to_cytoplasm_ratio_needs_no_cells() -> None:
     text = changed("  cells: {}\n", "").replace(
-        "Cells_Intensity_MeanIntensity", "Cells_Intensity_NucleusCytoplasmRatio"
+        "Nuclei_Intensity_MeanIntensity", "Cells_Intensity_NucleusCytoplasmRatio"
     )
     assert read(text).analysis.statistics == ("Cells_Intensity_NucleusCytoplasmRatio_RNA",)

@@ -33,7 +33,7 @@ channels:
   - {name: GFP, role: cell, full_scale: 255}
 layout: {wells: 96, imaged: [A01-A02], sites: 1}
 files: {pattern: '(?P<well>[A-H][0-9]+)_(?P<channel>[A-Z]+)[.]tif'}
-recipe: {nuclei: {diameter_px: [1, 2]}}
+recipe: {nuclei: {diameter_px: [1, 2]}, features: {families: Intensity, whole_images: no}}
 analysis: {outliers: [{metric: MeanIntensity, channel: DNA, against: history, warn_z: 3}]}
 images: none
 """

@@ -80,7 +80,7 @@ def brightness(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, np.ndarray]]:
     def describe_images(channels, options=None) -> list[Feature]:
         return [Feature(name(channel), "Intensity", channel, "1", "Mean.", "", "") for channel in channels]
 
-    def measure(planes, labels, options=None) -> SiteFeatures:
+    def measure(planes, labels, options=None, *, all_labels=None) -> SiteFeatures:
         noted.append(dict(planes))
         objects = {}
         for one, image in labels.items():

@@ -24,6 +24,7 @@ from imaging.page import (
 )
 from imaging.page_tables import MOST_METRICS, page_from_tables
 from imaging.store import Store, open_store
+from imaging.table_schema import table_of
 from tests.imaging.small_page import PLACE, draw_one_well, read_data
 
 IMAGE_NUMBERS: dict[str, Any] = {column.name: 0.5 for column in tables.IMAGE_METRICS}
@@ -105,7 +106,7 @@ def published(n_features: int = 2, **changes: list[dict[str, Any]]) -> dict[str,
         "decisions": [{"kind": "missing", "well": "A10", "site": 1, "reason": "late", "decided_by": "patience"}],
     }
     return {
-        name: tables.table_of(tables.TABLES[name], [PLACE | row for row in changes.get(name, found)], names)
+        name: table_of(tables.TABLES[name], [PLACE | row for row in changes.get(name, found)], names)
         for name, found in rows.items()
     }
 

@@ -25,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from imaging.errors import LostDataError
 from imaging.experiment import read_experiment
 from imaging.job import PlateJob
+from imaging.measure_cells import NOT_MEASURED
 from imaging.planning import Plan
 from imaging.publication import is_current, publish
 from imaging.records import projected_key
@@ -39,7 +40,7 @@ channels:
   - {name: GFP, role: cell, full_scale: 255}
 layout: {wells: 96, imaged: [A01-A02], sites: 1}
 files: {pattern: '(?P<well>[A-H][0-9]+)_(?P<channel>[A-Z]+)(_again)?[.]tif'}
-recipe: {nuclei: {diameter_px: [1, 2]}}
+recipe: {nuclei: {diameter_px: [1, 2]}, features: {families: Intensity, whole_images: no}}
 patience: 100
 images: none
 """
@@ -65,7 +66,8 @@ def measure_sum(planes: dict[str, np.ndarray], pins: dict[str, Any], field: Any 
     sums = {f"Nuclei_Intensity_MeanIntensity_{name}": [float(plane.sum())] for name, plane in corrected.items()}
     cells = pa.table({"ObjectNumber": pa.array([1], pa.int32()), **sums})
     metrics = tuple({"channel": name, "MeanIntensity": float(plane.mean())} for name, plane in planes.items())
-    return SiteMeasurement(metrics, {"Nuclei": 1, "Cells": 1}, cells, {}, np.stack(list(planes.values())), 1)
+    stack = np.stack(list(planes.values()))
+    return SiteMeasurement(metrics, {"Nuclei": 1, "Cells": 1}, cells, NOT_MEASURED[1], {}, stack, 1)
 
 
 class World:
