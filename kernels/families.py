@@ -152,7 +152,8 @@ def _granularity() -> Family:
     def measure(site: Site) -> FamilyValues:
         if site.objects is None:
             return FamilyValues((), measure_image_granularity(site.planes))
-        return FamilyValues(*measure_granularities(site.planes, site.objects))
+        of_objects, of_images = measure_granularities(site.planes, site.objects)
+        return FamilyValues(list(of_objects), of_images)
 
     return Family(
         "Granularity", lambda channels, objects: describe_granularity(channels), measure, describe_granularity

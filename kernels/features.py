@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,8 @@ SETS = ("Nuclei", "Cells", "Cytoplasm")
 """Names of the usual object sets, which share their numbers."""
 RELATIONS = (("Nuclei", "Cells"), ("Nuclei", "Cytoplasm"), ("Cells", "Cytoplasm"))
 """Object sets of which the first holds the parents of the second."""
+_NUMBERS = re.compile(r"^Neighbors_(First|Second)ClosestObjectNumber_")
+"""Columns that hold numbers of objects."""
 _MOST_COUNTED = 1 << 24
 """Labels up to this number are looked up in a table of as many entries; greater ones are sorted."""
 
@@ -97,7 +100,8 @@ def measure_features(
     """
     options = options or FeatureOptions()
     _check_shapes(planes, labels)
-    stack = to_device(stack_planes(planes.values()))
+    shape = next((image.shape for image in (*planes.values(), *labels.values())), (1, 1))
+    stack = to_device(stack_planes(planes.values(), shape))
     groups = [{name: labels[name] for name in group} for group in _group_sets(labels)]
     found = SiteFeatures()
     for group in groups or [{}]:
@@ -116,20 +120,22 @@ def measure_features(
     return SiteFeatures(objects, found.images)
 
 
-def stack_planes(planes: Iterable[Pixels]) -> npt.NDArray[np.uint16]:
+def stack_planes(planes: Iterable[Pixels], shape: tuple[int, ...] = (1, 1)) -> npt.NDArray[np.uint16]:
     """Put planes on one scale, on which 65535 is 1.
 
     Parameters
     ----------
     planes
         Shape ``(y, x)`` each, uint8 or uint16.
+    shape
+        ``(y, x)`` of the stack if there is no plane.
 
     Returns
     -------
     Shape ``(c, y, x)``, uint16. 8-bit planes are multiplied by 257: ``v / 255`` is ``257 v / 65535``, also rounded.
     """
-    wide = [plane.astype(np.uint16) * np.uint16(257) if plane.dtype == np.uint8 else plane for plane in planes]
-    return np.stack(wide) if wide else np.zeros((0, 1, 1), np.uint16)
+    wide = [plane.astype(np.uint16) * np.uint16(257 if plane.dtype == np.uint8 else 1) for plane in planes]
+    return np.stack(wide) if wide else np.zeros((0, *shape), np.uint16)
 
 
 def describe_features(
@@ -224,21 +230,28 @@ def _measure_group(
     site = Site(stack, tuple(channels), _on_device_of(stack, listed), tuple(labels), whole_images, all_labels)
     families = families_of(options)
     measured = [family.measure(site) for family in families]
-    for index, name in enumerate(labels if listed else ()):
+    for index, name in enumerate(labels):
+        assert listed is not None
         is_there = listed.area[index] > 0
-        columns = {
-            feature.name: values
-            for family, (of_objects, _) in zip(families, measured, strict=True)
-            for feature, values in zip(
-                family.describe(channels, name), _rows(of_objects[index])[:, is_there], strict=True
-            )
-        }
+        columns: dict[str, Floats] = {}
+        for family, (of_objects, _) in zip(families, measured, strict=True):
+            names = [feature.name for feature in family.describe(channels, name)]
+            columns |= zip(names, _rows(of_objects[index])[:, is_there], strict=True)
+        for column in columns:
+            if _NUMBERS.search(column):
+                columns[column] = _as_numbered(columns[column], numbers)
         found.objects[name] = ObjectFeatures(numbers[is_there], columns)
     for index, channel in enumerate(channels if whole_images else ()):
         for family, (_, of_images) in zip(families, measured, strict=True):
             if of_images is not None:
                 names = [feature.name for feature in family.describe_images([channel])]
                 found.images.update(zip(names, of_images[index].ravel().tolist(), strict=True))
+
+
+def _as_numbered(values: Floats, numbers: npt.NDArray[np.int32]) -> Floats:
+    """Give for objects that are numbered from 1 without gaps the numbers that they had; 0 stays 0, NaN stays NaN."""
+    table = np.concatenate([[0.0], numbers])
+    return np.where(np.isnan(values), np.nan, table[np.nan_to_num(values).astype(np.int64)])
 
 
 def _rows(values: Floats) -> Floats:

@@ -15,9 +15,9 @@ import pyarrow.parquet
 
 from tests.parts import require
 
-CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
+CHANNELS: tuple[str, ...] = ("DNA", "ER", "RNA", "AGP", "Mito")
 """Channels with values."""
-SETS = ("Nuclei", "Cells", "Cytoplasm")
+SETS: tuple[str, ...] = ("Nuclei", "Cells", "Cytoplasm")
 OUTER = 1
 """Index of the set that holds the others."""
 DENSE_CELLS = 185

@@ -99,7 +99,9 @@ def test_numbers_with_gaps_are_kept_and_those_without_pixels_have_no_row() -> No
     assert gone["Cells"].numbers.tolist() == [1_000_003 * number for number in near["Cells"].numbers]
     assert gone["Cytoplasm"].numbers.tolist() == [1_000_003 * number for number in near["Cytoplasm"].numbers][1:]
     for column, values in near["Cells"].columns.items():
-        if "ObjectNumber" not in column and not column.startswith(("Parent", "Children")):
+        if "ObjectNumber" in column:
+            np.testing.assert_array_equal(gone["Cells"].columns[column], 1_000_003 * values, err_msg=column)
+        elif not column.startswith(("Parent", "Children")):
             np.testing.assert_array_equal(gone["Cells"].columns[column], values, err_msg=column)
     assert near["Cytoplasm"].columns["Parent_Nuclei"].tolist() == near["Cytoplasm"].numbers.tolist()
     assert gone["Cells"].columns["Children_Cytoplasm_Count"].tolist() == [0, 1, 1, 1, 1]
@@ -160,6 +162,15 @@ def test_8_and_16_bits_give_the_same_values() -> None:
             for column, values in features.columns.items():
                 np.testing.assert_array_equal(values, theirs.objects[name].columns[column], err_msg=column)
     assert stack_planes(narrow.values()).dtype == np.uint16
+
+
+def test_objects_need_no_image() -> None:
+    planes, labels = small_site()
+    shapes = measure_objects({}, labels)["Cells"].columns
+    together = measure_objects(planes, labels)["Cells"].columns
+    assert {name.partition("_")[0] for name in shapes} == {"AreaShape", "Location", "Neighbors", "Parent", "Children"}
+    for name, values in shapes.items():
+        np.testing.assert_array_equal(values, together[name], err_msg=name)
 
 
 def test_images_are_measured_alike_with_and_without_objects() -> None:
