@@ -107,7 +107,10 @@ def each_family(
 ) -> list[tuple[str, Callable[[], object]]]:
     """What measures each family of a site, objects and images, by the family's name."""
     site = Site(planes, CHANNELS, list_object_sets(labels, OUTER), SETS, whole_images=True)
-    return [(family.name, _work(family, site)) for family in families_of(options)]
+    families = families_of(options)
+    names = [family.name for family in families]
+    doubled = [name + " (Zernikes)" if name in names[:index] else name for index, name in enumerate(names)]
+    return [(name, _work(family, site)) for name, family in zip(doubled, families, strict=True)]
 
 
 def _work(family: Family, site: Site) -> Callable[[], object]:

@@ -66,8 +66,13 @@ def _count_ties(flat, start, position, member, greatest, ties):  # pyright: igno
     for c in range(channels):
         plane = flat[c]
         for k in range(objects):
+            least = greatest[k, 0, c]
+            for z in range(1, sets):
+                least = min(least, greatest[k, z, c])
             for index in range(start[k], start[k + 1]):
                 count = plane[position[index]]
+                if count < least:
+                    continue
                 for z in range(sets):
                     if count == greatest[k, z, c] and member[index] >> z & 1:
                         ties[k, z, c] += 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from kernels.compiled import compiled
 from kernels.device import to_device
 from kernels.families import Site, families_of
 from kernels.feature import Feature, FeatureDescription
@@ -274,14 +275,20 @@ def _number_densely(labels: Sequence[Labels]) -> tuple[npt.NDArray[np.int32], li
     if greatest > np.iinfo(np.int32).max:
         raise ValueError(f"labels must be below 2**31, got {greatest}")
     if greatest <= _MOST_COUNTED:
-        present = np.zeros(greatest + 1, bool)
+        present = np.zeros(greatest + 1, np.bool_)
         for image in labels:
-            present[image] = True
+            _mark(image.ravel(), present)
         present[0] = False
         numbers = np.flatnonzero(present).astype(np.int32)
         if numbers.size == greatest:
-            return numbers, [image.astype(np.int32) for image in labels]
+            return numbers, [image.astype(np.int32, copy=False) for image in labels]
         return numbers, [np.where(present, np.cumsum(present), 0).astype(np.int32)[image] for image in labels]
     numbers = np.unique(np.concatenate([np.unique(image) for image in labels])).astype(np.int32)
     numbers = numbers[numbers > 0]
     return numbers, [np.where(image > 0, np.searchsorted(numbers, image) + 1, 0).astype(np.int32) for image in labels]
+
+
+@compiled
+def _mark(labels, present):  # pyright: ignore[reportMissingParameterType]
+    for index in range(labels.size):
+        present[labels[index]] = True
