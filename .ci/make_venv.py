@@ -71,6 +71,8 @@ def install(wanted: str) -> None:
     pip("Platestream itself", 1, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     progress("compiling to bytecode")
     subprocess.run([PYTHON, "-W", "ignore", "-m", "compileall", "-q", "-j", "0", str(VENV / "lib")], check=False)
+    progress("compiling kernels, which takes a minute")
+    subprocess.run([PYTHON, "-m", "imaging.warm_up"], cwd=ROOT, stderr=subprocess.DEVNULL, check=False)
     STAMP.write_text(wanted)
     progress(f".venv is ready after {time.monotonic() - started:.0f} s", end="\n")
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from benchmarks import overhead, planning, quality
+from benchmarks import accuracy, features, overhead, planning, quality
 
 
 def main() -> None:
-    """Measure planning, watching, overhead and image quality; each writes a file under benchmarks/results."""
+    """Measure planning, watching, overhead, image quality and features, and compare with CellProfiler; each writes a file under benchmarks/results."""
     planning.main()
     overhead.main()
     quality.main()
+    accuracy.main()
+    features.main()
 
 
 if __name__ == "__main__":

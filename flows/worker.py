@@ -37,7 +37,7 @@ def dask_setup(worker: Worker) -> None:
         os._exit(1)  # Dask would log an error, go on, and let this worker compute where it was not meant to
     # some seconds that the first site would wait for, and that others who import this module must not
     importlib.import_module("flows.sites")
-    importlib.import_module("imaging.measure").warm_up()
+    importlib.import_module("imaging.warm_up").warm_up()
 
 
 def choose_device(device: str) -> None:

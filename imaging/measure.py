@@ -19,7 +19,6 @@ from kernels.segmentation import segment_objects
 from kernels.thumbnails import shrink, thumbnail_factor
 
 Labels = dict[str, np.ndarray]
-_TINY_PX = 80
 
 
 def measure_planes(
@@ -59,17 +58,6 @@ def measure_planes(
         thumbnails=thumbnails,
         factor=factor,
     )
-
-
-def warm_up() -> None:
-    """Measure two tiny sites, so that the first real one does not wait for compilers."""
-    channels = [{"name": name, "role": role, "full_scale": 255} for name, role in (("N", "nucleus"), ("C", "cell"))]
-    recipe = Recipe.model_validate({"nuclei": {"diameter_px": [6, 30]}, "cells": {}})
-    pins = {"pixels": {"channels": channels, "pixel_size_um": None, "recipe": recipe.model_dump(mode="json")}}
-    y, x = np.mgrid[:_TINY_PX, :_TINY_PX]
-    spot = 200 * np.exp(-((y - _TINY_PX / 2) ** 2 + (x - _TINY_PX / 2) ** 2) / 100)
-    for dtype in (np.uint8, np.uint16):
-        measure_planes(dict.fromkeys(("N", "C"), spot.astype(dtype)), pins)
 
 
 def _segment(planes: dict[str, Plane], pixels: Mapping[str, Any], recipe: Recipe) -> Labels:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imaging.measure import measure_planes, warm_up
+from imaging.measure import measure_planes
+from imaging.warm_up import warm_up
 from tests.imaging.small_plate import make_job
 
 
