@@ -6,7 +6,7 @@ from benchmarks import accuracy, features, overhead, planning, quality
 
 
 def main() -> None:
-    """Measure planning, watching, overhead, image quality, features and accuracy; each writes into benchmarks/results."""
+    """Measure planning, overhead, image quality, accuracy and features; each writes a file under benchmarks/results."""
     planning.main()
     overhead.main()
     quality.main()
