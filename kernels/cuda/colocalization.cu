@@ -113,7 +113,7 @@ __device__ __forceinline__ void sum_pair(const Tiles& tiles, int tile, int one, 
 // Block (object, set), 256 threads. of_channel[object][set][channel][CHANNEL_FIELDS] and
 // of_pair[object][set][pair][PAIR_FIELDS], 0 before; one warp adds to each of their rows. Shared memory: `channels`
 // times (4 bytes and `tile` times 8 bytes).
-extern "C" __global__ void __launch_bounds__(256, 3)
+extern "C" __global__ void __launch_bounds__(256, 2)
 colocalization_sums(const u16* __restrict__ planes, i64 pixels, int width, int channels, const int* __restrict__ pairs,
                     int n_pairs, const int* __restrict__ boxes, const i64* __restrict__ first,
                     const u8* __restrict__ member, const u32* __restrict__ seen, const u16* __restrict__ below,

@@ -178,7 +178,7 @@ __device__ __forceinline__ void sum_moments(const double* of_rows, const int* bo
 // Box, outline, hull and moments. Scratch of each set: `ends` two numbers a row of the boxes, `of_rows` ORDER + 1 a row,
 // `drawn` twice the words of the boxes, `hulls` and the two parts of `corners` 2 * height + 1 an object; `starts` has
 // the first row and the first word of each object. `states`: own box, patterns, number of corners.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 shape_outline(const u8* __restrict__ member, const i64* __restrict__ first, const int* __restrict__ boxes, int count,
               const i64* __restrict__ starts, i64 all_rows, i64 all_words, const u32* __restrict__ area,
               const double* __restrict__ powers, int reach, int* ends, double* of_rows, u32* drawn, int2* hulls,
@@ -288,7 +288,7 @@ __device__ __forceinline__ u32 select_square(const u32* squares, i64 pixels, u32
 
 // Distances to the outside: greatest square, lower and upper middle one, sums of whole parts and fractions of roots.
 // `depth` and `squares` are scratch for a number per byte of `member` and set.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 shape_radii(const u8* __restrict__ member, const i64* __restrict__ first, const int* __restrict__ boxes, int count,
             const u32* __restrict__ area, u16* depth, u32* squares, u64* radii) {
     __shared__ u32 bins[BINS], scratch[32], found[2], greatest;
