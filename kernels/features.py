@@ -97,13 +97,14 @@ def measure_features(
     TypeError
         If a plane is not uint8 or uint16, or labels are not integer.
     ValueError
-        If an array is not two-dimensional, the shapes differ, or a label is negative.
+        If an array is not two-dimensional or has no pixel, the shapes differ, or a label is negative or 2**31 or more.
     """
     options = options or FeatureOptions()
-    _check_shapes(planes, labels)
+    _check_shapes(planes, labels, all_labels or {})
     shape = next((image.shape for image in (*planes.values(), *labels.values())), (1, 1))
     stack = to_device(stack_planes(planes.values(), shape))
     groups = [{name: labels[name] for name in group} for group in _group_sets(labels)]
+    around = {name: _renumber(image) for name, image in (all_labels or {}).items()}
     found = SiteFeatures()
     for group in groups or [{}]:
         _measure_group(
@@ -113,7 +114,7 @@ def measure_features(
             options,
             found,
             whole_images=whole_images and not found.images,
-            all_labels=all_labels or {},
+            all_labels=around,
         )
     objects = {name: found.objects[name] for name in labels}
     if "Neighbors" in options.families:
@@ -167,14 +168,15 @@ def _relate(labels: Mapping[str, Labels], objects: Mapping[str, ObjectFeatures],
     """
     for parent, child in RELATIONS:
         if parent in objects and child in objects:
-            numbers = objects[child].numbers
+            of_parents, of_children = objects[parent].numbers, objects[child].numbers
             if {parent, child} <= alike:
-                of_child = np.where(np.isin(numbers, objects[parent].numbers), numbers, 0)
+                place = np.searchsorted(of_parents, of_children)
+                index = np.where(np.isin(of_children, of_parents), place + 1, 0)
             else:
-                of_child = find_parents(labels[child], labels[parent])[numbers - 1]
-            objects[child].columns[f"Parent_{parent}"] = of_child.astype(np.float64)
-            counts = count_children(of_child, int(objects[parent].numbers.max(initial=0)))
-            objects[parent].columns[f"Children_{child}_Count"] = counts[objects[parent].numbers - 1].astype(np.float64)
+                index = find_parents(_renumber(labels[child]), _renumber(labels[parent]))
+            objects[child].columns[f"Parent_{parent}"] = np.concatenate([[0.0], of_parents])[index]
+            counts = count_children(index, len(of_parents))
+            objects[parent].columns[f"Children_{child}_Count"] = counts.astype(np.float64)
 
 
 def _describe_relations(objects: str, sets: Sequence[str]) -> list[Feature]:
@@ -192,19 +194,29 @@ def _described(objects: str, feature: Feature) -> FeatureDescription:
     return FeatureDescription(f"{objects}_{name}", family, objects, channel, *rest)
 
 
-def _check_shapes(planes: Mapping[str, Pixels], labels: Mapping[str, Labels]) -> None:
+def _check_shapes(planes: Mapping[str, Pixels], labels: Mapping[str, Labels], all_labels: Mapping[str, Labels]) -> None:
+    named: dict[str, npt.NDArray[np.integer]] = {}
     for channel, plane in planes.items():
+        named[f"planes[{channel!r}]"] = plane
         check_plane(f"planes[{channel!r}]", plane)
-    for objects, image in labels.items():
-        check_label_image(f"labels[{objects!r}]", image)
-        if image.size and int(image.min()) < 0:
-            raise ValueError(f"labels[{objects!r}] must be 0 or more, got {int(image.min())}")
-    named = {f"planes[{name!r}]": plane.shape for name, plane in planes.items()}
-    named |= {f"labels[{name!r}]": image.shape for name, image in labels.items()}
+    for argument, images in (("labels", labels), ("all_labels", all_labels)):
+        for objects, image in images.items():
+            named[f"{argument}[{objects!r}]"] = image
+            _check_labels(f"{argument}[{objects!r}]", image)
     first = next(iter(named), "")
-    for name, shape in named.items():
-        if shape != named[first]:
-            raise ValueError(f"{name} must have the shape of {first}, {named[first]}, got {shape}")
+    for name, image in named.items():
+        if image.shape != named[first].shape:
+            raise ValueError(f"{name} must have the shape of {first}, {named[first].shape}, got {image.shape}")
+
+
+def _check_labels(name: str, labels: Labels) -> None:
+    check_label_image(name, labels)
+    if labels.size == 0:
+        raise ValueError(f"{name} must have at least one pixel, got {labels.shape}")
+    if int(labels.min()) < 0:
+        raise ValueError(f"{name} must be 0 or more, got {int(labels.min())}")
+    if int(labels.max()) > np.iinfo(np.int32).max:
+        raise ValueError(f"{name} must be below 2**31, got {int(labels.max())}")
 
 
 def _group_sets(labels: Mapping[str, Labels]) -> list[tuple[str, ...]]:
@@ -271,9 +283,7 @@ def _on_device_of(stack: Array, objects: ObjectSets | None) -> ObjectSets | GpuO
 
 def _number_densely(labels: Sequence[Labels]) -> tuple[npt.NDArray[np.int32], list[npt.NDArray[np.int32]]]:
     """Number the objects of sets from 1 without gaps: which number each had, and the label images renumbered."""
-    greatest = max((int(image.max()) for image in labels if image.size), default=0)
-    if greatest > np.iinfo(np.int32).max:
-        raise ValueError(f"labels must be below 2**31, got {greatest}")
+    greatest = max((int(image.max()) for image in labels), default=0)
     if greatest <= _MOST_COUNTED:
         present = np.zeros(greatest + 1, np.bool_)
         for image in labels:
@@ -286,6 +296,11 @@ def _number_densely(labels: Sequence[Labels]) -> tuple[npt.NDArray[np.int32], li
     numbers = np.unique(np.concatenate([np.unique(image) for image in labels])).astype(np.int32)
     numbers = numbers[numbers > 0]
     return numbers, [np.where(image > 0, np.searchsorted(numbers, image) + 1, 0).astype(np.int32) for image in labels]
+
+
+def _renumber(labels: Labels) -> npt.NDArray[np.int32]:
+    """Number the objects of a label image from 1 without gaps, in their order: tables then have an entry per object."""
+    return _number_densely([labels])[1][0]
 
 
 @compiled

@@ -107,6 +107,26 @@ def test_numbers_with_gaps_are_kept_and_those_without_pixels_have_no_row() -> No
     assert gone["Cells"].columns["Children_Cytoplasm_Count"].tolist() == [0, 1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("is_alike", [True, False])
+def test_great_numbers_need_no_more_memory_than_small_ones(is_alike: bool) -> None:
+    planes, labels = small_site()
+    options = FeatureOptions(families=("Neighbors",))
+    around = {"Nuclei": labels["Nuclei"].copy()}
+    if not is_alike:
+        labels["Cells"] = np.where(labels["Cells"] > 0, 6 - labels["Cells"], 0)
+    factor = (2**31 - 1) // 5
+    great = {name: image.astype(np.int64) * factor for name, image in labels.items()}
+    few = measure_objects(planes, labels, options)
+    many = measure_features(
+        planes, great, options, whole_images=False, all_labels={"Nuclei": around["Nuclei"].astype(np.int64) * factor}
+    ).objects
+    for name, features in few.items():
+        np.testing.assert_array_equal(many[name].numbers, features.numbers * factor)
+        for column, values in features.columns.items():
+            holds_numbers = column.startswith("Parent_") or "ObjectNumber" in column
+            np.testing.assert_array_equal(many[name].columns[column], values * factor if holds_numbers else values)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (40, 33)])
 def test_a_site_without_objects_has_every_column_and_no_row(shape: tuple[int, int]) -> None:
     planes = {"DNA": np.zeros(shape, np.uint16), "RNA": np.full(shape, 9, np.uint16)}
@@ -197,7 +217,7 @@ def test_a_hundred_thousand_objects_of_one_pixel_are_measured() -> None:
             r"labels\['Nuclei'\] must have an integer type, got float64",
         ),
         ({"labels": {"Cells": np.full((3, 3), -2)}}, ValueError, r"labels\['Cells'\] must be 0 or more, got -2"),
-        ({"labels": {"Cells": np.full((3, 3), 2**31)}}, ValueError, r"labels must be below 2\*\*31"),
+        ({"labels": {"Cells": np.full((3, 3), 2**31)}}, ValueError, r"labels\['Cells'\] must be below 2\*\*31"),
         (
             {"labels": {"Cells": np.zeros(3, int)}},
             ValueError,
