@@ -36,7 +36,9 @@ from kernels.features import (
     describe_image_features,
     measure_features,
 )
+from kernels.label_distances import GREATEST_SIDE
 from kernels.segmentation import INCLUDING_EDGES
+from kernels.texture_terms import MOST_PIXELS
 
 IMAGE = "Image"
 """Name of the table of images, beside those of object sets."""
@@ -258,14 +260,23 @@ class _Work:
         return measured, site
 
     def _scale(self, planes: Mapping[str, Plane], one: ImageSet, measured: _Measured) -> dict[str, Plane]:
-        """Planes on the scale of features, but for those with counts beyond it."""
+        """Planes on the scale of features, but for those with counts beyond it and those that are too large."""
         scaled: dict[str, Plane] = {}
         for channel, plane in planes.items():
             try:
+                _refuse_size(plane.shape)
                 scaled[channel] = rescale(plane, scale_of(channel, self.images, self.full_scale))
             except UnreadableImageError as error:
                 _fail(measured, one.name, channel, one.files[channel], error.message, of="objects of ")
         return scaled
+
+
+def _refuse_size(shape: tuple[int, ...]) -> None:
+    if max(shape) > GREATEST_SIDE or shape[0] * shape[1] > MOST_PIXELS:
+        raise UnreadableImageError(
+            f"it is {_size(shape)} pixels (rows x columns); objects are measured in images of up to {MOST_PIXELS:,} "
+            f"pixels with sides of up to {GREATEST_SIDE:,}, so cut the image and its labels into tiles"
+        )
 
 
 def _read_labels(

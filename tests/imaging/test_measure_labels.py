@@ -252,6 +252,17 @@ def test_label_images_must_have_one_shape(brightness) -> None:
     assert "its labels are 50 x 96 pixels" in tables["Image"]["not_measured"].to_pylist()[0][-2]
 
 
+@pytest.mark.parametrize(("limit", "value"), [("GREATEST_SIDE", 95), ("MOST_PIXELS", DNA.size - 1)])
+def test_an_image_that_is_too_large_is_no_image_of_objects(
+    limit: str, value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure_labels, limit, value)
+    (row,) = measure_label_sets(WHOLE, labels_of({"Nuclei": NUCLEI}), SHAPES)["Image"].to_pylist()
+    assert f"objects of RNA: it is {DNA.shape[0]} x 96 pixels (rows x columns)" in row["not_measured"][-2]
+    assert row["not_measured"][-1] == "objects: no image of the image set can be measured"
+    assert row["Count_Nuclei"] is None
+
+
 def test_without_a_readable_image_there_are_no_objects(tmp_path: Path) -> None:
     images, labels = images_of({"DNA": "it is cut off"}), labels_of({"Nuclei": NUCLEI})
     (row,) = measure_label_sets(images, labels, SHAPES)["Image"].to_pylist()
