@@ -41,8 +41,7 @@ from kernels.set_pixels import check_object_planes
 
 COSTES_SCALE = 65535
 _SOURCE = "CellProfiler 4.2 MeasureColocalization"
-_ABSENT = "The object is not in the set"
-_BLACK = f"{_ABSENT}, or all its pixels that count are black in the channel it is divided by."
+_BLACK = "all pixels of the object that count are black in the channel that is divided by"
 _BRIGHT = "pixels that reach the threshold percentage of the object's greatest pixel, in single precision, in both"
 
 
@@ -84,19 +83,19 @@ def _describe_pair(one: str, other: str, *, costes: bool, slope: bool) -> list[F
         both(
             "Correlation",
             "Pearson's correlation of the two channels over the object's pixels.",
-            f"{_ABSENT}, or is flat in one of the channels.",
+            "the object is flat in one of the channels",
         ),
         both(
             "Overlap",
             f"Sum of products over the root of the product of the two sums of squares, of {_BRIGHT}; 0 if no "
             "object of the set has such a pixel.",
-            f"{_ABSENT}, has no such pixel though another has, or is black in one of the channels.",
+            "the object has no such pixel though another has, or is black in one of the channels",
         ),
         *each(
             "K",
             f"Sum of {{a}} times {{b}} over the sum of {{a}} squared, of {_BRIGHT}; 0 if no object of the set has "
             "such a pixel.",
-            f"{_ABSENT}, has no such pixel though another has, or is black in the first channel.",
+            "the object has no such pixel though another has, or is black in the first channel",
         ),
         *each(
             "Manders",
@@ -117,15 +116,15 @@ def _describe_pair(one: str, other: str, *, costes: bool, slope: bool) -> list[F
             "Sum of {a} over the object's pixels above the Costes thresholds of both channels, "
             "over the sum of {a} over those that reach its own; the thresholds are of the whole image; 0 if "
             "no object of the set has a pixel above both.",
-            f"{_ABSENT}, or none of its pixels reaches the "
-            "threshold of the first channel though another object has pixels above both.",
+            "none of the object's pixels reaches the threshold of the first channel though another object has pixels "
+            "above both",
         )
     if slope:
         features.append(
             both(
                 "Slope",
                 f"Slope of the least-squares line that gives {second} from {first} over the object's pixels.",
-                f"{_ABSENT}, or is flat in the first channel.",
+                "the object is flat in the first channel",
             )
         )
     return features

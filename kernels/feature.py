@@ -17,7 +17,8 @@ class Feature(NamedTuple):
 
     ``name`` is CellProfiler's, without the object set (``Intensity_MeanIntensity_DNA``); ``channel`` is empty for
     features of form and ``"DNA,ER"`` for those of two channels; ``unit`` is ``"1"`` where there is none; ``null_when``
-    says which objects have no value, ``source`` where the definition is from.
+    says which objects of the set have no value, a clause without a full stop, and is empty where each has one;
+    ``source`` where the definition is from.
     """
 
     name: str

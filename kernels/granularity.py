@@ -130,7 +130,7 @@ def describe_granularity(channels: Sequence[str], steps: int = STEPS) -> list[Fe
             channel=channel,
             unit="%",
             definition=_define(step),
-            null_when="the object is not in the set, or a side of the image is below 3 pixels",
+            null_when="a side of the image is below 3 pixels",
             source=_SOURCE,
         )
         for channel in channels
@@ -143,7 +143,7 @@ def _define(step: int) -> str:
     return (
         f"Fall of the object's mean from {before} to the reconstruction of step {step}, percent of its mean in the "
         f"image itself; step {step} erodes every second pixel, less the background, {step} times by a cross of 5 "
-        "pixels and lets the result grow back under it"
+        "pixels and lets the result grow back under it."
     )
 
 

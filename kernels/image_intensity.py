@@ -36,7 +36,7 @@ FEATURES: dict[str, tuple[str, str]] = {
 def describe_image_intensity(channels: Sequence[str]) -> list[Feature]:
     """Describe the columns of ``measure_image_intensity`` for channels of these names: channel by channel."""
     return [
-        Feature(f"Intensity_{name}_{channel}", "Intensity", channel, unit, definition, "Never.", _SOURCE)
+        Feature(f"Intensity_{name}_{channel}", "Intensity", channel, unit, definition, "", _SOURCE)
         for channel in channels
         for name, (unit, definition) in FEATURES.items()
     ]

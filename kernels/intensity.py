@@ -43,30 +43,29 @@ Ties = Literal["cellprofiler", "first"]
 _TIES = {"cellprofiler": "the one that CellProfiler takes", "first": "the first, row by row"}
 _SCALE = LEVELS - 1
 _SINGLE = SINGLE.astype(np.float64)
-_ABSENT = "The object is not in the set."
-_BLACK = "The object is not in the set, or is black in this channel."
+_BLACK = "the object is black in this channel"
 _INTENSITY = "CellProfiler 4.2 MeasureObjectIntensity"
 
 FEATURES: dict[str, tuple[str, str, str]] = {
-    "Intensity_IntegratedIntensity": ("1", "Sum of the object's pixels.", _ABSENT),
-    "Intensity_MeanIntensity": ("1", "Mean of the object's pixels.", _ABSENT),
-    "Intensity_StdIntensity": ("1", "Standard deviation of the object's pixels, divided by their number.", _ABSENT),
-    "Intensity_MinIntensity": ("1", "Least of the object's pixels.", _ABSENT),
-    "Intensity_MaxIntensity": ("1", "Greatest of the object's pixels.", _ABSENT),
+    "Intensity_IntegratedIntensity": ("1", "Sum of the object's pixels.", ""),
+    "Intensity_MeanIntensity": ("1", "Mean of the object's pixels.", ""),
+    "Intensity_StdIntensity": ("1", "Standard deviation of the object's pixels, divided by their number.", ""),
+    "Intensity_MinIntensity": ("1", "Least of the object's pixels.", ""),
+    "Intensity_MaxIntensity": ("1", "Greatest of the object's pixels.", ""),
     "Intensity_IntegratedIntensityEdge": (
         "1",
         "Sum of the object's edge pixels, those with a 4-neighbour in the image that is not of the object; 0 if there "
         "is none.",
-        _ABSENT,
+        "",
     ),
-    "Intensity_MeanIntensityEdge": ("1", "Mean of the edge pixels; 0 if there is none.", _ABSENT),
+    "Intensity_MeanIntensityEdge": ("1", "Mean of the edge pixels; 0 if there is none.", ""),
     "Intensity_StdIntensityEdge": (
         "1",
         "Standard deviation of the edge pixels, divided by their number; 0 if there is none.",
-        _ABSENT,
+        "",
     ),
-    "Intensity_MinIntensityEdge": ("1", "Least of the edge pixels; 0 if there is none.", _ABSENT),
-    "Intensity_MaxIntensityEdge": ("1", "Greatest of the edge pixels; 0 if there is none.", _ABSENT),
+    "Intensity_MinIntensityEdge": ("1", "Least of the edge pixels; 0 if there is none.", ""),
+    "Intensity_MaxIntensityEdge": ("1", "Greatest of the edge pixels; 0 if there is none.", ""),
     "Intensity_MassDisplacement": (
         "px",
         "Distance between the centre of the object's pixels and their centre weighted by intensity.",
@@ -76,18 +75,18 @@ FEATURES: dict[str, tuple[str, str, str]] = {
         "1",
         "Value at place n / 4, from 0, of the n sorted pixels, interpolated between neighbours; at the last place if "
         "there is none behind.",
-        _ABSENT,
+        "",
     ),
-    "Intensity_MedianIntensity": ("1", "Value at place n / 2 of the n sorted pixels, by the same rule.", _ABSENT),
+    "Intensity_MedianIntensity": ("1", "Value at place n / 2 of the n sorted pixels, by the same rule.", ""),
     "Intensity_MADIntensity": (
         "1",
         "Value at place n / 2, by the same rule, of the sorted distances of the n pixels to MedianIntensity.",
-        _ABSENT,
+        "",
     ),
     "Intensity_UpperQuartileIntensity": (
         "1",
         "Value at place 3 n / 4 of the n sorted pixels, by the same rule.",
-        _ABSENT,
+        "",
     ),
     "Location_CenterMassIntensity_X": (
         "px",
@@ -103,14 +102,14 @@ FEATURES: dict[str, tuple[str, str, str]] = {
     "Location_MaxIntensity_X": (
         "px",
         "Column of the greatest pixel; of several equal ones {ties}.",
-        _ABSENT,
+        "",
     ),
     "Location_MaxIntensity_Y": (
         "px",
         "Row of the greatest pixel; of several equal ones {ties}.",
-        _ABSENT,
+        "",
     ),
-    "Location_MaxIntensity_Z": ("px", "Slice of the greatest pixel: 0 in two dimensions.", _ABSENT),
+    "Location_MaxIntensity_Z": ("px", "Slice of the greatest pixel: 0 in two dimensions.", ""),
 }
 """Unit, definition and when there is no value, by name without the channel. Intensities are counts over 65535."""
 

@@ -37,6 +37,9 @@ _DEFINITIONS = (
     ),
 )
 
+_STRANGER = "neighbours are counted among other objects too, and the object has no pixel in any of them"
+_COINCIDE = ", or its centre is that of one of the two closest objects"
+
 
 def measure_neighbors(labels: Labels, *, distance: Distance, all_labels: Labels | None = None) -> Floats:
     """Measure the neighbours of each object.
@@ -106,7 +109,7 @@ def describe_neighbors(*, distance: Distance) -> list[Feature]:
             "",
             unit,
             definition.format(within=within, touch=reach + 0.5),
-            "the object is not in the set" + (", or two centres coincide" if name.startswith("Angle") else ""),
+            _STRANGER + (_COINCIDE if name.startswith("Angle") else ""),
             "CellProfiler MeasureObjectNeighbors",
         )
         for name, unit, definition in _DEFINITIONS

@@ -111,14 +111,14 @@ def describe_parent(parent_set: str) -> Feature:
         f"Number of the object of {parent_set} that the object belongs to: the one of its own number where the sets "
         "are numbered alike, else the one that it shares most pixels with; 0 if there is none."
     )
-    return Feature(f"Parent_{parent_set}", "Parent", "", "1", definition, "the object is not in the set", _SOURCE)
+    return Feature(f"Parent_{parent_set}", "Parent", "", "1", definition, "", _SOURCE)
 
 
 def describe_children(child_set: str) -> Feature:
     """Describe the column of ``count_children``."""
     definition = f"Number of objects of {child_set} whose parent is the object."
     name = f"Children_{child_set}_Count"
-    return Feature(name, "Children", "", "1", definition, "the object is not in the set", _SOURCE)
+    return Feature(name, "Children", "", "1", definition, "", _SOURCE)
 
 
 @compiled

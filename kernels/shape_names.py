@@ -5,7 +5,6 @@ from __future__ import annotations
 from kernels.feature import Feature
 from kernels.zernike import DEGREES
 
-_NEVER = "the object is not in the set"
 _MODULE = "CellProfiler MeasureObjectSizeShape"
 _SKIMAGE = f"{_MODULE}, by scikit-image's regionprops"
 _CENTROSOME = f"{_MODULE}, by centrosome"
@@ -39,7 +38,7 @@ _FORM: dict[str, tuple[str, str, str, str]] = {
     "FormFactor": (
         "1",
         "4 pi Area over Perimeter squared: about 1 for a circle.",
-        "Perimeter is 0 (one or two pixels; CellProfiler has infinity)",
+        "the object's Perimeter is 0 (one or two pixels; CellProfiler has infinity)",
         _MODULE,
     ),
     "MajorAxisLength": ("px", "Long axis of the ellipse with the object's second moments.", "", _SKIMAGE),
@@ -90,7 +89,7 @@ def describe_shape(*, moments: bool = False) -> list[Feature]:
             "",
             unit,
             definition,
-            f"{_NEVER}, or {null_when}" if null_when else _NEVER,
+            null_when,
             source,
         )
         for name, unit, definition, null_when, source in _entries(moments=moments)
@@ -105,7 +104,7 @@ def _entries(*, moments: bool) -> list[tuple[str, str, str, str, str]]:
             "around their centres, over the circle's area."
         )
         entries.append(
-            (f"Zernike_{n}_{m}", "1", definition, "it is a single pixel, without such a circle", _CENTROSOME)
+            (f"Zernike_{n}_{m}", "1", definition, "the object is a single pixel, without such a circle", _CENTROSOME)
         )
     return [*entries, *_moment_entries()] if moments else entries
 

@@ -127,7 +127,7 @@ def describe_texture(
             channel=channel,
             unit=unit,
             definition=f"{definition} Pairs of pixels {scale} px apart, {step}; {_LEVELS[scaling]}.",
-            null_when="the object has no pixel in this set",
+            null_when="",
             source=_SOURCES[scaling],
         )
         for channel in channels

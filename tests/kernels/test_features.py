@@ -51,7 +51,12 @@ def test_every_column_is_described_in_order(options: FeatureOptions) -> None:
         assert one.source
         assert one.name.startswith(f"{one.objects}_{one.family}")
         assert all(channel in one.name for channel in one.channel.split(",") if channel)
-    assert list(measured.images) == [one.name for one in describe_image_features(planes, options)]
+    of_images = describe_image_features(planes, options)
+    assert list(measured.images) == [one.name for one in of_images]
+    for one in [*described, *of_images]:
+        assert one.definition.endswith("."), one.name
+        assert not one.null_when or (one.null_when[0].islower() and not one.null_when.endswith(".")), one.null_when
+        assert "in the set" not in one.null_when
 
 
 def test_six_channels_give_cellprofiler_s_columns_and_no_more() -> None:
@@ -165,9 +170,11 @@ def test_odd_objects_have_values_or_none_and_never_an_infinite_one(name: str) ->
     plane, labels = odd_sites()[name]
     planes = {"DNA": plane, "RNA": plane[::-1].copy()}
     measured = measure_features(planes, {"Nuclei": labels, "Cells": labels}, EVERYTHING)
-    for features in measured.objects.values():
+    null_when = {one.name: one.null_when for one in describe_features(planes, SETS[:2], EVERYTHING)}
+    for objects, features in measured.objects.items():
         for column, values in features.columns.items():
             assert not np.isinf(values).any(), column
+            assert null_when[f"{objects}_{column}"] or not np.isnan(values).any(), column
             assert values.shape == features.numbers.shape
     assert not any(np.isinf(value) for value in measured.images.values())
 
