@@ -163,12 +163,12 @@ def _count_neighbors(
     near, touching = _half_widths(reach, reach), _half_widths(reach, reach + 0.5)
     room = 8 * count + 64
     while True:
-        tally = new_tally(count, room)
+        tally = new_tally(room)
         _meet(first, runs, start, rim, near, touching, tally)
         if tally.used[0] <= room:
             break
         room *= 2
-    return _summarise(runs, start, rim, tally)
+    return _summarise(runs, start, rim, tally, count)
 
 
 def _half_widths(reach: int, radius: float) -> Ints:
@@ -227,8 +227,7 @@ def _meet(first, runs, start, rim, near, touching, tally):  # pyright: ignore[re
 
 
 @compiled
-def _summarise(runs, start, rim, tally):  # pyright: ignore[reportMissingParameterType]
-    count = tally.head.size - 1
+def _summarise(runs, start, rim, tally, count):  # pyright: ignore[reportMissingParameterType]
     number, share, whole = np.zeros(count), np.zeros(count), np.zeros(count)
     for index in range(runs.shape[0]):
         label = runs[index, 2] - 1
@@ -241,8 +240,6 @@ def _summarise(runs, start, rim, tally):  # pyright: ignore[reportMissingParamet
     for label in range(count):
         if whole[label] > 0:
             share[label] = share[label] * 100.0 / whole[label]
-        pair = tally.head[label + 1]
-        while pair >= 0:
-            number[label] += 1
-            pair = tally.link[pair]
+    for pair in range(tally.used[0]):
+        number[tally.owner[pair] - 1] += 1
     return number, share

@@ -12,56 +12,54 @@ from kernels.feature import Feature
 from kernels.planes import Labels, check_label_image
 
 _SOURCE = "CellProfiler RelateObjects"
+_MIX_OWNER, _MIX_OTHER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+"""Odd numbers whose multiples are spread evenly over 64 bits."""
+_HIGH_HALF = np.uint64(32)
 
 
 class Tally(NamedTuple):
-    """Weights of pairs of an owner and another, as one list per owner.
+    """Weights of pairs of an owner and another, looked up by hash: an owner may have as many as there are objects.
 
     Parameters
     ----------
-    head
-        Index of each owner's first pair, by its number from 1 on, or -1.
-    link
-        Index of the pair that follows each, or -1.
-    other, weight
-        The other's number, and the weight of the pair.
+    slots
+        Index of a pair, at the place of its hash or the next free one behind it, or -1; their number is a power of two.
+    owner, other, weight
+        The numbers of both, and the weight of the pair.
     used
-        Number of pairs; above ``len(link)`` if there was no room for all, shape ``(1,)``.
+        Number of pairs; above ``len(owner)`` if there was no room for all, shape ``(1,)``.
     """
 
-    head: npt.NDArray[np.int64]
-    link: npt.NDArray[np.int64]
+    slots: npt.NDArray[np.int64]
+    owner: npt.NDArray[np.int64]
     other: npt.NDArray[np.int64]
     weight: npt.NDArray[np.int64]
     used: npt.NDArray[np.int64]
 
 
-def new_tally(owners: int, room: int) -> Tally:
-    """Make an empty tally of owners 1 to ``owners`` with room for so many pairs."""
-    return Tally(
-        np.full(owners + 1, -1, np.int64),
-        np.empty(room, np.int64),
-        np.empty(room, np.int64),
-        np.empty(room, np.int64),
-        np.zeros(1, np.int64),
-    )
+def new_tally(room: int) -> Tally:
+    """Make an empty tally with room for so many pairs."""
+    slots = np.full(1 << (2 * room).bit_length(), -1, np.int64)
+    return Tally(slots, *(np.empty(room, np.int64) for _ in range(3)), np.zeros(1, np.int64))
 
 
 @compiled
 def add_to_tally(tally, owner, other, weight):  # pyright: ignore[reportMissingParameterType]
     """Add to the weight of a pair; if there is no room for it, only count it."""
-    index = tally.head[owner]
-    while index >= 0:
-        if tally.other[index] == other:
+    mixed = np.uint64(owner) * _MIX_OWNER + np.uint64(other) * _MIX_OTHER
+    last = tally.slots.size - 1
+    slot = np.int64(mixed >> _HIGH_HALF) & last
+    while tally.slots[slot] >= 0:
+        index = tally.slots[slot]
+        if tally.owner[index] == owner and tally.other[index] == other:
             tally.weight[index] += weight
             return
-        index = tally.link[index]
+        slot = (slot + 1) & last
     index = tally.used[0]
     tally.used[0] += 1
-    if index < tally.link.size:
-        tally.other[index], tally.weight[index] = other, weight
-        tally.link[index] = tally.head[owner]
-        tally.head[owner] = index
+    if index < tally.owner.size:
+        tally.owner[index], tally.other[index], tally.weight[index] = owner, other, weight
+        tally.slots[slot] = index
 
 
 def find_parents(children: Labels, parents: Labels) -> npt.NDArray[np.int64]:
@@ -93,10 +91,10 @@ def find_parents(children: Labels, parents: Labels) -> npt.NDArray[np.int64]:
     count = int(children.max(initial=0))
     room = 2 * count + 16
     while True:
-        tally = new_tally(count, room)
+        tally = new_tally(room)
         _overlap(np.ascontiguousarray(children, np.int32), np.ascontiguousarray(parents, np.int32), tally)
         if tally.used[0] <= room:
-            return _heaviest(tally)
+            return _heaviest(tally, count)
         room *= 2
 
 
@@ -138,13 +136,10 @@ def _overlap(children, parents, tally):  # pyright: ignore[reportMissingParamete
 
 
 @compiled
-def _heaviest(tally):  # pyright: ignore[reportMissingParameterType]
-    found = np.zeros(tally.head.size - 1, np.int64)
-    for owner in range(1, tally.head.size):
-        index, best = tally.head[owner], 0
-        while index >= 0:
-            other, weight = tally.other[index], tally.weight[index]
-            if weight > best or (weight == best and other < found[owner - 1]):
-                best, found[owner - 1] = weight, other
-            index = tally.link[index]
+def _heaviest(tally, count):  # pyright: ignore[reportMissingParameterType]
+    found, greatest = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    for index in range(tally.used[0]):
+        child, other, weight = tally.owner[index] - 1, tally.other[index], tally.weight[index]
+        if weight > greatest[child] or (weight == greatest[child] and other < found[child]):
+            greatest[child], found[child] = weight, other
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,17 @@ def test_many_parents_of_one_child_make_their_own_room() -> None:
     parents = np.arange(1, 1001).reshape(10, 100)
     parents[4, 40:43] = 600
     assert find_parents(np.ones((10, 100), int), parents).tolist() == [600]
+
+
+def test_a_child_with_very_many_parents_takes_no_longer_than_as_many_children() -> None:
+    numbers = np.zeros((800, 800), np.int32)
+    numbers[1::4, 1::4] = np.arange(1, 40_001).reshape(200, 200)
+    whole = np.ones_like(numbers)
+    find_parents(whole[:4, :4], numbers[:4, :4])
+    began = time.process_time()
+    assert find_parents(whole, numbers).tolist() == [1]
+    assert time.process_time() - began < 1  # a search through a list of all parents takes four times that
+    assert find_parents(numbers, whole).tolist() == [1] * 40_000
 
 
 def test_children_are_counted_for_each_parent() -> None:
