@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from imaging.cell_statistics import STATISTICS, Statistic, well_columns
 from imaging.declared import Fault
-from imaging.feature_recipe import Features
+from imaging.feature_recipe import ALL_FAMILIES, Features
 from imaging.recipes import Recipe
 from kernels.feature import IMAGE
 
@@ -44,6 +44,9 @@ def _feature_fault(feature: str, tree: Tree) -> str | None:
     if feature not in known:
         if any(feature == f"{begin}{name}" for begin, _ in STATISTICS.values() for name in features):
             return f"{feature!r} is no column of wells; add its statistic to analysis.wells"
+        family = _family_left_out(feature, declared, tree, statistics)
+        if family:
+            return f"{feature!r} is not measured by this recipe; add {family} to recipe.features.families"
         close = get_close_matches(feature, known, n=1, cutoff=0.6)
         hint = f"did you mean {close[0]!r}?" if close else "a feature is named such as Nuclei_AreaShape_Area"
         return f"{feature!r} is no feature of this experiment; {hint}"
@@ -51,6 +54,19 @@ def _feature_fault(feature: str, tree: Tree) -> str | None:
         return f"{feature!r} needs objects; give recipe.nuclei"
     if "Nuclei_" not in feature and RATIO not in feature and declared.get("cells") is None:
         return f"{feature!r} needs cells; give recipe.cells"
+    return None
+
+
+def _family_left_out(feature: str, recipe: Tree, tree: Tree, statistics: Sequence[Statistic]) -> str | None:
+    """The family that ``recipe.features`` leaves out and that has the feature, if one does."""
+    from imaging.measure_cells import describe_columns
+
+    declared = recipe.get("features")
+    others = declared if isinstance(declared, dict) else {}
+    for family in ALL_FAMILIES:
+        described = describe_columns(_channel_names(tree), _complete({"features": {**others, "families": [family]}}))
+        if feature in well_columns([item.name for item in described if item.objects != IMAGE], statistics):
+            return family
     return None
 
 

@@ -143,6 +143,11 @@ FAULTS = [
         "mitosis",
         "analysis.statistics[0]: 'mitosis' is no feature of this experiment",
     ),
+    (
+        "cells: {}",
+        "cells: {}\n  features: {families: [AreaShape], moments: yes}",
+        "'Cells_Intensity_MeanIntensity_RNA' is not measured by this recipe; add Intensity to recipe.features.families",
+    ),
     ("MeanIntensity_RNA", "MeanIntensity_RNS", "did you mean 'Cells_Intensity_MeanIntensity_RNA'?"),
     (
         "[Cells_Intensity_MeanIntensity_RNA]",
