@@ -22,7 +22,7 @@ def well_columns(features: Sequence[str], statistics: Sequence[Statistic]) -> li
     return [f"{STATISTICS[name][0]}{feature}" for name in statistics for feature in features]
 
 
-def measure_cells(values: np.ndarray, statistics: Sequence[Statistic]) -> np.ndarray:
+def aggregate_cells(values: np.ndarray, statistics: Sequence[Statistic]) -> np.ndarray:
     """Compute statistics of each feature over the cells of a well, cells without a value left out.
 
     Parameters

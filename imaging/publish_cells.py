@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imaging.aggregates import Row, SiteResult
-from imaging.cell_statistics import measure_cells
+from imaging.cell_statistics import aggregate_cells
 from imaging.columns import column_of
 from imaging.errors import StoredDataError
 from imaging.publication_inputs import PublicationInputs, collect_sites
@@ -133,7 +133,7 @@ def _features_of_well(inputs: PublicationInputs, cells: pa.Table) -> Row:
     if not inputs.features:
         return {}
     values = np.stack([cells[name].to_numpy() for name in inputs.features])
-    measured = column_of(measure_cells(values, inputs.experiment.analysis.wells), pa.float64())
+    measured = column_of(aggregate_cells(values, inputs.experiment.analysis.wells), pa.float64())
     return dict(zip(inputs.well_features, measured.to_pylist(), strict=True))
 
 

@@ -7,8 +7,6 @@ from typing import Literal
 
 FAMILIES = ("AreaShape", "Intensity", "Texture", "Granularity", "RadialDistribution", "Correlation", "Neighbors")
 """Families of object features. Location comes with Intensity, parents and children with Neighbors."""
-IMAGE_FAMILIES = ("Intensity", "Texture", "Granularity")
-"""Families that are measured of whole images too."""
 TextureScaling = Literal["full", "percentile"]
 Ties = Literal["cellprofiler", "first"]
 

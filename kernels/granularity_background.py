@@ -29,7 +29,6 @@ OUTSIDE = -1
 """What stands around an image: below every height."""
 
 Ints = npt.NDArray[np.int32]
-Singles = npt.NDArray[np.float32]
 
 
 class Taps(NamedTuple):

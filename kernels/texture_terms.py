@@ -79,9 +79,3 @@ def first_terms() -> npt.NDArray[np.int64]:
 def _fill(table):
     for count in range(len(table)):
         table[count] = entropy_term(count)
-
-
-@compiled
-def look_up_term(count, table):
-    """``entropy_term``, from ``first_terms`` where it is in there."""
-    return table[count] if count < _TABLE else entropy_term(count)
