@@ -40,7 +40,8 @@ class Tally(NamedTuple):
 def new_tally(room: int) -> Tally:
     """Make an empty tally with room for so many pairs."""
     slots = np.full(1 << (2 * room).bit_length(), -1, np.int64)
-    return Tally(slots, *(np.empty(room, np.int64) for _ in range(3)), np.zeros(1, np.int64))
+    owner, other, weight = np.empty((3, room), np.int64)
+    return Tally(slots, owner, other, weight, np.zeros(1, np.int64))
 
 
 @compiled
