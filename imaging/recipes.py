@@ -79,6 +79,12 @@ class _Segmentation(Declared):
         return bounds
 
     @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if self.flood == "fixpoint" and self.method != "automatic":
+            raise ValueError(f"must have method automatic where the flood is fixpoint, got {self.method}")
+        return self
+
+    @model_validator(mode="after")
     def _one_unit(self) -> Self:
         for name in ("smoothing", "expansion"):
             if None not in (getattr(self, f"{name}_px", None), getattr(self, f"{name}_um", None)):
@@ -242,6 +248,15 @@ class Recipe(Declared):
     @classmethod
     def _take_preset(cls, data: Any) -> Any:
         return take_preset(data) if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _floods_fit(self) -> Self:
+        of_nuclei, of_cells = self.nuclei, self.cells
+        if of_nuclei and of_cells and of_cells.flood == "fixpoint" and of_nuclei.method != "automatic":
+            raise ValueError(
+                f"must have nuclei by the method automatic where the flood of cells is fixpoint, got {of_nuclei.method}"
+            )
+        return self
 
     @field_validator("name")
     @classmethod

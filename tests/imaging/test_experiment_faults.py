@@ -128,6 +128,21 @@ FAULTS = [
         "recipe.nuclei: must have either smoothing_px or smoothing_um",
     ),
     ("[5, 20]}", "[5, 20], threshold_bounds: [0.5, 0.1]}", "must be [least, greatest] from 0 to 1, got [0.5, 0.1]"),
+    (
+        "[5, 20]}",
+        "[5, 20], flood: fixpoint, method: cellprofiler}",
+        "recipe.nuclei: must have method automatic where the flood is fixpoint, got cellprofiler",
+    ),
+    (
+        "cells: {}",
+        "preset: jump\n  cells: {flood: fixpoint}",
+        "recipe.cells: must have method automatic where the flood is fixpoint, got cellprofiler",
+    ),
+    (
+        "cells: {}",
+        "preset: jump\n  cells: {flood: fixpoint, method: automatic}",
+        "recipe: must have nuclei by the method automatic where the flood of cells is fixpoint, got cellprofiler",
+    ),
     ("cells: {}", "preset: jumb", "recipe.preset: must be jump, got 'jumb'"),
     ("diameter_um: [5, 20]", "neck: 0.5", "recipe.nuclei: must have either diameter_px or diameter_um"),
     ("[5, 20]", "[5, 20], diameter_px: [1, 2]", "recipe.nuclei: must have either diameter_px or diameter_um"),
