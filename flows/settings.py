@@ -29,6 +29,14 @@ def _xdg_folder(variable: str, default: str) -> Path:
     return (folder if folder.is_absolute() else Path.home() / default) / "platestream"
 
 
+def _emulator(variable: str, service: str) -> Any:
+    return Field(
+        None,
+        validation_alias=AliasChoices(PREFIX + variable.removesuffix("_HOST"), variable),
+        description=f"host:port of a stand-in for {service}; switches credentials off",
+    )
+
+
 class Settings(BaseSettings):
     """What a run and its services need to know about where they are.
 
@@ -47,9 +55,20 @@ class Settings(BaseSettings):
         description="root of images, results and tables: a folder, file:///, gs://bucket/prefix or memory://name",
     )
     scheduler: str = Field("tcp://127.0.0.1:8786", description="address of the Dask scheduler")
+    compute: Literal["local", "cuda", "address", "gke"] = Field(
+        "local",
+        description="which Dask cluster: local and cuda are started on this machine (cuda: one worker per GPU), "
+        "address is one that runs already, gke one on Kubernetes",
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="where kernels compute; cuda without a GPU is an error")
     workers: int | None = Field(
         None, ge=1, le=1024, description="worker processes of a cluster on this machine; default one per CPU core"
+    )
+    environment: str = Field(
+        "local", min_length=1, description="name of this environment, a file of deployments/; recorded with each site"
+    )
+    place: str = Field(
+        "local", min_length=1, description="where this environment computes, such as europe-west4; see placement"
     )
     sites_in_flight: int = Field(3, ge=1, le=100, description="sites of one plate handed to each worker at a time")
     plates_at_once: int = Field(8, ge=1, le=1000, description="plates that `serve` follows at the same time")
@@ -59,6 +78,45 @@ class Settings(BaseSettings):
     settle_s: float = Field(3.0, ge=0, description="age in seconds below which a local file is still being written")
     rescan_s: float = Field(2.0, gt=0, description="seconds between two looks at a plate being imaged")
     reconnect_s: float = Field(60.0, ge=0, description="seconds that a run waits for a Dask scheduler that went away")
+    notice_s: float = Field(
+        25.0, gt=0, description="seconds between SIGTERM and the end of a worker whose machine is taken away"
+    )
+    idle_s: float = Field(900.0, gt=0, description="seconds without work after which a cluster goes down to its floor")
+    no_progress_s: float = Field(
+        1800.0, gt=0, description="seconds in which no site ends although some run, after which workers are let go"
+    )
+    sites_per_gpu: int = Field(4, ge=1, le=32, description="sites that a CUDA worker has in hand at a time")
+    gpu_memory_fraction: float = Field(
+        0.8, gt=0, le=1, description="share of a GPU's memory that the pool of a worker may take"
+    )
+    tls_ca: Path | None = Field(None, description="PEM file of the authority that Dask's certificates must come from")
+    tls_cert: Path | None = Field(None, description="PEM file of this process's certificate for Dask")
+    tls_key: Path | None = Field(None, description="PEM file of that certificate's key")
+    google_project: str | None = Field(None, description="Google Cloud project of dataset and subscription")
+    google_credentials: str | None = Field(
+        None, description="name of a prefect-gcp GcpCredentials block; default Google's application default credentials"
+    )
+    subscription: str | None = Field(
+        None, description="Pub/Sub subscription that tells of new images; without one, folders are looked at"
+    )
+    dataset: str | None = Field(None, description="BigQuery dataset that publications are loaded into; default none")
+    dataset_location: str = Field("", description="BigQuery location of the dataset, such as EU or europe-west4")
+    storage_emulator: str | None = _emulator("STORAGE_EMULATOR_HOST", "Cloud Storage")
+    pubsub_emulator: str | None = _emulator("PUBSUB_EMULATOR_HOST", "Pub/Sub")
+    bigquery_emulator: str | None = _emulator("BIGQUERY_EMULATOR_HOST", "BigQuery")
+    warehouse_interval_s: float = Field(
+        60.0, gt=0, description="seconds between two loads of what is being imaged into the warehouse"
+    )
+    price_per_worker_hour: float | None = Field(
+        None, ge=0, description="USD that an hour of one worker costs; without it no cost is recorded"
+    )
+    budget_per_plate: float | None = Field(None, ge=0, description="USD after which a plate gets no more work")
+    budget_per_day: float | None = Field(None, ge=0, description="USD of one UTC day after which no work is begun")
+    database_url: SecretStr | None = Field(
+        None,
+        description="address of the Prefect server's PostgreSQL, postgresql+asyncpg://...; default SQLite in the "
+        "state folder",
+    )
     api_url: str = Field(
         "http://127.0.0.1:4200/api",
         validation_alias=AliasChoices(f"{PREFIX}API_URL", "PREFECT_API_URL"),
@@ -144,9 +202,9 @@ class Settings(BaseSettings):
     def as_environment(self) -> dict[str, str]:
         """These settings as variables for a process of ours: ``{"PLATESTREAM_STORE": "/data", ...}``."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
-        secret = values.pop("api_auth")
-        if secret is not None:
-            values["api_auth"] = secret.get_secret_value()
+        for name, value in values.items():
+            if isinstance(value, SecretStr):
+                values[name] = value.get_secret_value()
         return {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items() if value is not None}
 
 
