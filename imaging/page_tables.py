@@ -39,6 +39,23 @@ _UNVARYING = ("TotalArea", "TotalIntensity")
 """Image metrics that tell wells apart no better than others: the same for all, or the mean times that."""
 
 _LONGEST_UNIT = 12
+_HEADLINES = (
+    "AreaShape_Area",
+    "AreaShape_FormFactor",
+    "AreaShape_Eccentricity",
+    "AreaShape_Solidity",
+    "AreaShape_Compactness",
+    "AreaShape_MeanRadius",
+    "Intensity_MeanIntensity",
+    "Intensity_IntegratedIntensity",
+    "Intensity_StdIntensity",
+    "Correlation_Correlation",
+    "Neighbors_NumberOfNeighbors",
+    "Neighbors_PercentTouching",
+)
+"""What is looked at first, in this order: measures that a biologist can name, before those that only models read."""
+_BOOKKEEPING = frozenset({"Location", "Parent", "Children", "Number"})
+"""Families that say where an object is and whose it is; as a median over a well's cells they tell nothing."""
 _OF_IMAGES = ["well", "site", "channel", "name", "verdict", "reasons", *(column.name for column in IMAGE_METRICS)]
 Row = dict[str, Any]
 
@@ -130,9 +147,30 @@ def _choose_metrics(tables: Mapping[str, pa.Table], channels: Sequence[str]) -> 
     assay = [PageMetric(item.name, item.label, item.unit, item.description, "Assay") for item in first]
     fixed = [*assay, *(item for item in _count_metrics() if item.name not in asked), *_image_metrics(channels)]
     others = [row for row in features if row["feature"] not in asked]
-    chosen = {row["feature"] for row in _of_each_group(others)[: max(0, MOST_METRICS - len(fixed))]}
+    chosen = {row["feature"] for row in _by_interest(others)[: max(0, MOST_METRICS - len(fixed))]}
     shown = [known[row["feature"]] for row in others if row["feature"] in chosen]
     return (*fixed, *shown), len(others) - len(shown)
+
+
+def _by_interest(features: Iterable[Row]) -> list[Row]:
+    """Features in the order in which they are worth a place on the page: headlines, a few of each group, the rest."""
+    ranked: dict[int, list[Row]] = defaultdict(list)
+    for row in features:
+        ranked[_rank(row)].append(row)
+    last = ranked.pop(len(_HEADLINES) + 1, [])
+    others = ranked.pop(len(_HEADLINES), [])
+    headlines = [row for rank in sorted(ranked) for row in ranked[rank]]
+    return [*headlines, *_of_each_group(others), *last]
+
+
+def _rank(row: Row) -> int:
+    """Place of a feature's measure among the headlines; behind them the others, bookkeeping last."""
+    if row["family"] in _BOOKKEEPING:
+        return len(_HEADLINES) + 1
+    own = row["feature"].removeprefix(f"{row['objects']}_")
+    return next(
+        (rank for rank, name in enumerate(_HEADLINES) if own == name or own.startswith(f"{name}_")), len(_HEADLINES)
+    )
 
 
 def _of_each_group(features: Iterable[Row]) -> list[Row]:

@@ -217,6 +217,24 @@ def test_a_limited_page_shows_features_of_every_group() -> None:
     assert "Nuclei AreaShape" in {metric.group for metric in page_of(late).metrics}
 
 
+def test_a_limited_page_shows_what_a_biologist_can_name_and_leaves_out_bookkeeping_first() -> None:
+    found = published(n_features=400, statistics=[])
+    names = found["wells"].column_names
+    swap = dict(
+        zip(names[-3:], ("Cells_AreaShape_FormFactor", "Cells_Texture_X", "Cells_Location_Center_Z"), strict=True)
+    )
+    families = {"Cells_AreaShape_FormFactor": "AreaShape", "Cells_Texture_X": "Texture"}
+    found["wells"] = found["wells"].rename_columns([swap.get(name, name) for name in names])
+    rows = found["features"].to_pylist()
+    for row in rows:
+        row["feature"] = swap.get(row["feature"], row["feature"])
+        row["family"] = families.get(row["feature"], "Location" if row["feature"].endswith("_Z") else row["family"])
+    found["features"] = table_of(tables.FEATURES, rows)
+    shown = {metric.name for metric in page_of(found).metrics}
+    assert {"Cells_AreaShape_FormFactor", "Nuclei_AreaShape_Area"} <= shown
+    assert "Cells_Location_Center_Z" not in shown
+
+
 def test_a_feature_that_wells_do_not_hold_is_not_offered() -> None:
     found = published()
     assert "Cells_Intensity_MeanIntensity_X1" not in {
