@@ -16,7 +16,7 @@ from typing import Protocol, Self
 from distributed import Future, KilledWorker
 
 from flows.sites import measure_site
-from imaging.errors import PlateError
+from imaging.errors import PlacementError, PlateError
 from imaging.job import PlateJob
 from imaging.planning import Plan, SitePlan
 from imaging.site import SiteTask
@@ -195,6 +195,8 @@ class Follower:
 
     def _note_failure(self, item: _InFlight) -> None:
         error = item.future.exception()
+        if isinstance(error, PlacementError):
+            raise error  # no worker of this cluster is where the images may be; a run elsewhere finds the site to do
         if isinstance(error, PlateError) and error.retryable:
             self._not_before[item.site.name] = time.monotonic() + BACK_OFF_S
         elif isinstance(error, KilledWorker):

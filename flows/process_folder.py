@@ -13,6 +13,7 @@ from flows.cluster import open_cluster
 from flows.compute import Compute
 from flows.display import Display
 from flows.follow import Follower
+from flows.placement import refuse_run
 from flows.settings import Settings
 from imaging.errors import ConfigurationError, PlateError
 from imaging.experiment import read_experiment
@@ -63,6 +64,8 @@ def process_folder(
     ------
     ConfigurationError
         If the folder or the experiment's file is not there or at fault; with all faults.
+    PlacementError
+        If the images must not be processed here.
     PlateError
         If the plate holds no image of the experiment.
     """
@@ -109,6 +112,7 @@ def _impatient(job: PlateJob) -> PlateJob:
 
 
 def _process(job: PlateJob, settings: Settings, on_start: OnStart, on_look: OnLook) -> ProcessedPlate:
+    refuse_run(job.experiment, settings, job.plate)
     if job.store.url.startswith("memory://"):
         raise ConfigurationError("a store in memory is not shared with the workers; give a folder or gs://")
     if job.experiment.illumination.source != "none":

@@ -11,6 +11,7 @@ from flows.compute import connect
 from flows.display import Display
 from flows.events import Published, emit
 from flows.follow import Follower
+from flows.placement import refuse_run
 from flows.report import report_plan, report_publication
 from flows.settings import Settings
 from flows.watch import find_need
@@ -31,6 +32,7 @@ def process_plate(experiment: str, plate: str) -> None:
     """Process a plate while its images arrive, and publish it when each expected site is done or given up."""
     settings = Settings()
     job = open_job(open_store(settings.store), experiment, plate, settle_s=settings.settle_s)
+    refuse_run(job.experiment, settings, plate)
     plan = job.survey()
     if is_followed(plan, stale_s=settings.heartbeat_stale_s) or not find_need(job, plan):
         get_run_logger().info("%s/%s is followed by another run, or has nothing to be done", experiment, plate)

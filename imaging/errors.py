@@ -9,6 +9,7 @@
       ChangedObjectError        an object changed while it was being used        (OSError)     retryable
       StoreUnavailableError     the storage did not answer                       (OSError)     retryable
       ForbiddenFileError        a file or folder may not be read                 (PermissionError)
+      PlacementError            images may not be processed where they would be  (PermissionError)  retryable
       MissingPartError          a program or service is not there                (RuntimeError)
 
 Caller's mistakes in kernels stay ValueError and TypeError. One positional message, the rest keywords with
@@ -118,6 +119,12 @@ class StoreUnavailableError(PlateError, OSError):
 
 class ForbiddenFileError(PlateError, PermissionError):
     """A file or folder that the pipeline's user may not read."""
+
+
+class PlacementError(PlateError, PermissionError):
+    """Images must not go to the place where they would be processed; elsewhere they can be."""
+
+    retryable = True
 
 
 class MissingPartError(PlateError, RuntimeError):

@@ -20,6 +20,7 @@ from imaging.errors import ChangedObjectError, LostDataError, UnreadableImageErr
 from imaging.illumination import AWAITED, is_preview, pinned_values
 from imaging.illumination_frozen import load_frozen
 from imaging.names import digest_of, hash_of, stored, to_json
+from imaging.placement import Placement, refuse_elsewhere
 from imaging.planning import SitePlan
 from imaging.provenance import LOCAL, Run, Whereabouts, begin_run
 from imaging.records import fault_key, fault_name, field_key, manifest_key, pins_key, preview_key
@@ -28,6 +29,7 @@ from imaging.wells import parse_well
 from imaging.zarr_site import write_site
 
 Plane = np.ndarray
+WRONG_PLACE = "let workers run where it may be, or change placement in experiment.yaml"
 FORBIDDEN = "the file may not be read; give permission, then touch the file"
 
 
@@ -68,6 +70,7 @@ class SiteTask:
     writes_images: bool
     colors: tuple[tuple[str, str], ...]
     plan: SitePlan
+    placement: Placement | None = None
 
     @property
     def key(self) -> str:
@@ -119,9 +122,14 @@ def process_site(
 
     Raises
     ------
+    PlacementError
+        If the images must not come to this worker.
     PlateError, ValueError
         If the site cannot be processed for a reason that is not one unreadable file.
     """
+    refuse_elsewhere(
+        task.placement, at.place, what="this worker", cure=WRONG_PLACE, experiment=task.experiment, plate=task.plate
+    )
     store, raw = store or opened(task.store_url), raw or opened(task.raw_url)
     with begin_run(at) as run:
         return _process(task, measure, pins, store, raw, run)
