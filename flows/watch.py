@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 
+from flows.budget import Budgets
 from flows.events import ImagesArrived, emit
 from flows.placement import find_run_refusal
 from flows.settings import Settings
@@ -178,14 +179,12 @@ def watch(settings: Settings) -> None:
 
 def open_watch(store: Store, wake: Callable[[Need], None], settings: Settings) -> Watch:
     """Make a watch of a store as the settings want it."""
-    return Watch(
-        store,
-        wake,
-        settings.rescan_s,
-        settings.heartbeat_stale_s,
-        settings.settle_s,
-        lambda job, plan: find_run_refusal(job.experiment, settings),
-    )
+    budgets = Budgets(store, settings)
+
+    def refuse(job: PlateJob, plan: Plan) -> str:
+        return find_run_refusal(job.experiment, settings) or budgets.refuse(job, plan)
+
+    return Watch(store, wake, settings.rescan_s, settings.heartbeat_stale_s, settings.settle_s, refuse)
 
 
 def find_need(job: PlateJob, plan: Plan) -> str:

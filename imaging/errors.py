@@ -11,6 +11,7 @@
       ForbiddenFileError        a file or folder may not be read                 (PermissionError)
       PlacementError            images may not be processed where they would be  (PermissionError)  retryable
       MissingPartError          a program or service is not there                (RuntimeError)
+      SpentBudgetError          a budget is used up and sites are left to do     (RuntimeError)
 
 Caller's mistakes in kernels stay ValueError and TypeError. One positional message, the rest keywords with
 defaults, so that every error survives pickling between workers.
@@ -129,3 +130,7 @@ class PlacementError(PlateError, PermissionError):
 
 class MissingPartError(PlateError, RuntimeError):
     """A program, service or piece of hardware that this command needs is not there."""
+
+
+class SpentBudgetError(PlateError, RuntimeError):
+    """A budget is used up before the plate is done; what is done stays."""
