@@ -166,8 +166,8 @@ def _cost_cells(row: dict[str, Any], *, has_price: bool) -> tuple[str, ...]:
 
 def _print_sums(rows: list[dict[str, Any]]) -> None:
     """Say what each experiment cost, and what is in no sum."""
-    from flows.status import sum_costs
     from imaging.cost_words import money_words, time_words
+    from imaging.costs import sum_costs
 
     for experiment, spent in sum_costs(rows).items():
         without = f", {counted(spent.unpriced, 'site')} without a price" if spent.unpriced else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from flows.budget import Budgets
@@ -99,16 +99,6 @@ def describe_costs(job: PlateJob, plan: Plan, budgets: Budgets) -> dict[str, Any
     open_sites = sum(site.state in ("waiting", "todo", "previewed") for site in plan.sites)
     excess = budgets.find_excess(job, book) if open_sites else None
     return _costs(book.total, open_sites) | {"refusal": str(excess) if excess else None}
-
-
-def sum_costs(rows: Iterable[Mapping[str, Any]]) -> dict[str, Spending]:
-    """Add up what plates cost, by experiment, in the order of the rows that ``read_status`` gives."""
-    found: dict[str, Spending] = {}
-    for row in rows:
-        if row.get("sites_measured"):
-            part = Spending(row["sites_measured"], row["machine_seconds"], row["cost"] or 0.0, row["sites_unpriced"])
-            found[row["experiment"]] = found.get(row["experiment"], Spending()) + part
-    return found
 
 
 def _costs(spent: Spending, open_sites: int = 0) -> dict[str, Any]:

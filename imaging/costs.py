@@ -78,6 +78,16 @@ def add_up(parts: Iterable[Spending]) -> Spending:
     return sum(parts, NOTHING)
 
 
+def sum_costs(rows: Iterable[Mapping[str, Any]]) -> dict[str, Spending]:
+    """Add up what plates cost, by experiment, as rows of the status say it."""
+    found: dict[str, Spending] = {}
+    for row in rows:
+        if row.get("sites_measured"):
+            part = Spending(row["sites_measured"], row["machine_seconds"], row["cost"] or 0.0, row["sites_unpriced"])
+            found[row["experiment"]] = found.get(row["experiment"], Spending()) + part
+    return found
+
+
 def day_of(provenance: Mapping[str, Any]) -> str:
     """The day (UTC) that a site's work began on, e.g. ``2026-02-03``."""
     day = str(provenance.get("started_at"))[:10]
