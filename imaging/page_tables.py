@@ -17,11 +17,14 @@ from typing import Any
 import pyarrow as pa
 
 from imaging.atlas import PictureLayout
+from imaging.cost_words import money_words, time_words
+from imaging.costs import Spending, add_up, spending_of
 from imaging.page import (
     PageChannel,
     PageCount,
     PageData,
     PageDecision,
+    PageFact,
     PageFault,
     PageImage,
     PageLink,
@@ -75,7 +78,8 @@ def page_from_tables(
     ----------
     tables
         The tables ``images``, ``sites``, ``wells``, ``plates``, ``statistics``, ``features``, ``faults`` and
-        ``decisions`` of one plate, by name; ``wells`` may lack feature columns.
+        ``decisions`` of one plate, by name, and ``site_runs`` if the page is to say what they cost; ``wells`` may lack
+        feature columns.
     shape
         Rows and columns of the plate.
     channels
@@ -97,6 +101,9 @@ def page_from_tables(
         reasons=tuple(plate["reasons"] or ()),
         not_judged=tuple(plate.get("not_judged") or ()),
         counts=_counts(plate, tables["wells"].num_rows),
+        costs=describe_costs(add_up(spending_of(row) for row in tables["site_runs"].to_pylist()))
+        if "site_runs" in tables
+        else (),
         channels=tuple(PageChannel(name, color) for name, color in channels),
         metrics=metrics,
         wells=_wells(tables, images, metrics, IMAGE_METRICS if has_image_values else ()),
@@ -110,6 +117,18 @@ def page_from_tables(
         note=_note(len(metrics), n_left_out),
         pictures=pictures,
     )
+
+
+def describe_costs(spent: Spending, *, open_sites: int = 0) -> tuple[PageFact, ...]:
+    """Machine time and cost for the page's head; while sites are open, what the whole plate will about cost."""
+    if not spent.sites:
+        return ()
+    time = PageFact("Machine time", time_words(spent.machine_seconds))
+    if not spent.has_price:
+        return (time,)
+    whole = spent.estimate(open_sites)
+    more = f"of about {money_words(whole)}" if open_sites and whole is not None else ""
+    return time, PageFact("Cost", money_words(spent.cost), more)
 
 
 def _note(n_shown: int, n_left_out: int) -> str:

@@ -9,11 +9,13 @@ import pyarrow as pa
 import pytest
 
 from imaging import tables
+from imaging.costs import Spending
 from imaging.page import (
     PageChannel,
     PageCount,
     PageData,
     PageDecision,
+    PageFact,
     PageFault,
     PageImage,
     PageLink,
@@ -22,7 +24,7 @@ from imaging.page import (
     PageStatistic,
     write_page,
 )
-from imaging.page_tables import MOST_METRICS, page_from_tables
+from imaging.page_tables import MOST_METRICS, describe_costs, page_from_tables
 from imaging.store import Store, open_store
 from imaging.table_schema import table_of
 from tests.imaging.small_page import PLACE, draw_one_well, read_data
@@ -255,3 +257,25 @@ def test_a_published_plate_becomes_a_page(store: Store) -> None:
     shown = page_from_tables(published(), shape=(8, 12), channels=[("DNA", "#0000ff")], pictures=pictures.layout)
     write_page(store, "p", shown, pictures.files)
     assert read_data(store.read("p/data.js"))["metrics"][0]["values"] == [None, 10]
+
+
+def runs(*costs: float | None) -> pa.Table:
+    rows = [{"machine_seconds": 1800.0, "seconds": 9.0, "cost": cost} for cost in costs]
+    return table_of(tables.SITE_RUNS, rows)
+
+
+def test_the_page_says_what_the_plate_s_sites_cost() -> None:
+    page = page_from_tables(published() | {"site_runs": runs(0.6, 0.9)}, shape=(8, 12), channels=[("DNA", "#0000ff")])
+    assert page.costs == (PageFact("Machine time", "1 h"), PageFact("Cost", "1.50 USD"))
+
+
+def test_without_a_price_the_page_says_machine_time_only() -> None:
+    page = page_from_tables(published() | {"site_runs": runs(None)}, shape=(8, 12), channels=[("DNA", "#0000ff")])
+    assert page.costs == (PageFact("Machine time", "30 min"),)
+
+
+def test_a_plate_being_imaged_says_what_it_will_cost_in_all() -> None:
+    spent = Spending(2, 3600.0, 1.5, 0)
+    assert describe_costs(spent, open_sites=2)[1] == PageFact("Cost", "1.50 USD", "of about 3.00 USD")
+    assert describe_costs(spent)[1].more == ""
+    assert describe_costs(Spending()) == ()
