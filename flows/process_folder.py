@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import dask
+
 from flows.cluster import open_cluster
 from flows.compute import Compute
 from flows.display import Display
@@ -124,6 +126,7 @@ def _process(job: PlateJob, settings: Settings, on_start: OnStart, on_look: OnLo
     on_start(job)
     workers = settings.workers or len(os.sched_getaffinity(0))
     with (
+        dask.config.set({"distributed.nanny.environ": settings.as_environment()}),
         open_cluster(workers, device=settings.device) as cluster,
         Compute(cluster.scheduler_address) as compute,
         Display(job) as display,
