@@ -397,6 +397,6 @@ def test_a_live_page_says_what_the_plate_cost_and_why_it_does_not_go_on(tmp_path
         {"label": "Machine time", "text": "1 min 30 s", "more": ""},
         {"label": "Cost", "text": "0.50 USD", "more": "of about 1.00 USD"},
     ]
-    assert found["notice"] == "raise the budget"
+    assert found["notice"] == "Raise the budget"
     assert page.write(page.look(job.survey()))
     assert (shown(job)["costs"], shown(job)["notice"]) == ([], "")
