@@ -127,10 +127,8 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     has_price = any(row.get("cost") is not None for row in rows)
-    priced = ("cost", "a site", "whole plate") if has_price else ()
-    table = Table(
-        "experiment", "plate", "state", "images", "sites", "failed", "published as", "machine time", *priced, box=None
-    )
+    spent = "cost" if has_price else "machine time"
+    table = Table("experiment", "plate", "state", "images", "sites", "failed", "published as", spent, box=None)
     for row in rows:
         images = f"{row['images_arrived']}/{row['images_expected']}" if "images_expected" in row else ""
         sites = f"{row['sites_done']}/{row['sites_expected']}" if "sites_expected" in row else ""
@@ -142,7 +140,7 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
             sites,
             row.get("sites_failed", ""),
             row.get("status") or "",
-            *_cost_cells(row, has_price=has_price),
+            _cost_cell(row, has_price=has_price),
         )
         table.add_row(*(_plain(cell) for cell in cells))
     Console().print(table)
@@ -155,20 +153,24 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
         _print_sums(rows)
 
 
-def _cost_cells(row: dict[str, Any], *, has_price: bool) -> tuple[str, ...]:
-    """Machine time and, where any plate has a price, its cost so far, per site, and of the whole plate."""
+def _cost_cell(row: dict[str, Any], *, has_price: bool) -> str:
+    """USD so far where any plate has a price, else machine time."""
     from imaging.cost_words import money_words, time_words
 
-    time = time_words(row["machine_seconds"]) if row.get("sites_measured") else ""
-    money = (row.get(name) for name in ("cost", "cost_per_site", "cost_estimate"))
-    return (time, *("" if usd is None else money_words(usd) for usd in money)) if has_price else (time,)
+    if has_price:
+        return "" if row.get("cost") is None else money_words(row["cost"])
+    return time_words(row["machine_seconds"]) if row.get("sites_measured") else ""
 
 
 def _print_sums(rows: list[dict[str, Any]]) -> None:
-    """Say what each experiment cost, and what is in no sum."""
+    """Say what plates will about cost that are not done, what each experiment cost, and what is in no sum."""
     from imaging.cost_words import money_words, time_words
     from imaging.costs import sum_costs
 
+    for row in rows:
+        if row.get("cost") is not None and row["cost_estimate"] > row["cost"]:
+            a_site, whole = money_words(row["cost_per_site"]), money_words(row["cost_estimate"])
+            typer.echo(f"{row['experiment']}/{row['plate']}: {a_site} a site, about {whole} in all")
     for experiment, spent in sum_costs(rows).items():
         without = f", {counted(spent.unpriced, 'site')} without a price" if spent.unpriced else ""
         time, cost = time_words(spent.machine_seconds), money_words(spent.cost)

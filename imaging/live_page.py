@@ -155,7 +155,7 @@ class LivePage:
         pictures = self.atlas.draw() if self.has_pictures else None
         page = self._describe(tables, pictures.layout if pictures else None, now)
         open_sites = tables["sites"].column("state").to_pylist().count("waiting")
-        page = replace(page, costs=describe_costs(spent or NOTHING, open_sites=open_sites), notice=notice)
+        page = replace(page, costs=describe_costs(spent or NOTHING, open_sites=open_sites), notice=_sentence(notice))
         files = pictures.files if pictures else {}
         self._write_files(folder, page, files)
         if self.is_published():
@@ -234,6 +234,11 @@ class LivePage:
         except ConfigurationError as error:
             reasons = error.problems or (error.message,)
             return None, [_fault_of_map(error, reason) for reason in reasons]
+
+
+def _sentence(text: str) -> str:
+    """A text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def _list_manifests(plan: Plan, prefix: str) -> list[str]:

@@ -28,9 +28,9 @@ from imaging.job import PlateJob, open_job
 from imaging.projection import page_folder, publish_and_project
 from imaging.steps import plan_work
 from imaging.store import FolderStore
+from tests.imaging.small_costs import put_site
 from tests.imaging.small_page import read_live
 from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, follow, make_job
-from tests.imaging.test_costs import put_site
 
 TINY = 1e-9
 """USD that the first site of a plate uses up."""

@@ -74,10 +74,11 @@ def test_status_shows_what_plates_and_experiments_cost_and_which_are_over_budget
     priced = ROW | COSTS | {"cost_per_site": 0.25, "cost_estimate": 0.75, "refusal": "the budget is used up"}
     calls("flows.status", "read_status", [priced, ROW | NO_PRICE])
     out = run("status", "--store", tmp_path).out
-    assert "machine time  cost      a site    whole plate" in out
-    assert "1 min 30 s    0.50 USD  0.25 USD  0.75 USD" in out
-    assert out.splitlines()[-2:] == [
+    assert out.splitlines()[0].split()[-1] == "cost"
+    assert out.splitlines()[1].rstrip().endswith("with-missing  0.50 USD")
+    assert out.splitlines()[3:] == [
         "e/p[1]: the budget is used up",
+        "e/p[1]: 0.25 USD a site, about 0.75 USD in all",
         "e: 4 sites, 3 min, 0.50 USD, 2 sites without a price",
     ]
 
