@@ -81,9 +81,8 @@ def find_plate(attributes: Mapping[str, str], bucket: Bucket) -> tuple[str, str]
     bucket
         Where the images have to be.
     """
-    try:
-        event, name, key = (attributes[each] for each in ("eventType", "bucketId", "objectId"))
-    except KeyError:
+    event, name, key = (attributes.get(each, "") for each in ("eventType", "bucketId", "objectId"))
+    if not (event and name and key):
         return UNREADABLE
     if event != "OBJECT_FINALIZE":
         return OTHER_EVENT
