@@ -12,10 +12,12 @@ does not exist is NOT_FOUND. Left out: access control, filters, ordering keys, d
 What a test may do to it: ``backlog.disorder`` doubles, delays and shuffles; ``backlog.expire()`` ends leases;
 ``backlog.loses_acknowledgements``; ``pubsub.drop_streams()`` breaks open streams; ``pubsub.is_down`` answers nothing
 but UNAVAILABLE. ``backlog.counts`` and ``backlog.pending()`` tell what became of messages.
+``python -m tests.standins.pubsub NAME...`` serves until it is stopped and prints its address.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import threading
 import time
@@ -256,3 +258,20 @@ def _handlers(standin: PubSubStandIn) -> tuple[grpc.GenericRpcHandler, ...]:
 
 def _serialize(message: Any) -> bytes:
     return message.SerializeToString() if isinstance(message, empty_pb2.Empty) else type(message).serialize(message)
+
+
+def main() -> None:
+    """Serve topics, each with one subscription of the same name, until the process is stopped."""
+    parser = argparse.ArgumentParser(prog="python -m tests.standins.pubsub", description=main.__doc__)
+    parser.add_argument("name", nargs="+")
+    options = parser.parse_args()
+    with PubSubStandIn() as pubsub:
+        for name in options.name:
+            pubsub.create_topic(name)
+            pubsub.create_subscription(name, name, deadline_s=60.0)
+        print(pubsub.address, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
