@@ -170,7 +170,6 @@ class Watch:
             beat_at = self.store.modified(heartbeat_key(job.prefix))
             if beat_at is not None and abs(now - beat_at) < self.stale_s:
                 self._wakes.pop(place, None)
-                self._quiet_s.pop(place, None)
                 self._look_at[place] = tick + min(pause_s, max(self.rescan_s, beat_at + self.stale_s - now))
                 return 1
             plan = job.survey(now)

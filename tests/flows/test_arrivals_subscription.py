@@ -177,6 +177,18 @@ def test_a_message_is_acknowledged_after_its_plate_is_marked(
     arrivals.close()
 
 
+def test_a_stream_that_is_closed_sends_its_acknowledgements_first(
+    pubsub: PubSubStandIn, backlog: Backlog, settings: Settings
+) -> None:
+    arrivals = open_arrivals(settings, lambda *_: None)
+    for _ in range(300):
+        pubsub.publish("images", b"{}", IMAGE)
+    arrivals.keep_open()
+    wait_for(lambda: arrivals.counts[MARKED] == 300)
+    arrivals.close()
+    assert backlog.counts["acknowledged"] == 300
+
+
 def test_a_stream_that_breaks_is_mended_and_what_was_published_meanwhile_comes(
     pubsub: PubSubStandIn, backlog: Backlog, arrivals: ArrivalsSubscription, marks: Counter[tuple[str, str]]
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +27,11 @@ from flows.google import (
     subscription_path,
     use_storage,
 )
-from flows.settings import Settings
+from flows.settings import Settings, child_environment
 from imaging.errors import ConfigurationError, MissingPartError, PlateError
 from imaging.google_storage import GoogleAccess, open_bucket, use_google
 from imaging.store import open_store
+from tests.parts import ROOT
 from tests.standins.gcs import GcsStandIn
 from tests.standins.pubsub import PubSubStandIn
 
@@ -105,6 +108,18 @@ def test_a_store_without_an_endpoint_goes_to_the_stand_in_of_the_settings(gcs: G
     store.write("a", b"1")
     assert open_store(gcs.address("lab/screens")).read("a") == b"1"
     assert open_store("gs://lab/screens").read("a") == b"1"  # as a worker of Dask's opens it, by its address alone
+
+
+def test_a_worker_opens_the_store_of_a_site_as_its_settings_say(gcs: GcsStandIn) -> None:
+    code = """if True:
+        from flows.worker import dask_setup
+        from imaging.site import opened
+        dask_setup(None)
+        opened("gs://lab/screens").write("a", b"1")
+    """
+    environment = child_environment({"PLATESTREAM_STORAGE_EMULATOR": gcs.url})
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
+    assert open_store(gcs.address("lab/screens")).exists("a")
 
 
 def test_an_endpoint_in_an_address_goes_before_the_settings(gcs: GcsStandIn) -> None:

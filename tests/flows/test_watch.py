@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import socket
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows.events import ImagesArrived, emit
 from flows.watch import DAY_S, LONGEST_SWEEP_S, REPEAT_S, Need, Watch
 from imaging.errors import MissingPartError, StoreUnavailableError
 from imaging.job import open_job
@@ -17,6 +20,7 @@ from imaging.measure import measure_planes
 from imaging.site import process_site
 from imaging.steps import beat, plan_work, site_task
 from imaging.store import FolderStore, Listing, Store
+from tests.flows.api_standin import api_standin
 from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_cells, draw_plate, follow
 
 
@@ -294,27 +298,25 @@ def test_a_plate_whose_follower_died_is_woken_when_its_heartbeat_is_old(root: Fo
 
 
 def test_a_server_that_is_down_for_an_hour_loses_no_plate(root: FolderStore) -> None:
-    is_down = True
-    woken: list[Need] = []
-
-    def wake(need: Need) -> None:
-        if is_down:
-            raise MissingPartError("the server is down")
-        woken.append(need)
-
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     for plate in ("P1", "P2", "P3"):
         upload(root, plate)
+
+    def wake(need: Need) -> None:
+        emit(f"http://127.0.0.1:{port}/api", ImagesArrived(**asdict(need)))
+
     watch = Watch(root, wake, rescan_s=1.0, settle_s=0.0, sweep_s=60.0)
     now = time.time()
-    for second in range(0, 3600, 10):
+    for second in range(0, 3600, 120):
         if second == 1800:
             upload(root, "P4")  # comes during the outage, and only its message tells
             watch.mark("screen", "P4")
         watch.round(now + second)
-    assert not woken
-    is_down = False
-    watch.round(now + 3600)
-    assert [need.plate for need in woken] == ["P1", "P2", "P3", "P4"]
+    with api_standin(port=port) as (_, got):
+        for second in range(3600, 3630, 2):
+            watch.round(now + second)
+    assert [request.body[0]["payload"]["plate"] for request in got] == ["P1", "P2", "P3", "P4"]
 
 
 def test_a_mark_survives_a_store_that_does_not_answer(tmp_path: Path) -> None:
@@ -352,6 +354,34 @@ def test_a_mark_of_a_plate_without_images_or_experiment_wakes_nobody_and_is_forg
         watch.round(now + second)
     assert not woken
     assert watch.round(now + 301) == 0
+
+
+def test_marked_plates_are_looked_at_before_all_others(root: FolderStore) -> None:
+    for plate in ("P1", "P2", "P3"):
+        upload(root, plate)
+    watch, woken = told_watch(root)
+    watch.mark("screen", "P3")
+    watch.round()
+    assert [need.plate for need in woken] == ["P3", "P1", "P2"]
+
+
+def test_plates_whose_folders_cannot_be_listed_are_not_forgotten(tmp_path: Path) -> None:
+    class Failing(FolderStore):
+        is_down = False
+
+        def list_folders(self, prefix: str) -> list[str]:
+            if self.is_down and prefix == "raw/screen":
+                raise StoreUnavailableError("the storage failed", key=prefix)
+            return super().list_folders(prefix)
+
+    root = Failing(tmp_path)
+    root.write("experiments/screen/experiment.yaml", EXPERIMENT.encode())
+    upload(root, "P1")
+    watch, _ = told_watch(root)
+    now = time.time()
+    assert watch.round(now) == 1
+    root.is_down = True
+    assert watch.round(now + 61) == 1
 
 
 def test_a_plate_whose_folder_is_gone_is_looked_at_no_more(root: FolderStore) -> None:
