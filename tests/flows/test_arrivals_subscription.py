@@ -6,6 +6,7 @@ import itertools
 import logging
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -181,12 +182,12 @@ def test_a_stream_that_is_closed_sends_its_acknowledgements_first(
     pubsub: PubSubStandIn, backlog: Backlog, settings: Settings
 ) -> None:
     arrivals = open_arrivals(settings, lambda *_: None)
-    for _ in range(300):
+    for _ in range(5000):
         pubsub.publish("images", b"{}", IMAGE)
     arrivals.keep_open()
-    wait_for(lambda: arrivals.counts[MARKED] == 300)
+    wait_for(lambda: arrivals.counts[MARKED] == 5000)
     arrivals.close()
-    assert backlog.counts["acknowledged"] == 300
+    assert backlog.counts["acknowledged"] == 5000
 
 
 def test_a_stream_that_breaks_is_mended_and_what_was_published_meanwhile_comes(
@@ -260,6 +261,42 @@ def test_a_stream_that_ends_at_once_is_opened_ever_more_rarely(
     assert pauses[0] == FIRST_PAUSE_S
     assert pauses == sorted(pauses)
     assert pauses[-1] == LONGEST_PAUSE_S
+
+
+def test_after_a_stream_held_for_long_its_end_is_said_anew_and_mended_at_once(
+    pubsub: PubSubStandIn, backlog: Backlog, arrivals: ArrivalsSubscription, caplog: pytest.LogCaptureFixture
+) -> None:
+    del pubsub.backlogs[backlog.name]
+    for tick in range(0, 200, 20):
+        arrivals.keep_open(float(tick))
+        wait_for(lambda: arrivals._stream is None or arrivals._stream.done())
+    pubsub.backlogs[backlog.name] = backlog
+    arrivals.keep_open(300.0)
+    wait_for(lambda: pubsub.open_streams == 1)
+    del pubsub.backlogs[backlog.name]
+    wait_for(lambda: arrivals._stream.done())
+    arrivals.keep_open(400.0)
+    assert len([record for record in caplog.records if "there is no subscription" in record.getMessage()]) == 2
+    pubsub.backlogs[backlog.name] = backlog
+    arrivals.keep_open(400.0 + FIRST_PAUSE_S)
+    wait_for(lambda: pubsub.open_streams == 1)
+
+
+def test_no_more_messages_are_out_than_the_flow_allows(
+    pubsub: PubSubStandIn, backlog: Backlog, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.arrivals_subscription.MAX_OUTSTANDING", 3)
+    go_on = threading.Event()
+    arrivals = open_arrivals(settings, lambda *_: go_on.wait(60))
+    for _ in range(10):
+        pubsub.publish("images", b"{}", IMAGE)
+    arrivals.keep_open()
+    wait_for(lambda: backlog.counts["delivered"] == 3)
+    time.sleep(0.3)
+    assert backlog.counts == {"delivered": 3}
+    go_on.set()
+    wait_for(lambda: backlog.counts["acknowledged"] == 10)
+    arrivals.close()
 
 
 def test_what_came_is_reported_every_ten_minutes(
