@@ -126,7 +126,11 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("experiment", "plate", "state", "images", "sites", "failed", "published as", box=None)
+    has_price = any(row.get("cost") is not None for row in rows)
+    priced = ("cost", "a site", "whole plate") if has_price else ()
+    table = Table(
+        "experiment", "plate", "state", "images", "sites", "failed", "published as", "machine time", *priced, box=None
+    )
     for row in rows:
         images = f"{row['images_arrived']}/{row['images_expected']}" if "images_expected" in row else ""
         sites = f"{row['sites_done']}/{row['sites_expected']}" if "sites_expected" in row else ""
@@ -138,12 +142,37 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
             sites,
             row.get("sites_failed", ""),
             row.get("status") or "",
+            *_cost_cells(row, has_price=has_price),
         )
         table.add_row(*(_plain(cell) for cell in cells))
     Console().print(table)
     for row in rows:
         if row.get("problem"):
             typer.echo(f"{row['experiment']}/{row['plate']}: {row['problem']}")
+        if row.get("refusal"):
+            typer.echo(f"{row['experiment']}/{row['plate']}: {row['refusal']}")
+    if has_price:
+        _print_sums(rows)
+
+
+def _cost_cells(row: dict[str, Any], *, has_price: bool) -> tuple[str, ...]:
+    """Machine time and, where any plate has a price, its cost so far, per site, and of the whole plate."""
+    from imaging.cost_words import money_words, time_words
+
+    time = time_words(row["machine_seconds"]) if row.get("sites_measured") else ""
+    money = (row.get(name) for name in ("cost", "cost_per_site", "cost_estimate"))
+    return (time, *("" if usd is None else money_words(usd) for usd in money)) if has_price else (time,)
+
+
+def _print_sums(rows: list[dict[str, Any]]) -> None:
+    """Say what each experiment cost, and what is in no sum."""
+    from imaging.cost_words import money_words, time_words
+    from imaging.costs import sum_costs
+
+    for experiment, spent in sum_costs(rows).items():
+        without = f", {counted(spent.unpriced, 'site')} without a price" if spent.unpriced else ""
+        time, cost = time_words(spent.machine_seconds), money_words(spent.cost)
+        typer.echo(f"{experiment}: {counted(spent.sites, 'site')}, {time}, {cost}{without}")
 
 
 def _print_rows(rows: pa.Table, form: Format) -> None:

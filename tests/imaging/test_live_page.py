@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from imaging.costs import Spending
 from imaging.job import PlateJob
 from imaging.live_page import LivePage
 from imaging.measure import measure_planes
@@ -51,8 +53,10 @@ def shown(job: PlateJob) -> dict[str, Any]:
 
 
 def page_files(job: PlateJob) -> dict[str, bytes]:
+    """Files of the page without the machine time in them, which no two plates have in common."""
     folder = page_folder(job)
-    return {item.key.removeprefix(folder): job.store.read(item.key) for item in job.store.list(folder).objects}
+    files = {item.key.removeprefix(folder): job.store.read(item.key) for item in job.store.list(folder).objects}
+    return {name: re.sub(rb'"costs":\[.*?\],', b"", data) for name, data in files.items()}
 
 
 def without(*names: str) -> dict[str, bytes]:
@@ -381,3 +385,18 @@ def test_until_a_publication_has_its_page_the_live_one_is_shown(tmp_path: Path) 
     publish_and_project(job)
     assert page_files(job)["live.js"] == b"window.LIVE = null;\n"
     assert not [name for name in page_files(job) if name.startswith("live-")]
+
+
+def test_a_live_page_says_what_the_plate_cost_and_why_it_does_not_go_on(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    measure(job, "A01", "A02")
+    page = LivePage(job)
+    assert page.write(page.look(job.survey()), spent=Spending(2, 90.0, 0.5, 0), notice="raise the budget")
+    found = shown(job)
+    assert found["costs"] == [
+        {"label": "Machine time", "text": "1 min 30 s", "more": ""},
+        {"label": "Cost", "text": "0.50 USD", "more": "of about 1.00 USD"},
+    ]
+    assert found["notice"] == "raise the budget"
+    assert page.write(page.look(job.survey()))
+    assert (shown(job)["costs"], shown(job)["notice"]) == ([], "")
