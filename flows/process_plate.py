@@ -12,6 +12,7 @@ from flows.compute import connect
 from flows.display import Display
 from flows.events import BudgetExceeded, PlateEvent, Published, emit
 from flows.follow import Follower
+from flows.google import open_data_store
 from flows.placement import refuse_run
 from flows.report import report_costs, report_plan, report_publication
 from flows.settings import Settings
@@ -22,7 +23,6 @@ from imaging.planning import Plan
 from imaging.projection import page_address, publish_and_project
 from imaging.publication import Publication
 from imaging.steps import is_followed
-from imaging.store import open_store
 
 STAGES = 20
 """Prefect tasks that a plate's sites are divided among; a task per site would cost more than the site."""
@@ -32,7 +32,7 @@ STAGES = 20
 def process_plate(experiment: str, plate: str) -> None:
     """Process a plate while its images arrive, and publish it when each expected site is done or given up."""
     settings = Settings()
-    job = open_job(open_store(settings.store), experiment, plate, settle_s=settings.settle_s)
+    job = open_job(open_data_store(settings), experiment, plate, settle_s=settings.settle_s)
     refuse_run(job.experiment, settings, plate)
     plan = job.survey()
     if is_followed(plan, stale_s=settings.heartbeat_stale_s) or not find_need(job, plan):
