@@ -10,6 +10,9 @@
       StoreUnavailableError     the storage did not answer                       (OSError)     retryable
       ForbiddenFileError        a file or folder may not be read                 (PermissionError)
       MissingPartError          a program or service is not there                (RuntimeError)
+      RefusedLoadError          the warehouse cannot take a published table      (ValueError)
+        SchemaDriftError        a table in the warehouse contradicts ours
+      WarehouseUnavailableError the warehouse did not answer                     (OSError)     retryable
 
 Caller's mistakes in kernels stay ValueError and TypeError. One positional message, the rest keywords with
 defaults, so that every error survives pickling between workers.
@@ -122,3 +125,17 @@ class ForbiddenFileError(PlateError, PermissionError):
 
 class MissingPartError(PlateError, RuntimeError):
     """A program, service or piece of hardware that this command needs is not there."""
+
+
+class RefusedLoadError(PlateError, ValueError):
+    """A published table that the warehouse cannot take as it is; trying again is of no use."""
+
+
+class SchemaDriftError(RefusedLoadError):
+    """A table or view in the warehouse that contradicts the declared tables."""
+
+
+class WarehouseUnavailableError(PlateError, OSError):
+    """The warehouse did not answer, or had no room for a job."""
+
+    retryable = True
