@@ -104,7 +104,7 @@ class Warehouse:
                 api_timeout=REQUEST_S,
                 wait_timeout=self.patience_s + REQUEST_S,
                 retry=self.retry,
-                job_retry=self.retry,
+                job_retry=None,
             )
             return [dict(row.items()) for row in rows]
 
@@ -155,6 +155,8 @@ def translated(dataset: str) -> Iterator[None]:
 
 
 def _sentence(error: BaseException) -> str:
-    cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error
+    cause = error
+    while isinstance(cause, exceptions.RetryError) and cause.cause:
+        cause = cause.cause
     text = getattr(cause, "message", None) or str(cause) or type(cause).__name__
     return " ".join(str(text).split())[:300]

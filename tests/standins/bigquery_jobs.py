@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import time
 import urllib.parse
@@ -190,7 +191,9 @@ class _Server(ThreadingHTTPServer):
         self.uploads: dict[str, dict[str, Any]] = {}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is no error."""
+        """A client that was killed is no error; anything else is one of the stand-in."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def route(
         self, method: str, path: str, query: dict[str, str], body: bytes, headers: Any, out: dict[str, str]

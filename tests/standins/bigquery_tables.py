@@ -163,7 +163,10 @@ class Tables:
         """Run one statement."""
         with self.lock:
             try:
-                return self._duckdb.execute(self.to_duckdb(sql), dict(values)).to_arrow_table()
+                if not isinstance(sqlglot.parse_one(sql, read="bigquery"), exp.Query):
+                    self._duckdb.execute(self.to_duckdb(sql), dict(values))
+                    return pa.table({})
+                return self._duckdb.sql(self.to_duckdb(sql), params=dict(values)).to_arrow_table()
             except sqlglot.errors.ParseError as error:
                 raise RefusedError(400, "invalidQuery", str(error)) from error
             except duckdb.CatalogException as error:
