@@ -4,6 +4,7 @@
     store           an empty store, three times: a folder, memory, a bucket of the stand-in
     gcs_store       the same, on the stand-in only
     folder_store    the same, on a folder only
+    bigquery        a BigQuery stand-in for the session; ``dataset`` is an empty dataset in it for each test
     gpu             a device for CUDA kernels: this machine's CPU under several seeds, and the real one (marked ``gpu``)
 
 A test that needs more of the machine than Python packages asks ``tests.parts.require`` for it.
@@ -15,9 +16,11 @@ import importlib
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from google.cloud.bigquery import Dataset
 from hypothesis import configuration, settings
 
 from imaging.store import Store, open_store
@@ -25,6 +28,7 @@ from kernels.gpu import Gpu, cuda
 from tests.cuda.host_build import require_host_cuda
 from tests.cuda.host_gpu import SEEDS, HostGpu
 from tests.parts import ROOT, require
+from tests.standins.bigquery import BigQueryStandIn
 from tests.standins.gcs import GcsStandIn
 
 _NUMBERS = itertools.count(1)
@@ -62,6 +66,20 @@ def gcs_store(gcs: GcsStandIn) -> Store:
 @pytest.fixture
 def folder_store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "root"))
+
+
+@pytest.fixture(scope="session")
+def bigquery() -> Iterator[BigQueryStandIn]:
+    with BigQueryStandIn() as server:
+        yield server
+
+
+@pytest.fixture
+def dataset(bigquery: BigQueryStandIn) -> Iterator[Dataset]:
+    with closing(bigquery.client()) as client:
+        dataset = client.create_dataset(f"test_{next(_NUMBERS)}")
+        yield dataset
+        client.delete_dataset(dataset, delete_contents=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -5,6 +5,7 @@
     nvcc        CUDA kernels are compiled for each architecture (NVRTC does as well)
     cupy        the names that kernels take from it are looked up
     gpu         CUDA kernels run where they belong
+    bqemulator  the SQL of the warehouse runs on a BigQuery stand-in
     shared      reference data of the developers, in a folder beside the checkout
 
 ``require("chromium")`` skips the test where there is none; with ``PLATESTREAM_TEST_ALL=1``, as in .ci/run, it fails
@@ -57,6 +58,12 @@ def _cupy() -> str | None:
     return spec.origin if spec else None
 
 
+def _bqemulator() -> str | None:
+    """Its Python, once `make bqemulator` has finished it."""
+    venv = ROOT / ".cache" / "bqemulator"
+    return str(venv / "bin" / "python") if (venv / "stamp").exists() else None
+
+
 def _shared() -> str | None:
     folder = ROOT.parent / "shared"
     return str(folder) if (folder / "data").is_dir() else None
@@ -70,6 +77,7 @@ PARTS = {
     ),
     "cupy": Part(_cupy, ".venv/bin/pip install --no-deps 'cupy-cuda13x==14.2.*' cuda-pathfinder"),
     "gpu": Part(_gpu, "an NVIDIA GPU, compute capability 7.5 or newer, and `pip install -e .[gpu]`", for_all=False),
+    "bqemulator": Part(_bqemulator, "make bqemulator"),
     "shared": Part(_shared, "put the developers' folder `shared` beside the checkout", for_all=False),
 }
 
