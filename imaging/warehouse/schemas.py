@@ -101,7 +101,8 @@ class Schemas:
             warehouse.call(warehouse.client.get_dataset, name)
         except NotFound:
             dataset = bigquery.Dataset(name)
-            dataset.location = warehouse.location or None
+            if warehouse.where:
+                dataset.location = warehouse.where
             dataset.description = (
                 "Platestream: plates, wells, sites and images; made from the publications in the store"
             )
@@ -146,6 +147,7 @@ class Schemas:
             found.schema = [*found.schema, *missing]
             with suppress(PreconditionFailed):  # somebody changed it in between
                 warehouse.call(warehouse.client.update_table, found, ["schema"])
+                return False
 
 
 def _new_table(warehouse: Warehouse, name: str, table: Table, schema: list[bigquery.SchemaField]) -> bigquery.Table:

@@ -154,3 +154,4 @@ def _ensure(warehouse: Warehouse, name: str, sql: str) -> None:
         found.view_query = sql
         with suppress(PreconditionFailed):  # somebody changed it in between
             warehouse.call(warehouse.client.update_table, found, ["view_query"])
+            return

@@ -4,7 +4,7 @@ Kept as the service does it: a job's name is taken for ever, also by a job that 
 though nobody waits for it; partition decorators; multipart and resumable uploads, and files in the stand-in of Cloud
 Storage. Everything that can go wrong on the way can be asked for:
 
-    with BigQueryStandIn() as bigquery:
+    with BigQueryJobs() as bigquery:
         bigquery.running_s = 0.2                            jobs take that long
         bigquery.is_down = True                             every answer is 503
         bigquery.trouble("load wells", 503)                 the next such request is refused
@@ -313,7 +313,7 @@ def _result(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-class BigQueryStandIn:
+class BigQueryJobs:
     """The stand-in as a context: a server on a free port of this machine; see the module."""
 
     def __init__(self, project: str = "lab", storage_url: str = "") -> None:
