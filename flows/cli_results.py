@@ -100,13 +100,13 @@ def _open(store: str) -> Store:
 
 def open_existing(settings: Settings) -> Store:
     """Open the store of the settings to look at it; a folder that does not exist is an error, not made."""
+    from flows.google import open_data_store
     from imaging.errors import ConfigurationError
-    from imaging.store import open_store
 
     if "://" not in settings.store and not Path(settings.store).is_dir():
         message = "there is no store; give its folder by --store or PLATESTREAM_STORE"
         raise ConfigurationError(message, key=settings.store)
-    return open_store(settings.store)
+    return open_data_store(settings)
 
 
 def _published_manifests(store: Store, experiment: str, plate: str) -> list[str]:

@@ -11,6 +11,7 @@ from flows.cluster import open_cluster
 from flows.compute import Compute
 from flows.display import Display
 from flows.follow import Follower
+from flows.google import open_data_store
 from flows.settings import Settings
 from imaging.errors import ConfigurationError, PlateError
 from imaging.experiment import read_experiment
@@ -19,7 +20,7 @@ from imaging.names import check_name
 from imaging.planning import Plan
 from imaging.projection import page_folder, publish_and_project, read_table
 from imaging.publication import Publication
-from imaging.store import FolderStore, open_store
+from imaging.store import FolderStore
 
 OnStart = Callable[[PlateJob], None]
 OnLook = Callable[[Plan], None]
@@ -76,7 +77,7 @@ def process_stored(
     on_look: OnLook = lambda plan: None,
 ) -> ProcessedPlate:
     """Process a plate that lies under ``raw/`` of the store and is finished; see ``process_folder``."""
-    job = open_job(open_store(settings.store), experiment, plate, settle_s=0.0)
+    job = open_job(open_data_store(settings), experiment, plate, settle_s=0.0)
     return _process(_impatient(job), settings, on_start, on_look)
 
 
@@ -88,7 +89,7 @@ def folder_job(folder: Path, experiment_file: Path, *, plate: str, settings: Set
         raise ConfigurationError(
             "there is no such file; `platestream init` writes a first one", key=str(experiment_file)
         )
-    store = open_store(settings.store)
+    store = open_data_store(settings)
     if (inside := store.local_path("")) and inside.resolve().is_relative_to(folder.resolve()):
         raise ConfigurationError(
             "the store lies inside the folder of images; give another with --store", key=str(inside)

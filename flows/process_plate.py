@@ -11,6 +11,7 @@ from flows.compute import connect
 from flows.display import Display
 from flows.events import Published, emit
 from flows.follow import Follower
+from flows.google import open_data_store
 from flows.report import report_plan, report_publication
 from flows.settings import Settings
 from flows.watch import find_need
@@ -20,7 +21,6 @@ from imaging.planning import Plan
 from imaging.projection import page_address, publish_and_project
 from imaging.publication import Publication
 from imaging.steps import is_followed
-from imaging.store import open_store
 
 STAGES = 20
 """Prefect tasks that a plate's sites are divided among; a task per site would cost more than the site."""
@@ -30,7 +30,7 @@ STAGES = 20
 def process_plate(experiment: str, plate: str) -> None:
     """Process a plate while its images arrive, and publish it when each expected site is done or given up."""
     settings = Settings()
-    job = open_job(open_store(settings.store), experiment, plate, settle_s=settings.settle_s)
+    job = open_job(open_data_store(settings), experiment, plate, settle_s=settings.settle_s)
     plan = job.survey()
     if is_followed(plan, stale_s=settings.heartbeat_stale_s) or not find_need(job, plan):
         get_run_logger().info("%s/%s is followed by another run, or has nothing to be done", experiment, plate)

@@ -11,6 +11,7 @@ import cv2
 import dask
 from distributed import Worker
 
+from flows.google import use_storage
 from flows.settings import Settings
 from imaging.errors import MissingPartError
 from kernels.device import use_device
@@ -30,8 +31,10 @@ def dask_setup(worker: Worker) -> None:
         flows.handlers[:] = [handler]
         flows.setLevel(logging.INFO)
     cv2.setNumThreads(1)
+    settings = Settings()
+    use_storage(settings)
     try:
-        choose_device(Settings().device)
+        choose_device(settings.device)
     except MissingPartError as error:
         log.critical("%s", error)
         os._exit(1)  # Dask would log an error, go on, and let this worker compute where it was not meant to
