@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import sqlglot
-from google.api_core.exceptions import Conflict, PreconditionFailed
+from google.api_core.exceptions import Conflict
 from google.cloud import bigquery
 from sqlglot import exp
 
@@ -142,16 +142,11 @@ def _ensure(warehouse: Warehouse, name: str, sql: str) -> None:
     with suppress(Conflict):
         warehouse.call(warehouse.client.create_table, view)
         return
-    while True:
-        found = warehouse.call(warehouse.client.get_table, view.reference)
-        if found.table_type != "VIEW":
-            raise SchemaDriftError(
-                f"{name} in the dataset {warehouse.dataset} is a {found.table_type.lower()}, and must be a view; "
-                "rename or drop it"
-            )
-        if found.view_query == sql:
-            return
-        found.view_query = sql
-        with suppress(PreconditionFailed):  # somebody changed it in between
-            warehouse.call(warehouse.client.update_table, found, ["view_query"])
-            return
+    found = warehouse.call(warehouse.client.get_table, view.reference)
+    if found.table_type != "VIEW":
+        raise SchemaDriftError(
+            f"{name} in the dataset {warehouse.dataset} is a {found.table_type.lower()}, and must be a view; "
+            "rename or drop it"
+        )
+    if found.view_query != sql:
+        warehouse.ask(f"CREATE OR REPLACE VIEW `{warehouse.table_id(name)}` AS {sql}")

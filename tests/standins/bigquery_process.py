@@ -27,7 +27,15 @@ def mend() -> None:
         sys.exit("this bqemulator is not the version that is mended here")
     vars(executor)[loaders]["PARQUET"] = load_parquet
     setattr(upload, media_types, (*vars(upload)[media_types], "*/*"))  # what the client sends with a table in memory
+    read_job = vars(executor)["_parse_load_job_config"]
+    setattr(executor, "_parse_load_job_config", lambda project, job: read_job(project, without_partition(job)))  # noqa: B010
     setattr(DuckDBEngine, "_load_spatial", lambda _: None)  # noqa: B010  it fetches an extension, for geographies
+
+
+def without_partition(job: dict[str, Any]) -> dict[str, Any]:
+    """A load job into ``table$20260203`` as one into the table: bqemulator refuses partitions, and has none."""
+    target = job["load"]["destinationTable"]
+    return {**job, "load": {**job["load"], "destinationTable": {**target, "tableId": target["tableId"].split("$")[0]}}}
 
 
 def load_parquet(path: str, target: str, context: Any) -> None:

@@ -105,8 +105,6 @@ class Tables:
             found = self.table(dataset, name)
             if etag is not None and etag != found["etag"]:
                 raise RefusedError(412, "conditionNotMet", "Precondition Failed")
-            if "view" in changes:
-                self._put_view(dataset, name, changes["view"]["query"])
             if "schema" in changes:
                 self._widen(dataset, name, found["schema"]["fields"], changes["schema"]["fields"])
             changed = self._stamp(dataset, name, {**found, **changes})
@@ -145,6 +143,13 @@ class Tables:
         except duckdb.Error as error:
             raise RefusedError(400, "invalidQuery", str(error)) from error
 
+    def _replace_view(self, tree: exp.Create) -> None:
+        view, text = tree.this, tree.expression.sql("bigquery")
+        changed = {**self.table(view.db, view.name), "view": {"query": text, "useLegacySql": False}}
+        self._put_view(view.db, view.name, text)
+        self._stamp(view.db, view.name, changed)
+        self._refresh_views()
+
     def _refresh_views(self) -> None:
         """Views show what their tables have now; DuckDB would hold on to the columns that they had."""
         for (dataset, name), resource in self.tables.items():
@@ -163,7 +168,11 @@ class Tables:
         """Run one statement."""
         with self.lock:
             try:
-                if not isinstance(sqlglot.parse_one(sql, read="bigquery"), exp.Query):
+                tree = sqlglot.parse_one(sql, read="bigquery")
+                if isinstance(tree, exp.Create):
+                    self._replace_view(tree)
+                    return pa.table({})
+                if not isinstance(tree, exp.Query):
                     self._duckdb.execute(self.to_duckdb(sql), dict(values))
                     return pa.table({})
                 return self._duckdb.sql(self.to_duckdb(sql), params=dict(values)).to_arrow_table()
