@@ -11,12 +11,10 @@ A view is a projection: it is written again whenever its text differs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import sqlglot
-from google.api_core.exceptions import Conflict
-from google.cloud import bigquery
+from google.api_core.exceptions import NotFound
 from sqlglot import exp
 
 from imaging import query
@@ -137,16 +135,14 @@ def _read(path: Path) -> exp.Expression:
 
 def _ensure(warehouse: Warehouse, name: str, sql: str) -> None:
     """Write a view unless it has this text."""
-    view = bigquery.Table(warehouse.table_id(name))
-    view.view_query = sql
-    with suppress(Conflict):
-        warehouse.call(warehouse.client.create_table, view)
-        return
-    found = warehouse.call(warehouse.client.get_table, view.reference)
-    if found.table_type != "VIEW":
+    try:
+        found = warehouse.call(warehouse.client.get_table, warehouse.table_id(name))
+    except NotFound:
+        found = None
+    if found is not None and found.table_type != "VIEW":
         raise SchemaDriftError(
             f"{name} in the dataset {warehouse.dataset} is a {found.table_type.lower()}, and must be a view; "
             "rename or drop it"
         )
-    if found.view_query != sql:
+    if found is None or found.view_query != sql:
         warehouse.ask(f"CREATE OR REPLACE VIEW `{warehouse.table_id(name)}` AS {sql}")

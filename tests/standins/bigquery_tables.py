@@ -89,16 +89,12 @@ class Tables:
             name = resource["tableReference"]["tableId"]
             if (dataset, name) in self.tables:
                 raise RefusedError(409, "duplicate", f"Already Exists: Table {self.project}:{dataset}.{name}")
-            made = {**resource, "type": "VIEW" if "view" in resource else "TABLE"}
-            made |= {"id": f"{self.project}:{dataset}.{name}", "creationTime": str(_now_ms() + len(self.tables))}
-            if "view" in made:
-                self._put_view(dataset, name, made["view"]["query"])
-            else:
-                fields = made["schema"]["fields"]
-                _check_width(len(fields))
-                columns = ", ".join(f'"{item["name"]}" {_column_type(item)}' for item in fields)
-                self._duckdb.execute(f'CREATE TABLE "{dataset}"."{name}" ({columns})')
-            return self._stamp(dataset, name, made)
+            fields = resource["schema"]["fields"]
+            _check_width(len(fields))
+            columns = ", ".join(f'"{item["name"]}" {_column_type(item)}' for item in fields)
+            self._duckdb.execute(f'CREATE TABLE "{dataset}"."{name}" ({columns})')
+            made = _named(self.project, dataset, name, len(self.tables))
+            return self._stamp(dataset, name, {**resource, **made, "type": "TABLE"})
 
     def change_table(self, dataset: str, name: str, changes: dict[str, Any], etag: str | None) -> dict[str, Any]:
         with self.lock:
@@ -145,9 +141,12 @@ class Tables:
 
     def _replace_view(self, tree: exp.Create) -> None:
         view, text = tree.this, tree.expression.sql("bigquery")
-        changed = {**self.table(view.db, view.name), "view": {"query": text, "useLegacySql": False}}
+        self.dataset(view.db)
+        found = self.tables.get((view.db, view.name), _named(self.project, view.db, view.name, len(self.tables)))
+        if found.get("type", "VIEW") != "VIEW":
+            raise RefusedError(400, "invalid", f"{view.name} is not allowed for this operation because it is a table")
         self._put_view(view.db, view.name, text)
-        self._stamp(view.db, view.name, changed)
+        self._stamp(view.db, view.name, {**found, "type": "VIEW", "view": {"query": text, "useLegacySql": False}})
         self._refresh_views()
 
     def _refresh_views(self) -> None:
@@ -201,6 +200,14 @@ class Tables:
                 cursor.execute(f'INSERT INTO "{target["datasetId"]}"."{name}" BY NAME SELECT * FROM file')
             self.loads.append((name, partition, rows.num_rows))
             return rows.num_rows
+
+
+def _named(project: str, dataset: str, name: str, number: int) -> dict[str, Any]:
+    return {
+        "id": f"{project}:{dataset}.{name}",
+        "tableReference": {"projectId": project, "datasetId": dataset, "tableId": name},
+        "creationTime": str(_now_ms() + number),
+    }
 
 
 def _check_fit(fields: list[dict[str, Any]], rows: pa.Table, infers_lists: bool) -> None:
