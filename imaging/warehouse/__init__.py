@@ -8,7 +8,7 @@
     fingerprints   counts and sums of a run's rows, computed alike from Parquet and by BigQuery
     publications   what is published and not yet loaded, and loading it
     live           rows of plates in progress
-    census         which plates to look at when
+    rounds         all plates again and again
 
 Publications are the truth: each can be loaded by anybody, at any time, again. The row in ``plate_runs_all`` comes
 last, when the run's rows are counted and compared, and every view joins it: what is half loaded or doubled is not seen.

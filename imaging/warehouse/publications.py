@@ -73,11 +73,15 @@ class Loader:
         Where to, and where from.
     said
         Called with each publication that was loaded or refused.
+    admit
+        Called with an experiment before any of its rows leave the store; raises a ``PlateError`` that says why where
+        they must not go to this dataset.
     """
 
     warehouse: Warehouse
     store: Store
     said: Callable[[Loaded | Refused], None] = lambda outcome: None
+    admit: Callable[[str], None] = lambda experiment: None
     schemas: Schemas = field(init=False)
 
     def __post_init__(self) -> None:
@@ -127,6 +131,7 @@ class Loader:
         WarehouseUnavailableError
             If BigQuery does not answer; what was loaded so far stays.
         """
+        self.admit(folder[0])
         prefix = results_prefix(*folder)
         numbers = publication_numbers(prefix, self.store.list(f"{prefix}publications/"))
         if set(numbers) <= set(known):

@@ -107,7 +107,9 @@ def _check_columns(table: Table, schema: pa.Schema, key: str, place: dict[str, s
     for wanted in arrow_schema(table, more):
         found = schema.field(wanted.name).type if wanted.name in schema.names else wanted.type
         if not _is_like(found, wanted.type):
-            raise SchemaDriftError(f"the column {wanted.name} of {table.name} is {found}, and must be {wanted.type}", **where)
+            raise SchemaDriftError(
+                f"the column {wanted.name} of {table.name} is {found}, and must be {wanted.type}", **where
+            )
     return more
 
 
