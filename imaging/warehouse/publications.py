@@ -111,6 +111,11 @@ class Loader:
             found.setdefault((row["experiment"], row["plate"], row["recipe"]), set()).add(row["number"])
         return found
 
+    def numbers(self, folder: PlateFolder) -> tuple[int, ...]:
+        """Numbers of a plate's publications in the store, in order."""
+        prefix = results_prefix(*folder)
+        return publication_numbers(prefix, self.store.list(f"{prefix}publications/"))
+
     def load_plate(self, experiment: str, plate: str) -> list[Loaded | Refused]:
         """Load every publication of a plate that is not loaded, under any recipe."""
         recipes = self.store.list_folders(f"results/{experiment}/{plate}/")
@@ -133,12 +138,10 @@ class Loader:
         """
         self.admit(folder[0])
         prefix = results_prefix(*folder)
-        numbers = publication_numbers(prefix, self.store.list(f"{prefix}publications/"))
-        if set(numbers) <= set(known):
-            return []
-        missing = sorted(set(numbers) - set(known) - self.loaded(folder).get(folder, set()), reverse=True)
+        missing = set(self.numbers(folder)) - set(known)
+        missing -= self.loaded(folder).get(folder, set()) if missing else set()
         outcomes: list[Loaded | Refused] = []
-        for number in missing:
+        for number in sorted(missing, reverse=True):
             try:
                 (record,) = read_records(self.store, [publication_key(prefix, number)])
                 outcome: Loaded | Refused = self._load(folder, record)

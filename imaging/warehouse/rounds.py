@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from imaging.errors import PlateError
 from imaging.live import PlateFolder, read_records
 from imaging.names import results_prefix
-from imaging.records import publication_key, publication_numbers
+from imaging.records import publication_key
 from imaging.store import Store
 from imaging.warehouse.live import LiveLoader
 from imaging.warehouse.publications import Loader
@@ -86,10 +86,12 @@ class Rounds:
             self.loader.admit(plate[0])
             folders = [(*plate, recipe) for recipe in self.store.list_folders(f"results/{plate[0]}/{plate[1]}/")]
             for folder in folders:
+                numbers = self.loader.numbers(folder)
                 known = self._known.setdefault(folder, set())
-                outcomes = self.loader.load_missing(folder, known)
-                known.update(outcome.number for outcome in outcomes)
-                self._read_current(folder)
+                if not known.issuperset(numbers):
+                    self.loader.load_missing(folder, known)
+                    known.update(numbers)
+                self._read_current(folder, numbers)
         except PlateError as error:
             if error.retryable:
                 raise
@@ -97,13 +99,10 @@ class Rounds:
             return []
         return folders
 
-    def _read_current(self, folder: PlateFolder) -> None:
+    def _read_current(self, folder: PlateFolder, numbers: Sequence[int]) -> None:
         """Keep the record of the newest publication."""
-        prefix = results_prefix(*folder)
-        numbers = publication_numbers(prefix, self.store.list(f"{prefix}publications/"))
-        self._known.setdefault(folder, set())
         if numbers and self._records.get(folder, (0,))[0] != numbers[-1]:
-            (record,) = read_records(self.store, [publication_key(prefix, numbers[-1])])
+            (record,) = read_records(self.store, [publication_key(results_prefix(*folder), numbers[-1])])
             self._records[folder] = (numbers[-1], record)
 
     def _close(self, folders: list[PlateFolder], now: float) -> None:

@@ -117,8 +117,12 @@ class Tables:
         for item in new:
             if item["name"] not in known:
                 if item.get("mode") == "REQUIRED":
-                    raise RefusedError(400, "invalid", f"Cannot add required fields to an existing schema: {item['name']}")
-                self._duckdb.execute(f'ALTER TABLE "{dataset}"."{name}" ADD COLUMN "{item["name"]}" {_column_type(item)}')
+                    raise RefusedError(
+                        400, "invalid", f"Cannot add required fields to an existing schema: {item['name']}"
+                    )
+                self._duckdb.execute(
+                    f'ALTER TABLE "{dataset}"."{name}" ADD COLUMN "{item["name"]}" {_column_type(item)}'
+                )
 
     def drop_table(self, dataset: str, name: str) -> None:
         with self.lock:
@@ -214,10 +218,14 @@ def _check_fit(fields: list[dict[str, Any]], rows: pa.Table, infers_lists: bool)
     known = {item["name"]: item for item in fields}
     for column in rows.schema:
         if column.name not in known:
-            raise RefusedError(400, "invalid", f"Provided Schema does not match Table. Cannot add fields (field: {column.name})")
+            raise RefusedError(
+                400, "invalid", f"Provided Schema does not match Table. Cannot add fields (field: {column.name})"
+            )
         wanted, found = known[column.name], _api_type(column.type, infers_lists)
         if found != (_short(wanted["type"]), wanted.get("mode") == "REPEATED"):
-            raise RefusedError(400, "invalid", f"Field {column.name} has changed type from {wanted['type']} to {found[0]}")
+            raise RefusedError(
+                400, "invalid", f"Field {column.name} has changed type from {wanted['type']} to {found[0]}"
+            )
     for item in fields:
         lacks = item["name"] not in rows.column_names or rows[item["name"]].null_count
         if item.get("mode") == "REQUIRED" and lacks:
