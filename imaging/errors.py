@@ -12,6 +12,9 @@
       PlacementError            images may not be processed where they would be  (PermissionError)  retryable
       MissingPartError          a program or service is not there                (RuntimeError)
       SpentBudgetError          a budget is used up and sites are left to do     (RuntimeError)
+      RefusedLoadError          the warehouse cannot take a published table      (ValueError)
+        SchemaDriftError        a table in the warehouse contradicts ours
+      WarehouseUnavailableError the warehouse did not answer                     (OSError)     retryable
 
 Caller's mistakes in kernels stay ValueError and TypeError. One positional message, the rest keywords with
 defaults, so that every error survives pickling between workers.
@@ -134,3 +137,17 @@ class MissingPartError(PlateError, RuntimeError):
 
 class SpentBudgetError(PlateError, RuntimeError):
     """A budget is used up before the plate is done; what is done stays."""
+
+
+class RefusedLoadError(PlateError, ValueError):
+    """A published table that the warehouse cannot take as it is; trying again is of no use."""
+
+
+class SchemaDriftError(RefusedLoadError):
+    """A table or view in the warehouse that contradicts the declared tables."""
+
+
+class WarehouseUnavailableError(PlateError, OSError):
+    """The warehouse did not answer, or had no room for a job."""
+
+    retryable = True
