@@ -68,13 +68,11 @@ def cluster(
     workers: int = WORKERS,
     device: str = DEVICE,
 ) -> None:
-    """Run the Dask cluster that measures sites, until it is stopped."""
+    """Run the Dask cluster that measures sites, until it is stopped; PLATESTREAM_COMPUTE says which kind."""
     from flows.cluster import run_cluster
 
     _log_to_terminal()
-    settings = _settings("", workers, device=device)
-    port = int(settings.scheduler.rpartition(":")[2])
-    run_cluster(workers=settings.workers, scheduler_port=port, device=settings.device)
+    run_cluster(_settings("", workers, device=device))
 
 
 def deploy(
