@@ -36,10 +36,7 @@ def resource_id(experiment: str, plate: str) -> str:
 class Event(Protocol):
     """What can be sent: it has a kind and perhaps a plate, and knows how Prefect's API takes it."""
 
-    @property
-    def kind(self) -> str:
-        """Name of the event, such as ``plate.published``."""
-        ...
+    kind: ClassVar[str]
 
     @property
     def experiment(self) -> str:

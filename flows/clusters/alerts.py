@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 NO_PROGRESS = "cluster.no-progress"
 
@@ -33,8 +33,17 @@ class NoProgress:
     event_id: uuid.UUID = field(default_factory=uuid.uuid4)
     occurred: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    kind = NO_PROGRESS
-    experiment = plate = ""
+    kind: ClassVar[str] = NO_PROGRESS
+
+    @property
+    def experiment(self) -> str:
+        """It is about no experiment."""
+        return ""
+
+    @property
+    def plate(self) -> str:
+        """It is about no plate."""
+        return ""
 
     def __str__(self) -> str:
         return (
