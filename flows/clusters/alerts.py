@@ -60,12 +60,12 @@ class NoProgress:
             "resource": {
                 "prefect.resource.id": f"cluster.{self.environment}",
                 "prefect.resource.name": f"cluster {self.environment}",
-                "cluster.message": str(self),
             },
             "related": [],
             "payload": {
                 "scheduler": self.scheduler,
                 "sites": self.sites,
                 "minutes": self.minutes,
+                "message": str(self),
             },
         }
