@@ -99,7 +99,7 @@ def test_a_client_with_a_certificate_of_the_authority_is_served(folder: Path, sc
     settings = tls_settings(folder, scheduler)
     with connect(settings) as compute:
         assert compute.submit(sleep, 0.01, key="a").result(60) == 0.01
-        (worker,) = compute.client().nthreads()
+        (worker,) = dict(compute.client().nthreads())
         assert worker.startswith("tls://")
     wait_for(lambda: ask(scheduler, read_security(settings)) == Look(1, 0, {"0": 0}))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +25,7 @@ from flows.compute import Compute
 from flows.settings import Settings
 from imaging.errors import MissingPartError
 from tests.flows.jobs import sleep
+from tests.flows.test_compute import Cluster
 
 
 class Remembered:
@@ -148,6 +151,31 @@ def test_an_orderly_end_lets_all_but_the_floor_go(caplog: Any) -> None:
     cluster.fault = "Kubernetes is silent"
     keeper.let_go()
     assert "workers may be left: Kubernetes is silent" in caplog.text
+
+
+def test_a_scheduler_that_dies_and_comes_back_is_looked_at_again(tmp_path: Path, caplog: Any) -> None:
+    caplog.set_level(logging.INFO)
+    process = Cluster(tmp_path)
+    remembered = Remembered()
+    keeper = Keeper(remembered, partial(ask, process.address, timeout_s=2.0), Settings(idle_s=0.001))
+    keeper.look()
+    assert remembered.number == 1, "there is no work"
+    process.end(signal.SIGKILL)
+    keeper.look()
+    process.start()
+    with Compute(process.address) as compute:
+        futures = [compute.submit(sleep, 60.0 + i, key=f"site-{i}") for i in range(3)]
+        deadline = time.monotonic() + 60
+        while remembered.number != 3:
+            assert time.monotonic() < deadline
+            keeper.look()
+        del futures
+    process.end(signal.SIGTERM)
+    silent = f"the scheduler at {process.address} does not say what it has to do; looking again"
+    assert [message for message in caplog.messages if "look" in message or "well" in message] == [
+        silent,
+        "all well again",
+    ]
 
 
 @contextmanager
