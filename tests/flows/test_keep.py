@@ -204,7 +204,7 @@ def test_workers_come_with_work_and_go_without(tmp_path: Path) -> None:
             wait_for(lambda: len(compute.client().nthreads()) == 2)
             (tmp_path / "go").touch()
             wait_for(lambda: all(future.status == "finished" for future in futures))
-            del futures
+            futures.clear()
             wait_for(lambda: not compute.client().nthreads() and not cluster.pids())
 
 
