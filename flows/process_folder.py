@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import dask
-
 from flows.budget import PlateCosts
-from flows.cluster import open_cluster
-from flows.compute import Compute
+from flows.cluster import open_for_run
+from flows.compute import connect
 from flows.display import Display
 from flows.follow import Follower
 from flows.google import open_data_store
@@ -132,11 +129,9 @@ def _process(job: PlateJob, settings: Settings, on_start: OnStart, on_look: OnLo
             plate=job.plate,
         )
     on_start(job)
-    workers = settings.workers or len(os.sched_getaffinity(0))
     with (
-        dask.config.set({"distributed.nanny.environ": settings.as_environment()}),
-        open_cluster(workers, device=settings.device) as cluster,
-        Compute(cluster.scheduler_address) as compute,
+        open_for_run(settings) as address,
+        connect(settings.model_copy(update={"scheduler": address})) as compute,
         PlateCosts(job, settings) as costs,
         Display(job, costs=costs) as display,
         Follower(

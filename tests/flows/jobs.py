@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 
 def sleep(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
+
+
+def wait_for_file(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.02)
 
 
 def kill_worker() -> None:
