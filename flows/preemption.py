@@ -88,7 +88,7 @@ async def _tell(worker: Worker, function: Callable[..., Any], *args: Any, timeou
     """Run a function of this module in the scheduler; a scheduler that does not answer is left without a word."""
     request = {"function": dumps(function), "args": dumps((worker.address, *args)), "kwargs": dumps({})}
     try:
-        answer = await asyncio.wait_for(worker.scheduler.run_function(**request), timeout_s)
+        answer: Any = await asyncio.wait_for(worker.scheduler.run_function(**request), timeout_s)
     except OSError as error:  # time-outs are among them
         log.warning("preempted: the scheduler does not answer (%s)", error or type(error).__name__)
     else:

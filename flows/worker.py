@@ -18,7 +18,7 @@ from distributed import Nanny, Worker
 from flows.preemption import leave_on_notice
 from flows.settings import Settings
 from imaging.errors import MissingPartError
-from kernels.device import use_device
+from kernels.device import limit_memory, use_device
 
 LOGS_SITES = "platestream.logs-sites"
 """Dask's configuration under this name says whether a worker writes a line when it begins and ends a site."""
@@ -41,15 +41,28 @@ def _prepare(worker: Worker, settings: Settings) -> None:
         flows = logging.getLogger("flows")
         flows.handlers[:] = [handler]
         flows.setLevel(logging.INFO)
-    cv2.setNumThreads(1)
     try:
-        choose_device(settings.device)
+        prepare_process(settings)
     except MissingPartError as error:
         log.critical("%s", error)
         os._exit(1)  # Dask would log an error, go on, and let this worker compute where it was not meant to
     # some seconds that the first site would wait for, and that others who import this module must not
     importlib.import_module("flows.sites")
     importlib.import_module("imaging.warm_up").warm_up()
+
+
+def prepare_process(settings: Settings | None = None) -> None:
+    """Prepare a process that measures sites: one thread a site, its device, and how much memory it may take there.
+
+    Raises
+    ------
+    MissingPartError
+        If the device cannot be used.
+    """
+    settings = settings or Settings()
+    cv2.setNumThreads(1)
+    choose_device(settings.device)
+    limit_memory(settings.gpu_memory_fraction)
 
 
 def choose_device(device: str) -> None:

@@ -9,6 +9,7 @@
       ChangedObjectError        an object changed while it was being used        (OSError)     retryable
       StoreUnavailableError     the storage did not answer                       (OSError)     retryable
       ForbiddenFileError        a file or folder may not be read                 (PermissionError)
+      CrashedSiteError          a site's kernels ended their process             (RuntimeError)
       MissingPartError          a program or service is not there                (RuntimeError)
 
 Caller's mistakes in kernels stay ValueError and TypeError. One positional message, the rest keywords with
@@ -114,6 +115,10 @@ class StoreUnavailableError(PlateError, OSError):
     """The storage answered with a fault of its own."""
 
     retryable = True
+
+
+class CrashedSiteError(PlateError, RuntimeError):
+    """A site whose kernels ended the process that they ran in."""
 
 
 class ForbiddenFileError(PlateError, PermissionError):
