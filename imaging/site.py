@@ -31,7 +31,7 @@ from imaging.zarr_site import write_site
 from kernels.device import current_device
 
 Plane = np.ndarray
-_READERS = 4
+_READERS = 6
 """Files of a site that are read and decoded at once."""
 FORBIDDEN = "the file may not be read; give permission, then touch the file"
 
