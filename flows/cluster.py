@@ -91,9 +91,9 @@ def open_for_run(settings: Settings) -> Iterator[str]:
         yield settings.scheduler
         return
     # what this process was told on its command line, its workers are told too
-    with dask.config.set({"distributed.nanny.environ": settings.as_environment()}):
-        with _machine_kind(settings)(settings) as cluster:
-            yield cluster.address
+    told = dask.config.set({"distributed.nanny.environ": settings.as_environment()})
+    with told, _machine_kind(settings)(settings) as cluster:
+        yield cluster.address
 
 
 def _open(settings: Settings) -> contextlib.AbstractContextManager[Cluster]:
