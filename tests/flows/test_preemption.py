@@ -121,8 +121,11 @@ def test_a_machine_of_one_worker_ends_in_time_after_its_site(cluster: Cluster, o
     environment = child_environment({"PLATESTREAM_NOTICE_S": str(NOTICE_S)})
     with subprocess.Popen([*argv, *options], env=environment) as machine:
         client = cluster.compute.client()
+        # Dask takes the name of a worker that it does not know yet for no restriction at all
+        wait_for(lambda: name in [worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()])
         job: Any = client.submit(mark_and_sleep, cluster.folder, name, 1.0, workers=[name], key=name)
         pid = cluster.begun_by(name)
+        assert pid not in cluster.pids()
         machine.send_signal(signal.SIGTERM)
         assert job.result(30) == pid
         assert machine.wait(30) == 0
