@@ -103,7 +103,7 @@ def test_a_file_that_is_no_yaml_is_named(project: Path) -> None:
 
 
 def test_an_unknown_environment_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="there is no environment 'lbo'; there are: local"):
+    with pytest.raises(ConfigurationError, match="there is no environment 'lbo'; there are: gcp, local"):
         read_environment("lbo")
 
 
