@@ -4,6 +4,7 @@
     g++         CUDA kernels run on the CPU
     nvcc        CUDA kernels are compiled for each architecture (NVRTC does as well)
     cupy        the names that kernels take from it are looked up
+    postgresql  the Prefect server keeps its database there
     gpu         CUDA kernels run where they belong
     shared      reference data of the developers, in a folder beside the checkout
 
@@ -57,6 +58,13 @@ def _cupy() -> str | None:
     return spec.origin if spec else None
 
 
+def _postgresql() -> str | None:
+    """Folder of the newest PostgreSQL's programs; Debian keeps them off the PATH."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
+    program = shutil.which("initdb", path=os.pathsep.join(map(str, reversed(folders)))) or shutil.which("initdb")
+    return str(Path(program).resolve().parent) if program else None
+
+
 def _shared() -> str | None:
     folder = ROOT.parent / "shared"
     return str(folder) if (folder / "data").is_dir() else None
@@ -69,6 +77,7 @@ PARTS = {
         find_cuda_compiler, ".venv/bin/pip install 'nvidia-cuda-nvrtc==13.0.*' (or put CUDA 13's nvcc on the PATH)"
     ),
     "cupy": Part(_cupy, ".venv/bin/pip install --no-deps 'cupy-cuda13x==14.2.*' cuda-pathfinder"),
+    "postgresql": Part(_postgresql, "apt-get install postgresql"),
     "gpu": Part(_gpu, "an NVIDIA GPU, compute capability 7.5 or newer, and `pip install -e .[gpu]`", for_all=False),
     "shared": Part(_shared, "put the developers' folder `shared` beside the checkout", for_all=False),
 }
