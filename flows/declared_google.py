@@ -6,7 +6,7 @@ Terraform reads the same file, so a name that stands here is a name of the real 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,7 +28,7 @@ class Bucket(Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$")
     folder: str = Field("", pattern=r"^([^/\s]+(/[^/\s]+)*)?$")
-    raw_days_until_nearline: int = Field(30, ge=1)
+    storage_class: Literal["STANDARD", "NEARLINE"] = "STANDARD"
     soft_delete_days: int = Field(7, ge=7, le=90)
 
 
