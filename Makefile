@@ -73,7 +73,10 @@ lock:
 	@test -x .cache/uv/bin/uv || \
 		{ "$(PYTHON)" -m venv .cache/uv && .cache/uv/bin/python -m pip install --quiet uv; }
 	$(UV) pip compile pyproject.toml --group dev --output-file requirements.lock $(LOCKING)
-	$(UV) pip compile pyproject.toml --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock $(LOCKING)
+	$(UV) pip compile pyproject.toml --group build --extra gke --constraint requirements.lock \
+		--output-file requirements-run.lock $(LOCKING)
+	$(UV) pip compile pyproject.toml --group build --extra gpu --constraint requirements.lock \
+		--output-file requirements-gpu.lock $(LOCKING)
 
 LOCKING := --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-annotate --quiet \
 	--no-emit-find-links --custom-compile-command "make lock" $(LOCK_OPTIONS)

@@ -67,8 +67,21 @@ resource "google_container_cluster" "machines" {
   release_channel {
     channel = "REGULAR"
   }
+  master_auth {
+    client_certificate_config {
+      issue_client_certificate = false
+    }
+  }
+  resource_labels = { application = "platestream" }
   node_config {
     service_account = google_service_account.nodes.email
+
+    shielded_instance_config {
+      enable_secure_boot = true
+    }
+    workload_metadata_config {
+      mode = "GKE_METADATA"
+    }
   }
   lifecycle {
     ignore_changes = [node_config] # of the first machines, which are gone
