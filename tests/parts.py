@@ -5,6 +5,7 @@
     nvcc        CUDA kernels are compiled for each architecture (NVRTC does as well)
     cupy        the names that kernels take from it are looked up
     postgresql  the Prefect server keeps its database there
+    terraform   its formatter reads deployments/terraform
     gpu         CUDA kernels run where they belong
     shared      reference data of the developers, in a folder beside the checkout
 
@@ -78,6 +79,7 @@ PARTS = {
     ),
     "cupy": Part(_cupy, ".venv/bin/pip install --no-deps 'cupy-cuda13x==14.2.*' cuda-pathfinder"),
     "postgresql": Part(_postgresql, "apt-get install postgresql"),
+    "terraform": Part(_program("terraform"), "put HashiCorp's terraform on the PATH", for_all=False),
     "gpu": Part(_gpu, "an NVIDIA GPU, compute capability 7.5 or newer, and `pip install -e .[gpu]`", for_all=False),
     "shared": Part(_shared, "put the developers' folder `shared` beside the checkout", for_all=False),
 }

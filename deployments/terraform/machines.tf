@@ -77,7 +77,8 @@ resource "google_container_cluster" "machines" {
     service_account = google_service_account.nodes.email
 
     shielded_instance_config {
-      enable_secure_boot = true
+      enable_secure_boot          = true
+      enable_integrity_monitoring = true
     }
     workload_metadata_config {
       mode = "GKE_METADATA"
