@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from flows.declared_google import Budgets, Cloud, DaskCluster, Google, Kubernetes, Strict
+from flows.clusters.gke_section import ClusterSection
+from flows.declared_google import Budgets, Cloud, Google, Kubernetes, Strict
 from imaging.errors import ConfigurationError, MissingPartError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,22 +71,34 @@ class WorkPool(Strict):
 class Environment(Strict):
     """A file of ``deployments/``: the work pool of one environment, and what its runs get on top of prefect.yaml's.
 
-    An environment of Google Cloud also says ``google``, ``kubernetes`` and ``cluster``, all three, and may say
-    ``budgets``; ``cloud`` holds them together.
+    It may say ``cluster``, its Dask cluster on Kubernetes. An environment of Google Cloud also says ``google`` and
+    ``kubernetes``, and may say ``budgets``; ``cloud`` holds them together. There ``cluster.image`` may be a key of
+    ``google.artifacts.images``, and workers have the account of their role.
     """
 
     work_pool: WorkPool
     job_variables: dict[str, Any] = Field(default_factory=dict)
     google: Google | None = None
     kubernetes: Kubernetes | None = None
-    cluster: DaskCluster | None = None
+    cluster: ClusterSection | None = None
     budgets: Budgets = Budgets()
+
+    @model_validator(mode="after")
+    def _fill_cluster(self) -> Environment:
+        if self.google is None or self.cluster is None:
+            return self
+        known: dict[str, Any] = {"service_account": self.google.service_accounts.workers}
+        if self.cluster.image in self.google.artifacts.images:
+            known["image"] = self.google.image(self.cluster.image)
+        # the file is read: from here on nothing changes
+        object.__setattr__(self, "cluster", self.cluster.model_copy(update=known))
+        return self
 
     @model_validator(mode="after")
     def _check_cloud(self) -> Environment:
         parts = {"google": self.google, "kubernetes": self.kubernetes, "cluster": self.cluster}
         missing = [name for name, part in parts.items() if part is None]
-        if 0 < len(missing) < len(parts):
+        if missing and missing != ["google", "kubernetes"] and len(missing) < len(parts):
             raise ValueError(
                 f"{' and '.join(missing)} must be there too: google, kubernetes and cluster belong together"
             )

@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from flows.clusters.gke_section import ClusterSection, WorkersSection
+
 _Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
 """A name that both Google Cloud and Kubernetes take."""
-_Amount = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(m|[KMGT]i)?$")]
-"""An amount as Kubernetes writes it: ``7``, ``500m``, ``26Gi``."""
 _Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -132,43 +132,6 @@ class Kubernetes(Strict):
     node_pools: dict[str, NodePool]
 
 
-class Scheduler(Strict):
-    """Dask's scheduler."""
-
-    cpu: _Amount
-    memory: _Amount
-    node_pool: str
-
-
-class Workers(Strict):
-    """Dask's workers: ``floor`` of them stay on ``floor_node_pool``, the others come and go on ``spot_node_pool``."""
-
-    floor: int = Field(ge=0)
-    maximum: int = Field(ge=1)
-    gpus: int = Field(ge=0)
-    cpu: _Amount
-    memory: _Amount
-    threads: int = Field(ge=1, le=32)
-    floor_node_pool: str
-    spot_node_pool: str
-
-
-class DaskCluster(Strict):
-    """The Dask cluster that ``platestream cluster`` keeps; ``image`` is a key of the artifacts' images."""
-
-    name: _Name
-    namespace: _Name
-    image: str
-    tls_secret: _Name
-    scheduler: Scheduler
-    workers: Workers
-
-    @property
-    def address(self) -> str:
-        """Where clients inside Kubernetes find the scheduler; the operator names its service so."""
-        return f"tls://{self.name}-scheduler.{self.namespace}.svc:8786"
-
-
 class Budgets(Strict):
     """USD after which there is no new work; ``None`` for no limit."""
 
@@ -182,7 +145,7 @@ class Cloud:
 
     google: Google
     kubernetes: Kubernetes
-    cluster: DaskCluster
+    cluster: ClusterSection
     budgets: Budgets
 
     def faults(self) -> list[str]:
@@ -196,12 +159,16 @@ class Cloud:
             for zone in google.zones
             if not zone.startswith(f"{google.region}-")
         ]
-        for name in sorted({"cpu", self.cluster.image} - set(google.artifacts.images)):
-            faults.append(f"google.artifacts.images has no {name!r}, and services run it")
+        if "cpu" not in google.artifacts.images:
+            faults.append("google.artifacts.images has no 'cpu', which all services run")
+        if ":" not in self.cluster.image:
+            faults.append(f"google.artifacts.images has no {self.cluster.image!r}, which cluster.image names")
         return faults
 
     def _faults_of_pools(self) -> list[str]:
         workers, faults = self.cluster.workers, []
+        if not self.cluster.tls_secret:
+            faults.append("cluster.tls_secret is missing: the machines are not alone on Google's network")
         places = [
             ("cluster.scheduler.node_pool", self.cluster.scheduler.node_pool, False),
             ("cluster.workers.floor_node_pool", workers.floor_node_pool, False),
@@ -227,8 +194,6 @@ class Cloud:
             faults.append(
                 f"cluster.workers.floor is {workers.floor}, and {workers.floor_node_pool} has room for {floor}"
             )
-        if workers.maximum < workers.floor:
-            faults.append(f"cluster.workers.maximum, {workers.maximum}, is below the floor, {workers.floor}")
         if workers.maximum - workers.floor > spot:
             faults.append(
                 f"cluster.workers.maximum is {workers.maximum}, of which {workers.maximum - workers.floor} come as "
@@ -241,7 +206,7 @@ class Cloud:
         return self.kubernetes.node_pools[pool].usd_per_worker_hour
 
 
-def _capacity(pool: NodePool, workers: Workers) -> int:
+def _capacity(pool: NodePool, workers: WorkersSection) -> int:
     """How many workers a full pool holds; without GPUs, one a machine."""
     if not workers.gpus:
         return pool.maximum

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from flows.clusters.certificates import AUTHORITY, certificate_names
+from flows.clusters.gke_objects import TLS_FOLDER
 from flows.declared import Environment
 from flows.declared_google import Cloud
 from flows.settings import PREFIX
-
-TLS_FOLDER = "/tls"
-"""Where pods find the certificates of Dask's TLS."""
 
 
 def settings_variables(name: str, environment: Environment) -> dict[str, str]:
@@ -33,14 +32,6 @@ def settings_variables(name: str, environment: Environment) -> dict[str, str]:
     return _cloud_variables(name, cloud) if cloud else {}
 
 
-def worker_variables(name: str, environment: Environment, pool: str) -> dict[str, str]:
-    """Return the variables of Dask workers on one node pool: as ``settings_variables``, with that pool's price."""
-    variables = settings_variables(name, environment)
-    if environment.cloud:
-        variables[f"{PREFIX}PRICE_PER_WORKER_HOUR"] = str(environment.cloud.price(pool))
-    return variables
-
-
 def job_variables(name: str, environment: Environment, declared: dict[str, Any]) -> dict[str, Any]:
     """Return what a deployment's runs get: prefect.yaml's, the environment's on top; ``env`` variable by variable."""
     both = declared | environment.job_variables
@@ -52,6 +43,7 @@ def job_variables(name: str, environment: Environment, declared: dict[str, Any])
 
 def _cloud_variables(name: str, cloud: Cloud) -> dict[str, str]:
     google, budgets, workers = cloud.google, cloud.budgets, cloud.cluster.workers
+    certificate, key = certificate_names("client")
     values = {
         "store": google.store,
         "scheduler": cloud.cluster.address,
@@ -67,8 +59,8 @@ def _cloud_variables(name: str, cloud: Cloud) -> dict[str, str]:
         "price_per_worker_hour": cloud.price(workers.spot_node_pool),
         "budget_per_plate": budgets.per_plate,
         "budget_per_day": budgets.per_day,
-        "tls_ca": f"{TLS_FOLDER}/ca.crt",
-        "tls_cert": f"{TLS_FOLDER}/tls.crt",
-        "tls_key": f"{TLS_FOLDER}/tls.key",
+        "tls_ca": f"{TLS_FOLDER}/{AUTHORITY}",
+        "tls_cert": f"{TLS_FOLDER}/{certificate}",
+        "tls_key": f"{TLS_FOLDER}/{key}",
     }
     return {PREFIX + field.upper(): str(value) for field, value in values.items() if value is not None}

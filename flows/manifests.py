@@ -11,9 +11,10 @@ from pathlib import Path
 
 import yaml
 
+from flows.clusters.gke_objects import TLS_FOLDER
 from flows.declared import FOLDER, ROOT, read_environment
 from flows.declared_google import Cloud
-from flows.declared_settings import TLS_FOLDER, settings_variables
+from flows.declared_settings import settings_variables
 from flows.server import client_variables
 from imaging.errors import ConfigurationError, MissingPartError
 

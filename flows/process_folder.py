@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.cluster import open_cluster
-from flows.compute import Compute
+from flows.cluster import open_for_run
+from flows.compute import connect
 from flows.display import Display
 from flows.follow import Follower
 from flows.settings import Settings
@@ -122,10 +121,9 @@ def _process(job: PlateJob, settings: Settings, on_start: OnStart, on_look: OnLo
             plate=job.plate,
         )
     on_start(job)
-    workers = settings.workers or len(os.sched_getaffinity(0))
     with (
-        open_cluster(workers, device=settings.device) as cluster,
-        Compute(cluster.scheduler_address) as compute,
+        open_for_run(settings) as address,
+        connect(settings.model_copy(update={"scheduler": address})) as compute,
         Display(job) as display,
         Follower(job, compute, "process", linger_s=0.0, relist_s=0.5, on_look=_each(on_look, display.show)) as follower,
     ):

@@ -64,7 +64,13 @@ class Settings(BaseSettings):
     )
     device: Literal["cpu", "cuda"] = Field("cpu", description="where kernels compute; cuda without a GPU is an error")
     workers: int | None = Field(
-        None, ge=1, le=1024, description="worker processes of a cluster on this machine; default one per CPU core"
+        None,
+        ge=1,
+        le=1024,
+        description="worker processes of a cluster on this machine; default one per core or GPU",
+    )
+    workers_floor: int | None = Field(
+        None, ge=0, le=1024, description="how many of them stay when there is no work; default all"
     )
     environment: str = Field(
         "local", min_length=1, description="name of this environment, a file of deployments/; recorded with each site"

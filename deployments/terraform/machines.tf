@@ -115,7 +115,6 @@ resource "google_container_node_pool" "pool" {
     image_type      = "COS_CONTAINERD"
     service_account = google_service_account.nodes.email
     oauth_scopes    = ["https://www.googleapis.com/auth/cloud-platform"]
-    labels          = { "platestream/pool" = each.key }
 
     shielded_instance_config {
       enable_secure_boot          = true
@@ -140,7 +139,7 @@ resource "google_container_node_pool" "pool" {
     dynamic "taint" {
       for_each = try(each.value.spot, false) ? ["spot"] : []
       content {
-        key    = "platestream/spot"
+        key    = "cloud.google.com/gke-spot"
         value  = "true"
         effect = "NO_SCHEDULE"
       }

@@ -9,9 +9,11 @@ import pytest
 import yaml
 
 from flows.cli import app
+from flows.clusters.gke_objects import TLS_FOLDER, describe_cluster, describe_spot_group
 from flows.declared import read_environment
-from flows.declared_settings import TLS_FOLDER, settings_variables
+from flows.declared_settings import settings_variables
 from flows.manifests import SETTINGS, manifest_words, render_manifests
+from flows.settings import Settings
 from imaging.errors import ConfigurationError
 from tests.deployments.declared import DEPLOYMENTS, containers, declared, documents, names, of_kind, pods, renamed
 
@@ -74,7 +76,7 @@ def test_no_pod_has_more_rights_than_it_needs(name: str) -> None:
 def test_what_a_pod_refers_to_is_there(name: str) -> None:
     pod, container = pods()[name], containers()[name]
     assert pod["serviceAccountName"] in {each["metadata"]["name"] for each in of_kind("ServiceAccount")}
-    assert pod["nodeSelector"]["platestream/pool"] in declared()["kubernetes"]["node_pools"]
+    assert pod["nodeSelector"]["cloud.google.com/gke-nodepool"] in declared()["kubernetes"]["node_pools"]
     for source in container.get("envFrom", []):
         assert source["configMapRef"]["name"] == SETTINGS
     for variable in container.get("env", []):
@@ -90,6 +92,44 @@ def test_what_a_pod_refers_to_is_there(name: str) -> None:
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         if "httpGet" in container.get(probe, {}):
             assert container[probe]["httpGet"]["port"] in ports
+
+
+def dask_pods() -> list[dict[str, Any]]:
+    variables = settings_variables("gcp", read_environment("gcp"))
+    settings = Settings(**{name.removeprefix("PLATESTREAM_").lower(): value for name, value in variables.items()})
+    section = read_environment("gcp").cluster
+    cluster, spot = describe_cluster(section, settings)["spec"], describe_spot_group(section, settings)["spec"]
+    return [cluster["scheduler"]["spec"], cluster["worker"]["spec"], spot["worker"]["spec"]]
+
+
+def test_dasks_pods_have_no_more_rights_than_ours() -> None:
+    ours = pods()["runs"]
+    for pod in dask_pods():
+        assert pod["securityContext"] == ours["securityContext"]
+        assert pod["automountServiceAccountToken"] is False
+        (container,) = pod["containers"]
+        assert container["securityContext"] == containers()["runs"]["securityContext"]
+        assert container["command"][:3] == ["tini", "--", "start"]
+        assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+        template = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "dask"}, "spec": pod}
+        kubernetes_validate.validate(template, "1.33", strict=True)
+
+
+def test_dasks_pods_run_in_the_environments_pools_image_and_account() -> None:
+    google, workers = read_environment("gcp").google, read_environment("gcp").cluster.workers
+    scheduler, floor, spot = dask_pods()
+    assert {pod["containers"][0]["image"] for pod in (scheduler, floor, spot)} == {google.image("cuda")}
+    assert floor["serviceAccountName"] == spot["serviceAccountName"] == google.service_accounts.workers
+    pool = "cloud.google.com/gke-nodepool"
+    assert scheduler["nodeSelector"][pool] == "standard"
+    assert (floor["nodeSelector"][pool], spot["nodeSelector"][pool]) == (
+        workers.floor_node_pool,
+        workers.spot_node_pool,
+    )
+    # the taint that Terraform gives to spot machines
+    assert {"key": "cloud.google.com/gke-spot", "effect": "NoSchedule", "operator": "Equal", "value": "true"} in spot[
+        "tolerations"
+    ]
 
 
 def test_nobody_but_the_server_gets_the_databases_address() -> None:

@@ -59,7 +59,6 @@ def test_each_attribute_of_a_node_pool_is_one_that_the_environments_file_may_say
     used = set(re.findall(r"\beach\.value\.(\w+)", machines))
     pools = declared()["kubernetes"]["node_pools"].values()
     assert used == set().union(*pools) - {"usd_per_worker_hour"}
-    assert re.findall(r'labels\s+= \{ "([\w/]+)" = each\.key \}', machines) == ["platestream/pool"]
 
 
 def test_accounts_are_those_of_the_manifests() -> None:
@@ -108,7 +107,7 @@ def test_messages_of_new_images_reach_the_watcher() -> None:
 def test_spot_machines_take_only_who_tolerates_them() -> None:
     pool = resources()["google_container_node_pool.pool"]
     text = json.dumps(pool["node_config"])
-    assert "platestream/spot" in text
+    assert "cloud.google.com/gke-spot" in text
     assert "NO_SCHEDULE" in text
 
 

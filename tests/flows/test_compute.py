@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from distributed import KilledWorker
 
-from flows import cluster as cluster_module
 from flows import compute as module
-from flows.cluster import CLUSTER_CONFIG, ONE_THREAD, cluster_service, open_cluster, replace_lost_workers, run_cluster
+from flows.cluster import cluster_service, open_cluster, run_cluster
+from flows.clusters import local as cluster_module
+from flows.clusters.local import CLUSTER_CONFIG, ONE_THREAD, replace_lost_workers
 from flows.compute import COMPARED_PACKAGES, Compute, compare_versions, connect
 from flows.keeper import find_descendants
 from flows.settings import Settings
@@ -169,7 +170,7 @@ def test_losing_the_scheduler_is_told_once(cluster: Cluster) -> None:
 
 def test_a_taken_port_is_refused(cluster: Cluster) -> None:
     with pytest.raises(MissingPartError, match=r"port \d+ of 127\.0\.0\.1 is taken"):
-        run_cluster(workers=1, scheduler_port=int(cluster.address.rpartition(":")[2]))
+        run_cluster(Settings(scheduler=cluster.address, workers=1))
 
 
 def test_the_state_file_names_the_cluster_and_its_workers(cluster: Cluster) -> None:

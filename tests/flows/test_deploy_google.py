@@ -117,7 +117,7 @@ def test_the_settings_of_the_environment_are_settings(monkeypatch: pytest.Monkey
     settings = Settings()
     assert (settings.store, settings.compute, settings.device) == ("gs://example-lab-plates", "gke", "cuda")
     assert (settings.environment, settings.place) == ("gcp", "europe-west4")
-    assert settings.scheduler == "tls://platestream-dask-scheduler.platestream.svc:8786"
+    assert settings.scheduler == "tls://platestream-dask-scheduler.platestream.svc.cluster.local:8786"
     assert (settings.subscription, settings.dataset) == ("platestream-watch", "platestream")
     assert (settings.budget_per_plate, settings.budget_per_day) == (5.0, 1000.0)
     assert settings.google_credentials is None  # the machine's own: the watcher goes on without a Prefect server
@@ -152,7 +152,8 @@ def forget(*place: str) -> Any:
         (lambda d: d["cluster"]["workers"].update(spot_node_pool="floor"), "must name a pool of spot machines"),
         (lambda d: d["cluster"]["workers"].update(floor=2), r"workers\.floor is 2, and floor has room for 1"),
         (lambda d: d["cluster"]["workers"].update(maximum=18), "17 come as spot, and spot has room for 16"),
-        (lambda d: d["cluster"]["workers"].update(gpus=2), "spot has room for 0"),
+        (lambda d: d["kubernetes"]["node_pools"]["spot"].pop("gpu"), "spot has room for 0"),
+        (forget("cluster", "tls_secret"), r"cluster\.tls_secret is missing"),
         (lambda d: d["cluster"]["workers"].update(maximum=0), r"maximum: Input should be greater"),
         (lambda d: [d.pop(part) for part in ("google", "kubernetes", "cluster")], "budgets belong to google"),
     ],
