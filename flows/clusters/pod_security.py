@@ -1,4 +1,4 @@
-"""Pods of Dask as a namespace of Kubernetes' standard ``restricted`` takes them: no root, nothing to write but folders."""
+"""Pods of Dask as a namespace of Kubernetes' standard ``restricted`` takes them: no root, few folders to write to."""
 
 from __future__ import annotations
 
