@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 RUN := .venv/bin/python
 UV := .cache/uv/bin/uv --cache-dir .cache/uv/cache
 
-.PHONY: help venv demo test gpu test-gpu sanitize check lint-deployments format bench lock clean
+.PHONY: help venv bqemulator demo test gpu test-gpu sanitize check lint-deployments format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -18,6 +18,7 @@ help: ## say what there is
 	@echo "make check     style, types and layers"
 	@echo "make lint-deployments   checkov reads Terraform, manifests and container files (first installs 290 MB of packages)"
 	@echo "make format    put the code into the style that make check asks for"
+	@echo "make bqemulator  install the BigQuery stand-in of the tests (400 MB in .cache), without which theirs are left out"
 	@echo "make bench     measure; the results are written to benchmarks/results"
 	@echo "make lock      choose package versions anew, within pyproject.toml (LOCK_OPTIONS=--upgrade for the newest)"
 	@echo "make clean     remove what make made: .venv and .cache"
@@ -26,6 +27,9 @@ venv:
 	@test -n "$(PYTHON)" || { echo "Platestream needs Python 3.11, 3.12 or 3.13, and found $$(python3 --version 2>&1). \
 	Install one, or name it: make PYTHON=/path/to/python3.12"; exit 2; }
 	@"$(PYTHON)" .ci/make_venv.py
+
+bqemulator: venv
+	@"$(PYTHON)" .ci/make_bqemulator.py
 
 demo: venv
 	@.venv/bin/platestream demo $(if $(KEEP),--keep)
@@ -75,7 +79,7 @@ lint-deployments: venv
 	@cp deployments/Containerfile .cache/deployments/Dockerfile
 	@cp deployments/Containerfile.cuda .cache/deployments/Dockerfile.cuda
 	@$(RUN) -m flows.cli manifests gcp >.cache/deployments/manifests.yaml
-	@BC_SKIP_MAPPING=TRUE LOG_LEVEL=ERROR $(CHECKOV) --config-file deployments/checkov.yaml --directory .cache/deployments
+	@BC_SKIP_MAPPING=TRUE LOG_LEVEL=ERROR $(CHECKOV) --config-file deployments/terraform/checkov.yaml --directory .cache/deployments
 	@echo "checkov finds nothing in Terraform, manifests and container files"
 
 format: venv
@@ -95,6 +99,7 @@ lock:
 		--output-file requirements-run.lock $(LOCKING)
 	$(UV) pip compile pyproject.toml --group build --extra gpu --constraint requirements.lock \
 		--output-file requirements-gpu.lock $(LOCKING)
+	$(UV) pip compile tests/standins/bqemulator.in --output-file tests/standins/bqemulator.lock $(LOCKING)
 
 LOCKING := --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-annotate --quiet \
 	--no-emit-find-links --custom-compile-command "make lock" $(LOCK_OPTIONS)

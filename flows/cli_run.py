@@ -52,7 +52,7 @@ def watch(store: str = STORE) -> None:
     """Watch all plates of the store and wake a run for each that has work; runs until it is stopped."""
     from flows.watch import watch as run
 
-    _log_to_terminal()
+    log_to_terminal()
     run(_settings(store))
 
 
@@ -60,7 +60,7 @@ def serve(store: str = STORE, workers: int = WORKERS) -> None:
     """Run everything on this machine: Prefect server, cluster, watcher and flows, until it is stopped."""
     from flows.stack import serve as run
 
-    _log_to_terminal()
+    log_to_terminal()
     run(_settings(store, workers))
 
 
@@ -71,7 +71,7 @@ def cluster(
     """Run the Dask cluster that measures sites, until it is stopped; PLATESTREAM_COMPUTE says which kind."""
     from flows.cluster import run_cluster
 
-    _log_to_terminal()
+    log_to_terminal()
     run_cluster(_settings("", workers, device=device))
 
 
@@ -141,7 +141,7 @@ def _settings(store: str, workers: int = 0, **said: Any) -> Settings:
     return Settings(**{name: value for name, value in said.items() if value})
 
 
-def _log_to_terminal() -> None:
+def log_to_terminal() -> None:
     """Let a service say on stderr what it does."""
     import logging
 

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import dask
+
 from flows.clusters.contract import Cluster
 from flows.clusters.keep import Keeper
 from flows.clusters.local import HOST, MachineCluster, local_port, open_cluster, open_local
@@ -88,8 +90,10 @@ def open_for_run(settings: Settings) -> Iterator[str]:
     if settings.compute in ("address", "gke"):
         yield settings.scheduler
         return
-    with _machine_kind(settings)(settings) as cluster:
-        yield cluster.address
+    # what this process was told on its command line, its workers are told too
+    with dask.config.set({"distributed.nanny.environ": settings.as_environment()}):
+        with _machine_kind(settings)(settings) as cluster:
+            yield cluster.address
 
 
 def _open(settings: Settings) -> contextlib.AbstractContextManager[Cluster]:

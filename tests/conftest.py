@@ -1,9 +1,11 @@
 """Fixtures that several folders of tests share, and the closing words of a test run.
 
     gcs             a Google Cloud Storage stand-in for the session, with an empty bucket ``lab`` for each test
+    pubsub          a Google Cloud Pub/Sub stand-in for the session, with nothing in it for each test
     store           an empty store, three times: a folder, memory, a bucket of the stand-in
     gcs_store       the same, on the stand-in only
     folder_store    the same, on a folder only
+    bigquery        a BigQuery stand-in for the session; ``dataset`` is an empty dataset in it for each test
     gpu             a device for CUDA kernels: this machine's CPU under several seeds, and the real one (marked ``gpu``)
 
 A test that needs more of the machine than Python packages asks ``tests.parts.require`` for it.
@@ -15,9 +17,12 @@ import importlib
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from google.cloud.bigquery import Dataset
 from hypothesis import configuration, settings
 
 from imaging.store import Store, open_store
@@ -25,7 +30,11 @@ from kernels.gpu import Gpu, cuda
 from tests.cuda.host_build import require_host_cuda
 from tests.cuda.host_gpu import SEEDS, HostGpu
 from tests.parts import ROOT, require
+from tests.standins.bigquery import BigQueryStandIn
 from tests.standins.gcs import GcsStandIn
+
+if TYPE_CHECKING:
+    from tests.standins.pubsub import PubSubStandIn
 
 _NUMBERS = itertools.count(1)
 
@@ -47,6 +56,21 @@ def gcs(gcs_server: GcsStandIn) -> GcsStandIn:
     return gcs_server
 
 
+@pytest.fixture(scope="session")
+def pubsub_server() -> Iterator[PubSubStandIn]:
+    from tests.standins.pubsub import PubSubStandIn  # gRPC takes a moment that most tests do without
+
+    with PubSubStandIn() as server:
+        yield server
+
+
+@pytest.fixture
+def pubsub(pubsub_server: PubSubStandIn) -> Iterator[PubSubStandIn]:
+    pubsub_server.clear()
+    yield pubsub_server
+    pubsub_server.clear()
+
+
 @pytest.fixture(params=["folder", "memory", "gcs"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "gcs":
@@ -62,6 +86,20 @@ def gcs_store(gcs: GcsStandIn) -> Store:
 @pytest.fixture
 def folder_store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "root"))
+
+
+@pytest.fixture(scope="session")
+def bigquery() -> Iterator[BigQueryStandIn]:
+    with BigQueryStandIn() as server:
+        yield server
+
+
+@pytest.fixture
+def dataset(bigquery: BigQueryStandIn) -> Iterator[Dataset]:
+    with closing(bigquery.client()) as client:
+        dataset = client.create_dataset(f"test_{next(_NUMBERS)}")
+        yield dataset
+        client.delete_dataset(dataset, delete_contents=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:

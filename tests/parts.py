@@ -6,7 +6,10 @@
     cupy        the names that kernels take from it are looked up
     postgresql  the Prefect server keeps its database there
     terraform   its formatter reads deployments/terraform
+    gcc         a stand-in for NVIDIA's management library is compiled
+    dask-cuda   a cluster with one worker per GPU is started, without one
     gpu         CUDA kernels run where they belong
+    bqemulator  the SQL of the warehouse runs on a BigQuery stand-in
     shared      reference data of the developers, in a folder beside the checkout
 
 ``require("chromium")`` skips the test where there is none; with ``PLATESTREAM_TEST_ALL=1``, as in .ci/run, it fails
@@ -66,6 +69,17 @@ def _postgresql() -> str | None:
     return str(Path(program).resolve().parent) if program else None
 
 
+def _bqemulator() -> str | None:
+    """Its Python, once `make bqemulator` has finished it."""
+    venv = ROOT / ".cache" / "bqemulator"
+    return str(venv / "bin" / "python") if (venv / "stamp").exists() else None
+
+
+def _dask_cuda() -> str | None:
+    spec = importlib.util.find_spec("dask_cuda")
+    return spec.origin if spec else None
+
+
 def _shared() -> str | None:
     folder = ROOT.parent / "shared"
     return str(folder) if (folder / "data").is_dir() else None
@@ -80,7 +94,12 @@ PARTS = {
     "cupy": Part(_cupy, ".venv/bin/pip install --no-deps 'cupy-cuda13x==14.2.*' cuda-pathfinder"),
     "postgresql": Part(_postgresql, "apt-get install postgresql"),
     "terraform": Part(_program("terraform"), "put HashiCorp's terraform on the PATH", for_all=False),
+    "gcc": Part(_program("gcc"), "apt-get install gcc"),
+    "dask-cuda": Part(
+        _dask_cuda, ".venv/bin/pip install --no-deps 'dask-cuda==26.10.*' cuda-bindings cuda-core nvidia-ml-py"
+    ),
     "gpu": Part(_gpu, "an NVIDIA GPU, compute capability 7.5 or newer, and `pip install -e .[gpu]`", for_all=False),
+    "bqemulator": Part(_bqemulator, "make bqemulator"),
     "shared": Part(_shared, "put the developers' folder `shared` beside the checkout", for_all=False),
 }
 

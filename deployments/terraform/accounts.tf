@@ -46,16 +46,19 @@ resource "google_pubsub_subscription_iam_member" "watch_pulls" {
   member       = google_service_account.role["watch"].member
 }
 
-resource "google_bigquery_dataset_iam_member" "warehouse_loads" {
+# The flow load-warehouse loads a plate as soon as it is published, `platestream warehouse` what that missed.
+resource "google_bigquery_dataset_iam_member" "loads" {
+  for_each   = { for role in ["runs", "warehouse"] : role => google_service_account.role[role] }
   dataset_id = google_bigquery_dataset.results.dataset_id
   role       = "roles/bigquery.dataEditor"
-  member     = google_service_account.role["warehouse"].member
+  member     = each.value.member
 }
 
-resource "google_project_iam_member" "warehouse_starts_jobs" {
-  project = local.google.project
-  role    = "roles/bigquery.jobUser"
-  member  = google_service_account.role["warehouse"].member
+resource "google_project_iam_member" "starts_load_jobs" {
+  for_each = { for role in ["runs", "warehouse"] : role => google_service_account.role[role] }
+  project  = local.google.project
+  role     = "roles/bigquery.jobUser"
+  member   = each.value.member
 }
 
 resource "google_service_account" "nodes" {

@@ -80,12 +80,18 @@ def test_each_role_may_do_what_it_needs_and_nothing_else() -> None:
     granted: dict[str, set[str]] = {}
     for name, body in resources().items():
         if name.split(".")[0].endswith("_iam_member") and "google_service_account.role" in json.dumps(body):
-            who = re.findall(r'role\[\\"(\w+)\\"\]', body["member"].replace('"', '\\"'))
-            granted.setdefault(who[0] if who else "all", set()).add(body["role"].strip('"'))
+            told = json.dumps([body["member"], body.get("for_each", "")])
+            named = re.findall(r"role in \[(.*?)\]", told) + re.findall(r"role\[(\W+\w+\W+)\]", told)
+            roles = re.findall(r"\w+", named[0]) if named else ["all"]
+            for role in roles:
+                granted.setdefault(role, set()).add(body["role"].strip('"'))
+    loads = {"roles/bigquery.dataEditor", "roles/bigquery.jobUser"}
     assert granted == {
-        "all": {"roles/iam.workloadIdentityUser", "roles/storage.objectViewer", "roles/storage.objectUser"},
+        "all": {"roles/iam.workloadIdentityUser", "roles/storage.objectViewer"},
+        "runs": {"roles/storage.objectUser", *loads},
+        "workers": {"roles/storage.objectUser"},
         "watch": {"roles/pubsub.subscriber"},
-        "warehouse": {"roles/bigquery.dataEditor", "roles/bigquery.jobUser"},
+        "warehouse": loads,
     }
     writes = resources()["google_storage_bucket_iam_member.writes"]
     assert 'for role in ["runs", "workers"]' in writes["for_each"]

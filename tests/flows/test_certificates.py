@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -99,7 +100,8 @@ def test_a_client_with_a_certificate_of_the_authority_is_served(folder: Path, sc
     settings = tls_settings(folder, scheduler)
     with connect(settings) as compute:
         assert compute.submit(sleep, 0.01, key="a").result(60) == 0.01
-        (worker,) = compute.client().nthreads()
+        client: Any = compute.client()
+        (worker,) = client.nthreads()
         assert worker.startswith("tls://")
     wait_for(lambda: ask(scheduler, read_security(settings)) == Look(1, 0, {"0": 0}))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.declared import read_environment
+from flows.declared import ROOT, read_environment
 from flows.declared_settings import settings_variables
 from flows.deploy import deploy
 from flows.settings import Settings
@@ -61,6 +61,18 @@ def test_blocks_are_registered_once_and_left_alone_afterwards(server: str, proje
     change(project, lambda d: d["google"]["bucket"].update(name="another-bucket"))
     third = {name: done for name, done in apply(server, project).items() if done != "unchanged"}
     assert third == {BUCKET: "updated", "deployment process-plate": "updated"}  # its runs learn the store's address
+
+
+@pytest.mark.usefixtures("nobody")
+def test_all_that_the_repository_declares_is_deployed_once(server: str) -> None:
+    from prefect.client.orchestration import get_client
+
+    first, second = apply(server, ROOT), apply(server, ROOT)
+    with get_client(sync_client=True) as client:  # other tests count what is on the server
+        for automation in client.read_automations():
+            client.delete_automation(automation.id)
+    assert set(second) == set(first) > {"deployment process-plate", "deployment load-warehouse"}
+    assert set(second.values()) == {"unchanged"}
 
 
 # the block opens a cursor, which would read rows faster with a package that we have no use for

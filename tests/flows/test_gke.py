@@ -272,6 +272,7 @@ def test_a_kubernetes_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pyt
         MissingPartError, match="Kubernetes does not answer, so we cannot look at the namespace imaging"
     ):
         KubernetesCluster(SECTION, SETTINGS)
+    kr8s.asyncio.Api._instances.clear()
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nowhere"))
     with pytest.raises(MissingPartError, match="neither KUBECONFIG nor a service account says where Kubernetes is"):
         KubernetesCluster(SECTION, SETTINGS)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +24,8 @@ from flows.clusters.look import Look, ask
 from flows.compute import Compute
 from flows.settings import Settings
 from imaging.errors import MissingPartError
-from tests.flows.jobs import sleep
+from tests.flows.jobs import sleep, wait_for_file
+from tests.flows.test_compute import Cluster
 
 
 class Remembered:
@@ -150,6 +153,32 @@ def test_an_orderly_end_lets_all_but_the_floor_go(caplog: Any) -> None:
     assert "workers may be left: Kubernetes is silent" in caplog.text
 
 
+def test_a_scheduler_that_dies_and_comes_back_is_looked_at_again(tmp_path: Path, caplog: Any) -> None:
+    caplog.set_level(logging.INFO)
+    process = Cluster(tmp_path)
+    remembered = Remembered()
+    keeper = Keeper(remembered, partial(ask, process.address, timeout_s=2.0), Settings(idle_s=0.001))
+    for _ in range(2):
+        keeper.look()
+    assert remembered.number == 1, "there is no work"
+    process.end(signal.SIGKILL)
+    keeper.look()
+    process.start()
+    with Compute(process.address) as compute:
+        futures = [compute.submit(sleep, 60.0 + i, key=f"site-{i}") for i in range(3)]
+        deadline = time.monotonic() + 60
+        while remembered.number != 3:
+            assert time.monotonic() < deadline
+            keeper.look()
+        del futures
+    process.end(signal.SIGTERM)
+    silent = f"the scheduler at {process.address} does not say what it has to do; looking again"
+    assert [message for message in caplog.messages if "look" in message or "well" in message] == [
+        silent,
+        "all well again",
+    ]
+
+
 @contextmanager
 def tended(keeper: Keeper, cluster: MachineCluster) -> Iterator[Any]:
     """Look and tend as the service does, while the test waits."""
@@ -165,16 +194,17 @@ def tended(keeper: Keeper, cluster: MachineCluster) -> Iterator[Any]:
     yield wait_for
 
 
-def test_workers_come_with_work_and_go_without(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_come_with_work_and_go_without(tmp_path: Path) -> None:
     settings = Settings(workers=2, workers_floor=0, idle_s=2.0)
     with open_local(settings) as cluster, Compute(cluster.address) as compute:
         keeper = Keeper(cluster, partial(ask, cluster.address), settings)
         with tended(keeper, cluster) as wait_for:
             wait_for(lambda: not compute.client().nthreads() and not cluster.pids())
-            futures = [compute.submit(sleep, 0.2, key=f"site-{i}") for i in range(6)]
+            futures = [compute.submit(wait_for_file, tmp_path / "go", key=f"site-{i}") for i in range(6)]
             wait_for(lambda: len(compute.client().nthreads()) == 2)
-            assert [future.result(60) for future in futures] == [0.2] * 6
-            del futures
+            (tmp_path / "go").touch()
+            wait_for(lambda: all(future.status == "finished" for future in futures))
+            futures.clear()
             wait_for(lambda: not compute.client().nthreads() and not cluster.pids())
 
 
