@@ -21,8 +21,15 @@ from flows.settings import Settings
 from flows.supervise import Service
 from imaging.errors import ConfigurationError
 
+LOADS_DATASET = "load-warehouse"
+"""The deployment that needs a warehouse."""
 QUERY_S = 1.0
 """Seconds between two questions for scheduled runs."""
+
+
+def chosen_deployments(settings: Settings) -> list[Deployment]:
+    """Deployments of prefect.yaml that have something to do on this machine: without a dataset nothing is loaded."""
+    return [each for each in read_deployments() if settings.dataset or each.name != LOADS_DATASET]
 
 
 def load_flow(entrypoint: str) -> Any:
@@ -78,7 +85,9 @@ def make_triggers(declared: Deployment) -> list[Any]:
 def serve_service(settings: Settings, log_file: Path) -> Service:
     """Return the runner as a service; runs that it started outlive it."""
     variables = client_variables(settings.api_url, settings.state_folder / "prefect") | settings.as_environment()
-    names = [f"{each.entrypoint.rpartition('.')[2].replace('_', '-')}/{each.name}" for each in read_deployments()]
+    names = [
+        f"{each.entrypoint.rpartition('.')[2].replace('_', '-')}/{each.name}" for each in chosen_deployments(settings)
+    ]
     return Service(
         "runner",
         (sys.executable, "-m", "flows.serve"),
@@ -109,7 +118,7 @@ def main() -> None:
 
     with get_client(sync_client=True) as client:
         apply_automations(client, read_automations())
-    deployments = [make_deployment(declared) for declared in read_deployments()]
+    deployments = [make_deployment(declared) for declared in chosen_deployments(settings)]
     serve(*deployments, limit=settings.plates_at_once, query_seconds=QUERY_S, print_starting_message=False)
 
 

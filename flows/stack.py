@@ -1,4 +1,7 @@
-"""Everything on one machine as services of one supervisor: Prefect server, Dask cluster, runner of flows, watcher."""
+"""Everything on one machine as services of one supervisor: Prefect server, Dask cluster, runner of flows, watcher.
+
+Where the settings name a BigQuery dataset, also what loads the warehouse.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,8 @@ def local_services(settings: Settings, logs: Path) -> list[Service]:
         server_service(settings, port, logs / "server.log"),
         *cluster,
         serve_service(settings, logs / "runner.log"),
-        watch_service(settings, logs / "watch.log"),
+        service_of(settings, "watch", logs),
+        *([service_of(settings, "warehouse", logs)] if settings.dataset else []),
     ]
 
 
@@ -52,10 +56,11 @@ def _local_port(api_url: str) -> int:
     return address.port
 
 
-def watch_service(settings: Settings, log_file: Path) -> Service:
-    """Return the watcher as a service."""
+def service_of(settings: Settings, name: str, logs: Path) -> Service:
+    """A long-lived process of ours: the module ``flows.<name>``, with its log."""
     variables = client_variables(settings.api_url, settings.state_folder / "prefect") | settings.as_environment()
-    return Service("watch", (sys.executable, "-m", "flows.watch"), log_file, prefect_environment(variables))
+    environment = prefect_environment(variables)
+    return Service(name, (sys.executable, "-m", f"flows.{name}"), logs / f"{name}.log", environment)
 
 
 def serve(settings: Settings) -> None:

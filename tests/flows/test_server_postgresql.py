@@ -16,7 +16,7 @@ from flows.deploy import deploy
 from flows.serve import serve_service
 from flows.server import SQLITE, api_address, client_variables, database_address, is_healthy, server_service
 from flows.settings import Settings, child_environment
-from flows.stack import watch_service
+from flows.stack import service_of
 from flows.supervise import Supervisor, find_free_ports
 from imaging.errors import ConfigurationError
 from tests.parts import ROOT
@@ -104,7 +104,7 @@ def test_without_an_address_the_database_is_a_file() -> None:
 def test_only_the_server_learns_the_databases_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLATESTREAM_DATABASE_URL", GOOD)
     settings, log = settings_with(GOOD, tmp_path), tmp_path / "log"
-    others = (watch_service(settings, log), serve_service(settings, log), cluster_service(settings, log))
+    others = (service_of(settings, "watch", log.parent), serve_service(settings, log), cluster_service(settings, log))
     assert [name for name in others if "geheim" in str(name)] == []
     server = server_service(settings, 4200, log)
     assert server.environment["PLATESTREAM_DATABASE_URL"] == GOOD
