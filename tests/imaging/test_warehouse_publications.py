@@ -92,8 +92,8 @@ def test_loading_again_begins_no_job(bigquery_jobs: BigQueryJobs, folder_store: 
 
 def test_two_loaders_at_once_load_once(bigquery_jobs: BigQueryJobs, folder_store: Store) -> None:
     publish(folder_store)
-    bigquery_jobs.running_s = 0.1
     loaders = [prepared(bigquery_jobs.client(), folder_store) for _ in range(2)]
+    bigquery_jobs.running_s = 0.1
     with ThreadPoolExecutor() as pool:
         outcomes = list(pool.map(lambda loader: loader.load_plate("screen", "P1"), loaders))
     assert all(isinstance(item, Loaded) for found in outcomes for item in found)
