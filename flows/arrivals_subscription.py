@@ -7,6 +7,7 @@ or not at all, and a subscription may carry anything: what is no image of ours i
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -39,6 +40,8 @@ MAX_OUTSTANDING = 1000
 THREADS = 2
 """Threads that mark: it is a moment's work in Python, and more of them only take turns."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+CLOSE_S = 30.0
+"""Seconds that the client has to end a stream: it waits up to ten to open one that broke anew, and looks then."""
 REPORT_S = 600.0
 """Seconds between two lines in the log about what messages came."""
 
@@ -81,9 +84,8 @@ def find_plate(attributes: Mapping[str, str], bucket: Bucket) -> tuple[str, str]
     bucket
         Where the images have to be.
     """
-    try:
-        event, name, key = (attributes[each] for each in ("eventType", "bucketId", "objectId"))
-    except KeyError:
+    event, name, key = (attributes.get(each, "") for each in ("eventType", "bucketId", "objectId"))
+    if not (event and name and key):
         return UNREADABLE
     if event != "OBJECT_FINALIZE":
         return OTHER_EVENT
@@ -146,9 +148,11 @@ class ArrivalsSubscription:
         self._report(tick)
 
     def close(self) -> None:
-        """End the stream; what is not acknowledged comes again."""
+        """End the stream when what is acknowledged was sent; what is not acknowledged comes again."""
         if self._stream is not None:
             self._stream.cancel()
+            with contextlib.suppress(TimeoutError):
+                self._stream.exception(timeout=CLOSE_S)
         self._stream = None
         self.client.close()
 

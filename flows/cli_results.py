@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from flows.printed_rows import Format, counted, plain, print_rows
 
+if TYPE_CHECKING:
     from flows.settings import Settings
     from imaging.store import Store
 
 STORE = typer.Option("", help="Root of the store.", show_default="PLATESTREAM_STORE or platestream-data")
-
-
-class Format(StrEnum):
-    """How rows are printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
 
 
 class Dialect(StrEnum):
@@ -59,7 +49,7 @@ def sql(
     """Ask the tables of all published plates."""
     from imaging.query import run_query
 
-    _print_rows(run_query(_open(store), query, dialect=dialect.value), form)
+    print_rows(run_query(_open(store), query, dialect=dialect.value), form)
 
 
 def validate(
@@ -85,11 +75,6 @@ def validate(
 
 
 COMMANDS = (status, sql, validate)
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 site``, ``2 sites``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _open(store: str) -> Store:
@@ -126,7 +111,9 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("experiment", "plate", "state", "images", "sites", "failed", "published as", box=None)
+    has_price = any(row.get("cost") is not None for row in rows)
+    spent = "cost" if has_price else "machine time"
+    table = Table("experiment", "plate", "state", "images", "sites", "failed", "published as", spent, box=None)
     for row in rows:
         images = f"{row['images_arrived']}/{row['images_expected']}" if "images_expected" in row else ""
         sites = f"{row['sites_done']}/{row['sites_expected']}" if "sites_expected" in row else ""
@@ -138,57 +125,38 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
             sites,
             row.get("sites_failed", ""),
             row.get("status") or "",
+            _cost_cell(row, has_price=has_price),
         )
-        table.add_row(*(_plain(cell) for cell in cells))
+        table.add_row(*(plain(cell) for cell in cells))
     Console().print(table)
     for row in rows:
         if row.get("problem"):
             typer.echo(f"{row['experiment']}/{row['plate']}: {row['problem']}")
+        if row.get("refusal"):
+            typer.echo(f"{row['experiment']}/{row['plate']}: {row['refusal']}")
+    if has_price:
+        _print_sums(rows)
 
 
-def _print_rows(rows: pa.Table, form: Format) -> None:
-    if form is Format.csv:
-        import pyarrow.csv
+def _cost_cell(row: dict[str, Any], *, has_price: bool) -> str:
+    """USD so far where any plate has a price, else machine time."""
+    from imaging.cost_words import money_words, time_words
 
-        pyarrow.csv.write_csv(_with_joined_texts(rows), sys.stdout.buffer)
-    elif form is Format.json:
-        cleaned = [{name: _or_null(value) for name, value in row.items()} for row in rows.to_pylist()]
-        typer.echo(json.dumps(cleaned, indent=2, default=str, ensure_ascii=False))
-    else:
-        _print_table(rows)
+    if has_price:
+        return "" if row.get("cost") is None else money_words(row["cost"])
+    return time_words(row["machine_seconds"]) if row.get("sites_measured") else ""
 
 
-def _with_joined_texts(rows: pa.Table) -> pa.Table:
-    """Lists of texts as one text each, joined by ``"; "``: CSV has no lists."""
-    import pyarrow as pa
+def _print_sums(rows: list[dict[str, Any]]) -> None:
+    """Say what plates will about cost that are not done, what each experiment cost, and what is in no sum."""
+    from imaging.cost_words import money_words, time_words
+    from imaging.costs import sum_costs
 
-    for index, column in enumerate(rows.columns):
-        if pa.types.is_list(column.type):
-            joined = [None if texts is None else "; ".join(map(str, texts)) for texts in column.to_pylist()]
-            rows = rows.set_column(index, rows.column_names[index], pa.array(joined, pa.string()))
-    return rows
-
-
-def _or_null(value: Any) -> Any:
-    """JSON has no NaN and no infinity."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _print_table(rows: pa.Table) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None)
-    for name in rows.column_names:
-        table.add_column(_plain(name))
-    for row in zip(*(column.to_pylist() for column in rows.columns), strict=True):
-        table.add_row(*("" if value is None else _plain(value) for value in row))
-    Console().print(table)
-    typer.echo(counted(rows.num_rows, "row"))
-
-
-def _plain(value: object) -> Any:
-    """A cell without Rich's markup: brackets stay brackets."""
-    from rich.text import Text
-
-    return Text(f"{value:.6g}" if isinstance(value, float) else str(value))
+    for row in rows:
+        if row.get("cost") is not None and row["cost_estimate"] > row["cost"]:
+            a_site, whole = money_words(row["cost_per_site"]), money_words(row["cost_estimate"])
+            typer.echo(f"{row['experiment']}/{row['plate']}: {a_site} a site, about {whole} in all")
+    for experiment, spent in sum_costs(rows).items():
+        without = f", {counted(spent.unpriced, 'site')} without a price" if spent.unpriced else ""
+        time, cost = time_words(spent.machine_seconds), money_words(spent.cost)
+        typer.echo(f"{experiment}: {counted(spent.sites, 'site')}, {time}, {cost}{without}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 import httpx
@@ -19,6 +19,7 @@ from imaging.errors import MissingPartError
 
 IMAGES_ARRIVED = "plate.images-arrived"
 PUBLISHED = "plate.published"
+BUDGET_EXCEEDED = "plate.budget-exceeded"
 RETRY_FOR_S = 5.0
 """A server that just became healthy still answers 503 for a moment."""
 PAUSE_S = 0.25
@@ -110,6 +111,27 @@ class Published(PlateEvent):
     number: int = Field(ge=1)
     is_complete: bool = True
     verdict: str = ""
+
+
+class BudgetExceeded(PlateEvent):
+    """A plate gets no more work because a budget is used up.
+
+    Parameters
+    ----------
+    budget
+        Which: ``plate`` or ``day``.
+    spent, limit
+        USD spent and allowed.
+    reason
+        What to do, in words.
+    """
+
+    kind: ClassVar[str] = BUDGET_EXCEEDED
+
+    budget: Literal["plate", "day"]
+    spent: float = Field(ge=0)
+    limit: float = Field(ge=0)
+    reason: str = ""
 
 
 def emit(api_url: str, event: PlateEvent, *, auth: str = "", timeout_s: float = 5.0) -> None:

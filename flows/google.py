@@ -182,29 +182,30 @@ def _of_block(settings: Settings, name: str) -> Identity:
     from google.auth.exceptions import GoogleAuthError
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
     from prefect_gcp import GcpCredentials
-    from pydantic import ValidationError
 
+    load: Any = GcpCredentials.load  # takes _sync, which its signature hides: else it would give a coroutine to some
     server: dict[Any, str] = {PREFECT_API_URL: settings.api_url}
     if settings.auth:
         server[PREFECT_API_AUTH_STRING] = settings.auth
     try:
         with temporary_settings(server):
-            block = GcpCredentials.load(name, _sync=True)
+            block = load(name, _sync=True)
         return Identity(block.get_credentials_from_service_account(), block.project)
-    except (ValidationError, GoogleAuthError) as error:
-        reason = str(error).splitlines()[0]
+    except (RuntimeError, GoogleAuthError) as error:  # Prefect's word for a block that its own checks refuse
         raise ConfigurationError(
-            f"the GcpCredentials block {name!r} holds no credentials that can be used here ({reason}); register it anew"
+            f"the GcpCredentials block {name!r} holds no credentials that can be used here: its key is damaged, or its "
+            "key file is not on this machine; register it anew"
         ) from error
     except ValueError as error:
         raise MissingPartError(
             f"the Prefect server at {settings.api_url} has no GcpCredentials block {name!r}; register it "
             "(`platestream deploy` does), or unset PLATESTREAM_GOOGLE_CREDENTIALS"
         ) from error
-    except (httpx.HTTPError, RuntimeError) as error:
+    except httpx.HTTPError as error:
         raise MissingPartError(
-            f"the Prefect server at {settings.api_url} does not answer, so the GcpCredentials block {name!r} cannot be "
-            "read; start the server, or unset PLATESTREAM_GOOGLE_CREDENTIALS"
+            f"the Prefect server at {settings.api_url} does not answer as it should "
+            f"({str(error).splitlines()[0]}), so the GcpCredentials block {name!r} cannot be read; start the server, "
+            "or unset PLATESTREAM_GOOGLE_CREDENTIALS"
         ) from error
 
 

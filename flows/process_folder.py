@@ -7,13 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import dask
+
+from flows.budget import PlateCosts
 from flows.cluster import open_cluster
 from flows.compute import Compute
 from flows.display import Display
 from flows.follow import Follower
 from flows.google import open_data_store
+from flows.placement import refuse_run
 from flows.settings import Settings
-from imaging.errors import ConfigurationError, PlateError
+from imaging.errors import ConfigurationError, PlateError, SpentBudgetError
 from imaging.experiment import read_experiment
 from imaging.job import PlateJob, open_job
 from imaging.names import check_name
@@ -62,6 +66,10 @@ def process_folder(
     ------
     ConfigurationError
         If the folder or the experiment's file is not there or at fault; with all faults.
+    PlacementError
+        If the images must not be processed here.
+    SpentBudgetError
+        If a budget is used up before the plate is done.
     PlateError
         If the plate holds no image of the experiment.
     """
@@ -108,6 +116,7 @@ def _impatient(job: PlateJob) -> PlateJob:
 
 
 def _process(job: PlateJob, settings: Settings, on_start: OnStart, on_look: OnLook) -> ProcessedPlate:
+    refuse_run(job.experiment, settings, job.plate)
     if job.store.url.startswith("memory://"):
         raise ConfigurationError("a store in memory is not shared with the workers; give a folder or gs://")
     if job.experiment.illumination.source != "none":
@@ -125,13 +134,25 @@ def _process(job: PlateJob, settings: Settings, on_start: OnStart, on_look: OnLo
     on_start(job)
     workers = settings.workers or len(os.sched_getaffinity(0))
     with (
+        dask.config.set({"distributed.nanny.environ": settings.as_environment()}),
         open_cluster(workers, device=settings.device) as cluster,
         Compute(cluster.scheduler_address) as compute,
-        Display(job) as display,
-        Follower(job, compute, "process", linger_s=0.0, relist_s=0.5, on_look=_each(on_look, display.show)) as follower,
+        PlateCosts(job, settings) as costs,
+        Display(job, costs=costs) as display,
+        Follower(
+            job,
+            compute,
+            "process",
+            linger_s=0.0,
+            relist_s=0.5,
+            on_look=_each(on_look, display.show),
+            refuse=costs.refuse,
+        ) as follower,
     ):
         while True:
             plan = follower.measure(len(plan.sites))
+            if follower.is_stopped:
+                raise SpentBudgetError(follower.refusal, experiment=job.experiment.name, plate=job.plate)
             publication = publish_and_project(job) if plan.is_publishable else None
             if publication is not None:
                 (row,) = read_table(job, publication, "plates").to_pylist()

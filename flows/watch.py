@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from flows.budget import Budgets
 from flows.events import ImagesArrived, emit
 from flows.google import open_data_store
+from flows.placement import find_run_refusal
 from flows.settings import Settings
 from imaging.errors import PlateError
 from imaging.experiment import Experiment
@@ -64,6 +66,8 @@ class Watch:
         The root that holds ``raw/``, ``experiments/`` and ``results/``.
     wake
         Called for each plate that needs a follower; raises when nobody could be told, and is called again.
+    refuse
+        Says why no run may be woken for a plate that needs one; empty where one may.
     rescan_s, stale_s, settle_s
         Seconds between looks at an open plate; age at which a heartbeat means nobody; age at which a file is there.
     sweep_s
@@ -75,6 +79,7 @@ class Watch:
     rescan_s: float = 2.0
     stale_s: float = 90.0
     settle_s: float = 3.0
+    refuse: Callable[[PlateJob, Plan], str] = lambda job, plan: ""
     sweep_s: float | None = None
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _list_at: float = NEVER
@@ -170,7 +175,6 @@ class Watch:
             beat_at = self.store.modified(heartbeat_key(job.prefix))
             if beat_at is not None and abs(now - beat_at) < self.stale_s:
                 self._wakes.pop(place, None)
-                self._quiet_s.pop(place, None)
                 self._look_at[place] = tick + min(pause_s, max(self.rescan_s, beat_at + self.stale_s - now))
                 return 1
             plan = job.survey(now)
@@ -181,6 +185,8 @@ class Watch:
                     f"{place[0]}/{place[1]} is published with recipe {', '.join(others)}; to process it with "
                     f"{job.recipe} as well: platestream process --experiment {place[0]} --plate {place[1]}"
                 )
+            elif reason and (refusal := self.refuse(job, plan)):
+                self._say_once(f"{place[0]}/{place[1]}: {refusal}")
             elif reason:
                 self._quiet_s.pop(place, None)
                 self._wake(Need(*place, job.recipe, reason), tick)
@@ -232,8 +238,7 @@ def watch(settings: Settings) -> None:
     def wake(need: Need) -> None:
         emit(settings.api_url, ImagesArrived(**asdict(need)), auth=settings.auth)
 
-    sweep_s = settings.sweep_s if settings.subscription else None
-    watcher = Watch(store, wake, settings.rescan_s, settings.heartbeat_stale_s, settings.settle_s, sweep_s)
+    watcher = open_watch(store, wake, settings)
     arrivals = _arrivals(settings, watcher) if settings.subscription else None
     log.info("watching %s", settings.store)
     while True:
@@ -244,6 +249,17 @@ def watch(settings: Settings) -> None:
         except PlateError as error:  # the store did not answer; it is asked again
             log.warning("%s", error)
         time.sleep(settings.rescan_s)
+
+
+def open_watch(store: Store, wake: Callable[[Need], None], settings: Settings) -> Watch:
+    """Make a watch of a store as the settings want it."""
+    budgets = Budgets(store, settings)
+
+    def refuse(job: PlateJob, plan: Plan) -> str:
+        return find_run_refusal(job.experiment, settings) or budgets.refuse(job, plan)
+
+    sweep_s = settings.sweep_s if settings.subscription else None
+    return Watch(store, wake, settings.rescan_s, settings.heartbeat_stale_s, settings.settle_s, refuse, sweep_s)
 
 
 def _arrivals(settings: Settings, watcher: Watch) -> ArrivalsSubscription:

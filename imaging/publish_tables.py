@@ -23,7 +23,7 @@ from imaging.store import Store
 from imaging.table_schema import Table, table_of
 from kernels.feature import FeatureDescription
 
-_PROVENANCE = ("started_at", "seconds", "cpu_seconds", "host", "software", "device")
+_PROVENANCE = tuple(column.name for column in tables.RUN_COLUMNS)
 
 
 def write_tables(store: Store, folder: str, inputs: PublicationInputs) -> dict[str, str]:

@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +31,18 @@ from imaging.names import results_prefix
 from imaging.store import Store
 from imaging.table_schema import Table, arrow_schema, table_of
 from imaging.tables import FAULT_RECORDS, PLATE_RUNS, PUBLISHED, TABLES
+from imaging.views import (
+    duckdb_current_rows,
+    duckdb_view,
+    ordered_views,
+    table_names,
+    tables_in,
+    view_names,
+    with_foundations,
+)
 
 DIALECTS = ("bigquery", "duckdb")
 
-_SQL = Path(__file__).parent / "sql"
-_CURRENT_ROWS = "current_rows"
 _LIVE = frozenset({"images_live", "sites_live"})
 _RECORD = re.compile(r".*/[0-9]{6}\.json")
 _CATALOGUES = ("information_schema", "duckdb_")
@@ -112,29 +118,18 @@ def connect(store: Store, *, tables: Iterable[str] | None = None) -> duckdb.Duck
     StoredDataError
         If a record or one of these tables is gone or damaged.
     """
-    wanted = _closure(table_names() if tables is None else tables)
+    wanted = with_foundations(table_names() if tables is None else tables)
     catalog = read_catalog(store)
     with ExitStack() as until_ready:
         connection = until_ready.enter_context(closing(duckdb.connect(config=_config())))
         connection.execute("SET TimeZone = 'UTC'")
         allowed = _add_tables(connection, store, catalog, wanted)
-        for name in view_names():
+        for name in ordered_views():
             if name in wanted:
-                _create_view(connection, name, _view_sql(name))
+                _create_view(connection, name, duckdb_view(name))
         _lock(connection, allowed)
         until_ready.pop_all()
     return connection
-
-
-def table_names() -> list[str]:
-    """Names of everything that a query can select from."""
-    published = [table.name for table in PUBLISHED]
-    return sorted([*TABLES, *(f"{name}_all" for name in published), *view_names()])
-
-
-def view_names() -> list[str]:
-    """Names of the views of ``imaging/sql``."""
-    return sorted(path.stem for path in _SQL.glob("*.sql") if path.stem != _CURRENT_ROWS)
 
 
 def read_catalog(store: Store) -> Catalog:
@@ -228,46 +223,10 @@ def _sentence(message: str) -> str:
 
 def _tables_in(tree: exp.Query) -> set[str]:
     """Names of tables that a statement reads; everything when it asks for the catalogue itself."""
-    found = list(tree.find_all(exp.Table))
+    found = tree.find_all(exp.Table)
     if any(f"{item.db}.{item.name}".lower().lstrip(".").startswith(_CATALOGUES) for item in found):
         return set(table_names())
-    return {item.name.lower() for item in found}
-
-
-def _closure(names: Iterable[str]) -> set[str]:
-    """Names with everything that they stand on."""
-    wanted: set[str] = set()
-    queue = list(names)
-    while queue:
-        name = queue.pop()
-        if name in wanted:
-            continue
-        wanted.add(name)
-        if name in view_names():
-            queue += _tables_in(_read_view(name))
-        elif name in TABLES:
-            queue += [f"{name}_all", "plate_runs"]
-    return wanted
-
-
-def _read_view(name: str) -> exp.Query:
-    return _parse((_SQL / f"{name}.sql").read_text(encoding="utf-8"), "bigquery")
-
-
-@lru_cache
-def _view_sql(name: str) -> str:
-    """SQL of a view for DuckDB."""
-    return _read_view(name).sql("duckdb")
-
-
-@lru_cache
-def _current_sql(table: str) -> str:
-    """SQL for DuckDB of a table's rows in current publications."""
-    tree = _read_view(_CURRENT_ROWS)
-    for item in tree.find_all(exp.Table):
-        if item.name == "rows_all":
-            item.set("this", exp.to_identifier(f"{table}_all"))
-    return tree.sql("duckdb")
+    return tables_in(tree)
 
 
 def _config() -> dict[str, str | bool | int | float | list[str]]:
@@ -331,7 +290,7 @@ def _add_published(connection: duckdb.DuckDBPyConnection, store: Store, catalog:
     else:
         read = [_read_parquet(store, key) for key in keys]
         connection.register(name, pa.concat_tables([empty, *read], promote_options="default"))
-    _create_view(connection, table.name, _current_sql(table.name))
+    _create_view(connection, table.name, duckdb_current_rows(table.name))
     return paths
 
 

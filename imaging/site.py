@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
@@ -22,14 +20,16 @@ from imaging.errors import ChangedObjectError, LostDataError, UnreadableImageErr
 from imaging.illumination import AWAITED, is_preview, pinned_values
 from imaging.illumination_frozen import load_frozen
 from imaging.names import digest_of, hash_of, stored, to_json
+from imaging.placement import Placement, refuse_elsewhere
 from imaging.planning import SitePlan
+from imaging.provenance import LOCAL, Run, Whereabouts, begin_run
 from imaging.records import fault_key, fault_name, field_key, manifest_key, pins_key, preview_key
 from imaging.store import Store, open_store
 from imaging.wells import parse_well
 from imaging.zarr_site import write_site
-from kernels.device import current_device
 
 Plane = np.ndarray
+WRONG_PLACE = "let workers run where it may be, or change placement in experiment.yaml"
 FORBIDDEN = "the file may not be read; give permission, then touch the file"
 
 
@@ -70,6 +70,7 @@ class SiteTask:
     writes_images: bool
     colors: tuple[tuple[str, str], ...]
     plan: SitePlan
+    placement: Placement | None = None
 
     @property
     def key(self) -> str:
@@ -112,19 +113,31 @@ def process_site(
     pins: dict[str, Any] | None = None,
     store: Store | None = None,
     raw: Store | None = None,
+    at: Whereabouts = LOCAL,
 ) -> SiteOutcome:
-    """Process one site, unless its manifest is there already.
+    """Process one site, unless its manifest is there already; ``at`` is where this worker computes.
 
     Safe to run any number of times, at once, and to be killed anywhere: data objects have fresh names, and the
     manifest, created last and only if absent, says which of them count.
 
     Raises
     ------
+    PlacementError
+        If the images must not come to this worker.
     PlateError, ValueError
         If the site cannot be processed for a reason that is not one unreadable file.
     """
-    started, cpu = time.time(), time.process_time()
+    refuse_elsewhere(
+        task.placement, at.place, what="this worker", cure=WRONG_PLACE, experiment=task.experiment, plate=task.plate
+    )
     store, raw = store or opened(task.store_url), raw or opened(task.raw_url)
+    with begin_run(at) as run:
+        return _process(task, measure, pins, store, raw, run)
+
+
+def _process(
+    task: SiteTask, measure: Measure, pins: dict[str, Any] | None, store: Store, raw: Store, run: Run
+) -> SiteOutcome:
     pins = pinned_values(pins or _pins(task.store_url, task.prefix), task.plan.field)
     manifest = (preview_key if is_preview(pins) else manifest_key)(task.prefix, task.plan.name)
     if store.exists(manifest):
@@ -147,11 +160,11 @@ def process_site(
         measured = measure(reading.planes, pins, load_frozen(store, task.prefix, task.plan.field))
     data = _write_data(task, store, reading.planes, measured, pins)
     record = _manifest(task, reading, duplicates, measured, data, pins)
-    record["provenance"] = _provenance(started, cpu)
+    record["provenance"] = run.describe()
     if not store.create(manifest, to_json(record)):
         for item in data["objects"]:
             store.delete(item["key"])
-    return SiteOutcome("done", time.time() - started)
+    return SiteOutcome("done", time.time() - run.started)
 
 
 def _read_images(task: SiteTask, raw: Store) -> _Reading:
@@ -305,17 +318,6 @@ def _manifest(
         "part": data["part"],
         "image_part": data["image_part"],
         "zarr": data["zarr"],
-    }
-
-
-def _provenance(started: float, cpu: float) -> dict[str, Any]:
-    return {
-        "started_at": datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds"),
-        "seconds": round(time.time() - started, 4),
-        "cpu_seconds": round(time.process_time() - cpu, 4),
-        "host": platform.node(),
-        "software": version("platestream"),
-        "device": current_device(),
     }
 
 

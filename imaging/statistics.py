@@ -1,4 +1,4 @@
-"""How well an assay separates its controls: Z', robust Z' and SSMD of well values.
+"""How well an assay separates its controls, Z', robust Z' and SSMD of well values, and how they spread.
 
 With p the positive and n the negative controls, mean m, standard deviation s (n - 1 in the denominator), median M and
 D = 1.4826 x the median absolute deviation from the median:
@@ -34,6 +34,10 @@ class AssayStatistics:
     n_negcon: int
     n_poscon: int
     reason: str | None
+    negcon_mean: float | None = None
+    negcon_sd: float | None = None
+    poscon_mean: float | None = None
+    poscon_sd: float | None = None
 
 
 def measure_statistics(feature: str, negcon: Iterable[float | None], poscon: Iterable[float | None]) -> AssayStatistics:
@@ -48,13 +52,14 @@ def measure_statistics(feature: str, negcon: Iterable[float | None], poscon: Ite
     """
     negative, positive = _values(negcon), _values(poscon)
     sizes = len(negative), len(positive)
+    spread = *_mean_and_sd(negative), *_mean_and_sd(positive)
     small = [
         f"{name} has {len(group)} well{'' if len(group) == 1 else 's'} with a value, {FEWEST_WELLS} are needed"
         for name, group in (("negcon", negative), ("poscon", positive))
         if len(group) < FEWEST_WELLS
     ]
     if small:
-        return AssayStatistics(feature, None, None, None, *sizes, "; ".join(small))
+        return AssayStatistics(feature, None, None, None, *sizes, "; ".join(small), *spread)
     z_prime, robust, ssmd = _z_prime(negative, positive), _robust_z_prime(negative, positive), _ssmd(negative, positive)
     reasons = [
         reason
@@ -65,11 +70,16 @@ def measure_statistics(feature: str, negcon: Iterable[float | None], poscon: Ite
         )
         if value is None
     ]
-    return AssayStatistics(feature, z_prime, robust, ssmd, *sizes, "; ".join(reasons) or None)
+    return AssayStatistics(feature, z_prime, robust, ssmd, *sizes, "; ".join(reasons) or None, *spread)
 
 
 def _values(wells: Iterable[float | None]) -> np.ndarray:
     return np.array([value for value in wells if value is not None and math.isfinite(value)], dtype=np.float64)
+
+
+def _mean_and_sd(values: np.ndarray) -> tuple[float | None, float | None]:
+    mean = float(np.mean(values)) if len(values) else None
+    return mean, float(np.std(values, ddof=1)) if len(values) >= FEWEST_WELLS else None
 
 
 def _z_prime(negative: np.ndarray, positive: np.ndarray) -> float | None:

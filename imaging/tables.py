@@ -142,6 +142,10 @@ STATISTICS = Table(
         Column("z_prime", NUMBER, "", "Z' factor of the controls"),
         Column("robust_z_prime", NUMBER, "", "Z' factor from medians and median absolute deviations"),
         Column("ssmd", NUMBER, "", "strictly standardized mean difference, positive minus negative controls"),
+        Column("negcon_mean", NUMBER, "the feature's", "mean of the negative control wells"),
+        Column("negcon_sd", NUMBER, "the feature's", "their standard deviation; NULL for fewer than two"),
+        Column("poscon_mean", NUMBER, "the feature's", "mean of the positive control wells"),
+        Column("poscon_sd", NUMBER, "the feature's", "their standard deviation; NULL for fewer than two"),
         Column("n_negcon", INTEGER, "", "negative control wells with a value"),
         Column("n_poscon", INTEGER, "", "positive control wells with a value"),
         Column("reason", TEXT, "", "why a statistic is NULL"),
@@ -202,6 +206,22 @@ IMAGE_FEATURES = Table(
     (*PLACE, _WELL, _SITE, _CHANNEL),
     feature_kind=SINGLE,
 )
+RUN_COLUMNS = (
+    Column("started_at", TIME, "UTC", "when measuring began"),
+    Column("seconds", NUMBER, "s", "time it took"),
+    Column("cpu_seconds", NUMBER, "s", "processor time it took"),
+    Column("machine_seconds", NUMBER, "s", "worker time it used: its share while the worker had several sites in hand"),
+    Column("host", TEXT, "", "machine"),
+    Column("environment", TEXT, "", "name of the environment, such as local or gcp"),
+    Column("place", TEXT, "", "where the machine stands, such as europe-west4"),
+    Column("price_per_hour", NUMBER, "USD/h", "what an hour of the worker cost; NULL where nobody said"),
+    Column("cost", NUMBER, "USD", "machine_seconds at that price; NULL without one"),
+    Column("software", TEXT, "", "version of the software"),
+    Column("device", TEXT, "", "cpu or cuda"),
+    Column("versions", TEXT, "", "Python and the packages that make numbers, with their versions"),
+)
+"""What a site's manifest says of its run (``imaging.provenance``)."""
+
 SITE_RUNS = Table(
     "site_runs",
     "One row per measured site: how its values came about.",
@@ -211,12 +231,7 @@ SITE_RUNS = Table(
         _SITE,
         Column("inputs", TEXT, "", "hash of the image versions and settings the site was measured from"),
         Column("content", TEXT, "", "hash of the images' contents and settings"),
-        Column("started_at", TIME, "UTC", "when measuring began"),
-        Column("seconds", NUMBER, "s", "time it took"),
-        Column("cpu_seconds", NUMBER, "s", "processor time it took"),
-        Column("host", TEXT, "", "machine"),
-        Column("software", TEXT, "", "version of the software"),
-        Column("device", TEXT, "", "cpu or cuda"),
+        *RUN_COLUMNS,
         Column("part_key", TEXT, "", "address of the site's cell table"),
         Column("zarr_group", TEXT, "", "group of the site inside the plate's OME-Zarr"),
     ),

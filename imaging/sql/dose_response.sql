@@ -1,26 +1,32 @@
--- One row per plate, treatment and concentration: its wells, and their nuclei against those of the negative controls.
+-- One row per plate, treatment and concentration: nuclei per measured site (so that a well that lacks a site does not
+-- look emptier), mean and standard deviation over its wells, and their mean in % of that of the negative controls.
 SELECT
-  wells.experiment,
-  wells.plate,
-  wells.recipe,
-  wells.treatment,
-  wells.concentration,
-  wells.concentration_unit,
-  wells.control,
+  counted.experiment,
+  counted.plate,
+  counted.recipe,
+  counted.treatment,
+  counted.concentration,
+  counted.concentration_unit,
+  counted.control,
   COUNT(*) AS n_wells,
-  COUNTIF(wells.verdict = 'fail') AS n_wells_failed,
-  AVG(wells.nuclei_count) AS nuclei_mean,
-  STDDEV_SAMP(wells.nuclei_count) AS nuclei_sd,
-  100 * SAFE_DIVIDE(AVG(wells.nuclei_count), ANY_VALUE(negcon.nuclei_mean)) AS nuclei_percent_of_negcon
-FROM wells
-LEFT JOIN (
-  SELECT experiment, plate, recipe, AVG(nuclei_count) AS nuclei_mean
-  FROM wells
-  WHERE control = 'negcon'
-  GROUP BY experiment, plate, recipe
-) AS negcon
-  ON wells.experiment = negcon.experiment AND wells.plate = negcon.plate AND wells.recipe = negcon.recipe
-WHERE wells.treatment IS NOT NULL OR wells.control IS NOT NULL
+  COUNTIF(COALESCE(counted.verdict, '') = 'fail') AS n_wells_failed,
+  AVG(counted.nuclei_per_site) AS nuclei_per_site_mean,
+  STDDEV_SAMP(counted.nuclei_per_site) AS nuclei_per_site_sd,
+  100 * SAFE_DIVIDE(AVG(counted.nuclei_per_site), ANY_VALUE(counted.negcon_mean)) AS nuclei_percent_of_negcon
+FROM (
+  SELECT
+    experiment, plate, recipe, treatment, concentration, concentration_unit, control, verdict, nuclei_per_site,
+    AVG(CASE WHEN control = 'negcon' THEN nuclei_per_site END) OVER (
+      PARTITION BY experiment, plate, recipe
+    ) AS negcon_mean
+  FROM (
+    SELECT
+      experiment, plate, recipe, treatment, concentration, concentration_unit, control, verdict,
+      SAFE_DIVIDE(nuclei_count, sites_done) AS nuclei_per_site
+    FROM wells
+  ) AS wells_by_site
+) AS counted
+WHERE counted.treatment IS NOT NULL OR counted.control IS NOT NULL
 GROUP BY
-  wells.experiment, wells.plate, wells.recipe, wells.treatment, wells.concentration, wells.concentration_unit,
-  wells.control
+  counted.experiment, counted.plate, counted.recipe, counted.treatment, counted.concentration,
+  counted.concentration_unit, counted.control

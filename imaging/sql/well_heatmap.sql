@@ -1,42 +1,39 @@
--- One row per well, channel and metric: the mean over the well's images; nuclei counts have no channel.
+-- One row per well, channel and image metric, the mean over the well's images; and per well and count of objects (which
+-- has no channel), the mean over its measured sites, so that a well that lacks a site does not look emptier.
 SELECT
-  metrics.experiment,
-  metrics.plate,
-  metrics.recipe,
-  metrics.well,
+  measured.experiment,
+  measured.plate,
+  measured.recipe,
+  measured.well,
   wells.row,
   wells.column,
-  metrics.channel,
-  metrics.metric,
-  AVG(metrics.value) AS value
+  wells.control,
+  measured.channel,
+  measured.metric,
+  AVG(measured.value) AS value
 FROM (
   SELECT experiment, plate, recipe, well, channel, metric, value
-  FROM images
+  FROM (SELECT * FROM images)
   UNPIVOT(
     value FOR metric IN (
-      FocusScore, MeanIntensity, MedianIntensity, StdIntensity, MinIntensity, MaxIntensity, PercentMaximal,
-      PercentSaturated, PowerLogLogSlope
+      FocusScore, LocalFocusScore_5, LocalFocusScore_10, LocalFocusScore_20, LocalFocusScore_50,
+      Correlation_5, Correlation_10, Correlation_20, Correlation_50, PowerLogLogSlope,
+      MeanIntensity, MedianIntensity, StdIntensity, MADIntensity, MinIntensity, MaxIntensity, TotalIntensity,
+      PercentMaximal, PercentMinimal, PercentSaturated, ThresholdOtsu_2W, ThresholdOtsu_3FW, ThresholdOtsu_3BW,
+      BackgroundLevel, BackgroundGradient, PercentDebris, EmptyImage
     )
   )
-) AS metrics
+  UNION ALL
+  SELECT
+    experiment, plate, recipe, well, CAST(NULL AS STRING) AS channel, metric, CAST(objects AS FLOAT64) AS value
+  FROM (SELECT * FROM sites)
+  UNPIVOT(objects FOR metric IN (nuclei_count, cells_count))
+) AS measured
 INNER JOIN wells
-  ON metrics.experiment = wells.experiment
-  AND metrics.plate = wells.plate
-  AND metrics.recipe = wells.recipe
-  AND metrics.well = wells.well
+  ON measured.experiment = wells.experiment
+  AND measured.plate = wells.plate
+  AND measured.recipe = wells.recipe
+  AND measured.well = wells.well
 GROUP BY
-  metrics.experiment, metrics.plate, metrics.recipe, metrics.well, wells.row, wells.column, metrics.channel,
-  metrics.metric
-UNION ALL
-SELECT
-  experiment,
-  plate,
-  recipe,
-  well,
-  wells.row,
-  wells.column,
-  CAST(NULL AS STRING) AS channel,
-  'nuclei_count' AS metric,
-  CAST(nuclei_count AS FLOAT64) AS value
-FROM wells
-WHERE nuclei_count IS NOT NULL
+  measured.experiment, measured.plate, measured.recipe, measured.well, wells.row, wells.column, wells.control,
+  measured.channel, measured.metric

@@ -14,7 +14,9 @@ from imaging.errors import ConfigurationError
 from imaging.live_page import LivePage
 from imaging.store import open_store
 from tests.imaging.small_page import read_data
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, read_rows
+
+CLOUD: dict[str, Any] = {"environment": "gcp", "place": "europe-west4", "price_per_worker_hour": 36.0}
 
 
 def test_a_folder_is_shown_from_the_start_and_published_in_the_end(
@@ -29,13 +31,21 @@ def test_a_folder_is_shown_from_the_start_and_published_in_the_end(
     (tmp_path / "map.csv").write_text(PLATE_MAP)
     shown: list[bool] = []
     original = LivePage.write
-    monkeypatch.setattr(LivePage, "write", lambda self, tables: shown.append(original(self, tables)) or shown[-1])
+    monkeypatch.setattr(
+        LivePage, "write", lambda self, tables, **costs: shown.append(original(self, tables, **costs)) or shown[-1]
+    )
     told: list[Any] = []
     processed = process_folder(
         images,
         tmp_path / "experiment.yaml",
         plate="P1",
-        settings=Settings(store=str(tmp_path / "store"), workers=1),
+        settings=Settings(
+            store=str(tmp_path / "store"),
+            workers=1,
+            environment="gcp",
+            place="europe-west4",
+            price_per_worker_hour=36.0,
+        ),
         on_start=lambda job: told.append(("start", job.plate)),
         on_look=lambda plan: told.append(("look", len(plan.of("done")))),
     )
@@ -44,6 +54,9 @@ def test_a_folder_is_shown_from_the_start_and_published_in_the_end(
     assert shown[0]
     page = read_data(open_store(str(tmp_path / "store")).read(processed.page.replace("index.html", "data.js")))
     assert (page["status"], page["updated_at"], len(page["wells"])) == ("complete", None, 4)
+    (run, *_) = read_rows(processed.job, processed.publication, "site_runs")
+    assert (run["environment"], run["place"], run["price_per_hour"]) == ("gcp", "europe-west4", 36.0)
+    assert run["cost"] == pytest.approx(run["machine_seconds"] / 100.0, abs=1e-6)
     live = open_store(str(tmp_path / "store")).read(processed.page.replace("index.html", "live.js"))
     assert live == b"window.LIVE = null;\n"
 

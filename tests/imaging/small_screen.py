@@ -96,9 +96,15 @@ def manifest(well: str, site: int, **changes: Any) -> dict[str, Any]:
             "started_at": "2026-02-03T04:05:06.500+00:00",
             "seconds": 1.5,
             "cpu_seconds": 1.25,
+            "machine_seconds": 1.2,
             "host": "worker-1",
+            "environment": "gcp",
+            "place": "europe-west4",
+            "price_per_hour": 0.6,
+            "cost": 0.0002,
             "software": "0.1",
             "device": "cpu",
+            "versions": "python 3.11.7, numpy 2.3.1",
         },
     }
     return record | changes

@@ -14,9 +14,8 @@ from imaging.projection import page_folder
 from imaging.publication import is_current
 from imaging.query import run_query
 from imaging.records import attempt_key, manifest_key, publication_key
-from imaging.site import _provenance, read_part
+from imaging.site import read_part
 from imaging.steps import record_attempt
-from kernels import device
 from tests.imaging.small_plate import (
     EXPERIMENT,
     PLATE_MAP,
@@ -50,12 +49,6 @@ def test_a_finished_plate_is_published_with_its_map_and_its_page(tmp_path: Path)
     ]
     assert job.store.exists(f"{page_folder(job)}index.html")
     assert job.store.exists(f"{job.zarr}/zarr.json")
-
-
-def test_a_sites_record_names_the_device_that_computed_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _provenance(0.0, 0.0)["device"] == "cpu"
-    monkeypatch.setattr(device, "_chosen", "cuda")
-    assert _provenance(0.0, 0.0)["device"] == "cuda"
 
 
 def test_the_same_plate_again_changes_no_object(tmp_path: Path) -> None:

@@ -274,6 +274,9 @@ def test_provenance_stands_in_site_runs(folder_store):
     assert row["started_at"].isoformat() == "2026-02-03T04:05:06.500000+00:00"
     assert (row["seconds"], row["cpu_seconds"]) == (1.5, 1.25)
     assert (row["host"], row["software"], row["device"]) == ("worker-1", "0.1", "cpu")
+    assert (row["environment"], row["place"]) == ("gcp", "europe-west4")
+    assert (row["machine_seconds"], row["price_per_hour"], row["cost"]) == (1.2, 0.6, 0.0002)
+    assert row["versions"] == "python 3.11.7, numpy 2.3.1"
     assert (row["part_key"], row["zarr_group"]) == ("parts/A01-1.arrow", "A/1/s1x1")
 
 

@@ -14,9 +14,10 @@ import pytest
 
 from imaging.errors import PlateError, StoredDataError
 from imaging.names import to_json
-from imaging.query import QueryError, connect, run_query, table_names
+from imaging.query import QueryError, connect, run_query
 from imaging.store import open_store
 from imaging.tables import PUBLISHED, TABLES
+from imaging.views import table_names
 from tests.imaging import small_screen
 from tests.imaging.small_screen import AREA, RATIO, RECIPE, ask, publish, record, values
 

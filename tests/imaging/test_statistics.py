@@ -16,6 +16,8 @@ def test_statistics_are_those_worked_out_by_hand():
     assert found.robust_z_prime == pytest.approx(1 - 3 * 1.4826 * (1 + 2) / 8)
     assert found.ssmd == pytest.approx((26 / 3) / math.sqrt(1 + 28 / 3))
     assert (found.feature, found.n_negcon, found.n_poscon, found.reason) == ("f", 3, 3, None)
+    assert (found.negcon_mean, found.negcon_sd) == (2.0, 1.0)
+    assert (found.poscon_mean, found.poscon_sd) == (pytest.approx(32 / 3), pytest.approx(math.sqrt(28 / 3)))
 
 
 def test_controls_without_spread_separate_perfectly():
@@ -43,6 +45,11 @@ def test_groups_with_fewer_than_two_wells_give_nothing_and_a_reason(negcon, posc
     assert (found.z_prime, found.robust_z_prime, found.ssmd) == (None, None, None)
     assert found.reason == reason
     assert (found.n_negcon, found.n_poscon) == (len(negcon), len(poscon))
+
+
+def test_one_control_well_has_a_mean_and_no_spread_and_none_has_neither():
+    found = measure_statistics("f", [3.0], [])
+    assert (found.negcon_mean, found.negcon_sd, found.poscon_mean, found.poscon_sd) == (3.0, None, None, None)
 
 
 def test_wells_without_a_value_are_left_out():

@@ -4,8 +4,9 @@
     Storage Write API                               gRPC, at ``grpc``
 
 bqemulator runs in .cache/bqemulator (`make bqemulator`), because its versions are not ours. Known to be wrong: a job id
-is accepted twice, ``table$partition`` is refused, 10,001 columns are accepted. What loading must get right about
-jobs is therefore not tested on it.
+is accepted twice, ``table$partition`` is refused, 10,001 columns are accepted; ``query_and_wait`` finds no rows where
+the client has a default dataset (``query(...).result()`` does). What loading must get right about jobs is therefore not
+tested on it.
 
     with BigQueryStandIn() as server:
         client = server.client()

@@ -1,4 +1,4 @@
-"""Messages of one subscription as Pub/Sub keeps them: a backlog, leases that run out, and acknowledgements that count."""
+"""Messages of one subscription as Pub/Sub keeps them: a backlog, leases that run out, acknowledgements."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ class Storage:
         """Keep an object as a file, put into place whole; a name that ends in ``/`` is a folder."""
         if self.folder is None:
             return
-        path = self.folder / bucket / blob.name
+        path, staged = self.folder / bucket / blob.name, self.folder / f"{_STAGED}{uuid.uuid4().hex}"
         if not path.resolve().is_relative_to((self.folder / bucket).resolve()):
             raise RefusedRequestError(400, f"{blob.name} leads out of the stand-in's folder")
         try:
@@ -197,11 +197,12 @@ class Storage:
                 path.mkdir(parents=True, exist_ok=True)
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
-            staged = self.folder / f"{_STAGED}{uuid.uuid4().hex}"
             staged.write_bytes(blob.data)
             os.replace(staged, path)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise RefusedRequestError(400, f"the stand-in's folder has a file where {blob.name} needs none") from error
+        finally:
+            staged.unlink(missing_ok=True)
 
     def _read_folder(self, folder: Path) -> None:
         """Begin with the objects that an earlier stand-in left."""

@@ -1,9 +1,8 @@
 """A stand-in for Google Cloud Pub/Sub: in memory, over gRPC on loopback, for the real clients.
 
-Kept as the service does it: at least once, in no promised order, a message comes again when its lease ends without an
-acknowledgement, an acknowledgement after that does nothing, a stream hands out no more than its client asked for, topics
-and subscriptions that do not exist are NOT_FOUND. Left out: access control, filters, ordering keys, dead letters,
-snapshots.
+Kept as the service does it: at least once, in no promised order; a message comes again when its lease ends without an
+acknowledgement; an acknowledgement after that does nothing; a stream hands out no more than its client asked for; what
+does not exist is NOT_FOUND. Left out: access control, filters, ordering keys, dead letters.
 
     with PubSubStandIn() as pubsub:
         pubsub.create_topic("images")
@@ -13,10 +12,12 @@ snapshots.
 What a test may do to it: ``backlog.disorder`` doubles, delays and shuffles; ``backlog.expire()`` ends leases;
 ``backlog.loses_acknowledgements``; ``pubsub.drop_streams()`` breaks open streams; ``pubsub.is_down`` answers nothing
 but UNAVAILABLE. ``backlog.counts`` and ``backlog.pending()`` tell what became of messages.
+``python -m tests.standins.pubsub NAME...`` serves until it is stopped and prints its address.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import threading
 import time
@@ -46,13 +47,14 @@ class PubSubStandIn:
         ``host:port`` to give to clients.
     is_down
         While true, every call and every stream ends with UNAVAILABLE.
-    streams
-        How many streams were opened so far.
+    streams, open_streams
+        How many streams were opened so far, and how many are open.
     """
 
     def __init__(self) -> None:
         self.is_down = False
         self.streams = 0
+        self.open_streams = 0
         self.topics: dict[str, types.Topic] = {}
         self.backlogs: dict[str, Backlog] = {}
         self._numbers = itertools.count(1)
@@ -73,7 +75,8 @@ class PubSubStandIn:
         self._pool.shutdown()
 
     def clear(self) -> None:
-        """Forget topics and subscriptions, and end all streams."""
+        """Forget topics, subscriptions and the count of streams, and end those that are open."""
+        self.streams = 0
         self.topics.clear()
         self.backlogs.clear()
         self.is_down = False
@@ -106,6 +109,10 @@ class PubSubStandIn:
             if backlog.topic == topic:
                 backlog.put(sent)
         return [message.number for message in sent]
+
+    def _count_closed(self) -> None:
+        with self._lock:
+            self.open_streams -= 1
 
     def _backlog(self, name: str, context: grpc.ServicerContext) -> Backlog:
         if self.is_down:
@@ -179,7 +186,10 @@ class PubSubStandIn:
         """Hand out messages until the client or a test ends the stream, at most as many at a time as was asked for."""
         first = next(requests)
         backlog, breaks = self._backlog(first.subscription, context), self._breaks
-        self.streams += 1
+        with self._lock:
+            self.streams += 1
+            self.open_streams += 1
+        context.add_callback(self._count_closed)
         threading.Thread(target=_drain, args=(requests,), daemon=True).start()
         limit = first.max_outstanding_messages or BATCH
         mine: set[str] = set()
@@ -248,3 +258,20 @@ def _handlers(standin: PubSubStandIn) -> tuple[grpc.GenericRpcHandler, ...]:
 
 def _serialize(message: Any) -> bytes:
     return message.SerializeToString() if isinstance(message, empty_pb2.Empty) else type(message).serialize(message)
+
+
+def main() -> None:
+    """Serve topics, each with one subscription of the same name, until the process is stopped."""
+    parser = argparse.ArgumentParser(prog="python -m tests.standins.pubsub", description=main.__doc__)
+    parser.add_argument("name", nargs="+")
+    options = parser.parse_args()
+    with PubSubStandIn() as pubsub:
+        for name in options.name:
+            pubsub.create_topic(name)
+            pubsub.create_subscription(name, name, deadline_s=60.0)
+        print(pubsub.address, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The views of ``imaging/sql``: BigQuery's dialect in files, one view each, and what each stands on.
+
+    current_rows.sql    the pattern of ``wells``, ``images``, ...: rows of current publications
+    every other file    a view with the file's name
+
+A view may stand on tables and on other views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import sqlglot
+from sqlglot import exp
+
+from imaging.tables import PUBLISHED, TABLES
+
+_SQL = Path(__file__).parent / "sql"
+_CURRENT_ROWS = "current_rows"
+
+
+def table_names() -> list[str]:
+    """Names of everything that a query can select from."""
+    return sorted([*TABLES, *(f"{table.name}_all" for table in PUBLISHED), *view_names()])
+
+
+def view_names() -> list[str]:
+    """Names of the views."""
+    return sorted(path.stem for path in _SQL.glob("*.sql") if path.stem != _CURRENT_ROWS)
+
+
+@lru_cache
+def ordered_views() -> tuple[str, ...]:
+    """Names of the views, each after those that it stands on."""
+    waiting = {name: tables_in(read_view(name)) & set(view_names()) for name in view_names()}
+    ordered: list[str] = []
+    while waiting:
+        ready = [name for name, needed in waiting.items() if needed <= set(ordered)]
+        if not ready:
+            raise ValueError(f"views of imaging/sql must not stand on each other in a ring, got {sorted(waiting)}")
+        ordered += ready
+        waiting = {name: needed for name, needed in waiting.items() if name not in ready}
+    return tuple(ordered)
+
+
+def read_view(name: str) -> exp.Query:
+    """Parse the SQL of a view."""
+    tree = sqlglot.parse_one((_SQL / f"{name}.sql").read_text(encoding="utf-8"), read="bigquery")
+    if not isinstance(tree, exp.Query):
+        raise ValueError(f"imaging/sql/{name}.sql must be one SELECT statement")
+    return tree
+
+
+def current_rows(table: str) -> exp.Query:
+    """Parsed SQL of a table's rows in current publications."""
+    tree = read_view(_CURRENT_ROWS)
+    for item in tree.find_all(exp.Table):
+        if item.name == "rows_all":
+            item.set("this", exp.to_identifier(f"{table}_all"))
+    return tree
+
+
+def tables_in(tree: exp.Query) -> set[str]:
+    """Names, in lower case, of the tables and views that a statement reads, and of those that it defines in itself."""
+    return {item.name.lower() for item in tree.find_all(exp.Table)}
+
+
+def with_foundations(names: Iterable[str]) -> set[str]:
+    """Names with everything that they stand on."""
+    wanted: set[str] = set()
+    queue = list(names)
+    while queue:
+        name = queue.pop()
+        if name in wanted:
+            continue
+        wanted.add(name)
+        if name in view_names():
+            queue += tables_in(read_view(name))
+        elif name in TABLES:
+            queue += [f"{name}_all", "plate_runs"]
+    return wanted
+
+
+@lru_cache
+def duckdb_view(name: str) -> str:
+    """SQL of a view for DuckDB."""
+    return read_view(name).sql("duckdb")
+
+
+@lru_cache
+def duckdb_current_rows(table: str) -> str:
+    """SQL for DuckDB of a table's rows in current publications."""
+    return current_rows(table).sql("duckdb")

@@ -1,0 +1,109 @@
+"""The views of imaging/sql are created in BigQuery's dialect and give there what they give on DuckDB."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Any
+
+import pytest
+from google.cloud.bigquery import Client, QueryJobConfig
+
+from imaging.names import to_json
+from imaging.query import run_query
+from imaging.store import Store, open_store
+from imaging.tables import PUBLISHED
+from imaging.views import view_names
+from tests.imaging import small_screen
+from tests.imaging.bigquery_copy import BASE, copy_store
+from tests.standins.bigquery import BigQueryStandIn
+
+
+@pytest.fixture(scope="module")
+def screen() -> Store:
+    """Three published plates that differ in every respect a view looks at, one of them twice; and one in progress."""
+    store = open_store("memory://views-on-bigquery")
+    for number, plate in ((1, "P2"), (2, "P1"), (3, "P3")):
+        published_at = f"2026-02-0{number}T05:00:00+00:00"
+        small_screen.publish(store, plate=plate, run=f"run {plate}", published_at=published_at, **_contents(plate))
+    small_screen.record(store, 2, plate="P3", run="run P3", status="withdrawn", published_at="2026-02-09T05:00:00Z")
+    small_screen.publish(store, 2, plate="P2", run="again", published_at="2026-02-10T05:00:00Z", **_contents("P2", 3))
+    for site in (1, 2):
+        saturated = small_screen.manifest("A01", site, plate="P4")
+        saturated["image_metrics"][0]["PercentSaturated"] = 2.5 * site
+        small_screen.write_manifest(store, saturated)
+    fault = {"experiment": "screen", "plate": "P4", "recipe": small_screen.RECIPE, "name": "x.tif", "well": "A01"}
+    fault |= {"token": "t", "size_bytes": 1, "reason": "cut", "found_at": "2026-02-03T05:00:00+00:00"}
+    store.create(f"{small_screen.results('P4')}faults/1.json", to_json(fault))
+    return store
+
+
+def _contents(plate: str, seed: int = 1) -> dict[str, Any]:
+    """Manifests whose every number differs, a failed site, a fault, a decision, a price for some sites."""
+    manifests = []
+    for count, (well, site) in enumerate(itertools.product(small_screen.WELLS, (1, 2)), start=seed):
+        lacks = ["RNA"] if (well, site) == ("A01", 2) else []
+        item = small_screen.manifest(well, site, plate=plate, nuclei=1 + (7 * count) % 5, missing=lacks)
+        for metrics in item["image_metrics"]:
+            metrics |= {"FocusScore": 0.01 + math.sin(count) ** 2, "PercentSaturated": count / 4, "MADIntensity": None}
+        item["provenance"] |= {
+            "machine_seconds": 0.5 * count,
+            "cost": None if plate == "P2" or site == 2 else 0.1 / count,
+        }
+        manifests.append(item)
+    place = {"well": "A01", "site": 2, "channel": "RNA"}
+    return {
+        "manifests": tuple(manifests[:-1]),
+        "failed": ({"well": "B03", "site": 2, "reason": "out of memory"},),
+        "faults": ({"kind": "unreadable", "name": "x.tif", "reason": "cut", **place},),
+        "decisions": ({"kind": "missing", "by": "Ada", "reason": "lost", **place},),
+    }
+
+
+@pytest.fixture(scope="module")
+def client(bigquery: BigQueryStandIn, screen: Store) -> Iterator[Client]:
+    """A client whose default dataset holds the screen."""
+    with closing(bigquery.client()) as client:
+        dataset = client.create_dataset("views")
+        copy_store(screen, client, dataset)
+        client.default_query_job_config = QueryJobConfig(default_dataset=dataset.reference)
+        yield client
+        client.delete_dataset(dataset, delete_contents=True)
+
+
+def in_order(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return sorted((dict(row) for row in rows), key=lambda row: str([_rounded(value) for value in row.values()]))
+
+
+def _rounded(value: Any) -> Any:
+    return f"{value:.9g}" if isinstance(value, float) else value
+
+
+def on_both(screen: Store, client: Client, sql: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    return in_order(run_query(screen, sql).to_pylist()), in_order(list(client.query(sql).result()))
+
+
+def assert_equal(here: list[dict[str, Any]], there: list[dict[str, Any]]) -> None:
+    """Equal but for the last digits of sums, which each engine adds up in an order of its own."""
+    assert len(here) == len(there)
+    for ours, theirs in zip(here, there, strict=True):
+        assert list(ours) == list(theirs)
+        assert theirs == {
+            name: pytest.approx(value, rel=1e-12, abs=1e-15) if isinstance(value, float) else value
+            for name, value in ours.items()
+        }
+
+
+@pytest.mark.parametrize("name", [*BASE, *(table.name for table in PUBLISHED), *view_names()])
+def test_tables_and_views_are_the_same_on_bigquery_and_duckdb(screen: Store, client: Client, name: str) -> None:
+    here, there = on_both(screen, client, f"SELECT * FROM {name}")
+    assert here
+    assert_equal(here, there)
+
+
+@pytest.mark.parametrize("name", view_names())
+def test_no_view_gives_nan_or_infinity(screen: Store, name: str) -> None:
+    values = [value for row in run_query(screen, f"SELECT * FROM {name}").to_pylist() for value in row.values()]
+    assert all(math.isfinite(value) for value in values if isinstance(value, float))
