@@ -21,15 +21,10 @@ from flows.settings import Settings
 from flows.supervise import Service
 from imaging.errors import ConfigurationError
 
-LOADS_DATASET = "load-warehouse"
-"""The deployment that needs a warehouse."""
+WAREHOUSE = "load-warehouse"
+"""Deployment that is of use with a BigQuery dataset only."""
 QUERY_S = 1.0
 """Seconds between two questions for scheduled runs."""
-
-
-def chosen_deployments(settings: Settings) -> list[Deployment]:
-    """Deployments of prefect.yaml that have something to do on this machine: without a dataset nothing is loaded."""
-    return [each for each in read_deployments() if settings.dataset or each.name != LOADS_DATASET]
 
 
 def load_flow(entrypoint: str) -> Any:
@@ -47,6 +42,11 @@ def load_flow(entrypoint: str) -> Any:
         raise ConfigurationError(
             f"prefect.yaml names the flow {entrypoint}, which cannot be imported: {error}"
         ) from error
+
+
+def served_deployments(settings: Settings) -> list[Deployment]:
+    """Deployments of this machine's runner; without a dataset none that would do nothing at each publication."""
+    return [each for each in read_deployments() if settings.dataset or each.name != WAREHOUSE]
 
 
 def make_deployment(declared: Deployment) -> Any:
@@ -85,9 +85,8 @@ def make_triggers(declared: Deployment) -> list[Any]:
 def serve_service(settings: Settings, log_file: Path) -> Service:
     """Return the runner as a service; runs that it started outlive it."""
     variables = client_variables(settings.api_url, settings.state_folder / "prefect") | settings.as_environment()
-    names = [
-        f"{each.entrypoint.rpartition('.')[2].replace('_', '-')}/{each.name}" for each in chosen_deployments(settings)
-    ]
+    served = served_deployments(settings)
+    names = [f"{each.entrypoint.rpartition('.')[2].replace('_', '-')}/{each.name}" for each in served]
     return Service(
         "runner",
         (sys.executable, "-m", "flows.serve"),
@@ -118,7 +117,7 @@ def main() -> None:
 
     with get_client(sync_client=True) as client:
         apply_automations(client, read_automations())
-    deployments = [make_deployment(declared) for declared in chosen_deployments(settings)]
+    deployments = [make_deployment(declared) for declared in served_deployments(settings)]
     serve(*deployments, limit=settings.plates_at_once, query_seconds=QUERY_S, print_starting_message=False)
 
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from flows.google import bigquery_client, open_data_store
 from flows.settings import Settings
 from imaging.errors import ConfigurationError, PlateError
-from imaging.store import Store
+from imaging.job import open_experiment
+from imaging.placement import refuse_elsewhere
 from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.live import LiveLoader
 from imaging.warehouse.publications import Loaded, Loader, Refused
@@ -38,12 +39,20 @@ def open_warehouse(settings: Settings) -> Warehouse:
     return Warehouse(bigquery_client(settings), settings.dataset, settings.dataset_location)
 
 
-def open_loader(settings: Settings, said: Callable[[Loaded | Refused], None], store: Store | None = None) -> Loader:
-    """What loads publications of the settings' store into their dataset, and tells of each.
+def open_loader(settings: Settings, said: Callable[[Loaded | Refused], None]) -> Loader:
+    """What loads publications of the settings' store into their dataset, and tells of each."""
+    warehouse, store = open_warehouse(settings), open_data_store(settings)
 
-    Whether an experiment may leave its place for the dataset's is asked by ``Loader.admit``.
-    """
-    return Loader(open_warehouse(settings), store or open_data_store(settings), said)
+    def admit(experiment: str) -> None:
+        refuse_elsewhere(
+            open_experiment(store, experiment).placement,
+            warehouse.place,
+            what=f"the dataset {settings.dataset}",
+            cure="its results are not loaded; name a dataset there",
+            experiment=experiment,
+        )
+
+    return Loader(warehouse, store, said, admit)
 
 
 def open_rounds(settings: Settings, said: Callable[[Loaded | Refused], None]) -> Rounds:
@@ -90,3 +99,11 @@ def tell(outcome: Loaded | Refused) -> None:
     else:
         rows = sum(outcome.rows.values())
         log.info("%s: %d rows by %d jobs in %.1f s", place, rows, outcome.jobs, outcome.seconds)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    for library in ("httpx", "google"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    own = Settings()
+    keep(open_rounds(own, tell), interval_s=own.warehouse_interval_s)

@@ -3,6 +3,7 @@
     gcs             a Google Cloud Storage stand-in for the session, with an empty bucket ``lab`` for each test
     pubsub          a Google Cloud Pub/Sub stand-in for the session, with nothing in it for each test
     store           an empty store, three times: a folder, memory, a bucket of the stand-in
+    bigquery_jobs   a stand-in of BigQuery's jobs API; gs:// addresses in jobs are objects of the stand-in of storage
     gcs_store       the same, on the stand-in only
     folder_store    the same, on a folder only
     bigquery        a BigQuery stand-in for the session; ``dataset`` is an empty dataset in it for each test
@@ -35,6 +36,9 @@ from tests.standins.gcs import GcsStandIn
 
 if TYPE_CHECKING:
     from tests.standins.pubsub import PubSubStandIn
+
+if TYPE_CHECKING:
+    from tests.standins.bigquery_jobs import BigQueryJobs
 
 _NUMBERS = itertools.count(1)
 
@@ -69,6 +73,14 @@ def pubsub(pubsub_server: PubSubStandIn) -> Iterator[PubSubStandIn]:
     pubsub_server.clear()
     yield pubsub_server
     pubsub_server.clear()
+
+
+@pytest.fixture
+def bigquery_jobs(request: pytest.FixtureRequest) -> Iterator[BigQueryJobs]:
+    from tests.standins.bigquery_jobs import BigQueryJobs  # Google's client takes a second to import
+
+    with BigQueryJobs(storage_url=request.getfixturevalue("gcs_server").url) as server:
+        yield server
 
 
 @pytest.fixture(params=["folder", "memory", "gcs"])

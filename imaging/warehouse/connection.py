@@ -77,6 +77,11 @@ class Warehouse:
         """When a call is repeated, and for how long."""
         return Retry(predicate=is_outage, initial=self.pause_s, maximum=16 * self.pause_s, timeout=self.patience_s)
 
+    @cached_property
+    def place(self) -> str:
+        """Where the dataset really is, such as ``EU``."""
+        return self.call(self.client.get_dataset, self.full_name).location or ""
+
     def table_id(self, name: str) -> str:
         """Full name of a table: ``project.dataset.name``."""
         return f"{self.full_name}.{name}"

@@ -103,12 +103,13 @@ def load_rows(warehouse: Warehouse, name: str, table: str, source: str | bytes, 
                 retry=warehouse.retry,
                 timeout=REQUEST_S,
             )
-        # a second upload after a lost answer meets the first one's name
-        upload = warehouse.retry(client.load_table_from_file)
-        return upload(
-            io.BytesIO(source),
+        return warehouse.retry(upload)(source, job_id)  # a second one after a lost answer meets the first one's name
+
+    def upload(data: bytes, job_id: str) -> Any:
+        return client.load_table_from_file(
+            io.BytesIO(data),
             target,
-            size=len(source),
+            size=len(data),
             num_retries=0,
             job_id=job_id,
             location=where,

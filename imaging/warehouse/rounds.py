@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from imaging.errors import PlateError
+from imaging.errors import PlateError, StoreUnavailableError, WarehouseUnavailableError
 from imaging.live import PlateFolder, read_records
 from imaging.names import results_prefix
 from imaging.records import publication_key
@@ -92,9 +92,9 @@ class Rounds:
                     self.loader.load_missing(folder, known)
                     known.update(numbers)
                 self._read_current(folder, numbers)
+        except (WarehouseUnavailableError, StoreUnavailableError):
+            raise
         except PlateError as error:
-            if error.retryable:
-                raise
             self._say_once(f"{plate[0]}/{plate[1]}: {error}")
             return []
         return folders

@@ -17,7 +17,7 @@ import sqlglot
 from google.api_core.exceptions import NotFound
 from sqlglot import exp
 
-from imaging import query
+from imaging import views
 from imaging.errors import RefusedLoadError, SchemaDriftError
 from imaging.table_schema import Table
 from imaging.warehouse.connection import Warehouse, translated
@@ -33,9 +33,7 @@ from imaging.warehouse.schemas import (
 
 VERSION_LIMIT = 500
 """Versions of one table that a view joins; BigQuery takes 1,000 tables in a query."""
-_SHARED = Path(query.__file__).parent / "sql"
 _OWN = Path(__file__).parent / "sql"
-_CURRENT_ROWS = "current_rows"
 _BASE = (RUNS_ALL, IMAGE_METRICS_LIVE, SITE_METRICS_LIVE, FAULT_RECORDS_ALL)
 
 
@@ -92,32 +90,28 @@ def _ordered(warehouse: Warehouse) -> Iterator[tuple[str, str]]:
     """Views with their texts, each after those that it stands on."""
     texts = view_texts()
     known = {table.name for table in _BASE} | {f"{table.name}_all" for table in LOADED}
-    while ready := [name for name, tree in texts.items() if tables_in(tree) <= known]:
+    while ready := [name for name, tree in texts.items() if _needed(tree) <= known]:
         for name in ready:
             yield name, qualified(texts.pop(name), known, warehouse)
             known.add(name)
 
 
-def view_texts() -> dict[str, exp.Expression]:
+def view_texts() -> dict[str, exp.Query]:
     """Every view but those over versions, parsed, by name; tables and views in them by plain names."""
-    texts = {path.stem: _read(path) for path in [*_SHARED.glob("*.sql"), *_OWN.glob("*.sql")]}
-    current = texts.pop(_CURRENT_ROWS)
-    for table in LOADED:
-        tree = current.copy()
-        for item in tree.find_all(exp.Table):
-            if item.name == "rows_all":
-                item.set("this", exp.to_identifier(f"{table.name}_all"))
-        texts[table.name] = tree
-    return texts
+    texts = {name: views.read_view(name) for name in views.view_names()}
+    for path in _OWN.glob("*.sql"):
+        tree = sqlglot.parse_one(path.read_text(encoding="utf-8"), read="bigquery")
+        if isinstance(tree, exp.Query):
+            texts[path.stem] = tree
+    return texts | {table.name: views.current_rows(table.name) for table in LOADED}
 
 
-def tables_in(tree: exp.Expression) -> set[str]:
+def _needed(tree: exp.Query) -> set[str]:
     """Tables that a view reads, without those that it defines in itself."""
-    own = {item.alias for item in tree.find_all(exp.CTE)}
-    return {item.name for item in tree.find_all(exp.Table)} - own
+    return views.tables_in(tree) - {item.alias.lower() for item in tree.find_all(exp.CTE)}
 
 
-def qualified(tree: exp.Expression, names: Iterable[str], warehouse: Warehouse) -> str:
+def qualified(tree: exp.Query, names: Iterable[str], warehouse: Warehouse) -> str:
     """SQL for BigQuery with project and dataset at each table: a view knows no default ones."""
     known = set(names)
     for item in tree.find_all(exp.Table):
@@ -127,10 +121,6 @@ def qualified(tree: exp.Expression, names: Iterable[str], warehouse: Warehouse) 
             if not item.alias:
                 item.set("alias", exp.TableAlias(this=exp.to_identifier(item.name)))
     return tree.sql("bigquery")
-
-
-def _read(path: Path) -> exp.Expression:
-    return sqlglot.parse_one(path.read_text(encoding="utf-8"), read="bigquery")
 
 
 def _ensure(warehouse: Warehouse, name: str, sql: str) -> None:

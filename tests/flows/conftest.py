@@ -32,7 +32,7 @@ def server() -> Iterator[str]:
 def project(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / FOLDER, tmp_path / FOLDER)
     declared = yaml.safe_load((ROOT / PROJECT).read_text())
-    declared["deployments"] = declared["deployments"][:1]
+    del declared["deployments"][1:]
     declared["deployments"][0]["entrypoint"] = "tests.flows.tiny_flow.tiny"
     (tmp_path / PROJECT).write_text(yaml.safe_dump(declared))
     return tmp_path

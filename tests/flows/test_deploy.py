@@ -38,7 +38,7 @@ UNCHANGED = {POOL: "unchanged", DEPLOYMENT: "unchanged", TRIGGER: "unchanged", D
 
 
 def test_our_prefect_yaml_declares_the_flow_of_a_plate() -> None:
-    declared = read_deployments()[0]
+    declared, _ = read_deployments()
     assert declared.entrypoint == "flows.process_plate.process_plate"
     (trigger,) = declared.triggers
     assert trigger["expect"] == [IMAGES_ARRIVED]

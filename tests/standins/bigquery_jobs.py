@@ -10,7 +10,7 @@ Storage. Everything that can go wrong on the way can be asked for:
         bigquery.trouble("load wells", 503)                 the next such request is refused
         bigquery.trouble("load wells", LOST)                ... is done, and its answer lost
         bigquery.trouble("load wells", 403, "quotaExceeded")
-        bigquery.trouble("load wells", kill, when=AFTER)    a function is called before or after it is done
+        bigquery.trouble("load wells", kill, when=AFTER)    a function is called when it is done, or BEFORE, instead
         bigquery.fail_jobs("wells", "backendError")         the next such job is taken and fails
         bigquery.client()                                   Google's client for it
 
@@ -26,7 +26,8 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -51,6 +52,7 @@ class Trouble:
     what: int | Callable[[], None]
     reason: str
     when: str
+    then_down: bool
 
 
 @dataclass
@@ -88,6 +90,10 @@ class Jobs:
             if name not in self.jobs:
                 raise RefusedError(404, "notFound", f"Not found: Job {self.tables.project}:{name}")
             return self.jobs[name]
+
+    def has_due(self) -> bool:
+        """Whether jobs wait or run."""
+        return bool(self._due)
 
     def settle(self) -> None:
         """Do what has become due."""
@@ -188,6 +194,8 @@ class _Server(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.troubles: list[Trouble] = []
         self.is_down = False
+        self.busy = 0
+        self.lock = threading.Lock()
         self.uploads: dict[str, dict[str, Any]] = {}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -228,21 +236,39 @@ class _Server(ThreadingHTTPServer):
             case "PATCH", ["datasets", dataset, "tables", name]:
                 etag = headers.get("If-Match")
                 return self._do(f"change {name}", lambda: self.tables.change_table(dataset, name, value, etag))
+            case "DELETE", ["datasets", dataset, "tables", name]:
+                return self._do(f"drop {name}", lambda: self.tables.drop_table(dataset, name))
         raise RefusedError(501, "notImplemented", f"{method} {path}")
 
     def _do(self, line: str, work: Callable[[], Any]) -> tuple[int, Any]:
         """Log a request and do it, with what the test asked for before and after."""
         self.requests.append(line)
+        with self.counting():
+            return self._do_or_fail(line, work)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count a request that is being done."""
+        with self.lock:
+            self.busy += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.busy -= 1
+
+    def _do_or_fail(self, line: str, work: Callable[[], Any]) -> tuple[int, Any]:
         if self.is_down:
             raise RefusedError(503, "backendError", "the service is down, as the test asked")
         trouble = next((item for item in self.troubles if line.startswith(item.match)), None)
         if trouble is None:
             return 200, work()
         self.troubles.remove(trouble)
+        self.is_down = trouble.then_down
         if callable(trouble.what):
             if trouble.when == BEFORE:
                 trouble.what()
-                return 200, work()
+                raise _LostAnswerError
             value = work()
             trouble.what()
             return 200, value
@@ -349,10 +375,16 @@ class BigQueryJobs:
         self._server.jobs.running_s = seconds
 
     def trouble(
-        self, match: str, what: int | Callable[[], None], reason: str = "backendError", *, when: str = AFTER
+        self,
+        match: str,
+        what: int | Callable[[], None],
+        reason: str = "backendError",
+        *,
+        when: str = AFTER,
+        then_down: bool = False,
     ) -> None:
-        """Let something happen to the next request whose log line begins with a text."""
-        self._server.troubles.append(Trouble(match, what, reason, when))
+        """Let something happen to the next request whose log line begins with a text; the service may go down then."""
+        self._server.troubles.append(Trouble(match, what, reason, when, then_down))
 
     def fail_jobs(self, table: str, *reasons: str) -> None:
         """Let the next loads into a table be taken and fail, one for each reason."""
@@ -367,6 +399,8 @@ class BigQueryJobs:
         """Loads that were asked for, as ``table job``."""
         return [line.removeprefix("load ") for line in self.requests if line.startswith("load ")]
 
-    def settle(self) -> None:
-        """Do all jobs whose time has come."""
-        self._server.jobs.settle()
+    def wait_until_idle(self) -> None:
+        """Wait until each request that has come is done, also those of a client that is gone, and each job too."""
+        while self._server.busy or self._server.jobs.has_due():
+            time.sleep(0.01)
+            self._server.jobs.settle()

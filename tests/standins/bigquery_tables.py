@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -62,6 +63,7 @@ class Tables:
 
     def close(self) -> None:
         self._duckdb.close()
+        del self._duckdb  # threads of connections that clients keep open outlive it
 
     def create_dataset(self, resource: dict[str, Any]) -> dict[str, Any]:
         name = resource["datasetReference"]["datasetId"]
@@ -160,7 +162,7 @@ class Tables:
                 self._put_view(dataset, name, resource["view"]["query"])
 
     def to_duckdb(self, sql: str) -> str:
-        tree = sqlglot.parse_one(sql, read="bigquery")
+        tree = _parse(sql).copy()
         for item in tree.find_all(exp.Table):
             if item.catalog not in ("", self.project):
                 raise RefusedError(404, "notFound", f"Not found: Project {item.catalog}")
@@ -171,7 +173,7 @@ class Tables:
         """Run one statement."""
         with self.lock:
             try:
-                tree = sqlglot.parse_one(sql, read="bigquery")
+                tree = _parse(sql)
                 if isinstance(tree, exp.Create):
                     self._replace_view(tree)
                     return pa.table({})
@@ -204,6 +206,11 @@ class Tables:
                 cursor.execute(f'INSERT INTO "{target["datasetId"]}"."{name}" BY NAME SELECT * FROM file')
             self.loads.append((name, partition, rows.num_rows))
             return rows.num_rows
+
+
+@lru_cache(500)
+def _parse(sql: str) -> exp.Expression:
+    return sqlglot.parse_one(sql, read="bigquery")
 
 
 def _named(project: str, dataset: str, name: str, number: int) -> dict[str, Any]:

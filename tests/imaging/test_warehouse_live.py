@@ -1,0 +1,208 @@
+"""Plates in progress in BigQuery: the newest row of each image, until a publication holds it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from imaging.errors import WarehouseUnavailableError
+from imaging.names import experiment_key
+from imaging.query import run_query
+from imaging.store import FolderStore, Store
+from imaging.warehouse.live import LiveLoader
+from imaging.warehouse.publications import Loader
+from imaging.warehouse.rounds import DAY_S, Rounds
+from tests.imaging import small_screen
+from tests.imaging.small_screen import manifest, publish, record, write_manifest
+from tests.imaging.small_warehouse import counts, open_warehouse, rows
+from tests.standins.bigquery_jobs import LOST, BigQueryJobs
+
+NOW = datetime(2026, 2, 3, 12, tzinfo=UTC).timestamp()
+MINUTE = 60.0
+
+
+def rounds_of(bigquery: BigQueryJobs, store: Store) -> Rounds:
+    warehouse = open_warehouse(bigquery.client())
+    return Rounds(Loader(warehouse, store), LiveLoader(warehouse, store))
+
+
+def measured_at(moment: str) -> dict[str, Any]:
+    provenance = small_screen.manifest("A01", 1)["provenance"]
+    return {"provenance": provenance | {"started_at": f"2026-02-03T{moment}+00:00"}}
+
+
+def told(found: list[dict[str, Any]]) -> list[str]:
+    texts = [
+        {name: str(value.astimezone(UTC)) if isinstance(value, datetime) else value for name, value in row.items()}
+        for row in found
+    ]
+    return sorted(json.dumps(row, sort_keys=True) for row in texts)
+
+
+def assert_as_on_duckdb(bigquery: BigQueryJobs, store: Store) -> None:
+    for view in ("images_live", "sites_live", "quality_board_live", "fault_records"):
+        ours, theirs = (
+            run_query(store, f"SELECT * FROM {view}"),
+            rows(bigquery.client(), f"SELECT * FROM screens.{view}"),
+        )
+        assert told(ours.to_pylist()) == told(theirs), view
+        if theirs:
+            assert list(theirs[0]) == ours.column_names
+
+
+def test_new_sites_of_all_plates_are_sent_by_one_job_a_table(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore
+) -> None:
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    for plate in ("P1", "P2"):
+        write_manifest(folder_store, manifest("A01", 1, plate=plate))
+    write_manifest(folder_store, manifest("A02", 2, missing=["RNA"]))
+    assert rounds.round(NOW) == {"image_metrics_live": 6, "site_metrics_live": 3}
+    assert len(bigquery_jobs.loads()) == 2
+    assert_as_on_duckdb(bigquery_jobs, folder_store)
+    write_manifest(folder_store, manifest("B01", 1))
+    assert rounds.round(NOW + MINUTE) == {"image_metrics_live": 2, "site_metrics_live": 1}
+    assert rounds.round(NOW + 2 * MINUTE) == {}
+    assert len(bigquery_jobs.loads()) == 4
+    assert_as_on_duckdb(bigquery_jobs, folder_store)
+
+
+def test_the_newest_row_of_an_image_is_shown(bigquery_jobs: BigQueryJobs, folder_store: FolderStore) -> None:
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    write_manifest(folder_store, manifest("A01", 1))
+    rounds.round(NOW)
+    newer = manifest("A01", 1, inputs="newer", nuclei=8)
+    newer["image_metrics"][0]["PercentSaturated"] = 50.0
+    folder_store.write(write_manifest(folder_store, newer), json.dumps(newer).encode())
+    folder_store.delete(f"{small_screen.results('P1')}sites/A01-1-A011in.json")
+    rounds.round(NOW + MINUTE)
+    assert rows(bigquery_jobs.client(), "SELECT nuclei_count FROM screens.sites_live") == [{"nuclei_count": 8}]
+    assert counts(bigquery_jobs.client(), "images_live", "image_metrics_live") == {
+        "images_live": 2,
+        "image_metrics_live": 4,
+    }
+    assert_as_on_duckdb(bigquery_jobs, folder_store)
+
+
+def test_a_verdict_that_changed_is_sent_again(bigquery_jobs: BigQueryJobs, folder_store: FolderStore) -> None:
+    folder_store.write(experiment_key("screen"), small_screen.YAML)
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    saturated = manifest("A01", 1)
+    saturated["image_metrics"][0]["PercentSaturated"] = 2.5
+    write_manifest(folder_store, saturated)
+    rounds.round(NOW)
+    stricter = small_screen.YAML.replace(b"warn_above: 1, fail_above: 5", b"warn_above: 1, fail_above: 2")
+    folder_store.write(experiment_key("screen"), stricter)
+    assert rounds.round(NOW + MINUTE)["image_metrics_live"] == 1
+    sql = "SELECT verdict FROM screens.images_live WHERE channel = 'DNA'"
+    assert rows(bigquery_jobs.client(), sql) == [{"verdict": "fail"}]
+
+
+def test_what_a_publication_holds_is_live_no_more_and_comes_back_with_a_newer_site(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore
+) -> None:
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    for item in small_screen.manifests():
+        write_manifest(folder_store, item)
+    rounds.round(NOW)
+    assert counts(bigquery_jobs.client(), "images_live", "images") == {"images_live": 24, "images": 0}
+    publish(folder_store)
+    rounds.round(NOW + MINUTE)
+    assert counts(bigquery_jobs.client(), "images_live", "images") == {"images_live": 0, "images": 24}
+    write_manifest(folder_store, manifest("A03", 1, inputs="zz", nuclei=9, **measured_at("11:00:00")))
+    folder_store.delete(f"{small_screen.results('P1')}sites/A03-1-A031in.json")
+    rounds.round(NOW + 2 * MINUTE)
+    assert counts(bigquery_jobs.client(), "images_live", "images") == {"images_live": 24, "images": 24}
+    assert_as_on_duckdb(bigquery_jobs, folder_store)
+
+
+def test_a_withdrawn_plate_is_not_live(bigquery_jobs: BigQueryJobs, folder_store: FolderStore) -> None:
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    write_manifest(folder_store, manifest("A01", 1))
+    rounds.round(NOW)
+    record(folder_store, 1, status="withdrawn")
+    rounds.round(NOW + MINUTE)
+    assert counts(bigquery_jobs.client(), "images_live", "plate_runs") == {"images_live": 0, "plate_runs": 1}
+
+
+def test_fault_records_are_sent_once(bigquery_jobs: BigQueryJobs, folder_store: FolderStore) -> None:
+    fault = {
+        "well": "A01",
+        "site": 1,
+        "channel": "DNA",
+        "name": "x.tif",
+        "token": "t",
+        "size_bytes": 3,
+        "reason": "cut",
+    }
+    place = {"experiment": "screen", "plate": "P1", "recipe": small_screen.RECIPE, "found_at": "2026-02-03T05:00:00Z"}
+    folder_store.write(f"{small_screen.results('P1')}faults/abc.json", json.dumps(fault | place).encode())
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    assert rounds.round(NOW) == {"fault_records_all": 1}
+    assert rounds.round(NOW + MINUTE) == {}
+    assert rounds_of(bigquery_jobs, folder_store).round(NOW + MINUTE) == {"fault_records_all": 1}
+    assert_as_on_duckdb(bigquery_jobs, folder_store)
+
+
+@pytest.mark.parametrize("what", [LOST, 503])
+def test_rows_that_met_an_outage_are_sent_once(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore, what: int
+) -> None:
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    rounds.round(NOW)
+    write_manifest(folder_store, manifest("A01", 1))
+    # answered wrongly once, and then not at all
+    bigquery_jobs.trouble("load image_metrics_live", what, then_down=True)
+    with pytest.raises(WarehouseUnavailableError):
+        rounds.round(NOW + MINUTE)
+    bigquery_jobs.is_down = False
+    write_manifest(folder_store, manifest("A02", 1))
+    rounds.round(NOW + 2 * MINUTE)
+    rounds.round(NOW + 3 * MINUTE)
+    assert counts(bigquery_jobs.client(), "image_metrics_live", "images_live") == {
+        "image_metrics_live": 4,
+        "images_live": 4,
+    }
+
+
+def test_rows_expire_and_those_of_plates_still_in_progress_are_sent_again_before(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore
+) -> None:
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    write_manifest(folder_store, manifest("A01", 1))
+    rounds.round(NOW)
+    made = bigquery_jobs.client().get_table("lab.screens.image_metrics_live")
+    assert made.time_partitioning.expiration_ms == 4 * DAY_S * 1000
+    assert rounds.round(NOW + DAY_S) == {}
+    assert rounds.round(NOW + 2 * DAY_S + MINUTE)["image_metrics_live"] == 2
+
+
+def test_closed_plates_are_looked_at_once_a_day(bigquery_jobs: BigQueryJobs, folder_store: FolderStore) -> None:
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    publish(folder_store)
+    rounds.round(NOW)
+    publish(folder_store, 2, run="run2", published_at="2026-02-03T13:00:00+00:00")
+    rounds.round(NOW + MINUTE)
+    assert counts(bigquery_jobs.client(), "plate_runs") == {"plate_runs": 2}
+    rounds.round(NOW + 3 * DAY_S)
+    record(folder_store, 3, status="withdrawn")
+    rounds.round(NOW + 3 * DAY_S + MINUTE)
+    assert counts(bigquery_jobs.client(), "plate_runs") == {"plate_runs": 2}
+    rounds.round(NOW + 4 * DAY_S + MINUTE)
+    assert counts(bigquery_jobs.client(), "plate_runs", "images") == {"plate_runs": 3, "images": 0}
+    assert rounds_of(bigquery_jobs, folder_store).round(NOW) == {}
+
+
+def test_what_is_wrong_with_one_plate_is_said_once_and_stops_no_other(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder_store.write(f"{small_screen.results('P0')}publications/000001.json", b"[]")
+    publish(folder_store)
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    rounds.round(NOW)
+    rounds.round(NOW + MINUTE)
+    assert caplog.text.count("screen/P0: ") == 1
+    assert counts(bigquery_jobs.client(), "plate_runs") == {"plate_runs": 1}
