@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 
 from benchmarks.results_file import measure, write_result
-from flows.cluster import ONE_THREAD
+from flows.clusters.local import ONE_THREAD
 from flows.settings import child_environment
 from imaging.recipes import Recipe
 from kernels.device import probe, use_device

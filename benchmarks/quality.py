@@ -22,7 +22,7 @@ import psutil
 import tifffile
 
 from benchmarks.results_file import measure, write_result
-from flows.cluster import ONE_THREAD
+from flows.clusters.local import ONE_THREAD
 from flows.settings import child_environment
 from imaging.decode import decode_plane
 from kernels.device import probe, to_host, use_device

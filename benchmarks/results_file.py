@@ -27,6 +27,7 @@ PACKAGES = (
     "numba",
     "pyarrow",
     "duckdb",
+    "google-cloud-pubsub",
 )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks import accuracy, features, overhead, planning, quality
+from benchmarks import accuracy, features, messages, overhead, planning, quality
 
 
 def main() -> None:
-    """Measure planning, overhead, image quality, accuracy and features; each writes a file under benchmarks/results."""
+    """Measure planning, messages, overhead, quality, accuracy and features; each writes to benchmarks/results."""
     planning.main()
+    messages.main()
     overhead.main()
     quality.main()
     accuracy.main()

@@ -124,6 +124,12 @@ def measure(
     choose_device(device)
     found = open_image_sets(images, globs_of("--channel", channel))
     print_notes(found)
+    if full_scale is not None and found.rounded:
+        typer.echo(
+            f"note: --full-scale {full_scale} is not applied to {', '.join(sorted(found.rounded))}: floating-point "
+            "intensities go from 0 to 1",
+            err=True,
+        )
     if labels:
         _measure_objects(found, labels, chosen, options, out, full_scale)
     else:

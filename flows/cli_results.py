@@ -85,13 +85,13 @@ def _open(store: str) -> Store:
 
 def open_existing(settings: Settings) -> Store:
     """Open the store of the settings to look at it; a folder that does not exist is an error, not made."""
+    from flows.google import open_data_store
     from imaging.errors import ConfigurationError
-    from imaging.store import open_store
 
     if "://" not in settings.store and not Path(settings.store).is_dir():
         message = "there is no store; give its folder by --store or PLATESTREAM_STORE"
         raise ConfigurationError(message, key=settings.store)
-    return open_store(settings.store)
+    return open_data_store(settings)
 
 
 def _published_manifests(store: Store, experiment: str, plate: str) -> list[str]:
@@ -111,7 +111,9 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("experiment", "plate", "state", "images", "sites", "failed", "published as", box=None)
+    has_price = any(row.get("cost") is not None for row in rows)
+    spent = "cost" if has_price else "machine time"
+    table = Table("experiment", "plate", "state", "images", "sites", "failed", "published as", spent, box=None)
     for row in rows:
         images = f"{row['images_arrived']}/{row['images_expected']}" if "images_expected" in row else ""
         sites = f"{row['sites_done']}/{row['sites_expected']}" if "sites_expected" in row else ""
@@ -123,9 +125,38 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
             sites,
             row.get("sites_failed", ""),
             row.get("status") or "",
+            _cost_cell(row, has_price=has_price),
         )
         table.add_row(*(plain(cell) for cell in cells))
     Console().print(table)
     for row in rows:
         if row.get("problem"):
             typer.echo(f"{row['experiment']}/{row['plate']}: {row['problem']}")
+        if row.get("refusal"):
+            typer.echo(f"{row['experiment']}/{row['plate']}: {row['refusal']}")
+    if has_price:
+        _print_sums(rows)
+
+
+def _cost_cell(row: dict[str, Any], *, has_price: bool) -> str:
+    """USD so far where any plate has a price, else machine time."""
+    from imaging.cost_words import money_words, time_words
+
+    if has_price:
+        return "" if row.get("cost") is None else money_words(row["cost"])
+    return time_words(row["machine_seconds"]) if row.get("sites_measured") else ""
+
+
+def _print_sums(rows: list[dict[str, Any]]) -> None:
+    """Say what plates will about cost that are not done, what each experiment cost, and what is in no sum."""
+    from imaging.cost_words import money_words, time_words
+    from imaging.costs import sum_costs
+
+    for row in rows:
+        if row.get("cost") is not None and row["cost_estimate"] > row["cost"]:
+            a_site, whole = money_words(row["cost_per_site"]), money_words(row["cost_estimate"])
+            typer.echo(f"{row['experiment']}/{row['plate']}: {a_site} a site, about {whole} in all")
+    for experiment, spent in sum_costs(rows).items():
+        without = f", {counted(spent.unpriced, 'site')} without a price" if spent.unpriced else ""
+        time, cost = time_words(spent.machine_seconds), money_words(spent.cost)
+        typer.echo(f"{experiment}: {counted(spent.sites, 'site')}, {time}, {cost}{without}")

@@ -52,7 +52,7 @@ def watch(store: str = STORE) -> None:
     """Watch all plates of the store and wake a run for each that has work; runs until it is stopped."""
     from flows.watch import watch as run
 
-    _log_to_terminal()
+    log_to_terminal()
     run(_settings(store))
 
 
@@ -60,7 +60,7 @@ def serve(store: str = STORE, workers: int = WORKERS) -> None:
     """Run everything on this machine: Prefect server, cluster, watcher and flows, until it is stopped."""
     from flows.stack import serve as run
 
-    _log_to_terminal()
+    log_to_terminal()
     run(_settings(store, workers))
 
 
@@ -68,13 +68,11 @@ def cluster(
     workers: int = WORKERS,
     device: str = DEVICE,
 ) -> None:
-    """Run the Dask cluster that measures sites, until it is stopped."""
+    """Run the Dask cluster that measures sites, until it is stopped; PLATESTREAM_COMPUTE says which kind."""
     from flows.cluster import run_cluster
 
-    _log_to_terminal()
-    settings = _settings("", workers, device=device)
-    port = int(settings.scheduler.rpartition(":")[2])
-    run_cluster(workers=settings.workers, scheduler_port=port, device=settings.device)
+    log_to_terminal()
+    run_cluster(_settings("", workers, device=device))
 
 
 def deploy(
@@ -98,7 +96,24 @@ def demo(
         raise typer.Exit(1)
 
 
-COMMANDS = (process, watch, serve, cluster, deploy, demo)
+def certificates(
+    folder: Path = typer.Argument(..., help="Where the files are to lie; made if need be."),
+    days: int = typer.Option(825, min=1, max=3650, help="For how many days they are valid."),
+) -> None:
+    """Make the files for TLS between Dask's scheduler, workers and clients: an authority and a certificate for each."""
+    from flows.clusters.certificates import AUTHORITY, AUTHORITY_KEY, make_certificates
+
+    end = make_certificates(folder, days=days)
+    typer.echo(
+        f"certificates for scheduler, worker and client, valid until {end:%Y-%m-%d}; for a run:\n"
+        f"  PLATESTREAM_TLS_CA={folder / AUTHORITY}\n"
+        f"  PLATESTREAM_TLS_CERT={folder / 'client.pem'}\n"
+        f"  PLATESTREAM_TLS_KEY={folder / 'client-key.pem'}\n"
+        f"Whoever has {AUTHORITY_KEY} can make more of them: keep it away from the machines, or delete it."
+    )
+
+
+COMMANDS = (process, watch, serve, cluster, certificates, deploy, demo)
 
 
 def _settings(store: str, workers: int = 0, **said: Any) -> Settings:
@@ -109,7 +124,7 @@ def _settings(store: str, workers: int = 0, **said: Any) -> Settings:
     return Settings(**{name: value for name, value in said.items() if value})
 
 
-def _log_to_terminal() -> None:
+def log_to_terminal() -> None:
     """Let a service say on stderr what it does."""
     import logging
 

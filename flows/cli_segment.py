@@ -69,7 +69,9 @@ def segment(
     totals = ", ".join(
         f"{sum(counts[name] for counts in written.counts.values()):,} {name}" for name in _names(written)
     )
-    typer.echo(f"wrote {out}: {counted(len(written.counts), 'image set')}; {totals or 'no objects'}")
+    typer.echo(
+        f"wrote {_files(out, _names(written))}: {counted(len(written.counts), 'image set')}; {totals or 'no objects'}"
+    )
     _raise_failed(written, len(found.sets), out)
 
 
@@ -107,11 +109,24 @@ def _how(
         problems.append(f"--flood knows {' and '.join(FLOODS)}, got {flood!r}")
     if not nucleus and len(images.channels) > 1:
         problems.append(f"which channel shows nuclei? give --nucleus with one of {', '.join(images.channels)}")
+    if cell and cell == (nucleus or next(iter(images.channels))):
+        problems.append(
+            f"--cell must be another channel than that of the nuclei, got {cell}; without it cells are grown"
+        )
     if problems:
         raise ConfigurationError("how to segment cannot be understood", tuple(problems))
     return Segmentation(
         nucleus or next(iter(images.channels)), cell or None, diameters, border == "drop", cast("Flood", flood)
     )
+
+
+def _files(out: Path, names: list[str]) -> str:
+    """What was written, by its names on disk."""
+    from imaging.label_files import tiff_path
+
+    if out.suffix in ("", ".npz"):
+        return str(out)
+    return ", ".join(str(tiff_path(out, name)) for name in names)
 
 
 def _names(written: WrittenLabels) -> list[str]:

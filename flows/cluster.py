@@ -1,4 +1,4 @@
-"""The Dask cluster of one machine as a service of its own, so that it outlives runs: ``python -m flows.cluster``.
+"""The Dask cluster as a service of its own, so that it outlives runs: ``python -m flows.cluster``.
 
 A run that is killed costs no site that was computed for it, and a run that begins finds warm workers. Sites that
 several runs ask for under one key are computed once.
@@ -16,91 +16,122 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dask
-from distributed import LocalCluster
 
+from flows.clusters.contract import Cluster
+from flows.clusters.keep import Keeper
+from flows.clusters.local import HOST, MachineCluster, local_port, open_cluster, open_local
+from flows.clusters.look import ANSWER_S, ask
+from flows.clusters.security import read_security
 from flows.settings import Settings, child_environment
 from flows.supervise import Service
-from flows.worker import LOGS_SITES, choose_device
-from imaging.errors import MissingPartError
 
-HOST = "127.0.0.1"
-LOOK_S = 0.2
+__all__ = ["cluster_service", "open_cluster", "open_for_run", "run_cluster"]
+
+TEND_S = 0.2
 """Seconds between two looks at the workers' process ids."""
+LOOK_S = 5.0
+"""Seconds between two looks at the work."""
 CLOSE_S = 5.0
-
-ONE_THREAD: dict[str, str] = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "BLIS_NUM_THREADS",
-        "NUMBA_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "OPENCV_FOR_THREADS_NUM",
-    ),
-    "1",
-)
-"""A worker is one thread: libraries that bring their own pools would fight for its core."""
-
-CLUSTER_CONFIG = {
-    "distributed.scheduler.allowed-failures": 2,  # the third death of its worker makes a task a KilledWorker
-    "distributed.scheduler.worker-ttl": "30s",  # a worker whose heartbeat is older is dead
-    "distributed.scheduler.worker-saturation": 1.0,  # tasks wait at the scheduler, so that a worker dies with one only
-    "distributed.deploy.lost-worker-timeout": "60s",  # within 15 s a worker that died twice may just be starting
-    "distributed.admin.tick.limit": "30s",  # kernels hold the GIL; that is no fault
-    "distributed.comm.timeouts.connect": "10s",
-    "distributed.worker.preload": ["flows.worker"],
-}
 
 log = logging.getLogger(__name__)
 
 
-def run_cluster(
-    *, workers: int | None = None, scheduler_port: int = 8786, device: str = "cpu", state_file: Path | None = None
-) -> None:
-    """Run a scheduler and its workers on this machine until SIGTERM or SIGINT.
+def run_cluster(settings: Settings, *, state_file: Path | None = None) -> None:
+    """Run the cluster that the settings name until SIGTERM or SIGINT; one that runs elsewhere is left alone.
 
     Parameters
     ----------
-    workers
-        Worker processes of one thread each, each under a nanny that replaces it; default one per CPU core.
-    scheduler_port
-        Port of the scheduler on the loopback interface.
-    device
-        ``cpu`` or ``cuda``, passed on to the workers.
+    settings
+        ``compute`` is the kind of cluster, ``scheduler`` its address.
     state_file
-        Rewritten whenever a worker starts or dies: ``{"pid": ..., "scheduler": "tcp://...", "workers": {name: pid}}``.
+        Rewritten whenever a worker on this machine starts or dies:
+        ``{"pid": ..., "scheduler": "tcp://...", "workers": {name: pid}}``.
 
     Raises
     ------
     MissingPartError
-        When the port is taken, or workers could not compute on the device.
+        When the port is taken, a GPU or Kubernetes is not there, or workers could not compute on the device.
+    ConfigurationError
+        When the settings do not fit the kind of cluster.
     """
-    _check_port(scheduler_port)
+    if settings.compute == "address":
+        log.info("compute=address: the cluster at %s runs elsewhere, so nothing is started here", settings.scheduler)
+        return
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    count = workers or len(os.sched_getaffinity(0))
-    with open_cluster(count, scheduler_port=scheduler_port, device=device, logs_sites=True) as cluster:
-        log.info("cluster of %d workers at %s", count, cluster.scheduler_address)
-        told = None
-        while not stopped.wait(LOOK_S):
-            replace_lost_workers(cluster, count)
-            pids = {str(name): nanny.pid for name, nanny in cluster.workers.items()}
-            if state_file is not None and pids != told:
-                _write_state(state_file, cluster.scheduler_address, pids)
-                told = pids
-        # a worker that is just starting holds up Dask's own closing for as long as that takes
-        last_resort = threading.Timer(CLOSE_S, _end_at_once)
-        last_resort.daemon = True
-        last_resort.start()
-        cluster.close(timeout=CLOSE_S)
+    with _open(settings) as cluster:
+        log.info("cluster of %d to %d workers at %s", cluster.size.floor, cluster.size.maximum, cluster.address)
+        keeper = Keeper(cluster, partial(ask, settings.scheduler, read_security(settings)), settings)
+        _keep(keeper, stopped, state_file)
+        if isinstance(cluster, MachineCluster):
+            _close(cluster)
+        else:
+            keeper.let_go()  # they would go on without anybody who sends them away
+
+
+@contextlib.contextmanager
+def open_for_run(settings: Settings) -> Iterator[str]:
+    """Open a cluster for one run alone and give its address; one that runs elsewhere is used as it is.
+
+    Raises
+    ------
+    MissingPartError, ConfigurationError
+        As ``run_cluster``.
+    """
+    if settings.compute in ("address", "gke"):
+        yield settings.scheduler
+        return
+    # what this process was told on its command line, its workers are told too
+    with dask.config.set({"distributed.nanny.environ": settings.as_environment()}):
+        with _machine_kind(settings)(settings) as cluster:
+            yield cluster.address
+
+
+def _open(settings: Settings) -> contextlib.AbstractContextManager[Cluster]:
+    if settings.compute == "gke":
+        from flows.clusters.gke import open_gke  # its packages are an extra
+
+        return open_gke(settings)
+    return _machine_kind(settings)(settings, port=local_port(settings), logs_sites=True)
+
+
+def _machine_kind(settings: Settings) -> Any:
+    if settings.compute == "local":
+        return open_local
+    from flows.clusters.cuda import open_cuda
+
+    return open_cuda
+
+
+def _keep(keeper: Keeper, stopped: threading.Event, state_file: Path | None) -> None:
+    """Look after workers and work until stopped; a fault that nobody foresaw ends the process, which starts anew."""
+    cluster, told, look_at = keeper.cluster, None, time.monotonic()
+    while not stopped.wait(TEND_S):
+        cluster.tend()
+        if time.monotonic() >= look_at:
+            keeper.look()
+            look_at = time.monotonic() + LOOK_S
+        pids = cluster.pids()
+        if state_file is not None and pids != told:
+            _write_state(state_file, cluster.address, pids)
+            told = pids
+
+
+def _close(cluster: MachineCluster) -> None:
+    """Close a cluster of this machine; a worker that is just starting holds up Dask's own closing for that long."""
+    last_resort = threading.Timer(CLOSE_S, _end_at_once)
+    last_resort.daemon = True
+    last_resort.start()
+    cluster.close(CLOSE_S)
     last_resort.cancel()
 
 
@@ -111,76 +142,27 @@ def _end_at_once() -> None:
     os._exit(0)
 
 
-@contextlib.contextmanager
-def open_cluster(
-    workers: int, *, scheduler_port: int = 0, device: str = "cpu", logs_sites: bool = False
-) -> Iterator[LocalCluster]:
-    """Open a scheduler and its workers on this machine for the block; port 0 is any free one.
-
-    Raises
-    ------
-    MissingPartError
-        When workers could not compute on the device.
-    """
-    _check_device(device)
-    environment = {**ONE_THREAD, "PLATESTREAM_DEVICE": device}
-    options: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "processes": True}
-    # None would be port 8787, which a second cluster finds taken
-    options |= {"host": HOST, "scheduler_port": scheduler_port, "dashboard_address": f"{HOST}:0"}
-    config = {**CLUSTER_CONFIG, LOGS_SITES: logs_sites, "distributed.nanny.pre-spawn-environ": environment}
-    with dask.config.set(config):
-        cluster: Any = LocalCluster(**options, silence_logs=logging.WARNING)
-        with cluster:
-            yield cluster
-
-
-def replace_lost_workers(cluster: LocalCluster, count: int) -> None:
-    """Start workers anew that Dask gave up because they were down when it looked; else they would be gone for ever."""
-    if len(cluster.workers) < count:
-        cluster.scale(count)
-
-
 def cluster_service(settings: Settings, log_file: Path, state_file: Path | None = None) -> Service:
-    """Return the cluster as a service: at the port of ``settings.scheduler``, with its workers and device."""
-    port = int(settings.scheduler.rpartition(":")[2])
-    argv = [sys.executable, "-m", "flows.cluster", "--port", str(port), "--device", settings.device]
-    argv += ["--workers", str(settings.workers)] if settings.workers else []
+    """Return the cluster that the settings name as a service; ready when its scheduler answers."""
+    argv = [sys.executable, "-m", "flows.cluster"]
     argv += ["--state-file", str(state_file)] if state_file else []
     return Service(
         "cluster",
         tuple(argv),
         log_file,
         environment=child_environment(settings.as_environment()),
-        is_ready=lambda: _answers(port),
-        grace_s=CLOSE_S + 2.0,
+        is_ready=lambda: _answers(settings.scheduler),
+        grace_s=CLOSE_S + ANSWER_S,
     )
 
 
-def _answers(port: int) -> bool:
+def _answers(address: str) -> bool:
+    place = urlsplit(address)
     try:
-        socket.create_connection((HOST, port), timeout=0.5).close()
+        socket.create_connection((place.hostname or "", place.port or 0), timeout=0.5).close()
     except OSError:
         return False
     return True
-
-
-def _check_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise MissingPartError(
-                f"port {port} of {HOST} is taken ({error.strerror}): another cluster may run there; stop it or "
-                "choose another port with PLATESTREAM_SCHEDULER"
-            ) from error
-
-
-def _check_device(device: str) -> None:
-    """Refuse a device that workers could not use; tried in a process of its own, for who touches a GPU keeps memory."""
-    if device != "cpu":
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            pool.submit(choose_device, device).result()
 
 
 def _write_state(state_file: Path, scheduler: str, pids: dict[str, int | None]) -> None:
@@ -191,16 +173,20 @@ def _write_state(state_file: Path, scheduler: str, pids: dict[str, int | None]) 
 
 
 def main() -> None:
-    """Run the cluster from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m flows.cluster", description="Run a Dask cluster on this machine.")
-    parser.add_argument("--port", type=int, default=8786)
+    """Run the cluster from the command line; what is not said there comes from the settings."""
+    parser = argparse.ArgumentParser(prog="python -m flows.cluster", description="Run a Dask cluster.")
+    parser.add_argument("--port", type=int, default=None, help="port of the scheduler on this machine")
     parser.add_argument("--workers", type=int, default=None)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=None)
     parser.add_argument("--state-file", type=Path, default=None)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it names every request
+    said = {"workers": options.workers, "device": options.device}
+    if options.port is not None:
+        said["scheduler"] = f"tcp://{HOST}:{options.port}"
     run_cluster(
-        workers=options.workers, scheduler_port=options.port, device=options.device, state_file=options.state_file
+        Settings(**{name: value for name, value in said.items() if value is not None}), state_file=options.state_file
     )
 
 

@@ -15,7 +15,9 @@ from typing import Any, Self
 import dask
 from dask._task_spec import Task  # not public; dask is pinned to one version
 from distributed import Client, Future
+from distributed.security import Security
 
+from flows.clusters.security import explain_silence, read_security, warn_of_plain_text
 from flows.settings import Settings
 from imaging.errors import MissingPartError
 
@@ -45,10 +47,14 @@ def connect(settings: Settings) -> Compute:
     Raises
     ------
     MissingPartError
-        When no scheduler answers, or when it or a worker runs other versions than we do.
+        When no scheduler answers, it does not accept our certificate or none of ours is there, or it or a worker runs
+        other versions than we do.
+    ConfigurationError
+        When the files for TLS cannot be used.
     """
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a scheduler that went away is dealt with here
-    compute = Compute(settings.scheduler, reconnect_s=settings.reconnect_s)
+    warn_of_plain_text(settings.compute, settings.scheduler)
+    compute = Compute(settings.scheduler, reconnect_s=settings.reconnect_s, security=read_security(settings))
     try:
         compute.check_versions()
     except MissingPartError:
@@ -66,6 +72,8 @@ class Compute:
         Address of the scheduler, e.g. ``tcp://127.0.0.1:8786``.
     reconnect_s
         Seconds to wait for a scheduler that went away; the first connection is tried once.
+    security
+        Certificate and authority for an address that begins with ``tls://``.
 
     Raises
     ------
@@ -73,8 +81,8 @@ class Compute:
         When no scheduler answers.
     """
 
-    def __init__(self, address: str, *, reconnect_s: float = 60.0) -> None:
-        self.address, self.reconnect_s = address, reconnect_s
+    def __init__(self, address: str, *, reconnect_s: float = 60.0, security: Security | None = None) -> None:
+        self.address, self.reconnect_s, self._security = address, reconnect_s, security
         self._client: Any = self._open(ATTEMPT_S)  # Dask's own types do not tell its two kinds of client apart
         self._was_lost = False
         self._workers, self._counted_at = 0, 0.0
@@ -155,11 +163,12 @@ class Compute:
     def _open(self, timeout_s: float) -> Client:
         try:
             with dask.config.set({"distributed.comm.timeouts.connect": timeout_s}):
-                return Client(self.address, timeout=timeout_s, set_as_default=False)
+                return Client(self.address, timeout=timeout_s, set_as_default=False, security=self._security)
         except (OSError, TimeoutError) as error:
             raise MissingPartError(
-                f"no Dask scheduler answers at {self.address}: start one with `platestream up` or `python -m "
-                "flows.cluster`, or set PLATESTREAM_SCHEDULER to the address of yours"
+                explain_silence(self.address)
+                or f"no Dask scheduler answers at {self.address}: start one with `platestream cluster`, "
+                "or set PLATESTREAM_SCHEDULER to the address of yours"
             ) from error
 
     def _reopen(self) -> Client:

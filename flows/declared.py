@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from flows.clusters.gke_section import ClusterSection
 from imaging.errors import ConfigurationError, MissingPartError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,10 +72,13 @@ class WorkPool(_Strict):
 
 
 class Environment(_Strict):
-    """A file of ``deployments/``: the work pool of one environment, and what its runs get on top of prefect.yaml's."""
+    """A file of ``deployments/``: the work pool of one environment, what its runs get on top of prefect.yaml's, and its
+    cluster on Kubernetes, if it has one.
+    """
 
     work_pool: WorkPool
     job_variables: dict[str, Any] = Field(default_factory=dict)
+    cluster: ClusterSection | None = None
 
 
 def read_deployments(root: Path = ROOT) -> list[Deployment]:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 
 from flows.demo_report import Outcome, judge, print_outcome, progress_view
+from flows.google import open_data_store
 from flows.microscope import Microscope, plan_accidents
 from flows.settings import Settings
 from flows.stack import local_services
@@ -27,7 +28,6 @@ from imaging.planning import Plan
 from imaging.projection import page_address
 from imaging.publication import plate_state
 from imaging.records import projected_key
-from imaging.store import open_store
 
 EXPERIMENT, PLATE = "bbbc013", "BBBC013"
 UPLOAD_S = 20.0
@@ -53,7 +53,7 @@ class Demo:
     @property
     def job(self) -> PlateJob:
         """The plate."""
-        return open_job(open_store(self.settings.store), EXPERIMENT, PLATE, settle_s=self.settings.settle_s)
+        return open_job(open_data_store(self.settings), EXPERIMENT, PLATE, settle_s=self.settings.settle_s)
 
     def note(self, moment: str) -> None:
         """Remember when something happened first, in seconds from the start."""

@@ -15,7 +15,9 @@ from typing import Self
 import pyarrow as pa
 
 from flows.artifacts import Reporter
+from flows.budget import PlateCosts
 from flows.report import QUALITY_TABLES, ProgressReport, report_overview, report_page, report_quality
+from imaging.costs import Spending
 from imaging.errors import PlateError
 from imaging.job import PlateJob
 from imaging.live_page import LivePage
@@ -41,12 +43,16 @@ class Display:
         The plate.
     reporter
         Where the run's pictures and tables go, if anywhere.
+    costs
+        What the plate costs, if that is counted.
     flush_s
         Seconds that the end may wait for the last page; after an error it does not wait.
     """
 
-    def __init__(self, job: PlateJob, reporter: Reporter | None = None, *, flush_s: float = 5.0) -> None:
-        self.job, self.reporter, self.flush_s = job, reporter, flush_s
+    def __init__(
+        self, job: PlateJob, reporter: Reporter | None = None, *, costs: PlateCosts | None = None, flush_s: float = 5.0
+    ) -> None:
+        self.job, self.reporter, self.costs, self.flush_s = job, reporter, costs, flush_s
         self._progress = ProgressReport(reporter, job) if reporter else None
         self._page = LivePage(job)
         self._seen: Plan | None = None
@@ -107,13 +113,19 @@ class Display:
             self._report_publication(*published)
             if self._published is published:
                 self._published = None
-        if plan and _signature(plan) != self._shown and not self._page.is_published():
+        spent, notice = self._costs()
+        shown = (*_signature(plan), notice) if plan else None
+        if plan and shown != self._shown and not self._page.is_published():
             tables = self._page.look(plan)
-            if self._page.write(tables):
-                self._shown = _signature(plan)
+            if self._page.write(tables, spent=spent, notice=notice):
+                self._shown = shown
                 self._report(tables, "provisional")
         if self._seen is plan:
             self._seen = None
+
+    def _costs(self) -> tuple[Spending | None, str]:
+        """What the plate cost so far, and the budget that is used up, in words."""
+        return (self.costs.spent, str(self.costs.excess or "")) if self.costs else (None, "")
 
     def _report_publication(self, plan: Plan, publication: Publication) -> None:
         if self.reporter:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Protocol
 from urllib.parse import quote
 
 import httpx
@@ -19,6 +19,7 @@ from imaging.errors import MissingPartError
 
 IMAGES_ARRIVED = "plate.images-arrived"
 PUBLISHED = "plate.published"
+BUDGET_EXCEEDED = "plate.budget-exceeded"
 RETRY_FOR_S = 5.0
 """A server that just became healthy still answers 503 for a moment."""
 PAUSE_S = 0.25
@@ -31,6 +32,26 @@ def resource_id(experiment: str, plate: str) -> str:
     experiment ``a`` and plate ``c`` of experiment ``a.b`` were one resource.
     """
     return f"plate.{_encode(experiment)}.{_encode(plate)}"
+
+
+class Event(Protocol):
+    """What can be sent: it has a kind and perhaps a plate, and knows how Prefect's API takes it."""
+
+    kind: ClassVar[str]
+
+    @property
+    def experiment(self) -> str:
+        """Experiment that it is about; empty when about none."""
+        ...
+
+    @property
+    def plate(self) -> str:
+        """Plate that it is about; empty when about none."""
+        ...
+
+    def as_prefect(self) -> dict[str, Any]:
+        """Return the event as Prefect's API takes it."""
+        ...
 
 
 class PlateEvent(BaseModel):
@@ -112,7 +133,28 @@ class Published(PlateEvent):
     verdict: str = ""
 
 
-def emit(api_url: str, event: PlateEvent, *, auth: str = "", timeout_s: float = 5.0) -> None:
+class BudgetExceeded(PlateEvent):
+    """A plate gets no more work because a budget is used up.
+
+    Parameters
+    ----------
+    budget
+        Which: ``plate`` or ``day``.
+    spent, limit
+        USD spent and allowed.
+    reason
+        What to do, in words.
+    """
+
+    kind: ClassVar[str] = BUDGET_EXCEEDED
+
+    budget: Literal["plate", "day"]
+    spent: float = Field(ge=0)
+    limit: float = Field(ge=0)
+    reason: str = ""
+
+
+def emit(api_url: str, event: Event, *, auth: str = "", timeout_s: float = 5.0) -> None:
     """Send an event to a Prefect API and wait until it was taken.
 
     Prefect's own ``emit_event`` hands the event to a thread and loses it in silence when the server is down.
@@ -149,7 +191,7 @@ def emit(api_url: str, event: PlateEvent, *, auth: str = "", timeout_s: float = 
                 return
 
 
-def _refusal(api_url: str, event: PlateEvent, what: str) -> MissingPartError:
+def _refusal(api_url: str, event: Event, what: str) -> MissingPartError:
     return MissingPartError(
         f"the Prefect API at {api_url} {what}, so the event {event.kind} was not sent; start the server, or set "
         "PREFECT_API_URL to the address of yours, ending in /api",

@@ -11,12 +11,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from distributed import Future, KilledWorker
 
 from flows.sites import measure_site
-from imaging.errors import PlateError
+from imaging.errors import CrashedSiteError, PlacementError, PlateError
 from imaging.job import PlateJob
 from imaging.planning import Plan, SitePlan
 from imaging.site import SiteTask
@@ -71,6 +71,8 @@ class Follower:
         Sites handed to each worker at a time.
     on_look
         Called with each new plan, for progress.
+    refuse
+        Called with each new plan: says why no further site may be handed out, such as a budget; empty where one may.
     """
 
     job: PlateJob
@@ -81,6 +83,8 @@ class Follower:
     heartbeat_s: float = 30.0
     sites_in_flight: int = 3
     on_look: Callable[[Plan], None] = lambda plan: None
+    refuse: Callable[[Plan], str] = lambda plan: ""
+    refusal: str = ""
     plan: Plan | None = None
     finished_sites: int = 0
     _in_flight: dict[str, _InFlight] = field(default_factory=dict)
@@ -114,11 +118,12 @@ class Follower:
                 beat(self.job, self.name)
 
     def measure(self, sites: int) -> Plan:
-        """Go on until this many more sites ended, or the plate can be published, or the follower is idle."""
+        """Go on until so many more sites ended, or the plate can be published, or the follower is idle or stopped."""
         goal = self.finished_sites + sites
         while True:
             plan = self._step()
-            if self.finished_sites >= goal or self.is_idle or (plan.is_publishable and not self.is_published):
+            is_over = self.finished_sites >= goal or self.is_idle or self.is_stopped
+            if is_over or (plan.is_publishable and not self.is_published):
                 return plan
             self._ended_one.wait(TICK_S)
             self._ended_one.clear()
@@ -129,6 +134,11 @@ class Follower:
         if self.plan is None or self._in_flight or self.plan.todo:
             return False
         return time.monotonic() - self._changed_at >= self.linger_s
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether no further site may be handed out, and those that were have ended."""
+        return bool(self.refusal) and not self._in_flight
 
     @property
     def is_published(self) -> bool:
@@ -157,7 +167,9 @@ class Follower:
     def _look(self) -> None:
         before = self.plan
         self.plan = plan_work(self.job)
-        self._waiting = deque(site for site in self.plan.todo if site.name not in self._in_flight)
+        self.refusal = self.refuse(self.plan)
+        todo = () if self.refusal else self.plan.todo
+        self._waiting = deque(site for site in todo if site.name not in self._in_flight)
         self._looked_at = time.monotonic()
         if before is None or self._signature(before) != self._signature(self.plan):
             self._changed_at = self._looked_at
@@ -194,14 +206,28 @@ class Follower:
         return bool(ended)
 
     def _note_failure(self, item: _InFlight) -> None:
-        error = item.future.exception()
+        error: Any = item.future.exception()
+        if isinstance(error, PlacementError):
+            raise error  # no worker of this cluster is where the images may be; a run elsewhere finds the site to do
         if isinstance(error, PlateError) and error.retryable:
             self._not_before[item.site.name] = time.monotonic() + BACK_OFF_S
-        elif isinstance(error, KilledWorker):
-            reason = "it ended its worker three times (out of memory, or a crash in a library)"
-            record_attempt(self.job, item.site, reason, is_final=True)
-        else:
-            record_attempt(self.job, item.site, f"{type(error).__name__}: {error}")
+            return
+        reason, is_final = explain_failure(error, is_second=item.site.attempts > 0)
+        record_attempt(self.job, item.site, reason, is_final=is_final)
+
+
+def explain_failure(error: BaseException | None, *, is_second: bool) -> tuple[str, bool]:
+    """Say why a site's task failed, and whether it is worth no further attempt.
+
+    What ended workers is tried once more, apart and in pieces (``flows.sites``), where it takes none along.
+    """
+    if isinstance(error, KilledWorker):
+        return "it ended its worker three times (out of memory, or a crash in a library)", is_second
+    if isinstance(error, CrashedSiteError):
+        return error.message, True
+    if isinstance(error, MemoryError):
+        return f"its memory does not suffice, not even for one channel at a time ({error or 'MemoryError'})", is_second
+    return f"{type(error).__name__}: {error}", False
 
 
 _OVER = frozenset({"finished", "error", "cancelled"})

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import dask
-
-from flows.cluster import open_cluster
-from flows.compute import Compute
+from flows.budget import PlateCosts
+from flows.cluster import open_for_run
+from flows.compute import connect
 from flows.display import Display
 from flows.follow import Follower
+from flows.google import open_data_store
+from flows.placement import refuse_run
 from flows.settings import Settings
-from imaging.errors import ConfigurationError, PlateError
+from imaging.errors import ConfigurationError, PlateError, SpentBudgetError
 from imaging.experiment import read_experiment
 from imaging.job import PlateJob, open_job
 from imaging.names import check_name
 from imaging.planning import Plan
 from imaging.projection import page_folder, publish_and_project, read_table
 from imaging.publication import Publication
-from imaging.store import FolderStore, open_store
+from imaging.store import FolderStore
 
 OnStart = Callable[[PlateJob], None]
 OnLook = Callable[[Plan], None]
@@ -63,6 +63,10 @@ def process_folder(
     ------
     ConfigurationError
         If the folder or the experiment's file is not there or at fault; with all faults.
+    PlacementError
+        If the images must not be processed here.
+    SpentBudgetError
+        If a budget is used up before the plate is done.
     PlateError
         If the plate holds no image of the experiment.
     """
@@ -78,7 +82,7 @@ def process_stored(
     on_look: OnLook = lambda plan: None,
 ) -> ProcessedPlate:
     """Process a plate that lies under ``raw/`` of the store and is finished; see ``process_folder``."""
-    job = open_job(open_store(settings.store), experiment, plate, settle_s=0.0)
+    job = open_job(open_data_store(settings), experiment, plate, settle_s=0.0)
     return _process(_impatient(job), settings, on_start, on_look)
 
 
@@ -90,7 +94,7 @@ def folder_job(folder: Path, experiment_file: Path, *, plate: str, settings: Set
         raise ConfigurationError(
             "there is no such file; `platestream init` writes a first one", key=str(experiment_file)
         )
-    store = open_store(settings.store)
+    store = open_data_store(settings)
     if (inside := store.local_path("")) and inside.resolve().is_relative_to(folder.resolve()):
         raise ConfigurationError(
             "the store lies inside the folder of images; give another with --store", key=str(inside)
@@ -109,6 +113,7 @@ def _impatient(job: PlateJob) -> PlateJob:
 
 
 def _process(job: PlateJob, settings: Settings, on_start: OnStart, on_look: OnLook) -> ProcessedPlate:
+    refuse_run(job.experiment, settings, job.plate)
     if job.store.url.startswith("memory://"):
         raise ConfigurationError("a store in memory is not shared with the workers; give a folder or gs://")
     if job.experiment.illumination.source != "none":
@@ -124,16 +129,25 @@ def _process(job: PlateJob, settings: Settings, on_start: OnStart, on_look: OnLo
             plate=job.plate,
         )
     on_start(job)
-    workers = settings.workers or len(os.sched_getaffinity(0))
     with (
-        dask.config.set({"distributed.nanny.environ": settings.as_environment()}),
-        open_cluster(workers, device=settings.device) as cluster,
-        Compute(cluster.scheduler_address) as compute,
-        Display(job) as display,
-        Follower(job, compute, "process", linger_s=0.0, relist_s=0.5, on_look=_each(on_look, display.show)) as follower,
+        open_for_run(settings) as address,
+        connect(settings.model_copy(update={"scheduler": address})) as compute,
+        PlateCosts(job, settings) as costs,
+        Display(job, costs=costs) as display,
+        Follower(
+            job,
+            compute,
+            "process",
+            linger_s=0.0,
+            relist_s=0.5,
+            on_look=_each(on_look, display.show),
+            refuse=costs.refuse,
+        ) as follower,
     ):
         while True:
             plan = follower.measure(len(plan.sites))
+            if follower.is_stopped:
+                raise SpentBudgetError(follower.refusal, experiment=job.experiment.name, plate=job.plate)
             publication = publish_and_project(job) if plan.is_publishable else None
             if publication is not None:
                 (row,) = read_table(job, publication, "plates").to_pylist()

@@ -7,11 +7,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from flows.artifacts import Reporter
+from flows.budget import Excess, PlateCosts
 from flows.compute import connect
 from flows.display import Display
-from flows.events import Published, emit
+from flows.events import BudgetExceeded, PlateEvent, Published, emit
 from flows.follow import Follower
-from flows.report import report_plan, report_publication
+from flows.google import open_data_store
+from flows.placement import refuse_run
+from flows.report import report_costs, report_plan, report_publication
 from flows.settings import Settings
 from flows.watch import find_need
 from imaging.errors import MissingPartError
@@ -20,7 +23,6 @@ from imaging.planning import Plan
 from imaging.projection import page_address, publish_and_project
 from imaging.publication import Publication
 from imaging.steps import is_followed
-from imaging.store import open_store
 
 STAGES = 20
 """Prefect tasks that a plate's sites are divided among; a task per site would cost more than the site."""
@@ -30,7 +32,8 @@ STAGES = 20
 def process_plate(experiment: str, plate: str) -> None:
     """Process a plate while its images arrive, and publish it when each expected site is done or given up."""
     settings = Settings()
-    job = open_job(open_store(settings.store), experiment, plate, settle_s=settings.settle_s)
+    job = open_job(open_data_store(settings), experiment, plate, settle_s=settings.settle_s)
+    refuse_run(job.experiment, settings, plate)
     plan = job.survey()
     if is_followed(plan, stale_s=settings.heartbeat_stale_s) or not find_need(job, plan):
         get_run_logger().info("%s/%s is followed by another run, or has nothing to be done", experiment, plate)
@@ -39,13 +42,30 @@ def process_plate(experiment: str, plate: str) -> None:
     get_run_logger().info("page: %s", page_address(job))
     with (
         Reporter(settings.api_url, run, (experiment, plate, job.recipe), settings.auth) as reporter,
-        Display(job, reporter) as display,
+        PlateCosts(job, settings) as costs,
+        Display(job, reporter, costs=costs) as display,
+    ):
+        if costs.refuse(plan):
+            display.show(plan)
+        else:
+            follow_plate(job, settings, run, display, costs, reporter)
+        report_costs(reporter, costs.spent, costs.excess)
+        if costs.excess:
+            tell_excess(job, costs.excess, settings)
+
+
+def follow_plate(
+    job: PlateJob, settings: Settings, run: str, display: Display, costs: PlateCosts, reporter: Reporter
+) -> None:
+    """Hand sites to the cluster as their images come, and publish, until nothing happens or nothing may be begun."""
+    with (
         connect(settings) as compute,
-        Follower(job, compute, run, **settings.following(), on_look=display.show) as follower,
+        Follower(job, compute, run, **settings.following(), on_look=display.show, refuse=costs.refuse) as follower,
     ):
         stage = max(len(job.experiment.expected_sites()) // STAGES, 1)
-        while not follower.is_idle:
+        while not (follower.is_idle or follower.is_stopped):
             plan = measure_sites(follower, stage)
+            report_costs(reporter, costs.spent, costs.excess)
             if plan.is_publishable and not follower.is_published:
                 publication = publish_plate(job)
                 if publication:
@@ -78,6 +98,25 @@ def tell(reporter: Reporter, job: PlateJob, plan: Plan, publication: Publication
         number=publication.number,
         is_complete=publication.status == "complete",
     )
+    _send(event, settings)
+
+
+def tell_excess(job: PlateJob, excess: Excess, settings: Settings) -> None:
+    """Say that the plate gets no more work, so that somebody can be called; who misses it finds it in the status."""
+    get_run_logger().error("%s/%s: %s", job.experiment.name, job.plate, excess)
+    event = BudgetExceeded(
+        experiment=job.experiment.name,
+        plate=job.plate,
+        recipe=job.recipe,
+        budget=excess.of,
+        spent=excess.spent,
+        limit=excess.limit,
+        reason=str(excess),
+    )
+    _send(event, settings)
+
+
+def _send(event: PlateEvent, settings: Settings) -> None:
     try:
         emit(settings.api_url, event, auth=settings.auth)
     except MissingPartError as error:

@@ -14,6 +14,8 @@ import pyarrow as pa
 from PIL import Image
 
 from flows.artifacts import MAX_BYTES, Reporter
+from imaging.cost_words import money_words, time_words
+from imaging.costs import Spending
 from imaging.findings import list_findings
 from imaging.job import PlateJob
 from imaging.live_atlas import LiveAtlas
@@ -112,6 +114,16 @@ def report_overview(reporter: Reporter, atlas: LiveAtlas, standing: str) -> None
     most = (MAX_BYTES - len(_address("webp", b""))) // 4 * 3
     picture = draw_overview(atlas, max_bytes=most)
     reporter.image("overview", _address("webp", picture), f"the plate in colours, {standing}")
+
+
+def report_costs(reporter: Reporter, spent: Spending, excess: object = None) -> None:
+    """Report what the plate cost so far, and why it gets no more work."""
+    lines = [f"machine time: {time_words(spent.machine_seconds)}, {spent.sites} sites measured"]
+    if spent.has_price:
+        lines.append(f"cost: {money_words(spent.cost)}, {money_words(spent.cost_per_site or 0.0)} a site")
+    if excess:
+        lines.insert(0, f"**{excess}**")
+    reporter.markdown("cost", "\n\n".join(lines), "over budget" if excess else "what the plate cost so far")
 
 
 def report_publication(reporter: Reporter, job: PlateJob, publication: Publication) -> None:

@@ -62,7 +62,13 @@ class Settings(BaseSettings):
     )
     device: Literal["cpu", "cuda"] = Field("cpu", description="where kernels compute; cuda without a GPU is an error")
     workers: int | None = Field(
-        None, ge=1, le=1024, description="worker processes of a cluster on this machine; default one per CPU core"
+        None,
+        ge=1,
+        le=1024,
+        description="worker processes of a cluster on this machine; default one per core or GPU",
+    )
+    workers_floor: int | None = Field(
+        None, ge=0, le=1024, description="how many of them stay when there is no work; default all"
     )
     environment: str = Field(
         "local", min_length=1, description="name of this environment, a file of deployments/; recorded with each site"
@@ -77,6 +83,9 @@ class Settings(BaseSettings):
     heartbeat_stale_s: float = Field(90.0, gt=0, description="age in seconds at which a heartbeat means nobody follows")
     settle_s: float = Field(3.0, ge=0, description="age in seconds below which a local file is still being written")
     rescan_s: float = Field(2.0, gt=0, description="seconds between two looks at a plate being imaged")
+    sweep_s: float = Field(
+        60.0, gt=0, description="with a subscription, seconds between two looks at a plate of which no message came"
+    )
     reconnect_s: float = Field(60.0, ge=0, description="seconds that a run waits for a Dask scheduler that went away")
     notice_s: float = Field(
         25.0, gt=0, description="seconds between SIGTERM and the end of a worker whose machine is taken away"

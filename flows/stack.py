@@ -25,9 +25,11 @@ def local_services(settings: Settings, logs: Path) -> list[Service]:
     """Describe the services of one machine, in the order in which they are stopped last to first."""
     port = _local_port(settings.api_url)
     state = settings.state_folder
+    runs_elsewhere = settings.compute == "address"
+    cluster = [] if runs_elsewhere else [cluster_service(settings, logs / "cluster.log", state / CLUSTER_STATE)]
     return [
         server_service(settings, port, logs / "server.log"),
-        cluster_service(settings, logs / "cluster.log", state / CLUSTER_STATE),
+        *cluster,
         serve_service(settings, logs / "runner.log"),
         watch_service(settings, logs / "watch.log"),
     ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from flows.budget import Budgets
 from flows.settings import Settings
 from flows.watch import FAULTS
+from imaging.costs import Spending, count_costs, read_book
 from imaging.job import PlateJob, open_experiment, plate_job
 from imaging.names import results_prefix
 from imaging.planning import Plan, SiteState
@@ -23,16 +25,22 @@ def read_status(store: Store, settings: Settings | None = None) -> list[dict[str
     Returns
     -------
     One dict per plate: experiment, plate, recipe, state (``imaging``, ``publishable``, ``published``, or ``at fault``
-    with its ``problem``), counts of images and sites, is_followed, publication number, run and status. Of a plate
-    whose images lie elsewhere nobody can tell more than what is published.
+    with its ``problem``), counts of images and sites, is_followed, publication number, run and status, machine_seconds,
+    cost, cost_per_site and cost_estimate of the whole plate (USD, ``None`` without a price), sites_unpriced, and why it
+    gets no more work (``refusal``). Of a plate whose images lie elsewhere nobody can tell more than what is published
+    and what it cost.
     """
     settings = settings or Settings()
+    budgets = Budgets(store, settings)
     rows: list[dict[str, Any]] = []
     for experiment in store.list_folders("raw"):
         for plate in store.list_folders(f"raw/{experiment}"):
             try:
                 job = plate_job(store, open_experiment(store, experiment), plate, settle_s=settings.settle_s)
-                rows.append(describe_plate(job, job.survey(), stale_s=settings.heartbeat_stale_s))
+                plan = job.survey()
+                rows.append(
+                    describe_plate(job, plan, stale_s=settings.heartbeat_stale_s) | describe_costs(job, plan, budgets)
+                )
             except FAULTS as error:
                 rows.append({"experiment": experiment, "plate": plate, "state": "at fault", "problem": str(error)})
     listed = {(row["experiment"], row["plate"]) for row in rows}
@@ -55,6 +63,7 @@ def _describe_published(store: Store, record: Mapping[str, Any]) -> dict[str, An
         "run": record["run"],
         "status": record["status"],
         "page": page if store.exists(page) else None,
+        **_costs(read_book(store, results_prefix(*(record[name] for name in ("experiment", "plate", "recipe")))).total),
     }
 
 
@@ -81,4 +90,23 @@ def describe_plate(job: PlateJob, plan: Plan, *, stale_s: float) -> dict[str, An
         "run": publication.run if publication else None,
         "status": publication.status if publication else None,
         "page": page if job.store.exists(page) else None,
+    }
+
+
+def describe_costs(job: PlateJob, plan: Plan, budgets: Budgets) -> dict[str, Any]:
+    """Say what a plate cost so far, what it will about cost, and which budget is used up; see ``read_status``."""
+    book = count_costs(job.store, job.prefix, plan.records, read_book(job.store, job.prefix))
+    open_sites = sum(site.state in ("waiting", "todo", "previewed") for site in plan.sites)
+    excess = budgets.find_excess(job, book) if open_sites else None
+    return _costs(book.total, open_sites) | {"refusal": str(excess) if excess else None}
+
+
+def _costs(spent: Spending, open_sites: int = 0) -> dict[str, Any]:
+    return {
+        "sites_measured": spent.sites,
+        "sites_unpriced": spent.unpriced,
+        "machine_seconds": spent.machine_seconds,
+        "cost": spent.cost if spent.has_price else None,
+        "cost_per_site": spent.cost_per_site,
+        "cost_estimate": spent.estimate(open_sites),
     }

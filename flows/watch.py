@@ -1,32 +1,45 @@
 """`platestream watch`: looks at all plates again and again and wakes a run for each that has work and no follower.
 
 It keeps nothing that it could not find out again: what it forgets, a look at the folders tells. Plates that are being
-imaged are looked at every ``rescan_s`` seconds, closed ones once a day, spread over the day.
+imaged are looked at every ``rescan_s`` seconds, closed ones once a day, spread over the day. Where messages tell of new
+images, a plate is looked at when one names it and, as a message may be lost, every ``sweep_s`` seconds besides.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
+from flows.budget import Budgets
 from flows.events import ImagesArrived, emit
+from flows.google import open_data_store
+from flows.placement import find_run_refusal
 from flows.settings import Settings
 from imaging.errors import PlateError
+from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job
 from imaging.names import check_name
 from imaging.planning import Plan
 from imaging.publication import is_current
 from imaging.records import heartbeat_key
-from imaging.store import Store, open_store
+from imaging.store import Store
 from imaging.sweep import sweep
+
+if TYPE_CHECKING:
+    from flows.arrivals_subscription import ArrivalsSubscription
 
 DAY_S = 86_400.0
 REPEAT_S, LONGEST_REPEAT_S = 31.0, 600.0
 """Seconds between two events of one plate that nobody follows: Prefect's trigger swallows those within 30 s of the
 last, and where runs wait for a place, each event would add one."""
+LONGEST_SWEEP_S = 3600.0
+"""Where messages tell of new images, the longest time between two looks at a plate published today."""
+NEVER = float("-inf")
 FAULTS = (PlateError, OSError, ValueError, ArithmeticError, LookupError)
 """What one plate's files and records can raise: the watch of all others goes on."""
 
@@ -53,8 +66,12 @@ class Watch:
         The root that holds ``raw/``, ``experiments/`` and ``results/``.
     wake
         Called for each plate that needs a follower; raises when nobody could be told, and is called again.
+    refuse
+        Says why no run may be woken for a plate that needs one; empty where one may.
     rescan_s, stale_s, settle_s
         Seconds between looks at an open plate; age at which a heartbeat means nobody; age at which a file is there.
+    sweep_s
+        Seconds between looks at an open plate that nobody marked; ``None`` where nobody marks plates.
     """
 
     store: Store
@@ -62,30 +79,82 @@ class Watch:
     rescan_s: float = 2.0
     stale_s: float = 90.0
     settle_s: float = 3.0
+    refuse: Callable[[PlateJob, Plan], str] = lambda job, plan: ""
+    sweep_s: float | None = None
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    _list_at: float = NEVER
+    _quiet_s: dict[tuple[str, str], float] = field(default_factory=dict)
+    _marks: set[tuple[str, str]] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _wakes: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
 
+    def mark(self, experiment: str, plate: str) -> None:
+        """Have a plate looked at in the next round, however soon its turn is; any thread may call this."""
+        with self._lock:
+            self._marks.add((experiment, plate))
+
     def round(self, now: float | None = None, tick: float | None = None) -> int:
-        """Look once at every plate whose time has come; return how many were looked at.
+        """Look once at every plate that is marked or whose time has come; return how many were looked at.
 
         ``now`` is the time of day, in Unix seconds, that files are as old by; ``tick``, by default the monotonic clock,
         decides whose turn it is: a clock that is set does not stop the watch.
         """
         tick = tick if tick is not None else time.monotonic() if now is None else now
         now = time.time() if now is None else now
+        if self._list_at <= tick:
+            self._find_plates()
+            self._list_at = tick + (self.sweep_s or 0.0)
+        marked = self._take_marks()
+        due = sorted(place for place, at in self._look_at.items() if at <= tick and place not in marked)
+        declared: dict[str, Experiment | None] = {}
         looked = 0
-        for experiment in self._folders("raw", "experiment"):
-            try:
-                declared = open_experiment(self.store, experiment)
-                plates = list(self._folders(f"raw/{experiment}", "plate"))
-            except FAULTS as error:
-                self._say_once(f"{experiment}: {error}")
+        for place in [*sorted(marked), *due]:
+            name, plate = place
+            if name not in declared:
+                declared[name] = self._open_experiment(name)
+            if (experiment := declared[name]) is None:
+                self._put_off(place, tick)
                 continue
-            for plate in plates:
-                if self._look_at.get((experiment, plate), float("-inf")) <= tick:
-                    looked += self._look(plate_job(self.store, declared, plate, settle_s=self.settle_s), now, tick)
+            job = plate_job(self.store, experiment, plate, settle_s=self.settle_s)
+            looked += self._look(job, now, tick, is_marked=place in marked)
         return looked
+
+    def _take_marks(self) -> set[tuple[str, str]]:
+        """Take the marks before a plate is listed: an image that the listing is too early for marks the plate anew."""
+        with self._lock:
+            marked, self._marks = self._marks, set()
+        return marked
+
+    def _find_plates(self) -> None:
+        """List the folders of all plates; new ones are looked at in this round, those that are gone never again."""
+        experiments = set(self._folders("raw", "experiment"))
+        unlisted = set()
+        found = set()
+        for experiment in sorted(experiments):
+            try:
+                found.update((experiment, plate) for plate in self._folders(f"raw/{experiment}", "plate"))
+            except FAULTS as error:
+                unlisted.add(experiment)
+                self._say_once(f"{experiment}: {error}")
+        for place in [place for place in self._look_at if place not in found and place[0] not in unlisted]:
+            for known in (self._look_at, self._wakes, self._quiet_s):
+                known.pop(place, None)
+        for place in found:
+            self._look_at.setdefault(place, NEVER)
+
+    def _open_experiment(self, name: str) -> Experiment | None:
+        """Read what an experiment should be; what is wrong with it is said."""
+        try:
+            return open_experiment(self.store, name)
+        except FAULTS as error:
+            self._say_once(f"{name}: {error}")
+            return None
+
+    def _put_off(self, place: tuple[str, str], tick: float) -> None:
+        """Look again soon at a plate that could not be looked at; one never seen before is found by its folder."""
+        if self._look_at.get(place, NEVER) != NEVER:
+            self._look_at[place] = tick + self.rescan_s
 
     def _folders(self, prefix: str, kind: str) -> Iterator[str]:
         for name in self.store.list_folders(prefix):
@@ -94,17 +163,19 @@ class Watch:
             except PlateError as error:
                 self._say_once(str(error))
 
-    def _look(self, job: PlateJob, now: float, tick: float) -> int:
+    def _look(self, job: PlateJob, now: float, tick: float, *, is_marked: bool) -> int:
         """Look at one plate; whatever is wrong with it is said, and the others' turn comes all the same."""
         place = (job.experiment.name, job.plate)
         try:
-            if place not in self._look_at and self._is_closed(job, now):
+            if not is_marked and self._look_at[place] == NEVER and self._is_closed(job, now):
                 self._look_at[place] = tick + (_offset(place) - now) % DAY_S
                 return 0
-            self._look_at[place] = tick + self.rescan_s
+            pause_s = self.sweep_s or self.rescan_s
+            self._look_at[place] = tick + pause_s
             beat_at = self.store.modified(heartbeat_key(job.prefix))
             if beat_at is not None and abs(now - beat_at) < self.stale_s:
                 self._wakes.pop(place, None)
+                self._look_at[place] = tick + min(pause_s, max(self.rescan_s, beat_at + self.stale_s - now))
                 return 1
             plan = job.survey(now)
             reason = find_need(job, plan)
@@ -114,11 +185,18 @@ class Watch:
                     f"{place[0]}/{place[1]} is published with recipe {', '.join(others)}; to process it with "
                     f"{job.recipe} as well: platestream process --experiment {place[0]} --plate {place[1]}"
                 )
+            elif reason and (refusal := self.refuse(job, plan)):
+                self._say_once(f"{place[0]}/{place[1]}: {refusal}")
             elif reason:
+                self._quiet_s.pop(place, None)
                 self._wake(Need(*place, job.recipe, reason), tick)
             elif self._is_closed(job, now):
                 self._look_at[place] = tick + DAY_S
                 sweep(job, now=now)
+            elif self.sweep_s and plan.is_publishable:
+                # a lab publishes hundreds of plates a day: looking at each every minute would hold up those with work
+                self._quiet_s[place] = min(2 * self._quiet_s.get(place, self.sweep_s / 2), LONGEST_SWEEP_S)
+                self._look_at[place] = tick + self._quiet_s[place]
         except FAULTS as error:
             self._look_at[place] = tick + self.rescan_s
             self._say_once(f"{place[0]}/{place[1]}: {error}")
@@ -155,19 +233,40 @@ class Watch:
 
 def watch(settings: Settings) -> None:
     """Watch all plates of the store until the process is stopped."""
-    store = open_store(settings.store)
+    store = open_data_store(settings)
 
     def wake(need: Need) -> None:
         emit(settings.api_url, ImagesArrived(**asdict(need)), auth=settings.auth)
 
-    watcher = Watch(store, wake, settings.rescan_s, settings.heartbeat_stale_s, settings.settle_s)
+    watcher = open_watch(store, wake, settings)
+    arrivals = _arrivals(settings, watcher) if settings.subscription else None
     log.info("watching %s", settings.store)
     while True:
+        if arrivals is not None:
+            arrivals.keep_open()
         try:
             watcher.round()
         except PlateError as error:  # the store did not answer; it is asked again
             log.warning("%s", error)
         time.sleep(settings.rescan_s)
+
+
+def open_watch(store: Store, wake: Callable[[Need], None], settings: Settings) -> Watch:
+    """Make a watch of a store as the settings want it."""
+    budgets = Budgets(store, settings)
+
+    def refuse(job: PlateJob, plan: Plan) -> str:
+        return find_run_refusal(job.experiment, settings) or budgets.refuse(job, plan)
+
+    sweep_s = settings.sweep_s if settings.subscription else None
+    return Watch(store, wake, settings.rescan_s, settings.heartbeat_stale_s, settings.settle_s, refuse, sweep_s)
+
+
+def _arrivals(settings: Settings, watcher: Watch) -> ArrivalsSubscription:
+    """Prepare the stream of messages that mark plates."""
+    from flows.arrivals_subscription import open_arrivals  # imports Google's libraries, which most watchers do without
+
+    return open_arrivals(settings, watcher.mark)
 
 
 def find_need(job: PlateJob, plan: Plan) -> str:
@@ -190,5 +289,6 @@ def _offset(place: tuple[str, str]) -> float:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library in ("httpx", "google"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     watch(Settings())

@@ -9,7 +9,13 @@
       ChangedObjectError        an object changed while it was being used        (OSError)     retryable
       StoreUnavailableError     the storage did not answer                       (OSError)     retryable
       ForbiddenFileError        a file or folder may not be read                 (PermissionError)
+      PlacementError            images may not be processed where they would be  (PermissionError)  retryable
+      CrashedSiteError          a site's kernels ended their process             (RuntimeError)
       MissingPartError          a program or service is not there                (RuntimeError)
+      SpentBudgetError          a budget is used up and sites are left to do     (RuntimeError)
+      RefusedLoadError          the warehouse cannot take a published table      (ValueError)
+        SchemaDriftError        a table in the warehouse contradicts ours
+      WarehouseUnavailableError the warehouse did not answer                     (OSError)     retryable
 
 Caller's mistakes in kernels stay ValueError and TypeError. One positional message, the rest keywords with
 defaults, so that every error survives pickling between workers.
@@ -116,9 +122,37 @@ class StoreUnavailableError(PlateError, OSError):
     retryable = True
 
 
+class CrashedSiteError(PlateError, RuntimeError):
+    """A site whose kernels ended the process that they ran in."""
+
+
 class ForbiddenFileError(PlateError, PermissionError):
     """A file or folder that the pipeline's user may not read."""
 
 
+class PlacementError(PlateError, PermissionError):
+    """Images must not go to the place where they would be processed; elsewhere they can be."""
+
+    retryable = True
+
+
 class MissingPartError(PlateError, RuntimeError):
     """A program, service or piece of hardware that this command needs is not there."""
+
+
+class SpentBudgetError(PlateError, RuntimeError):
+    """A budget is used up before the plate is done; what is done stays."""
+
+
+class RefusedLoadError(PlateError, ValueError):
+    """A published table that the warehouse cannot take as it is; trying again is of no use."""
+
+
+class SchemaDriftError(RefusedLoadError):
+    """A table or view in the warehouse that contradicts the declared tables."""
+
+
+class WarehouseUnavailableError(PlateError, OSError):
+    """The warehouse did not answer, or had no room for a job."""
+
+    retryable = True

@@ -8,6 +8,7 @@
       recipe       Recipe         every parameter that stored values depend on (imaging/recipes.py)
       illumination Illumination   whether and how planes are corrected (imaging/illumination.py)
       analysis     Analysis       what is computed from stored values, and the rules of verdicts (imaging/rules.py)
+      placement    Placement      where images may be processed (imaging/placement.py)
 
 ``read_experiment`` is the only door: it reports all faults of a file at once, each with its place.
 """
@@ -27,6 +28,7 @@ from imaging.errors import ConfigurationError, RefusedNameError
 from imaging.illumination import NO_CORRECTION, DeclaredIllumination
 from imaging.layouts import Layout
 from imaging.names import check_name, hash_of
+from imaging.placement import Placement
 from imaging.plain_yaml import read_plain_yaml
 from imaging.platemaps import PlateMapSource
 from imaging.recipes import NUMBERS_VERSION, Recipe
@@ -105,6 +107,7 @@ class Experiment(Declared):
     recipe: Recipe = Field(Recipe.model_validate({}), description="how objects are found")
     illumination: DeclaredIllumination = Field(NO_CORRECTION, description="where the field of illumination comes from")
     analysis: Analysis = Field(Analysis.model_validate({}), description="statistics and limits")
+    placement: Placement | None = Field(None, description="where images may be processed; left out, anywhere")
     patience_s: Annotated[float, BeforeValidator(_seconds)] = Field(
         1800.0,
         validation_alias=AliasChoices("patience", "patience_s"),

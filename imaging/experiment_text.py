@@ -83,6 +83,11 @@ _REST = """\
 # plate_maps:
 #   - {file: platemaps/plate1.csv, plates: ["*"], concentration_unit: uM}
 
+# Where images may be processed: names of places, such as eu, europe-west4 or on-premises. Left out, anywhere.
+# placement:
+#   allowed: [eu, on-premises]
+#   reason: patient material, contract 12
+
 # What is computed of the plate. Verdicts (pass, warn, fail) have sensible rules without a word here: empty images fail,
 # more than 1 % saturated pixels warn, and so do nuclei more blurred than in the plate's other wells or earlier plates.
 # analysis:

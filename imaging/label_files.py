@@ -55,6 +55,11 @@ def check_labels_out(out: Path, image_sets: Sequence[str]) -> None:
         )
 
 
+def tiff_path(out: Path, name: str) -> Path:
+    """File of one object set when the labels of one image set are written to TIFF: ``labels.Nuclei.tif``."""
+    return out.with_suffix(f".{name}{out.suffix}")
+
+
 @contextlib.contextmanager
 def writing_labels(out: Path, image_sets: Sequence[str]) -> Iterator[Write]:
     """What writes the label images of image sets, one after the other.
@@ -68,7 +73,7 @@ def writing_labels(out: Path, image_sets: Sequence[str]) -> Iterator[Write]:
         with replacing(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             yield lambda image_set, labels: _add(archive, image_set if len(image_sets) > 1 else "", labels)
     elif out.suffix:
-        yield lambda image_set, labels: _write_tiffs(out, lambda name: out.with_suffix(f".{name}{out.suffix}"), labels)
+        yield lambda image_set, labels: _write_tiffs(out, lambda name: tiff_path(out, name), labels)
     else:
         yield lambda image_set, labels: _write_tiffs(out, lambda name: out / f"{image_set}_{name}.tif", labels)
 

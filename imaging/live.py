@@ -8,8 +8,9 @@ with earlier plates a plate is compared only when it is published.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -67,27 +68,92 @@ def read_live_rows(
     sites: list[Row] = []
     declared: dict[str, Experiment | None] = {}
     for folder in folders:
-        record = published.get(folder, {})
-        if record.get("status") == "withdrawn":
-            continue
-        counted = frozenset(record.get("manifests", ()))
-        keys = _measured(store, results_prefix(*folder), is_published=bool(record))
-        if counted.issuperset(keys):
+        plate = LivePlate(store, folder)
+        if not plate.look(published.get(folder, {})):
             continue
         if folder[0] not in declared:
-            declared[folder[0]] = _read_declared(store, folder[0])
-        manifests = read_records(store, keys)
-        for manifest, rows in zip(manifests, _judge(store, declared[folder[0]], manifests), strict=True):
-            place = _place(manifest, is_published=manifest["key"] in counted)
-            arrived = {image["channel"]: image["modified"] for image in manifest["images"]}
-            sites.append(place | rows.site)
-            images += [place | {"arrived_at": arrived.get(row["channel"])} | row for row in rows.images]
+            declared[folder[0]] = read_declared(store, folder[0])
+        for site in plate.judge(declared[folder[0]]):
+            sites.append(site.row)
+            images += site.images
     return {"images_live": images, "sites_live": sites}
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSite:
+    """Rows of a measured site and its images, and the address of its manifest."""
+
+    key: str
+    row: Row
+    images: tuple[Row, ...]
+
+
+@dataclass
+class LivePlate:
+    """A plate in progress that is looked at again and again: each manifest is read once.
+
+    Parameters
+    ----------
+    store, folder
+        Where the records are, and the plate's place among them.
+    """
+
+    store: Store
+    folder: PlateFolder
+    _counted: frozenset[str] = frozenset()
+    _sites: dict[str, tuple[Row, SiteRows, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def look(self, record: Mapping[str, Any]) -> bool:
+        """List the measured sites and read those that are new; return whether the plate is live.
+
+        ``record`` is its current publication; empty where there is none.
+        """
+        self._counted = frozenset(record.get("manifests", ()))
+        withdrawn = record.get("status") == "withdrawn"
+        keys = [] if withdrawn else _measured(self.store, results_prefix(*self.folder), is_published=bool(record))
+        if self._counted.issuperset(keys):
+            self._sites = {}
+            return False
+        new = read_records(self.store, [key for key in keys if key not in self._sites])
+        read = self._sites | {manifest["key"]: _aggregate(manifest) for manifest in new}
+        self._sites = {key: read[key] for key in keys}
+        return True
+
+    def judge(self, declared: Experiment | None) -> list[LiveSite]:
+        """Rows of the measured sites as they were last seen, judged together by the rules of the experiment."""
+        empty = _empty_wells(self.store, declared, self.folder[1]) if declared else frozenset()
+        sites = [replace(site, is_empty_well=site.site["well"] in empty) for _, site, _ in self._sites.values()]
+        judged = judge_plate(sites, declared.rules if declared else Rules()).sites
+        return [self._site(key, rows) for key, rows in zip(self._sites, judged, strict=True)]
+
+    def _site(self, key: str, rows: SiteRows) -> LiveSite:
+        finished, _, arrived = self._sites[key]
+        place = dict(zip(("experiment", "plate", "recipe"), self.folder, strict=True))
+        place |= {"is_published": key in self._counted, **finished}
+        images = tuple(place | {"arrived_at": arrived.get(row["channel"])} | row for row in rows.images)
+        return LiveSite(key, place | rows.site, images)
+
+
+def _aggregate(manifest: Mapping[str, Any]) -> tuple[Row, SiteRows, Mapping[str, Any]]:
+    """When a site was finished, its rows before they are judged, and when the file of each channel was written."""
+    channels = [*(image["channel"] for image in manifest["images"]), *manifest["missing"]]
+    rows = aggregate_site(SiteResult(manifest["well"], manifest["site"], "done", manifest), channels)
+    arrived = {image["channel"]: image["modified"] for image in manifest["images"]}
+    return {"finished_at": _finished_at(manifest.get("provenance") or {})}, rows, arrived
 
 
 def read_fault_rows(store: Store, folders: Iterable[PlateFolder]) -> list[Row]:
     """Read the rows of ``fault_records``: everything that was ever found unusable."""
-    keys = [item.key for folder in folders for item in store.list(f"{results_prefix(*folder)}faults/").objects]
+    return read_faults(store, [key for folder in folders for key in list_faults(store, folder)])
+
+
+def list_faults(store: Store, folder: PlateFolder) -> list[str]:
+    """Addresses of a plate's fault records."""
+    return [item.key for item in store.list(f"{results_prefix(*folder)}faults/").objects]
+
+
+def read_faults(store: Store, keys: Iterable[str]) -> list[Row]:
+    """Rows of ``fault_records`` of these records, in the order of their addresses."""
     rows = read_records(store, sorted(keys))
     return [{**_without_key(row), "found_at": read_time(row["found_at"])} for row in rows]
 
@@ -121,26 +187,12 @@ def _newest(objects: Iterable[StoredObject]) -> list[str]:
     return sorted(item.key for item in newest.values())
 
 
-def _read_declared(store: Store, experiment: str) -> Experiment | None:
+def read_declared(store: Store, experiment: str) -> Experiment | None:
     """The experiment's declaration; without a readable one the default limits are all there is."""
     try:
         return open_experiment(store, experiment)
     except ConfigurationError:
         return None
-
-
-def _judge(store: Store, declared: Experiment | None, manifests: Sequence[Mapping[str, Any]]) -> tuple[SiteRows, ...]:
-    """Rows of the measured sites of one plate, judged together."""
-    empty = _empty_wells(store, declared, manifests[0]["plate"]) if declared and manifests else frozenset()
-    sites = [
-        aggregate_site(
-            SiteResult(manifest["well"], manifest["site"], "done", manifest),
-            [*(image["channel"] for image in manifest["images"]), *manifest["missing"]],
-            is_empty_well=manifest["well"] in empty,
-        )
-        for manifest in manifests
-    ]
-    return judge_plate(sites, declared.rules if declared else Rules()).sites
 
 
 def _empty_wells(store: Store, declared: Experiment, plate: str) -> frozenset[str]:
@@ -149,15 +201,6 @@ def _empty_wells(store: Store, declared: Experiment, plate: str) -> frozenset[st
         return plate_job(store, declared, plate).read_plate_map().empty_wells
     except ConfigurationError:
         return frozenset()
-
-
-def _place(manifest: Mapping[str, Any], *, is_published: bool) -> Row:
-    """Columns that all rows of a site carry."""
-    return {
-        **{name: manifest[name] for name in ("experiment", "plate", "recipe")},
-        "is_published": is_published,
-        "finished_at": _finished_at(manifest.get("provenance") or {}),
-    }
 
 
 def _finished_at(provenance: Mapping[str, Any]) -> Any:

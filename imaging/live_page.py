@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from imaging.atlas import PictureLayout
+from imaging.costs import NOTHING, Spending
 from imaging.errors import ConfigurationError, PlateError, StoredDataError
 from imaging.job import PlateJob
 from imaging.live_atlas import LIVE_PICTURE, LiveAtlas
@@ -34,7 +35,7 @@ from imaging.page import (
     write_index,
     write_scripts,
 )
-from imaging.page_tables import page_from_tables
+from imaging.page_tables import describe_costs, page_from_tables
 from imaging.planning import Plan
 from imaging.platemaps import PlateMap
 from imaging.projection import page_folder
@@ -126,13 +127,19 @@ class LivePage:
                         self._draw(manifest, pictures)
                         self._manifests[key] = _shown(manifest)
 
-    def write(self, tables: dict[str, pa.Table], *, now: float | None = None) -> bool:
+    def write(
+        self, tables: dict[str, pa.Table], *, spent: Spending | None = None, notice: str = "", now: float | None = None
+    ) -> bool:
         """Write the page of a look, unless the plate is published.
 
         Parameters
         ----------
         tables
             What ``look`` gave.
+        spent
+            What the plate cost so far, if that is counted.
+        notice
+            What somebody has to do for the plate to go on; empty where it goes on by itself.
         now
             Unix seconds instead of the clock's.
 
@@ -147,6 +154,8 @@ class LivePage:
         store, folder = self.job.store, page_folder(self.job)
         pictures = self.atlas.draw() if self.has_pictures else None
         page = self._describe(tables, pictures.layout if pictures else None, now)
+        open_sites = tables["sites"].column("state").to_pylist().count("waiting")
+        page = replace(page, costs=describe_costs(spent or NOTHING, open_sites=open_sites), notice=_sentence(notice))
         files = pictures.files if pictures else {}
         self._write_files(folder, page, files)
         if self.is_published():
@@ -225,6 +234,11 @@ class LivePage:
         except ConfigurationError as error:
             reasons = error.problems or (error.message,)
             return None, [_fault_of_map(error, reason) for reason in reasons]
+
+
+def _sentence(text: str) -> str:
+    """A text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def _list_manifests(plan: Plan, prefix: str) -> list[str]:

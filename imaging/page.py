@@ -119,6 +119,15 @@ class PageCount:
 
 
 @dataclass(frozen=True)
+class PageFact:
+    """A text of the page's head, e.g. Cost 1.20 USD; ``more`` follows it, paler, e.g. of about 4.80 USD."""
+
+    label: str
+    text: str
+    more: str = ""
+
+
+@dataclass(frozen=True)
 class PageStatistic:
     """Assay statistics of one feature; ``reason`` says why one is ``None``."""
 
@@ -170,6 +179,7 @@ class PageData:
     ``status`` is complete, with-missing, withdrawn or imaging; while imaging the page calls verdicts provisional.
     ``rows`` and ``columns`` are the plate's; ``reasons`` stand in the page's head; ``not_judged`` tells of rules that
     could not be applied; wells stand in plate order; channels stand in the order of the pictures, if there are any;
+    ``costs`` stand beside the counts; ``notice`` stands above all and says what somebody has to do;
     ``note`` ends the page. ``updated_at`` is when a live page was made, in Unix seconds: a published page has no time.
     """
 
@@ -184,6 +194,7 @@ class PageData:
     reasons: tuple[str, ...] = ()
     not_judged: tuple[str, ...] = ()
     counts: tuple[PageCount, ...] = ()
+    costs: tuple[PageFact, ...] = ()
     channels: tuple[PageChannel, ...] = ()
     metrics: tuple[PageMetric, ...] = ()
     wells: tuple[PageWell, ...] = ()
@@ -192,6 +203,7 @@ class PageData:
     decisions: tuple[PageDecision, ...] = ()
     links: tuple[PageLink, ...] = ()
     note: str = ""
+    notice: str = ""
     updated_at: int | None = None
     pictures: PictureLayout | None = None
 
@@ -315,6 +327,7 @@ def _plate(page: PageData) -> dict[str, Any]:
         "reasons": list(page.reasons),
         "not_judged": list(page.not_judged),
         "counts": [asdict(count) for count in page.counts],
+        "costs": [asdict(fact) for fact in page.costs],
         "channels": [asdict(channel) for channel in page.channels],
         "metrics": [
             asdict(metric) | {"values": [_number(well.values.get(metric.name)) for well in page.wells]}

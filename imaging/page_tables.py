@@ -17,11 +17,14 @@ from typing import Any
 import pyarrow as pa
 
 from imaging.atlas import PictureLayout
+from imaging.cost_words import money_words, time_words
+from imaging.costs import Spending, add_up, spending_of
 from imaging.page import (
     PageChannel,
     PageCount,
     PageData,
     PageDecision,
+    PageFact,
     PageFault,
     PageImage,
     PageLink,
@@ -39,6 +42,23 @@ _UNVARYING = ("TotalArea", "TotalIntensity")
 """Image metrics that tell wells apart no better than others: the same for all, or the mean times that."""
 
 _LONGEST_UNIT = 12
+_HEADLINES = (
+    "AreaShape_Area",
+    "AreaShape_FormFactor",
+    "AreaShape_Eccentricity",
+    "AreaShape_Solidity",
+    "AreaShape_Compactness",
+    "AreaShape_MeanRadius",
+    "Intensity_MeanIntensity",
+    "Intensity_IntegratedIntensity",
+    "Intensity_StdIntensity",
+    "Correlation_Correlation",
+    "Neighbors_NumberOfNeighbors",
+    "Neighbors_PercentTouching",
+)
+"""What is looked at first, in this order: measures that a biologist can name, before those that only models read."""
+_BOOKKEEPING = frozenset({"Location", "Parent", "Children", "Number"})
+"""Families that say where an object is and whose it is; as a median over a well's cells they tell nothing."""
 _OF_IMAGES = ["well", "site", "channel", "name", "verdict", "reasons", *(column.name for column in IMAGE_METRICS)]
 Row = dict[str, Any]
 
@@ -58,7 +78,8 @@ def page_from_tables(
     ----------
     tables
         The tables ``images``, ``sites``, ``wells``, ``plates``, ``statistics``, ``features``, ``faults`` and
-        ``decisions`` of one plate, by name; ``wells`` may lack feature columns.
+        ``decisions`` of one plate, by name, and ``site_runs`` if the page is to say what they cost; ``wells`` may lack
+        feature columns.
     shape
         Rows and columns of the plate.
     channels
@@ -80,6 +101,9 @@ def page_from_tables(
         reasons=tuple(plate["reasons"] or ()),
         not_judged=tuple(plate.get("not_judged") or ()),
         counts=_counts(plate, tables["wells"].num_rows),
+        costs=describe_costs(add_up(spending_of(row) for row in tables["site_runs"].to_pylist()))
+        if "site_runs" in tables
+        else (),
         channels=tuple(PageChannel(name, color) for name, color in channels),
         metrics=metrics,
         wells=_wells(tables, images, metrics, IMAGE_METRICS if has_image_values else ()),
@@ -93,6 +117,18 @@ def page_from_tables(
         note=_note(len(metrics), n_left_out),
         pictures=pictures,
     )
+
+
+def describe_costs(spent: Spending, *, open_sites: int = 0) -> tuple[PageFact, ...]:
+    """Machine time and cost for the page's head; while sites are open, what the whole plate will about cost."""
+    if not spent.sites:
+        return ()
+    time = PageFact("Machine time", time_words(spent.machine_seconds))
+    if not spent.has_price:
+        return (time,)
+    whole = spent.estimate(open_sites)
+    more = f"of about {money_words(whole)}" if open_sites and whole is not None else ""
+    return time, PageFact("Cost", money_words(spent.cost), more)
 
 
 def _note(n_shown: int, n_left_out: int) -> str:
@@ -130,9 +166,30 @@ def _choose_metrics(tables: Mapping[str, pa.Table], channels: Sequence[str]) -> 
     assay = [PageMetric(item.name, item.label, item.unit, item.description, "Assay") for item in first]
     fixed = [*assay, *(item for item in _count_metrics() if item.name not in asked), *_image_metrics(channels)]
     others = [row for row in features if row["feature"] not in asked]
-    chosen = {row["feature"] for row in _of_each_group(others)[: max(0, MOST_METRICS - len(fixed))]}
+    chosen = {row["feature"] for row in _by_interest(others)[: max(0, MOST_METRICS - len(fixed))]}
     shown = [known[row["feature"]] for row in others if row["feature"] in chosen]
     return (*fixed, *shown), len(others) - len(shown)
+
+
+def _by_interest(features: Iterable[Row]) -> list[Row]:
+    """Features in the order in which they are worth a place on the page: headlines, a few of each group, the rest."""
+    ranked: dict[int, list[Row]] = defaultdict(list)
+    for row in features:
+        ranked[_rank(row)].append(row)
+    last = ranked.pop(len(_HEADLINES) + 1, [])
+    others = ranked.pop(len(_HEADLINES), [])
+    headlines = [row for rank in sorted(ranked) for row in ranked[rank]]
+    return [*headlines, *_of_each_group(others), *last]
+
+
+def _rank(row: Row) -> int:
+    """Place of a feature's measure among the headlines; behind them the others, bookkeeping last."""
+    if row["family"] in _BOOKKEEPING:
+        return len(_HEADLINES) + 1
+    own = row["feature"].removeprefix(f"{row['objects']}_")
+    return next(
+        (rank for rank, name in enumerate(_HEADLINES) if own == name or own.startswith(f"{name}_")), len(_HEADLINES)
+    )
 
 
 def _of_each_group(features: Iterable[Row]) -> list[Row]:

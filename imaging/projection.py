@@ -23,7 +23,7 @@ from imaging.records import projected_key, publication_key, publication_numbers
 from imaging.wells import PLATE_SHAPES
 from imaging.zarr_plate import read_thumbnail, write_plate_metadata
 
-PAGE_TABLES = ("images", "sites", "wells", "plates", "statistics", "features", "faults", "decisions")
+PAGE_TABLES = ("images", "sites", "wells", "plates", "statistics", "features", "faults", "decisions", "site_runs")
 
 
 def publish_and_project(job: PlateJob) -> Publication | None:

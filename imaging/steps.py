@@ -44,6 +44,7 @@ def site_task(job: PlateJob, site: SitePlan) -> SiteTask:
         writes_images=job.experiment.images == "zarr",
         colors=tuple((channel.name, channel.color) for channel in job.experiment.channels),
         plan=site,
+        placement=job.experiment.placement,
     )
 
 

@@ -8,7 +8,7 @@
 
 ``open_store("file:///data")``, ``open_store("/data")``, ``open_store("memory://name")``,
 ``open_store("gs://bucket/prefix")``. ``gs://bucket/prefix?endpoint=http://127.0.0.1:4443`` names another endpoint and
-switches credentials off.
+switches credentials off; what all buckets have in common is said once per process, see ``imaging.google_storage``.
 
 Folders are listed and read by the operating system's own calls: one odd name (a newline, a latin-1 byte, a trailing
 ``#1``) must neither hide itself nor its neighbours, and links are not followed.
@@ -17,7 +17,6 @@ Folders are listed and read by the operating system's own calls: one odd name (a
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 import time
@@ -39,6 +38,7 @@ from imaging.errors import (
     StoredDataError,
     StoreUnavailableError,
 )
+from imaging.google_storage import open_bucket
 
 STAGING = ".staging"
 """Folder under a local root where files lie before they are put into place; nothing is listed there."""
@@ -294,23 +294,13 @@ def open_store(url: str) -> Store:
     if parts.scheme == "memory":
         return Store(url, _MEMORY.setdefault(parts.netloc, MemoryStore()))
     if parts.scheme == "gs":
-        return Store(
-            url, _google_store(parts.netloc, parts.path.strip("/"), dict(parse_qsl(parts.query)).get("endpoint"))
-        )
+        endpoint = dict(parse_qsl(parts.query)).get("endpoint")
+        return Store(url, open_bucket(parts.netloc, parts.path.strip("/"), endpoint))
     if parts.scheme == "file" and not parts.netloc:
         return FolderStore(Path(unquote(parts.path)))
     if "://" not in url:
         return FolderStore(Path(url).expanduser().resolve())
     raise ConfigurationError(f"a store must be a folder, file:///, gs:// or memory://, got {url!r}")
-
-
-def _google_store(bucket: str, prefix: str, endpoint: str | None) -> GCSStore:
-    if endpoint is None:
-        return GCSStore(bucket, prefix=prefix or None)
-    key = {"gcs_base_url": endpoint, "disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
-    return GCSStore(
-        bucket, prefix=prefix or None, service_account_key=json.dumps(key), client_options={"allow_http": True}
-    )
 
 
 def _walk(folder: bytes, key: bytes) -> Iterator[tuple[os.DirEntry[bytes], bytes, str]]:

@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share, and the closing words of a test run.
 
     gcs             a Google Cloud Storage stand-in for the session, with an empty bucket ``lab`` for each test
+    pubsub          a Google Cloud Pub/Sub stand-in for the session, with nothing in it for each test
     store           an empty store, three times: a folder, memory, a bucket of the stand-in
     gcs_store       the same, on the stand-in only
     folder_store    the same, on a folder only
@@ -18,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from google.cloud.bigquery import Dataset
@@ -30,6 +32,9 @@ from tests.cuda.host_gpu import SEEDS, HostGpu
 from tests.parts import ROOT, require
 from tests.standins.bigquery import BigQueryStandIn
 from tests.standins.gcs import GcsStandIn
+
+if TYPE_CHECKING:
+    from tests.standins.pubsub import PubSubStandIn
 
 _NUMBERS = itertools.count(1)
 
@@ -49,6 +54,21 @@ def gcs(gcs_server: GcsStandIn) -> GcsStandIn:
     gcs_server.clear()
     gcs_server.create_bucket("lab")
     return gcs_server
+
+
+@pytest.fixture(scope="session")
+def pubsub_server() -> Iterator[PubSubStandIn]:
+    from tests.standins.pubsub import PubSubStandIn  # gRPC takes a moment that most tests do without
+
+    with PubSubStandIn() as server:
+        yield server
+
+
+@pytest.fixture
+def pubsub(pubsub_server: PubSubStandIn) -> Iterator[PubSubStandIn]:
+    pubsub_server.clear()
+    yield pubsub_server
+    pubsub_server.clear()
 
 
 @pytest.fixture(params=["folder", "memory", "gcs"])

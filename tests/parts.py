@@ -4,6 +4,8 @@
     g++         CUDA kernels run on the CPU
     nvcc        CUDA kernels are compiled for each architecture (NVRTC does as well)
     cupy        the names that kernels take from it are looked up
+    gcc         a stand-in for NVIDIA's management library is compiled
+    dask-cuda   a cluster with one worker per GPU is started, without one
     gpu         CUDA kernels run where they belong
     bqemulator  the SQL of the warehouse runs on a BigQuery stand-in
     shared      reference data of the developers, in a folder beside the checkout
@@ -64,6 +66,11 @@ def _bqemulator() -> str | None:
     return str(venv / "bin" / "python") if (venv / "stamp").exists() else None
 
 
+def _dask_cuda() -> str | None:
+    spec = importlib.util.find_spec("dask_cuda")
+    return spec.origin if spec else None
+
+
 def _shared() -> str | None:
     folder = ROOT.parent / "shared"
     return str(folder) if (folder / "data").is_dir() else None
@@ -76,6 +83,10 @@ PARTS = {
         find_cuda_compiler, ".venv/bin/pip install 'nvidia-cuda-nvrtc==13.0.*' (or put CUDA 13's nvcc on the PATH)"
     ),
     "cupy": Part(_cupy, ".venv/bin/pip install --no-deps 'cupy-cuda13x==14.2.*' cuda-pathfinder"),
+    "gcc": Part(_program("gcc"), "apt-get install gcc"),
+    "dask-cuda": Part(
+        _dask_cuda, ".venv/bin/pip install --no-deps 'dask-cuda==26.10.*' cuda-bindings cuda-core nvidia-ml-py"
+    ),
     "gpu": Part(_gpu, "an NVIDIA GPU, compute capability 7.5 or newer, and `pip install -e .[gpu]`", for_all=False),
     "bqemulator": Part(_bqemulator, "make bqemulator"),
     "shared": Part(_shared, "put the developers' folder `shared` beside the checkout", for_all=False),

@@ -22,22 +22,22 @@ function drawMasthead(page) {
       isNumber(page.updated_at) ? `, updated ${updatedText(page.updated_at)}` : null,
     ),
   );
+  const fact = (label, text, more) =>
+    make(
+      "div",
+      {},
+      make("dt", {}, label),
+      make("dd", {}, text, more ? make("span", { class: "of" }, ` ${more}`) : null),
+    );
   fill(
     byId("counts"),
     page.counts.map(({ label, value, expected }) =>
-      make(
-        "div",
-        {},
-        make("dt", {}, label),
-        make(
-          "dd",
-          {},
-          show(value),
-          expected === null || expected === value ? null : make("span", { class: "of" }, ` of ${show(expected)}`),
-        ),
-      ),
+      fact(label, show(value), expected === null || expected === value ? "" : `of ${show(expected)}`),
     ),
+    (page.costs ?? []).map(({ label, text, more }) => fact(label, text, more)),
   );
+  byId("notice").textContent = page.notice ?? "";
+  byId("notice").hidden = !page.notice;
   drawReasons(byId("reasons"), page);
   const links = page.links.map(({ label, url }) =>
     isSafeLink(url) ? make("a", { href: url }, label) : `${label}: ${url}`,

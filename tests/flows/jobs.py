@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 
 def sleep(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
+
+
+def wait_for_file(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.02)
 
 
 def kill_worker() -> None:
@@ -17,3 +23,11 @@ def kill_worker() -> None:
 
 def read_environment(*names: str) -> list[str | None]:
     return [os.environ.get(name) for name in names]
+
+
+def mark_and_sleep(folder: Path, name: str, seconds: float) -> int:
+    """Leave a mark of having begun, named with the process, and one of having ended."""
+    (folder / f"{name}-begun-{os.getpid()}").touch()
+    time.sleep(seconds)
+    (folder / f"{name}-ended-{os.getpid()}").touch()
+    return os.getpid()

@@ -245,7 +245,16 @@ def test_the_cluster_gets_port_workers_and_device(run, calls, monkeypatch: pytes
     monkeypatch.setenv("PLATESTREAM_SCHEDULER", "tcp://127.0.0.1:9999")
     noted = calls("flows.cluster", "run_cluster")
     run("cluster", "--workers", 3, "--device", "cuda")
-    assert noted == [((), {"workers": 3, "scheduler_port": 9999, "device": "cuda"})]
+    ((settings,), _) = noted[0]
+    assert (settings.workers, settings.scheduler, settings.device) == (3, "tcp://127.0.0.1:9999", "cuda")
+
+
+def test_certificates_are_made_and_told(run, tmp_path: Path) -> None:
+    outcome = run("certificates", tmp_path / "tls", "--days", 3)
+    assert outcome.status == 0
+    assert f"PLATESTREAM_TLS_CERT={tmp_path}/tls/client.pem" in outcome.out
+    assert "keep it away from the machines" in outcome.out
+    assert run("certificates", tmp_path / "tls").status == 2
 
 
 def test_a_wrong_setting_is_bad_input(run, calls) -> None:
@@ -280,7 +289,8 @@ REAL = [
     ("flows.process_folder", "process_stored", ("e", "p"), {"settings": None, "on_start": print, "on_look": print}),
     ("flows.watch", "watch", (None,), {}),
     ("flows.stack", "serve", (None,), {}),
-    ("flows.cluster", "run_cluster", (), {"workers": 1, "scheduler_port": 1, "device": "cpu"}),
+    ("flows.cluster", "run_cluster", (None,), {}),
+    ("flows.clusters.certificates", "make_certificates", (Path("f"),), {"days": 1}),
     ("flows.deploy", "deploy", ("local",), {}),
     ("flows.demo", "run_demo", ("d",), {"keep": False}),
     ("flows.status", "read_status", (None, None), {}),

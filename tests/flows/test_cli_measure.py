@@ -140,6 +140,7 @@ def test_intensities_from_0_to_1_are_measured_as_the_counts_they_round_to(run, t
     (counts,) = planes(1)
     npz = write_npz(tmp_path / "a.npz", DNA=(counts / 65535).astype(np.float32))
     note = "note: DNA: floating-point intensities are rounded to 1/65535\n"
+    note += "note: --full-scale 4095 is not applied to DNA: floating-point intensities go from 0 to 1\n"
     assert run("measure", npz, "--full-scale", 4095, "-o", "f.parquet").err == note
     assert run("measure", write_npz(npz, DNA=counts), "-o", "u.parquet").err == ""
     assert rows(tmp_path / "f.parquet") == rows(tmp_path / "u.parquet")

@@ -58,6 +58,31 @@ def test_status_shows_each_plate(run, calls, tmp_path: Path) -> None:
     assert out.splitlines()[-1] == "e/q: why"
 
 
+COSTS = {"sites_measured": 2, "sites_unpriced": 0, "machine_seconds": 90.0, "cost": 0.5}
+NO_PRICE = COSTS | {"sites_unpriced": 2, "cost": None, "cost_per_site": None, "cost_estimate": None}
+
+
+def test_status_shows_machine_time_and_no_cost_where_there_is_no_price(run, calls, tmp_path: Path) -> None:
+    calls("flows.status", "read_status", [ROW | NO_PRICE])
+    lines = run("status", "--store", tmp_path).out.splitlines()
+    assert lines[0].split()[-2:] == ["machine", "time"]
+    assert lines[1].rstrip().endswith("with-missing  1 min 30 s")
+    assert len(lines) == 2
+
+
+def test_status_shows_what_plates_and_experiments_cost_and_which_are_over_budget(run, calls, tmp_path: Path) -> None:
+    priced = ROW | COSTS | {"cost_per_site": 0.25, "cost_estimate": 0.75, "refusal": "the budget is used up"}
+    calls("flows.status", "read_status", [priced, ROW | NO_PRICE])
+    out = run("status", "--store", tmp_path).out
+    assert out.splitlines()[0].split()[-1] == "cost"
+    assert out.splitlines()[1].rstrip().endswith("with-missing  0.50 USD")
+    assert out.splitlines()[3:] == [
+        "e/p[1]: the budget is used up",
+        "e/p[1]: 0.25 USD a site, about 0.75 USD in all",
+        "e: 4 sites, 3 min, 0.50 USD, 2 sites without a price",
+    ]
+
+
 def test_status_answers_in_json(run, calls, tmp_path: Path) -> None:
     noted = calls("flows.status", "read_status", [ROW])
     assert json.loads(run("status", "--store", tmp_path, "--json").out) == [ROW]

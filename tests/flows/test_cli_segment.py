@@ -40,9 +40,19 @@ def numbers(folder: Path, objects: str = "Nuclei") -> list[int]:
 @pytest.mark.parametrize("out", ["labels.npz", "labels.tif", "labels"])
 def test_what_segment_writes_measure_takes(run, npz: Path, out: str, tmp_path: Path) -> None:
     outcome = run("segment", npz, "--nucleus", "DNA", "--cell", "RNA", "--out", out)
-    assert outcome == (0, f"site: 3 cells\nwrote {out}: 1 image set; 3 Nuclei, 3 Cells, 3 Cytoplasm\n", "")
+    tiffs = "labels.Nuclei.tif, labels.Cells.tif, labels.Cytoplasm.tif"
+    assert outcome == (
+        0,
+        f"site: 3 cells\nwrote {tiffs if out == 'labels.tif' else out}: 1 image set; 3 Nuclei, 3 Cells, 3 Cytoplasm\n",
+        "",
+    )
     assert run("measure", npz, "--labels", out, *SHAPES).out.endswith("; 3 Nuclei, 3 Cells, 3 Cytoplasm\n")
     assert numbers(tmp_path, "Cytoplasm") == [1, 2, 3]
+
+
+def test_nuclei_and_cells_are_not_looked_for_in_one_channel(run, npz: Path) -> None:
+    message = refused(run("segment", npz, "--nucleus", "DNA", "--cell", "DNA"))
+    assert "--cell must be another channel than that of the nuclei, got DNA" in message
 
 
 @pytest.mark.parametrize("out", ["labels.npz", "labels"])

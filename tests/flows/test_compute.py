@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -13,14 +14,16 @@ from typing import Any
 import pytest
 from distributed import KilledWorker
 
-from flows import cluster as cluster_module
 from flows import compute as module
-from flows.cluster import CLUSTER_CONFIG, ONE_THREAD, cluster_service, open_cluster, replace_lost_workers, run_cluster
+from flows.cluster import cluster_service, open_cluster, open_for_run, run_cluster
+from flows.clusters import local as cluster_module
+from flows.clusters.local import CLUSTER_CONFIG, ONE_THREAD, replace_lost_workers
 from flows.compute import COMPARED_PACKAGES, Compute, compare_versions, connect
 from flows.keeper import find_descendants
 from flows.settings import Settings
+from flows.stack import local_services
 from flows.supervise import Supervisor, find_free_ports
-from imaging.errors import MissingPartError
+from imaging.errors import ConfigurationError, MissingPartError
 from tests.flows.jobs import kill_worker, read_environment, sleep
 
 
@@ -169,7 +172,7 @@ def test_losing_the_scheduler_is_told_once(cluster: Cluster) -> None:
 
 def test_a_taken_port_is_refused(cluster: Cluster) -> None:
     with pytest.raises(MissingPartError, match=r"port \d+ of 127\.0\.0\.1 is taken"):
-        run_cluster(workers=1, scheduler_port=int(cluster.address.rpartition(":")[2]))
+        run_cluster(Settings(scheduler=cluster.address, workers=1))
 
 
 def test_the_state_file_names_the_cluster_and_its_workers(cluster: Cluster) -> None:
@@ -200,6 +203,38 @@ def test_workers_that_dask_gave_up_are_started_anew(monkeypatch: pytest.MonkeyPa
             return False
 
     assert any(is_started_anew() for _ in range(3))
+
+
+def test_a_cluster_that_runs_elsewhere_is_used_and_not_started(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level(logging.INFO)
+    settings = Settings(compute="address", scheduler=cluster.address)
+    run_cluster(settings)
+    assert caplog.messages == [
+        f"compute=address: the cluster at {cluster.address} runs elsewhere, so nothing is started here"
+    ]
+    with open_for_run(settings) as address:
+        assert address == cluster.address
+    assert [service.name for service in local_services(settings, tmp_path)] == ["server", "runner", "watch"]
+
+
+def test_a_run_has_a_cluster_of_its_own_at_a_free_port() -> None:
+    settings = Settings(workers=1)
+    with open_for_run(settings) as address:
+        assert address != settings.scheduler
+        with Compute(address) as compute:
+            assert compute.submit(sleep, 0.01, key="a").result(60) == 0.01
+
+
+def test_a_cluster_here_cannot_have_the_address_of_another_machine() -> None:
+    with pytest.raises(ConfigurationError, match="SCHEDULER is tcp://lab:8786; PLATESTREAM_COMPUTE=address"):
+        run_cluster(Settings(scheduler="tcp://lab:8786"))
+
+
+def test_a_floor_above_the_number_of_workers_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="FLOOR must be at most the number of workers, 1, got 2"):
+        run_cluster(Settings(scheduler="tcp://127.0.0.1:1", workers=1, workers_floor=2))
 
 
 def test_the_cluster_is_a_service_at_the_address_of_the_settings(tmp_path: Path) -> None:

@@ -121,7 +121,9 @@ def test_the_same_look_is_not_written_twice(tmp_path: Path, monkeypatch: pytest.
     job = make_job(tmp_path)
     written: list[Any] = []
     original = LivePage.write
-    monkeypatch.setattr(LivePage, "write", lambda self, tables: written.append(tables) or original(self, tables))
+    monkeypatch.setattr(
+        LivePage, "write", lambda self, tables, **costs: written.append(tables) or original(self, tables)
+    )
     with Display(job) as display:
         for _ in range(5):
             display.show(job.survey())
@@ -135,7 +137,7 @@ def test_a_storage_out_of_order_costs_the_run_nothing(
     job = make_job(tmp_path)
     original, failures = LivePage.write, [StoreUnavailableError("the disk is full"), OSError("no"), KeyError("odd")]
 
-    def write(self: LivePage, tables: Any) -> bool:
+    def write(self: LivePage, tables: Any, **costs: Any) -> bool:
         if failures:
             raise failures.pop(0)
         return original(self, tables)
@@ -154,7 +156,7 @@ def test_a_run_that_ends_by_an_error_does_not_wait_for_its_page(
     job = make_job(tmp_path)
     is_free, is_looking = threading.Event(), threading.Event()
     monkeypatch.setattr(LivePage, "look", lambda self, plan: is_looking.set() or is_free.wait(15))
-    monkeypatch.setattr(LivePage, "write", lambda self, tables: False)
+    monkeypatch.setattr(LivePage, "write", lambda self, tables, **costs: False)
     display = Display(job, flush_s=600.0)
 
     def fail() -> None:
@@ -174,7 +176,7 @@ def test_a_slow_page_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyP
     job = make_job(tmp_path)
     is_free = threading.Event()
     monkeypatch.setattr(LivePage, "look", lambda self, plan: is_free.wait(60))
-    monkeypatch.setattr(LivePage, "write", lambda self, tables: False)
+    monkeypatch.setattr(LivePage, "write", lambda self, tables, **costs: False)
     plan = job.survey()
     began = time.monotonic()
     with Display(job, flush_s=0.2) as display:

@@ -31,7 +31,9 @@ def test_a_folder_is_shown_from_the_start_and_published_in_the_end(
     (tmp_path / "map.csv").write_text(PLATE_MAP)
     shown: list[bool] = []
     original = LivePage.write
-    monkeypatch.setattr(LivePage, "write", lambda self, tables: shown.append(original(self, tables)) or shown[-1])
+    monkeypatch.setattr(
+        LivePage, "write", lambda self, tables, **costs: shown.append(original(self, tables, **costs)) or shown[-1]
+    )
     told: list[Any] = []
     processed = process_folder(
         images,

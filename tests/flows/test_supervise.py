@@ -37,7 +37,8 @@ open(sys.argv[1] + "." + sys.argv[2], "w").write(str(os.getpid()))
 time.sleep(600)
 """
 PARENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 from pathlib import Path
 from flows.supervise import Service, Supervisor, interrupt_on_termination
 folder = Path(sys.argv[1])

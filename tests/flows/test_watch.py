@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
+import socket
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows.watch import DAY_S, REPEAT_S, Need, Watch
-from imaging.errors import MissingPartError
+from flows.events import ImagesArrived, emit
+from flows.watch import DAY_S, LONGEST_SWEEP_S, REPEAT_S, Need, Watch
+from imaging.errors import MissingPartError, StoreUnavailableError
 from imaging.job import open_job
 from imaging.measure import measure_planes
 from imaging.site import process_site
 from imaging.steps import beat, plan_work, site_task
-from imaging.store import FolderStore, Store
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, follow
+from imaging.store import FolderStore, Listing, Store
+from tests.flows.api_standin import api_standin
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_cells, draw_plate, follow
 
 
 @pytest.fixture
@@ -29,6 +35,11 @@ def root(tmp_path: Path) -> FolderStore:
 def upload(store: Store, plate: str, *, count: int = 8) -> None:
     for name, data in list(draw_plate().items())[:count]:
         store.write(f"raw/screen/{plate}/{name}", data)
+
+
+def upload_again(store: Store, plate: str) -> None:
+    """Replace an image by another."""
+    store.write(f"raw/screen/{plate}/A01_w1.tif", draw_cells(99))
 
 
 def watch_of(store: Store) -> tuple[Watch, list[Need]]:
@@ -187,3 +198,197 @@ def test_a_plate_whose_field_is_to_be_frozen_is_woken(root: FolderStore) -> None
     watch, woken = watch_of(root)
     watch.round(time.time())
     assert [need.reason for need in woken] == ["its field of illumination is due"]
+
+
+def told_watch(store: Store) -> tuple[Watch, list[Need]]:
+    """A watcher whose plates are marked by messages."""
+    woken: list[Need] = []
+    return Watch(store, woken.append, rescan_s=1.0, settle_s=0.0, sweep_s=60.0), woken
+
+
+def test_a_marked_plate_is_looked_at_at_once_and_an_unmarked_one_by_the_sweep(root: FolderStore) -> None:
+    watch, woken = told_watch(root)
+    now = time.time()
+    assert watch.round(now) == 0
+    for plate in ("P1", "P2"):
+        upload(root, plate)
+    watch.mark("screen", "P1")
+    assert watch.round(now + 2) == 1
+    assert [need.plate for need in woken] == ["P1"]
+    assert watch.round(now + 58) == 0
+    watch.round(now + 62)
+    assert [need.plate for need in woken] == ["P1", "P1", "P2"]
+
+
+def test_a_plate_published_today_is_swept_ever_more_rarely_until_it_is_marked(root: FolderStore) -> None:
+    upload(root, "P1")
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    watch, woken = told_watch(root)
+    now = time.time()
+    looks = [second for second in range(0, 8 * 3600, 30) if watch.round(now + second)]
+    assert looks[:4] == [0, 60, 180, 420]
+    assert max(b - a for a, b in itertools.pairwise(looks)) == LONGEST_SWEEP_S
+    assert not woken
+    upload_again(root, "P1")
+    watch.mark("screen", "P1")
+    assert watch.round(now + 8 * 3600) == 1
+    assert len(woken) == 1
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    assert [watch.round(now + 8 * 3600 + second) for second in (61, 122, 183, 244)] == [1, 1, 0, 1]
+
+
+def test_a_closed_plate_is_looked_at_at_once_when_it_is_marked(root: FolderStore) -> None:
+    upload(root, "P1")
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    later = time.time() + 2 * DAY_S
+    watch, woken = told_watch(root)
+    assert watch.round(later) == 0
+    upload_again(root, "P1")
+    watch.mark("screen", "P1")
+    assert watch.round(later + 2) == 1
+    assert len(woken) == 1
+
+
+def test_a_mark_of_the_first_round_finds_a_closed_plate(root: FolderStore) -> None:
+    upload(root, "P1")
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    upload_again(root, "P1")
+    watch, woken = told_watch(root)
+    watch.mark("screen", "P1")
+    assert watch.round(time.time() + 2 * DAY_S) == 1
+    assert len(woken) == 1
+
+
+def test_an_image_that_ends_while_its_plate_is_looked_at_has_the_plate_looked_at_again(tmp_path: Path) -> None:
+    class Interrupted(FolderStore):
+        """The last images come, and their message, after the listing of the folder."""
+
+        is_due = False
+
+        def list(self, prefix: str, *, min_age_s: float = 0.0) -> Listing:
+            listing = super().list(prefix, min_age_s=min_age_s)
+            if self.is_due and prefix.startswith("raw/"):
+                self.is_due = False
+                upload(self, "P1")
+                watch.mark("screen", "P1")
+            return listing
+
+    root = Interrupted(tmp_path)
+    root.write("experiments/screen/experiment.yaml", EXPERIMENT.encode())
+    root.write("experiments/screen/map.csv", PLATE_MAP.encode())
+    upload(root, "P1", count=1)
+    watch, woken = told_watch(root)
+    now = time.time()
+    root.is_due = True
+    watch.round(now)
+    assert not woken
+    watch.round(now + 2)
+    assert [need.reason for need in woken] == ["4 sites to process"]
+
+
+def test_a_plate_whose_follower_died_is_woken_when_its_heartbeat_is_old(root: FolderStore) -> None:
+    upload(root, "P1")
+    beat(open_job(root, "screen", "P1"), "somebody")
+    watch, woken = told_watch(root)
+    now = time.time()
+    for second in (0, 62, 85):
+        watch.round(now + second)
+    assert not woken
+    watch.round(now + 92)
+    assert len(woken) == 1
+
+
+def test_a_server_that_is_down_for_an_hour_loses_no_plate(root: FolderStore) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for plate in ("P1", "P2", "P3"):
+        upload(root, plate)
+
+    def wake(need: Need) -> None:
+        emit(f"http://127.0.0.1:{port}/api", ImagesArrived(**asdict(need)))
+
+    watch = Watch(root, wake, rescan_s=1.0, settle_s=0.0, sweep_s=60.0)
+    now = time.time()
+    for second in range(0, 3600, 120):
+        if second == 1800:
+            upload(root, "P4")  # comes during the outage, and only its message tells
+            watch.mark("screen", "P4")
+        watch.round(now + second)
+    with api_standin(port=port) as (_, got):
+        for second in range(3600, 3630, 2):
+            watch.round(now + second)
+    assert [request.body[0]["payload"]["plate"] for request in got] == ["P1", "P2", "P3", "P4"]
+
+
+def test_a_mark_survives_a_store_that_does_not_answer(tmp_path: Path) -> None:
+    class Failing(FolderStore):
+        is_down = False
+
+        def read(self, key: str, *, token: str | None = None) -> bytes:
+            if self.is_down:
+                raise StoreUnavailableError("the storage failed", key=key)
+            return super().read(key, token=token)
+
+    root = Failing(tmp_path)
+    root.write("experiments/screen/experiment.yaml", EXPERIMENT.encode())
+    root.write("experiments/screen/map.csv", PLATE_MAP.encode())
+    upload(root, "P1")
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    later = time.time() + 2 * DAY_S
+    watch, woken = told_watch(root)
+    assert watch.round(later) == 0
+    upload_again(root, "P1")
+    watch.mark("screen", "P1")
+    root.is_down = True
+    watch.round(later + 2)
+    root.is_down = False
+    watch.round(later + 4)
+    assert len(woken) == 1
+
+
+def test_a_mark_of_a_plate_without_images_or_experiment_wakes_nobody_and_is_forgotten(root: FolderStore) -> None:
+    watch, woken = told_watch(root)
+    now = time.time()
+    watch.mark("screen", "deleted")
+    watch.mark("undeclared", "P1")
+    for second in range(0, 300, 2):
+        watch.round(now + second)
+    assert not woken
+    assert watch.round(now + 301) == 0
+
+
+def test_marked_plates_are_looked_at_before_all_others(root: FolderStore) -> None:
+    for plate in ("P1", "P2", "P3"):
+        upload(root, plate)
+    watch, woken = told_watch(root)
+    watch.mark("screen", "P3")
+    watch.round()
+    assert [need.plate for need in woken] == ["P3", "P1", "P2"]
+
+
+def test_plates_whose_folders_cannot_be_listed_are_not_forgotten(tmp_path: Path) -> None:
+    class Failing(FolderStore):
+        is_down = False
+
+        def list_folders(self, prefix: str) -> list[str]:
+            if self.is_down and prefix == "raw/screen":
+                raise StoreUnavailableError("the storage failed", key=prefix)
+            return super().list_folders(prefix)
+
+    root = Failing(tmp_path)
+    root.write("experiments/screen/experiment.yaml", EXPERIMENT.encode())
+    upload(root, "P1")
+    watch, _ = told_watch(root)
+    now = time.time()
+    assert watch.round(now) == 1
+    root.is_down = True
+    assert watch.round(now + 61) == 1
+
+
+def test_a_plate_whose_folder_is_gone_is_looked_at_no_more(root: FolderStore) -> None:
+    upload(root, "P1")
+    watch, _ = told_watch(root)
+    now = time.time()
+    assert watch.round(now) == 1
+    shutil.rmtree(root.root / "raw/screen/P1")
+    assert watch.round(now + 61) == 0

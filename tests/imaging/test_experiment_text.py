@@ -22,3 +22,11 @@ def test_the_rules_of_the_comments_can_be_taken_as_they_stand(stain: str) -> Non
     assert (focus.metric, focus.channel) == ("PowerLogLogSlope", "DAPI" if stain == "DAPI" else None)
     assert len(analysis.outliers) == (3 if stain == "DAPI" else 1)
     assert [limit.metric for limit in analysis.limits] == ["PercentSaturated"]
+
+
+def test_the_placement_of_the_comments_can_be_taken_as_it_stands() -> None:
+    text = write_experiment_yaml(look_at(["A01_s1_DAPI.tif"]), name="screen")
+    rule = text[text.index("# placement:") :].split("\n\n")[0].replace("# ", "")
+    placement = read_experiment(f"{text}{rule}\n".encode()).placement
+    assert placement is not None
+    assert placement.allowed == ("eu", "on-premises")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from imaging.live_atlas import LiveAtlas
-from imaging.page import PageData, PageSite, encode_data, encode_live, write_index, write_page, write_scripts
+from imaging.page import PageData, PageFact, PageSite, encode_data, encode_live, write_index, write_page, write_scripts
 from imaging.store import Store, open_store
 from tests.imaging.small_page import CHANNELS, colours, focused, grey_of, small_plate, well
 
@@ -109,6 +109,23 @@ def test_a_live_page_says_that_it_is_provisional_and_when_it_was_updated(look: C
     assert " ago" in page.inner_text("#standing")
     assert "abc" not in page.inner_text("#provenance")
     assert "they come with the publication" in page.inner_text("#statistics")
+
+
+def test_a_live_page_shows_costs_beside_the_counts_and_above_all_why_the_plate_does_not_go_on(
+    look: Callable[..., Page], live: Store
+) -> None:
+    assert look("").locator("#notice").is_hidden()
+    page, pictures = live_plate()
+    costs = (PageFact("Machine time", "2 h 10 min"), PageFact("Cost", "1.20 USD", "of about 4.80 USD"))
+    notice = (
+        "the plate's budget is used up (1.20 USD of 1.20 USD are spent), no new site is begun; raise "
+        "PLATESTREAM_BUDGET_PER_PLATE"
+    )
+    write_live(live, replace(page, costs=costs, notice=notice), pictures)
+    shown = look("")
+    assert shown.inner_text("#notice") == notice
+    assert shown.locator("#counts div").last.inner_text().split("\n") == ["Cost", "1.20 USD of about 4.80 USD"]
+    assert "2 h 10 min" in shown.inner_text("#counts")
 
 
 def test_wells_that_are_waited_for_look_other_than_those_without_a_value(look: Callable[..., Page]) -> None:

@@ -15,6 +15,7 @@ from imaging.page import (
     PageChannel,
     PageCount,
     PageDecision,
+    PageFact,
     PageFault,
     PageImage,
     PageLink,
@@ -63,6 +64,8 @@ def test_data_hold_everything_the_page_shows() -> None:
                 reasons=("two wells failed",),
                 not_judged=("few wells",),
                 counts=(PageCount("Sites", 3, 4),),
+                costs=(PageFact("Cost", "1.20 USD", "of 2"),),
+                notice="stop",
                 channels=(PageChannel("DNA", "#0000ff"), PageChannel("ER", "#00ff00")),
                 wells=(PageWell("AA12", "x", 1.5, "µM", "negcon", "done", "fail", ("empty",), {}, (site,)),),
                 statistics=(PageStatistic("cells_count", 1 / 3, math.nan, -2.0, 4, 5, "why"),),
@@ -77,6 +80,8 @@ def test_data_hold_everything_the_page_shows() -> None:
     assert (found["status"], found["verdict"], found["rows"], found["columns"]) == ("complete", "warn", 2, 3)
     assert (found["reasons"], found["note"], found["pictures"]) == (["two wells failed"], "the end", None)
     assert found["not_judged"] == ["few wells"]
+    assert found["costs"] == [{"label": "Cost", "text": "1.20 USD", "more": "of 2"}]
+    assert found["notice"] == "stop"
     assert found["counts"] == [{"label": "Sites", "value": 3, "expected": 4}]
     assert found["channels"] == [{"name": "DNA", "color": "#0000ff"}, {"name": "ER", "color": "#00ff00"}]
     assert found["image_metrics"] == ["FocusScore", "MeanIntensity"]

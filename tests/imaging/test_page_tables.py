@@ -9,11 +9,13 @@ import pyarrow as pa
 import pytest
 
 from imaging import tables
+from imaging.costs import Spending
 from imaging.page import (
     PageChannel,
     PageCount,
     PageData,
     PageDecision,
+    PageFact,
     PageFault,
     PageImage,
     PageLink,
@@ -22,7 +24,7 @@ from imaging.page import (
     PageStatistic,
     write_page,
 )
-from imaging.page_tables import MOST_METRICS, page_from_tables
+from imaging.page_tables import MOST_METRICS, describe_costs, page_from_tables
 from imaging.store import Store, open_store
 from imaging.table_schema import table_of
 from tests.imaging.small_page import PLACE, draw_one_well, read_data
@@ -217,6 +219,24 @@ def test_a_limited_page_shows_features_of_every_group() -> None:
     assert "Nuclei AreaShape" in {metric.group for metric in page_of(late).metrics}
 
 
+def test_a_limited_page_shows_what_a_biologist_can_name_and_leaves_out_bookkeeping_first() -> None:
+    found = published(n_features=400, statistics=[])
+    names = found["wells"].column_names
+    swap = dict(
+        zip(names[-3:], ("Cells_AreaShape_FormFactor", "Cells_Texture_X", "Cells_Location_Center_Z"), strict=True)
+    )
+    families = {"Cells_AreaShape_FormFactor": "AreaShape", "Cells_Texture_X": "Texture"}
+    found["wells"] = found["wells"].rename_columns([swap.get(name, name) for name in names])
+    rows = found["features"].to_pylist()
+    for row in rows:
+        row["feature"] = swap.get(row["feature"], row["feature"])
+        row["family"] = families.get(row["feature"], "Location" if row["feature"].endswith("_Z") else row["family"])
+    found["features"] = table_of(tables.FEATURES, rows)
+    shown = {metric.name for metric in page_of(found).metrics}
+    assert {"Cells_AreaShape_FormFactor", "Nuclei_AreaShape_Area"} <= shown
+    assert "Cells_Location_Center_Z" not in shown
+
+
 def test_a_feature_that_wells_do_not_hold_is_not_offered() -> None:
     found = published()
     assert "Cells_Intensity_MeanIntensity_X1" not in {
@@ -237,3 +257,25 @@ def test_a_published_plate_becomes_a_page(store: Store) -> None:
     shown = page_from_tables(published(), shape=(8, 12), channels=[("DNA", "#0000ff")], pictures=pictures.layout)
     write_page(store, "p", shown, pictures.files)
     assert read_data(store.read("p/data.js"))["metrics"][0]["values"] == [None, 10]
+
+
+def runs(*costs: float | None) -> pa.Table:
+    rows = [{"machine_seconds": 1800.0, "seconds": 9.0, "cost": cost} for cost in costs]
+    return table_of(tables.SITE_RUNS, rows)
+
+
+def test_the_page_says_what_the_plate_s_sites_cost() -> None:
+    page = page_from_tables(published() | {"site_runs": runs(0.6, 0.9)}, shape=(8, 12), channels=[("DNA", "#0000ff")])
+    assert page.costs == (PageFact("Machine time", "1 h"), PageFact("Cost", "1.50 USD"))
+
+
+def test_without_a_price_the_page_says_machine_time_only() -> None:
+    page = page_from_tables(published() | {"site_runs": runs(None)}, shape=(8, 12), channels=[("DNA", "#0000ff")])
+    assert page.costs == (PageFact("Machine time", "30 min"),)
+
+
+def test_a_plate_being_imaged_says_what_it_will_cost_in_all() -> None:
+    spent = Spending(2, 3600.0, 1.5, 0)
+    assert describe_costs(spent, open_sites=2)[1] == PageFact("Cost", "1.50 USD", "of about 3.00 USD")
+    assert describe_costs(spent)[1].more == ""
+    assert describe_costs(Spending()) == ()

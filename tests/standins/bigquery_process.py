@@ -13,7 +13,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
+
+BY_NAME = "FULL OUTER UNION ALL BY NAME"
 
 
 def mend() -> None:
@@ -27,7 +30,22 @@ def mend() -> None:
         sys.exit("this bqemulator is not the version that is mended here")
     vars(executor)[loaders]["PARQUET"] = load_parquet
     setattr(upload, media_types, (*vars(upload)[media_types], "*/*"))  # what the client sends with a table in memory
+    read_job = vars(executor)["_parse_load_job_config"]
+    setattr(executor, "_parse_load_job_config", lambda project, job: read_job(project, without_partition(job)))  # noqa: B010
+    for name in ("execute", "fetch_arrow"):
+        setattr(DuckDBEngine, name, joining_by_name(getattr(DuckDBEngine, name)))
     setattr(DuckDBEngine, "_load_spatial", lambda _: None)  # noqa: B010  it fetches an extension, for geographies
+
+
+def joining_by_name(run: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that runs SQL with DuckDB's name for a full union by name, which bqemulator leaves as BigQuery's."""
+    return lambda engine, sql, *more, **named: run(engine, sql.replace(BY_NAME, "UNION ALL BY NAME"), *more, **named)
+
+
+def without_partition(job: dict[str, Any]) -> dict[str, Any]:
+    """A load job into ``table$20260203`` as one into the table: bqemulator refuses partitions, and has none."""
+    target = job["load"]["destinationTable"]
+    return {**job, "load": {**job["load"], "destinationTable": {**target, "tableId": target["tableId"].split("$")[0]}}}
 
 
 def load_parquet(path: str, target: str, context: Any) -> None:

@@ -1,4 +1,4 @@
-"""A stand-in for Google Cloud Storage: in memory, over loopback, for the real clients.
+"""A stand-in for Google Cloud Storage: in memory or in a folder, over loopback, for the real clients.
 
     JSON API    what google-cloud-storage speaks    /storage/v1/b/BUCKET/o/NAME, /upload/..., /download/...
     XML API     what obstore speaks                 /BUCKET/NAME, /BUCKET?list-type=2
@@ -12,18 +12,23 @@ it. Left out: access control, versions, metadata patches, composition, batches.
         gcs.create_bucket("lab")
         open_store(gcs.address("lab/screens"))
         storage.Client(client_options={"api_endpoint": gcs.url}, credentials=AnonymousCredentials(), project="test")
+
+``GcsStandIn(folder)`` keeps objects as files too, ``gcs.notify(...)`` publishes what happens to them, and
+``python -m tests.standins.gcs FOLDER --bucket lab`` serves a folder until it is stopped and prints its address.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import hashlib
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -98,10 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
             return _json_reply({"kind": "storage#objects", "items": items, "prefixes": page.folders, **following})
         if self.command == "POST":
             bucket = json.loads(body)["name"]
-            with storage.lock:
-                if bucket in storage.buckets:
-                    raise RefusedRequestError(409, f"the bucket {bucket} exists")
-                storage.buckets[bucket] = {}
+            if not storage.create(bucket):
+                raise RefusedRequestError(409, f"the bucket {bucket} exists")
         storage.bucket(bucket)
         return _json_reply({"kind": "storage#bucket", "id": bucket, "name": bucket, "location": "US"})
 
@@ -232,6 +235,24 @@ def _resource(bucket: str, blob: Blob) -> dict[str, str]:
     }
 
 
+def notification(event: str, bucket: str, blob: Blob, other: Blob | None) -> tuple[bytes, dict[str, str]]:
+    """Word a message as the service does: its data and its attributes (payload format JSON_API_V1)."""
+    resource = _resource(bucket, blob)
+    attributes = {
+        "notificationConfig": f"projects/_/buckets/{bucket}/notificationConfigs/1",
+        "eventType": event,
+        "payloadFormat": "JSON_API_V1",
+        "bucketId": bucket,
+        "objectId": blob.name,
+        "objectGeneration": resource["generation"],
+        "eventTime": resource["updated"],
+    }
+    if other is not None:
+        word = "overwroteGeneration" if event == "OBJECT_FINALIZE" else "overwrittenByGeneration"
+        attributes[word] = str(other.generation)
+    return json.dumps(resource).encode(), attributes
+
+
 def _crc32c(data: bytes) -> str:
     return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
 
@@ -266,9 +287,9 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 256
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.storage = Storage()
+    def __init__(self, folder: Path | None, port: int) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.storage = Storage(folder)
         self.requests: list[str] = []
         self.failures: list[int] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -276,6 +297,13 @@ class _Server(ThreadingHTTPServer):
 
 class GcsStandIn:
     """The stand-in as a context: a server on a free port of this machine.
+
+    Parameters
+    ----------
+    folder
+        Where objects are kept as files beside the memory; ``None`` keeps them nowhere else.
+    port
+        Port to listen on; 0 is a free one.
 
     Attributes
     ----------
@@ -285,8 +313,8 @@ class GcsStandIn:
         What was asked so far, one ``METHOD /path?query`` per request.
     """
 
-    def __init__(self) -> None:
-        self._server = _Server()
+    def __init__(self, folder: Path | None = None, *, port: int = 0) -> None:
+        self._server = _Server(folder, port)
         self.url = self._server.url
         self.requests = self._server.requests
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -306,11 +334,23 @@ class GcsStandIn:
 
     def create_bucket(self, name: str) -> None:
         """Make a bucket; one that exists keeps its objects."""
-        with self._server.storage.lock:
-            self._server.storage.buckets.setdefault(name, {})
+        self._server.storage.create(name)
+
+    def notify(self, publish: Callable[[bytes, dict[str, str]], None], *, prefix: str = "") -> None:
+        """Publish what happens to objects from now on, as a notification configuration of the service does.
+
+        ``publish`` gets a message's data and attributes; ``prefix`` leaves out objects whose names begin otherwise.
+        """
+
+        def hear(event: str, bucket: str, blob: Blob, other: Blob | None) -> None:
+            if blob.name.startswith(prefix):
+                publish(*notification(event, bucket, blob, other))
+
+        self._server.storage.told.append(hear)
 
     def clear(self) -> None:
-        """Forget buckets, unfinished uploads, requests and failures to come."""
+        """Forget buckets, unfinished uploads, notifications, requests and failures to come."""
+        self._server.storage.told.clear()
         with self._server.storage.lock:
             self._server.storage.buckets.clear()
             self._server.storage.uploads.clear()
@@ -320,3 +360,21 @@ class GcsStandIn:
     def fail_next(self, *statuses: int) -> None:
         """Answer the next requests, one each, with these error statuses."""
         self._server.failures[:] = reversed(statuses)
+
+
+def main() -> None:
+    """Serve a folder until the process is stopped."""
+    parser = argparse.ArgumentParser(prog="python -m tests.standins.gcs", description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--bucket", action="append", default=[])
+    options = parser.parse_args()
+    with GcsStandIn(options.folder, port=options.port) as gcs:
+        for bucket in options.bucket:
+            gcs.create_bucket(bucket)
+        print(gcs.url, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,15 +1,25 @@
-"""Objects of the Google Cloud Storage stand-in: buckets, versions, preconditions, listings, unfinished uploads."""
+"""Objects of the Google Cloud Storage stand-in: buckets, versions, preconditions, listings, unfinished uploads.
+
+They are kept in memory and, where a folder is given, also as files ``FOLDER/BUCKET/NAME``, which another program may
+read and a later stand-in begins with. A name cannot be a file and a folder there at once.
+"""
 
 from __future__ import annotations
 
 import bisect
 import hashlib
 import itertools
+import os
 import threading
+import time
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 PAGE_LIMIT = 1000
+_STAGED = ".staged-"
 
 
 class RefusedRequestError(Exception):
@@ -55,14 +65,32 @@ class Upload:
 
 
 class Storage:
-    """Buckets, objects and unfinished uploads under one lock."""
+    """Buckets, objects and unfinished uploads under one lock.
 
-    def __init__(self) -> None:
+    ``told`` are called with ``OBJECT_FINALIZE`` or ``OBJECT_DELETE``, the bucket, the object, and for a new object the
+    version that it takes the place of, for a deleted one the version that takes its place.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
         self.lock = threading.RLock()
+        self.folder = folder
         self.buckets: dict[str, dict[str, Blob]] = {}
         self.uploads: dict[str, Upload] = {}
-        self._generations = itertools.count(1_700_000_000_000_000)
+        self.told: list[Callable[[str, str, Blob, Blob | None], None]] = []
+        self._generations = itertools.count(time.time_ns() // 1000)
         self._upload_ids = itertools.count(1)
+        if folder is not None:
+            self._read_folder(folder)
+
+    def create(self, bucket: str) -> bool:
+        """Make a bucket; ``False`` if there is one of that name."""
+        with self.lock:
+            if bucket in self.buckets:
+                return False
+            self.buckets[bucket] = {}
+            if self.folder is not None:
+                (self.folder / bucket).mkdir(parents=True, exist_ok=True)
+            return True
 
     def bucket(self, name: str) -> dict[str, Blob]:
         """Objects of a bucket by name."""
@@ -90,14 +118,22 @@ class Storage:
             if generation is not None and int(generation) != current:
                 raise RefusedRequestError(412, "conditionNotMet")
             etag = etag or hashlib.md5(data).hexdigest()
-            blobs[name] = Blob(name, data, next(self._generations), content_type, etag, datetime.now(UTC))
-            return blobs[name]
+            blob = Blob(name, data, next(self._generations), content_type, etag, datetime.now(UTC))
+            self._write_file(bucket, blob)
+            before, blobs[name] = blobs.get(name), blob
+        self._tell("OBJECT_FINALIZE", bucket, blob, before)
+        if before is not None:
+            self._tell("OBJECT_DELETE", bucket, before, blob)
+        return blob
 
     def delete(self, bucket: str, name: str, generation: str | None) -> None:
         """Remove an object; one that is not there is a 404."""
         with self.lock:
-            self.get(bucket, name, generation)
+            blob = self.get(bucket, name, generation)
             del self.bucket(bucket)[name]
+            if self.folder is not None and not name.endswith("/"):
+                (self.folder / bucket / name).unlink()
+        self._tell("OBJECT_DELETE", bucket, blob, None)
 
     def page(self, bucket: str, prefix: str, delimiter: str, after: str, limit: int) -> Page:
         """List objects and folders after a name, at most ``limit`` together."""
@@ -144,3 +180,38 @@ class Storage:
             blob = self.put(upload.bucket, upload.name, data, upload.content_type, upload.generation, etag)
             del self.uploads[name]
             return blob
+
+    def _tell(self, event: str, bucket: str, blob: Blob, other: Blob | None) -> None:
+        for hear in list(self.told):
+            hear(event, bucket, blob, other)
+
+    def _write_file(self, bucket: str, blob: Blob) -> None:
+        """Keep an object as a file, put into place whole; a name that ends in ``/`` is a folder."""
+        if self.folder is None:
+            return
+        path, staged = self.folder / bucket / blob.name, self.folder / f"{_STAGED}{uuid.uuid4().hex}"
+        if not path.resolve().is_relative_to((self.folder / bucket).resolve()):
+            raise RefusedRequestError(400, f"{blob.name} leads out of the stand-in's folder")
+        try:
+            if blob.name.endswith("/"):
+                path.mkdir(parents=True, exist_ok=True)
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staged.write_bytes(blob.data)
+            os.replace(staged, path)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            raise RefusedRequestError(400, f"the stand-in's folder has a file where {blob.name} needs none") from error
+        finally:
+            staged.unlink(missing_ok=True)
+
+    def _read_folder(self, folder: Path) -> None:
+        """Begin with the objects that an earlier stand-in left."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for top in sorted(path for path in folder.iterdir() if path.is_dir()):
+            self.buckets[top.name] = {}
+            for path in sorted(path for path in top.rglob("*") if path.is_file()):
+                data, name = path.read_bytes(), path.relative_to(top).as_posix()
+                changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                etag = hashlib.md5(data).hexdigest()
+                blob = Blob(name, data, next(self._generations), "application/octet-stream", etag, changed)
+                self.buckets[top.name][name] = blob

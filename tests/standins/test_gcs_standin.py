@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import obstore
@@ -16,6 +19,8 @@ from google.cloud import storage
 from obstore.exceptions import AlreadyExistsError, PermissionDeniedError, PreconditionError
 from obstore.store import GCSStore
 
+from imaging.store import open_store
+from tests.parts import ROOT
 from tests.standins.gcs import GcsStandIn
 
 
@@ -209,3 +214,44 @@ def test_failures_are_answered_once_each(gcs: GcsStandIn, xml: GCSStore) -> None
     with pytest.raises(PermissionDeniedError):
         obstore.get(xml, "image")
     assert bytes(obstore.get(xml, "image").bytes()) == b"one"
+
+
+def test_objects_are_kept_as_files_that_another_program_reads_and_a_later_stand_in_begins_with(tmp_path: Path) -> None:
+    with GcsStandIn(tmp_path) as gcs:
+        gcs.create_bucket("lab")
+        store = open_store(gcs.address("lab/screens"))
+        store.write("raw/P1/a ä.tif", b"old")
+        store.write("raw/P1/a ä.tif", b"pixels")
+        store.write("raw/P1/b.tif", b"gone")
+        store.delete("raw/P1/b.tif")
+        assert not store.create("raw/P1/a ä.tif", b"lost race")
+    assert (tmp_path / "lab/screens/raw/P1/a ä.tif").read_bytes() == b"pixels"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a ä.tif"]
+    with GcsStandIn(tmp_path) as gcs:
+        store = open_store(gcs.address("lab/screens"))
+        assert [item.key for item in store.list("raw").objects] == ["raw/P1/a ä.tif"]
+        assert store.read("raw/P1/a ä.tif") == b"pixels"
+        assert not store.create("raw/P1/a ä.tif", b"lost race")
+
+
+def test_a_name_that_files_cannot_have_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    with GcsStandIn(tmp_path / "root") as gcs:
+        gcs.create_bucket("lab")
+        for name in ("folder/a", "folder", "folder/a/b", "../../out"):
+            address = f"{gcs.url}/upload/storage/v1/b/lab/o"
+            answer = httpx.post(address, params={"uploadType": "media", "name": name}, content=b"x")
+            assert answer.status_code == (200 if name == "folder/a" else 400)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()] == [
+        "root/lab/folder/a"
+    ]
+
+
+def test_the_stand_in_serves_a_folder_as_a_program_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.standins.gcs", str(tmp_path), "--bucket", "lab"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
+        try:
+            store = open_store(f"gs://lab/screens?endpoint={program.stdout.readline().strip()}")
+            store.write("a", b"1")
+        finally:
+            program.kill()
+    assert (tmp_path / "lab/screens/a").read_bytes() == b"1"

@@ -1,0 +1,268 @@
+"""Loading publications: what is published and not in ``plate_runs_all`` yet is loaded, table by table, the run last.
+
+The rows of one table and run have a chain of jobs, each done once whoever asks for it: load 1; if the rows turn out
+doubled or wrong, repair 1 (they are deleted) and load 2; and so on. So two loaders, or one that is killed anywhere and
+repeated, do the same jobs, and a repair never deletes what was loaded after it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from imaging.columns import read_time
+from imaging.errors import RefusedLoadError, StoredDataError
+from imaging.live import PlateFolder, read_records
+from imaging.names import hash_of, results_prefix
+from imaging.records import publication_key, publication_numbers
+from imaging.store import Store
+from imaging.table_schema import table_of
+from imaging.tables import PLATE_RUNS, SITE_RUNS
+from imaging.warehouse import fingerprints
+from imaging.warehouse.connection import Warehouse
+from imaging.warehouse.jobs import change_rows, job_name, load_rows
+from imaging.warehouse.schemas import AT_ONCE, LOADED, RUNS_ALL, Schemas
+from imaging.warehouse.sheets import Sheet, read_sheet
+from imaging.warehouse.views import ensure_versions, ensure_views
+
+REPAIRS = 2
+"""Times that the rows of a table are deleted and loaded again before it is given up."""
+WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was loaded of one publication: tables and their rows, jobs begun here, seconds it took."""
+
+    experiment: str
+    plate: str
+    recipe: str
+    number: int
+    status: str
+    rows: Mapping[str, int]
+    jobs: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A publication that cannot be loaded, and why in one sentence."""
+
+    experiment: str
+    plate: str
+    recipe: str
+    number: int
+    reason: str
+
+
+@dataclass
+class Loader:
+    """Loads publications of a store into a dataset.
+
+    Parameters
+    ----------
+    warehouse, store
+        Where to, and where from.
+    said
+        Called with each publication that was loaded or refused.
+    admit
+        Called with an experiment before any of its rows leave the store; raises a ``PlateError`` that says why where
+        they must not go to this dataset.
+    """
+
+    warehouse: Warehouse
+    store: Store
+    said: Callable[[Loaded | Refused], None] = lambda outcome: None
+    admit: Callable[[str], None] = lambda experiment: None
+    schemas: Schemas = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.schemas = Schemas(self.warehouse)
+
+    def prepare(self) -> None:
+        """Make or widen dataset, tables and views.
+
+        Raises
+        ------
+        SchemaDriftError
+            If something in the dataset contradicts them.
+        WarehouseUnavailableError
+            If BigQuery does not answer.
+        """
+        self.schemas.ensure_base()
+        ensure_views(self.warehouse)
+
+    def loaded(self, folder: PlateFolder | None = None) -> dict[PlateFolder, set[int]]:
+        """Numbers of the publications that are loaded, of one plate or of all."""
+        runs = self.warehouse.table_id(RUNS_ALL.name)
+        values = dict(zip(("experiment", "plate", "recipe"), folder or (), strict=False))
+        where = f"WHERE {_equals(values)}" if folder else ""
+        rows = self.warehouse.ask(f"SELECT experiment, plate, recipe, number FROM `{runs}` {where}", **values)
+        found: dict[PlateFolder, set[int]] = {}
+        for row in rows:
+            found.setdefault((row["experiment"], row["plate"], row["recipe"]), set()).add(row["number"])
+        return found
+
+    def numbers(self, folder: PlateFolder) -> tuple[int, ...]:
+        """Numbers of a plate's publications in the store, in order."""
+        prefix = results_prefix(*folder)
+        return publication_numbers(prefix, self.store.list(f"{prefix}publications/"))
+
+    def load_plate(self, experiment: str, plate: str) -> list[Loaded | Refused]:
+        """Load every publication of a plate that is not loaded, under any recipe."""
+        recipes = self.store.list_folders(f"results/{experiment}/{plate}/")
+        return [item for recipe in recipes for item in self.load_missing((experiment, plate, recipe))]
+
+    def load_missing(self, folder: PlateFolder, known: Iterable[int] = ()) -> list[Loaded | Refused]:
+        """Load the publications of a plate under one recipe that are not loaded, the newest first.
+
+        Parameters
+        ----------
+        folder
+            Experiment, plate and recipe.
+        known
+            Numbers that need no look, as they were found loaded or refused before.
+
+        Raises
+        ------
+        WarehouseUnavailableError
+            If BigQuery does not answer; what was loaded so far stays.
+        """
+        self.admit(folder[0])
+        prefix = results_prefix(*folder)
+        missing = set(self.numbers(folder)) - set(known)
+        missing -= self.loaded(folder).get(folder, set()) if missing else set()
+        outcomes: list[Loaded | Refused] = []
+        for number in sorted(missing, reverse=True):
+            try:
+                (record,) = read_records(self.store, [publication_key(prefix, number)])
+                outcome: Loaded | Refused = self._load(folder, record)
+            except (RefusedLoadError, StoredDataError) as error:
+                outcome = Refused(*folder, number, str(error))
+            outcomes.append(outcome)
+            self.said(outcome)
+        return outcomes
+
+    def _load(self, folder: PlateFolder, record: Mapping[str, Any]) -> Loaded:
+        began = time.monotonic()
+        place = {"experiment": folder[0], "plate": folder[1], "recipe": folder[2], "run": record["run"]}
+        sheets = [] if record["status"] == WITHDRAWN else self._read_sheets(record, place)
+        jobs = 0
+        if sheets and not self._is_run_loaded(place):
+            for sheet in sheets:
+                if self.schemas.ensure(sheet.table, sheet.features):
+                    ensure_versions(self.warehouse, sheet.table)
+            day = read_time(record["published_at"]) or datetime.now(UTC)
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                jobs += sum(pool.map(lambda sheet: self._load_sheet(sheet, f"{day:%Y%m%d}"), sheets))
+        jobs += self._add_run(record, place, _measured_until(sheets))
+        rows = {sheet.table.name: sheet.rows.num_rows for sheet in sheets}
+        return Loaded(*folder, record["number"], record["status"], rows, jobs, time.monotonic() - began)
+
+    def _read_sheets(self, record: Mapping[str, Any], place: dict[str, str]) -> list[Sheet]:
+        """Read and check every table before the first job."""
+        keys = record["tables"]
+        return [read_sheet(self.store, table, keys[table.name], place) for table in LOADED if table.name in keys]
+
+    def _is_run_loaded(self, place: Mapping[str, str]) -> bool:
+        """Whether the run's rows came with another publication, as those of a plate withdrawn and published again."""
+        runs = self.warehouse.table_id(RUNS_ALL.name)
+        rows = self.warehouse.ask(
+            f"SELECT COUNT(*) AS n FROM `{runs}` WHERE {_equals(place)} AND status <> '{WITHDRAWN}'",
+            **place,
+        )
+        return rows[0]["n"] > 0
+
+    def _load_sheet(self, sheet: Sheet, day: str) -> int:
+        """Load the rows of one table, unless that is done, and hold them against the file; return the jobs begun."""
+        if not sheet.rows.num_rows:
+            return 0
+        expected = fingerprints.of_sheet(sheet)
+        if expected.rows != sheet.rows.num_rows:
+            raise RefusedLoadError(f"{sheet.table.name} holds rows of another publication", key=sheet.key)
+        source = google_address(self.store, sheet.key) or sheet.data
+        name = job_name(self.warehouse, sheet.name, *_identity(sheet.place))
+        attempt, jobs, repairs = 1, 0, 0
+        while True:
+            done = load_rows(self.warehouse, name, f"{sheet.name}${day}", source, first=attempt)
+            jobs += done.begun
+            found = fingerprints.of_table(self.warehouse, sheet)
+            if found == expected:
+                return jobs
+            if found.rows or done.begun:
+                if repairs == REPAIRS:
+                    raise RefusedLoadError(
+                        f"the rows of {sheet.table.name} in BigQuery differ from those published ({found.rows} and "
+                        f"{expected.rows} rows) each time that they are loaded",
+                        key=sheet.key,
+                        experiment=sheet.place["experiment"],
+                        plate=sheet.place["plate"],
+                    )
+                repairs += 1
+                jobs += self._delete_rows(sheet, f"{name}-repair{done.attempt}")
+            # no row of an earlier job: the table was made anew since, or somebody else just repairs it
+            attempt = done.attempt + 1
+
+    def _delete_rows(self, sheet: Sheet, name: str) -> int:
+        where = " AND ".join(f"{column} = @{column}" for column in sheet.place)
+        table = self.warehouse.table_id(sheet.name)
+        return change_rows(
+            self.warehouse, name, sheet.name, f"DELETE FROM `{table}` WHERE {where}", **sheet.place
+        ).begun
+
+    def _add_run(self, record: Mapping[str, Any], place: Mapping[str, str], measured_until: datetime | None) -> int:
+        """Append the publication's row, which makes its rows visible; return the jobs begun."""
+        folder = (place["experiment"], place["plate"], place["recipe"])
+        row = {column.name: record.get(column.name) for column in PLATE_RUNS.columns if column.name != "is_current"}
+        row |= {"measured_until": measured_until, "loaded_at": datetime.now(UTC)}
+        data = to_parquet(table_of(RUNS_ALL, [row]))
+        name = job_name(self.warehouse, RUNS_ALL.name, hash_of(list(folder)), str(record["number"]))
+        attempt, jobs = 1, 0
+        while True:
+            done = load_rows(self.warehouse, name, RUNS_ALL.name, data, first=attempt)
+            jobs += done.begun
+            if record["number"] in self.loaded(folder).get(folder, ()):
+                return jobs
+            attempt = done.attempt + 1  # the table was made anew since that job
+
+
+def google_address(store: Store, key: str) -> str | None:
+    """``gs://`` address of an object; ``None`` where the store is elsewhere."""
+    parts = urlsplit(store.url)
+    if parts.scheme != "gs":
+        return None
+    return "gs://" + "/".join(part for part in (parts.netloc, parts.path.strip("/"), key) if part)
+
+
+def _equals(columns: Iterable[str]) -> str:
+    return " AND ".join(f"{column} = @{column}" for column in columns)
+
+
+def to_parquet(rows: pa.Table) -> bytes:
+    """Rows as a Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
+def _identity(place: Mapping[str, str]) -> tuple[str, str]:
+    """Run and plate: plates that were uploaded twice under two names may have the same run."""
+    return place["run"], hash_of(list(place.values()))[:8]
+
+
+def _measured_until(sheets: Sequence[Sheet]) -> datetime | None:
+    """When the last of a publication's sites was measured."""
+    for sheet in sheets:
+        if sheet.table is SITE_RUNS:
+            rows = sheet.rows.select(["started_at", "seconds"]).to_pylist()
+            ends = [row["started_at"] + timedelta(seconds=row["seconds"] or 0) for row in rows if row["started_at"]]
+            return max(ends, default=None)
+    return None

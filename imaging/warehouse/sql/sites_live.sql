@@ -1,0 +1,27 @@
+-- The newest row of each site of plates with a site that no current publication holds; verdicts are provisional.
+SELECT
+  live.experiment, live.plate, live.recipe, live.is_published,
+  live.* EXCEPT (experiment, plate, recipe, is_published, observed_at)
+FROM (
+  SELECT newest.*, COALESCE(newest.finished_at <= current_runs.measured_until, FALSE) AS is_published
+  FROM (
+    SELECT *
+    FROM site_metrics_live
+    WHERE TRUE
+    QUALIFY ROW_NUMBER() OVER (
+      PARTITION BY experiment, plate, recipe, well, site ORDER BY observed_at DESC
+    ) = 1
+  ) AS newest
+  LEFT JOIN (
+    SELECT experiment, plate, recipe, status, measured_until
+    FROM plate_runs_all
+    WHERE TRUE
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY experiment, plate, recipe ORDER BY number DESC, loaded_at) = 1
+  ) AS current_runs
+    ON newest.experiment = current_runs.experiment
+    AND newest.plate = current_runs.plate
+    AND newest.recipe = current_runs.recipe
+  WHERE COALESCE(current_runs.status, '') <> 'withdrawn'
+) AS live
+WHERE TRUE
+QUALIFY COUNTIF(NOT live.is_published) OVER (PARTITION BY live.experiment, live.plate, live.recipe) > 0

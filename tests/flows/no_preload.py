@@ -1,0 +1,1 @@
+"""What prepares a worker that is to compute nothing: nothing."""
