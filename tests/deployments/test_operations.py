@@ -14,7 +14,7 @@ TEXT = (ROOT / "docs" / "operations.md").read_text()
 
 
 def test_each_command_of_ours_in_the_text_exists() -> None:
-    named = set(re.findall(r"(?:^|[`/ ])platestream ([a-z]+)(?= |`|$)", TEXT, re.MULTILINE))
+    named = set(re.findall(r"(?:^|[`/]|^ {4,})platestream ([a-z]+)(?= |`|$)", TEXT, re.MULTILINE))
     known = {each.callback.__name__ for each in app.registered_commands}
     assert {"serve", "status", "deploy", "manifests", "warehouse", "certificates"} <= named
     assert named <= known
