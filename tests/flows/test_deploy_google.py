@@ -82,11 +82,11 @@ def test_blocks_are_those_of_prefect_gcp_and_hold_the_declared_names(server: str
 
     change(project, lambda d: d["google"]["bucket"].update(name="the-bucket", folder="screens"))
     apply(server, project)
-    bucket = GcsBucket.load("platestream", _sync=True)
+    bucket = GcsBucket.load("platestream")
     assert (bucket.bucket, bucket.bucket_folder.strip("/")) == ("the-bucket", "screens")
     assert bucket.gcp_credentials.project == "example-lab"
-    assert GcpCredentials.load("platestream", _sync=True).get_cloud_storage_client().project == "example-lab"
-    assert BigQueryWarehouse.load("platestream", _sync=True).gcp_credentials.project == "example-lab"
+    assert GcpCredentials.load("platestream").get_cloud_storage_client().project == "example-lab"
+    assert BigQueryWarehouse.load("platestream").gcp_credentials.project == "example-lab"
 
 
 @pytest.mark.usefixtures("nobody")
