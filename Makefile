@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 RUN := .venv/bin/python
 UV := .cache/uv/bin/uv --cache-dir .cache/uv/cache
 
-.PHONY: help venv bqemulator demo test gpu test-gpu sanitize check format bench lock clean
+.PHONY: help venv bqemulator demo test gpu test-gpu sanitize check lint-deployments format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -16,6 +16,7 @@ help: ## say what there is
 	@echo "make test-gpu  the tests of CUDA kernels on this machine's NVIDIA GPU (first installs 3 GB of packages)"
 	@echo "make sanitize  the same under NVIDIA's compute-sanitizer: memcheck, racecheck, initcheck, synccheck"
 	@echo "make check     style, types and layers"
+	@echo "make lint-deployments   checkov reads Terraform, manifests and container files (first installs 290 MB of packages)"
 	@echo "make format    put the code into the style that make check asks for"
 	@echo "make bqemulator  install the BigQuery stand-in of the tests (400 MB in .cache), without which theirs are left out"
 	@echo "make bench     measure; the results are written to benchmarks/results"
@@ -63,6 +64,23 @@ check: venv
 	.venv/bin/lint-imports --cache-dir .cache/import-linter
 	@PATH="$$($(RUN) -c 'import importlib.util as u; print(u.find_spec("playwright").submodule_search_locations[0])')/driver:$$PATH" \
 		PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(RUN) -m pyright --pythonpath $(RUN)
+	.venv/bin/hadolint deployments/Containerfile deployments/Containerfile.cuda
+	@$(RUN) -m flows.cli manifests gcp >.cache/manifests.yaml
+	.venv/bin/kubernetes-validate --kubernetes-version 1.33 --strict --quiet .cache/manifests.yaml
+	@if command -v terraform >/dev/null; then terraform fmt -check -recursive deployments/terraform; fi
+
+# In a venv of its own: its pins clash with ours.
+CHECKOV := .cache/checkov/bin/checkov
+
+lint-deployments: venv
+	@test -x $(CHECKOV) || \
+		{ $(RUN) -m venv .cache/checkov && .cache/checkov/bin/python -m pip install --quiet 'checkov==3.3.*'; }
+	@mkdir -p .cache/deployments && rm -rf .cache/deployments/* && cp -R deployments/terraform deployments/gcp.yaml .cache/deployments
+	@cp deployments/Containerfile .cache/deployments/Dockerfile
+	@cp deployments/Containerfile.cuda .cache/deployments/Dockerfile.cuda
+	@$(RUN) -m flows.cli manifests gcp >.cache/deployments/manifests.yaml
+	@BC_SKIP_MAPPING=TRUE LOG_LEVEL=ERROR $(CHECKOV) --config-file deployments/terraform/checkov.yaml --directory .cache/deployments
+	@echo "checkov finds nothing in Terraform, manifests and container files"
 
 format: venv
 	$(RUN) -m ruff check --fix .
@@ -77,7 +95,10 @@ lock:
 	@test -x .cache/uv/bin/uv || \
 		{ "$(PYTHON)" -m venv .cache/uv && .cache/uv/bin/python -m pip install --quiet uv; }
 	$(UV) pip compile pyproject.toml --group dev --output-file requirements.lock $(LOCKING)
-	$(UV) pip compile pyproject.toml --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock $(LOCKING)
+	$(UV) pip compile pyproject.toml --group build --extra gke --constraint requirements.lock \
+		--output-file requirements-run.lock $(LOCKING)
+	$(UV) pip compile pyproject.toml --group build --extra gpu --constraint requirements.lock \
+		--output-file requirements-gpu.lock $(LOCKING)
 	$(UV) pip compile tests/standins/bqemulator.in --output-file tests/standins/bqemulator.lock $(LOCKING)
 
 LOCKING := --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-annotate --quiet \

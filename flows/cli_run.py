@@ -1,4 +1,4 @@
-"""`platestream process`, `watch`, `serve`, `cluster`, `deploy` and `demo`: what runs for minutes or for ever."""
+"""`platestream process`, `watch`, `serve`, `cluster`, `demo`, and `deploy` and `manifests`: what runs, and where."""
 
 from __future__ import annotations
 
@@ -75,14 +75,23 @@ def cluster(
     run_cluster(_settings("", workers, device=device))
 
 
-def deploy(
-    environment: str = typer.Argument("local", help="Name of a file in deployments/, such as local."),
-) -> None:
-    """Register work pool, flows and automations with the Prefect server; again changes nothing."""
+ENVIRONMENT = typer.Argument("", help="Name of a file in deployments/, such as gcp.", show_default="local")
+ENVIRONMENT_OPTION = typer.Option("", "--env", help="The same as an option.", show_default="local")
+
+
+def deploy(environment: str = ENVIRONMENT, env: str = ENVIRONMENT_OPTION) -> None:
+    """Register work pool, blocks, flows and automations with the Prefect server; again changes nothing."""
     from flows.deploy import deploy as run
 
-    for applied in run(environment):
+    for applied in run(_environment(environment, env)):
         typer.echo(str(applied))
+
+
+def manifests(environment: str = ENVIRONMENT, env: str = ENVIRONMENT_OPTION) -> None:
+    """Print the Kubernetes manifests of an environment of Google Cloud, for `kubectl apply -f -`."""
+    from flows.manifests import render_manifests
+
+    typer.echo(render_manifests(_environment(environment, env)), nl=False)
 
 
 def demo(
@@ -113,7 +122,15 @@ def certificates(
     )
 
 
-COMMANDS = (process, watch, serve, cluster, certificates, deploy, demo)
+COMMANDS = (process, watch, serve, cluster, certificates, deploy, manifests, demo)
+
+
+def _environment(argument: str, option: str) -> str:
+    from imaging.errors import ConfigurationError
+
+    if argument and option and argument != option:
+        raise ConfigurationError(f"which environment: {argument} or {option}? Name one")
+    return argument or option or "local"
 
 
 def _settings(store: str, workers: int = 0, **said: Any) -> Settings:

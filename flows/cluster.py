@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import dask
+
 from flows.clusters.contract import Cluster
 from flows.clusters.keep import Keeper
 from flows.clusters.local import HOST, MachineCluster, local_port, open_cluster, open_local
@@ -88,7 +90,9 @@ def open_for_run(settings: Settings) -> Iterator[str]:
     if settings.compute in ("address", "gke"):
         yield settings.scheduler
         return
-    with _machine_kind(settings)(settings) as cluster:
+    # what this process was told on its command line, its workers are told too
+    told = dask.config.set({"distributed.nanny.environ": settings.as_environment()})
+    with told, _machine_kind(settings)(settings) as cluster:
         yield cluster.address
 
 

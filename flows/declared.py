@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from flows.clusters.gke_section import ClusterSection
+from flows.declared_google import Budgets, Cloud, Google, Kubernetes, Strict
 from imaging.errors import ConfigurationError, MissingPartError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,11 +22,7 @@ PROJECT, FOLDER, AUTOMATIONS = "prefect.yaml", "deployments", "automations"
 _Model = TypeVar("_Model")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class UsedPool(_Strict):
+class UsedPool(Strict):
     """The work pool of a deployment and how its workers start a run."""
 
     name: str
@@ -33,7 +30,7 @@ class UsedPool(_Strict):
     job_variables: dict[str, Any] = Field(default_factory=dict)
 
 
-class Deployment(_Strict):
+class Deployment(Strict):
     """One deployment of prefect.yaml.
 
     Parameters
@@ -54,7 +51,7 @@ class Deployment(_Strict):
     triggers: list[dict[str, Any]] = Field(default_factory=list)
 
 
-class Project(_Strict):
+class Project(Strict):
     """prefect.yaml."""
 
     name: str
@@ -63,7 +60,7 @@ class Project(_Strict):
     deployments: list[Deployment]
 
 
-class WorkPool(_Strict):
+class WorkPool(Strict):
     """A work pool; ``concurrency_limit`` runs at the same time, ``None`` for as many as there are."""
 
     name: str
@@ -71,14 +68,54 @@ class WorkPool(_Strict):
     concurrency_limit: int | None = None
 
 
-class Environment(_Strict):
-    """A file of ``deployments/``: the work pool of one environment, what its runs get on top of prefect.yaml's, and its
-    cluster on Kubernetes, if it has one.
+class Environment(Strict):
+    """A file of ``deployments/``: the work pool of one environment, and what its runs get on top of prefect.yaml's.
+
+    It may say ``cluster``, its Dask cluster on Kubernetes. An environment of Google Cloud also says ``google`` and
+    ``kubernetes``, and may say ``budgets``; ``cloud`` holds them together. There ``cluster.image`` may be a key of
+    ``google.artifacts.images``, and workers have the account of their role.
     """
 
     work_pool: WorkPool
     job_variables: dict[str, Any] = Field(default_factory=dict)
+    google: Google | None = None
+    kubernetes: Kubernetes | None = None
     cluster: ClusterSection | None = None
+    budgets: Budgets = Budgets()
+
+    @model_validator(mode="after")
+    def _fill_cluster(self) -> Environment:
+        if self.google is None or self.cluster is None:
+            return self
+        known: dict[str, Any] = {"service_account": self.google.service_accounts.workers}
+        if self.cluster.image in self.google.artifacts.images:
+            known["image"] = self.google.image(self.cluster.image)
+        # the file is read: from here on nothing changes
+        object.__setattr__(self, "cluster", self.cluster.model_copy(update=known))
+        return self
+
+    @model_validator(mode="after")
+    def _check_cloud(self) -> Environment:
+        parts = {"google": self.google, "kubernetes": self.kubernetes, "cluster": self.cluster}
+        missing = [name for name, part in parts.items() if part is None]
+        if missing and missing != ["google", "kubernetes"] and len(missing) < len(parts):
+            raise ValueError(
+                f"{' and '.join(missing)} must be there too: google, kubernetes and cluster belong together"
+            )
+        if missing and self.budgets != Budgets():
+            raise ValueError(
+                "budgets belong to google, kubernetes and cluster; here PLATESTREAM_BUDGET_PER_... says them"
+            )
+        if self.cloud and (faults := self.cloud.faults()):
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def cloud(self) -> Cloud | None:
+        """Google Cloud, Kubernetes, Dask cluster and budgets together; ``None`` for machines of a lab."""
+        if self.google is None or self.kubernetes is None or self.cluster is None:
+            return None
+        return Cloud(google=self.google, kubernetes=self.kubernetes, cluster=self.cluster, budgets=self.budgets)
 
 
 def read_deployments(root: Path = ROOT) -> list[Deployment]:
@@ -136,7 +173,9 @@ def _read(path: Path, model: type[_Model]) -> _Model:
     except yaml.YAMLError as error:
         raise ConfigurationError("the file is no YAML:", (str(error),), key=str(path)) from error
     except ValidationError as error:
-        problems = tuple(f"{_spell(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        problems = tuple(
+            f"{_spell(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()
+        )
         raise ConfigurationError("the file is at fault:", problems, key=str(path)) from error
 
 

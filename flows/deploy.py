@@ -6,35 +6,24 @@ What is as declared is left alone, so that automations keep their ids and what t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from flows.declared import ROOT, Deployment, Environment, WorkPool, read_automations, read_deployments, read_environment
+from flows.applied import Applied, Change
+from flows.declared import ROOT, Deployment, WorkPool, read_automations, read_deployments, read_environment
+from flows.declared_settings import job_variables
+from flows.deploy_blocks import apply_blocks
 from flows.serve import load_flow, make_triggers
 from flows.server import is_healthy
 from flows.settings import Settings
 from imaging.errors import ConfigurationError, MissingPartError
 
-Change = Literal["created", "updated", "unchanged", "removed"]
 OURS = "platestream"
 """Tag of the automations that come from deployments/automations.yaml; one that left the file is removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What was done about one declared thing."""
-
-    kind: str
-    name: str
-    change: Change
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name}: {self.change}"
-
-
 def deploy(environment: str = "local", *, settings: Settings | None = None, root: Path = ROOT) -> list[Applied]:
-    """Apply work pool, deployments and automations of an environment to the server; return what was done.
+    """Apply work pool, blocks, deployments and automations of an environment to the server; return what was done.
 
     Parameters
     ----------
@@ -78,8 +67,11 @@ def deploy(environment: str = "local", *, settings: Settings | None = None, root
         server[PREFECT_API_AUTH_STRING] = settings.auth
     with temporary_settings(server), get_client(sync_client=True) as client:
         applied = [_apply_pool(client, target.work_pool)]
+        if target.google:
+            applied += apply_blocks(client, target.google)
         for each in deployments:
-            applied += _apply_deployment(client, each, target)
+            variables = job_variables(environment, target, each.work_pool.job_variables)
+            applied += _apply_deployment(client, each, variables)
         return applied + apply_automations(client, automations)
 
 
@@ -136,7 +128,7 @@ def _apply_pool(client: Any, pool: WorkPool) -> Applied:
     return Applied("work pool", pool.name, "updated")
 
 
-def _apply_deployment(client: Any, declared: Deployment, target: Environment) -> list[Applied]:
+def _apply_deployment(client: Any, declared: Deployment, variables: dict[str, Any]) -> list[Applied]:
     from prefect.exceptions import ObjectNotFound
     from prefect.utilities.callables import parameter_schema
 
@@ -149,7 +141,7 @@ def _apply_deployment(client: Any, declared: Deployment, target: Environment) ->
         "concurrency_limit": declared.concurrency_limit,
         "work_pool_name": declared.work_pool.name,
         "work_queue_name": declared.work_pool.work_queue_name,
-        "job_variables": declared.work_pool.job_variables | target.job_variables,
+        "job_variables": variables,
         "parameter_openapi_schema": parameter_schema(flow).model_dump(exclude_unset=True),
         "enforce_parameter_schema": True,
     }

@@ -11,12 +11,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from distributed import Future, KilledWorker
 
 from flows.sites import measure_site
-from imaging.errors import PlacementError, PlateError
+from imaging.errors import CrashedSiteError, PlacementError, PlateError
 from imaging.job import PlateJob
 from imaging.planning import Plan, SitePlan
 from imaging.site import SiteTask
@@ -206,16 +206,28 @@ class Follower:
         return bool(ended)
 
     def _note_failure(self, item: _InFlight) -> None:
-        error = item.future.exception()
+        error: Any = item.future.exception()
         if isinstance(error, PlacementError):
             raise error  # no worker of this cluster is where the images may be; a run elsewhere finds the site to do
         if isinstance(error, PlateError) and error.retryable:
             self._not_before[item.site.name] = time.monotonic() + BACK_OFF_S
-        elif isinstance(error, KilledWorker):
-            reason = "it ended its worker three times (out of memory, or a crash in a library)"
-            record_attempt(self.job, item.site, reason, is_final=True)
-        else:
-            record_attempt(self.job, item.site, f"{type(error).__name__}: {error}")
+            return
+        reason, is_final = explain_failure(error, is_second=item.site.attempts > 0)
+        record_attempt(self.job, item.site, reason, is_final=is_final)
+
+
+def explain_failure(error: BaseException | None, *, is_second: bool) -> tuple[str, bool]:
+    """Say why a site's task failed, and whether it is worth no further attempt.
+
+    What ended workers is tried once more, apart and in pieces (``flows.sites``), where it takes none along.
+    """
+    if isinstance(error, KilledWorker):
+        return "it ended its worker three times (out of memory, or a crash in a library)", is_second
+    if isinstance(error, CrashedSiteError):
+        return error.message, True
+    if isinstance(error, MemoryError):
+        return f"its memory does not suffice, not even for one channel at a time ({error or 'MemoryError'})", is_second
+    return f"{type(error).__name__}: {error}", False
 
 
 _OVER = frozenset({"finished", "error", "cancelled"})

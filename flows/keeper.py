@@ -37,6 +37,11 @@ def _control_process(option: int, value: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
+def end_with_parent() -> None:
+    """End this process at once when the thread that started it ends (Linux)."""
+    _control_process(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def find_descendants(pid: int) -> list[int]:
     """Process ids of all children, grandchildren and so on of a process, zombies left out (Linux; else empty)."""
     if not _ON_LINUX:

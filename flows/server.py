@@ -1,8 +1,9 @@
-"""The Prefect server of one machine as a service: ``python -m flows.server --state FOLDER --cache FOLDER --port N``.
+"""The Prefect server as a service: ``python -m flows.server --state FOLDER --cache FOLDER --port N``.
 
-The database, logs and all else lie in the state folder; nothing calls home; a person's own Prefect profile plays no
-part. A fresh database takes as long to create as all else together, so a copy of the first one is kept in the cache
-folder, taken before the server listens, and later state folders begin with it.
+Logs and all else lie in the state folder; nothing calls home; a person's own Prefect profile plays no part. The
+database is the PostgreSQL that PLATESTREAM_DATABASE_URL names, else SQLite in the state folder. A fresh one of SQLite
+takes as long to create as all else together, so a copy of the first one is kept in the cache folder, taken before the
+server listens, and later state folders begin with it.
 """
 
 from __future__ import annotations
@@ -18,14 +19,19 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
-from flows.settings import Settings, child_environment
+from flows.settings import DATABASE_URL, Settings, child_environment
 from flows.supervise import Service
+from imaging.errors import ConfigurationError
 
 HOST = "127.0.0.1"
 DATABASE = "prefect.db"
+SQLITE = f"sqlite+aiosqlite:///./{DATABASE}"
+"""Relative to the state folder, so that the note on block types fits every copy."""
+POSTGRESQL = "postgresql+asyncpg://"
 PREPARED = (DATABASE, "memo_store.toml")
 """What a state folder begins with; the second says which block types the database holds."""
 CLIENT_RETRIES = 7
@@ -37,12 +43,11 @@ def api_address(port: int) -> str:
     return f"http://{HOST}:{port}/api"
 
 
-def server_variables(state: Path, cache: Path, port: int) -> dict[str, str]:
-    """Environment variables that make a Prefect server keep to itself and to its folders."""
+def server_variables(state: Path, cache: Path, port: int, database: str = SQLITE) -> dict[str, str]:
+    """Environment variables that make a Prefect server keep to itself, to its folders and to its database."""
     return {
         "PREFECT_HOME": str(state),
-        # relative to the state folder, so that the note on block types fits every copy
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///./{DATABASE}",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(cache / "ui"),
         "PREFECT_SERVER_UI_API_URL": api_address(port),  # where a browser asks; else port 4200
@@ -107,11 +112,33 @@ def server_service(settings: Settings, port: int, log_file: Path) -> Service:
     """Return the server as a service, with its database in the state folder."""
     state, cache = settings.state_folder / "prefect", settings.cache_folder
     argv = (sys.executable, "-m", "flows.server", "--state", str(state), "--cache", str(cache), "--port", str(port))
-    environment = prefect_environment(settings.as_environment())
+    variables = settings.as_environment()
+    if settings.database_url is not None:
+        variables[DATABASE_URL] = database_address(settings)
+    environment = prefect_environment(variables)
     return Service("server", argv, log_file, environment=environment, is_ready=lambda: is_healthy(api_address(port)))
 
 
-def run_server(state: Path, cache: Path, port: int) -> None:
+def database_address(settings: Settings) -> str:
+    """Return the address of the server's database as Prefect takes it; it may hold a password.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is no address of PostgreSQL; nothing of it is repeated.
+    """
+    if settings.database_url is None:
+        return SQLITE
+    address = settings.database_url.get_secret_value()
+    if not address.startswith(POSTGRESQL) or "@" not in address or not urlsplit(address).path.strip("/"):
+        raise ConfigurationError(
+            f"{DATABASE_URL} must look like {POSTGRESQL}USER:PASSWORD@HOST:5432/DATABASE (it is not shown here, since "
+            "it holds a password); unset it to keep the Prefect server's database in a file of SQLite"
+        )
+    return address
+
+
+def run_server(state: Path, cache: Path, port: int, *, host: str = HOST, database: str = SQLITE) -> None:
     """Run the server until SIGTERM or SIGINT.
 
     ``uvicorn`` is called directly: ``prefect server start`` imports the command line first, and starts it as a child.
@@ -119,10 +146,10 @@ def run_server(state: Path, cache: Path, port: int) -> None:
     prepared = cache / f"prefect-{version('prefect')}"
     state.mkdir(parents=True, exist_ok=True)
     prepared.mkdir(parents=True, exist_ok=True)
-    is_fresh = not (state / DATABASE).exists()
+    is_fresh = database == SQLITE and not (state / DATABASE).exists()
     if is_fresh:
         copy_prepared(prepared, state)
-    os.environ.update(server_variables(state, prepared, port))  # noqa: TID251 - Prefect reads them when it is imported
+    os.environ.update(server_variables(state, prepared, port, database))  # noqa: TID251 - Prefect reads them when it is imported
     os.chdir(state)
 
     import uvicorn  # Prefect reads its settings while it is imported
@@ -139,7 +166,7 @@ def run_server(state: Path, cache: Path, port: int) -> None:
             yield started
 
     app.router.lifespan_context = start_and_keep
-    uvicorn.run(app, host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=2)
+    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=2)
 
 
 def copy_prepared(prepared: Path, state: Path) -> None:
@@ -170,12 +197,17 @@ def keep_prepared(state: Path, prepared: Path) -> None:
 
 def main() -> None:
     """Run the server from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m flows.server", description="Run a Prefect server on this machine.")
+    parser = argparse.ArgumentParser(prog="python -m flows.server", description="Run a Prefect server.")
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--port", type=int, default=4200)
+    parser.add_argument("--host", default=HOST, help="address to listen on; 0.0.0.0 for all of a container's")
     options = parser.parse_args()
-    run_server(options.state.absolute(), options.cache.absolute(), options.port)
+    try:
+        database = database_address(Settings())
+    except ConfigurationError as error:
+        sys.exit(f"error: {error}")
+    run_server(options.state.absolute(), options.cache.absolute(), options.port, host=options.host, database=database)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from imaging.errors import ConfigurationError
 PREFIX = "PLATESTREAM_"
 ELSEWHERE = ("PLATESTREAM_DEBUG", "PLATESTREAM_TEST_ALL")
 """Names with our prefix that are no settings: the command line's and the tests'."""
+DATABASE_URL = f"{PREFIX}DATABASE_URL"
+"""Holds a password: no process gets it but the Prefect server."""
 _ADDRESS = re.compile(r"(tcp|tls|ucx)://[^/:\s]+(:\d{1,5})")
 
 
@@ -209,8 +211,11 @@ class Settings(BaseSettings):
         }
 
     def as_environment(self) -> dict[str, str]:
-        """These settings as variables for a process of ours: ``{"PLATESTREAM_STORE": "/data", ...}``."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
+        """These settings as variables for a process of ours: ``{"PLATESTREAM_STORE": "/data", ...}``.
+
+        The database's address, which holds a password, is not among them: only the Prefect server needs it.
+        """
+        values = {name: getattr(self, name) for name in type(self).model_fields if name != "database_url"}
         for name, value in values.items():
             if isinstance(value, SecretStr):
                 values[name] = value.get_secret_value()
@@ -218,8 +223,12 @@ class Settings(BaseSettings):
 
 
 def child_environment(changes: Mapping[str, str], *, without: tuple[str, ...] = ()) -> dict[str, str]:
-    """Environment of a process that we start: ours less names that begin with ``without``, ``changes`` on top."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(without)}
+    """Environment of a process that we start: ours less names that begin with ``without``, ``changes`` on top.
+
+    The address of the Prefect server's database is handed on to nobody who does not get it by ``changes``.
+    """
+    withheld = (DATABASE_URL, *without)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(withheld)}
     return {**kept, **changes}
 
 

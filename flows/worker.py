@@ -1,4 +1,8 @@
-"""What each Dask worker does before its first site: log in its own words, choose its device, import what sites need."""
+"""What each Dask worker does before its first site: log in its own words, choose its device, import what sites need.
+
+The same module prepares a nanny that is the process which a machine's end is told to (``distributed.nanny.preload``,
+``dask worker --preload-nanny``): it passes the notice on to its worker.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,13 @@ import sys
 
 import cv2
 import dask
-from distributed import Worker
+from distributed import Nanny, Worker
 
 from flows.google import use_storage
+from flows.preemption import leave_on_notice
 from flows.settings import Settings
 from imaging.errors import MissingPartError
-from kernels.device import use_device
+from kernels.device import limit_memory, use_device
 
 LOGS_SITES = "platestream.logs-sites"
 """Dask's configuration under this name says whether a worker writes a line when it begins and ends a site."""
@@ -22,25 +27,44 @@ LOGS_SITES = "platestream.logs-sites"
 log = logging.getLogger(__name__)
 
 
-def dask_setup(worker: Worker) -> None:
-    """Prepare a worker; Dask calls this when the worker starts (``distributed.worker.preload``)."""
+def dask_setup(worker: Worker | Nanny) -> None:
+    """Prepare a worker, or its nanny; Dask calls this when it starts (``distributed.worker.preload``)."""
+    settings = Settings()
+    if not isinstance(worker, Nanny):
+        _prepare(worker, settings)
+    leave_on_notice(worker, settings.notice_s)
+
+
+def _prepare(worker: Worker, settings: Settings) -> None:
     if dask.config.get(LOGS_SITES, False):
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter(f"%(asctime)s {worker.name}: %(message)s"))
+        handler.setFormatter(logging.Formatter(f"%(asctime)s {worker.name} %(process)d: %(message)s"))
         flows = logging.getLogger("flows")
         flows.handlers[:] = [handler]
         flows.setLevel(logging.INFO)
-    cv2.setNumThreads(1)
-    settings = Settings()
-    use_storage(settings)
     try:
-        choose_device(settings.device)
+        prepare_process(settings)
     except MissingPartError as error:
         log.critical("%s", error)
         os._exit(1)  # Dask would log an error, go on, and let this worker compute where it was not meant to
     # some seconds that the first site would wait for, and that others who import this module must not
     importlib.import_module("flows.sites")
     importlib.import_module("imaging.warm_up").warm_up()
+
+
+def prepare_process(settings: Settings | None = None) -> None:
+    """Prepare a process that measures sites: one thread a site, its device, and how much memory it may take there.
+
+    Raises
+    ------
+    MissingPartError
+        If the device cannot be used.
+    """
+    settings = settings or Settings()
+    cv2.setNumThreads(1)
+    use_storage(settings)
+    choose_device(settings.device)
+    limit_memory(settings.gpu_memory_fraction)
 
 
 def choose_device(device: str) -> None:

@@ -10,6 +10,7 @@
       StoreUnavailableError     the storage did not answer                       (OSError)     retryable
       ForbiddenFileError        a file or folder may not be read                 (PermissionError)
       PlacementError            images may not be processed where they would be  (PermissionError)  retryable
+      CrashedSiteError          a site's kernels ended their process             (RuntimeError)
       MissingPartError          a program or service is not there                (RuntimeError)
       SpentBudgetError          a budget is used up and sites are left to do     (RuntimeError)
       RefusedLoadError          the warehouse cannot take a published table      (ValueError)
@@ -119,6 +120,10 @@ class StoreUnavailableError(PlateError, OSError):
     """The storage answered with a fault of its own."""
 
     retryable = True
+
+
+class CrashedSiteError(PlateError, RuntimeError):
+    """A site whose kernels ended the process that they ran in."""
 
 
 class ForbiddenFileError(PlateError, PermissionError):

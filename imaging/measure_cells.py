@@ -27,7 +27,7 @@ _ANY = "@"
 
 
 def measure_cells(
-    planes: Mapping[str, Pixels], labels: Mapping[str, Labels], recipe: Recipe
+    planes: Mapping[str, Pixels], labels: Mapping[str, Labels], recipe: Recipe, *, in_pieces: bool = False
 ) -> tuple[pa.Table, pa.Table]:
     """Measure the objects of a site, and its images as wholes.
 
@@ -40,6 +40,8 @@ def measure_cells(
         is a set ``NucleiIncludingEdges``, neighbours of nuclei are counted among its objects; so for other sets.
     recipe
         What is measured.
+    in_pieces
+        Whether to measure channel by channel (``kernels.features.measure_features``).
 
     Returns
     -------
@@ -50,7 +52,9 @@ def measure_cells(
     sets = {name: labels[name] for name in SETS if name in labels}
     others = {name: labels[name + INCLUDING_EDGES] for name in sets if name + INCLUDING_EDGES in labels}
     whole_images = recipe.features.whole_images
-    measured = measure_features(planes, sets, options, whole_images=whole_images, all_labels=others)
+    measured = measure_features(
+        planes, sets, options, whole_images=whole_images, all_labels=others, in_pieces=in_pieces
+    )
     cells = _join(measured.objects)
     if "Nuclei" in labels and "Intensity" in options.families:
         ratios = measure_ratios(planes, labels["Nuclei"], gap_px=recipe.ring.gap_px, width_px=recipe.ring.width_px)

@@ -6,9 +6,10 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +31,8 @@ from imaging.zarr_site import write_site
 
 Plane = np.ndarray
 WRONG_PLACE = "let workers run where it may be, or change placement in experiment.yaml"
+_READERS = 6
+"""Files of a site that are read and decoded at once."""
 FORBIDDEN = "the file may not be read; give permission, then touch the file"
 
 
@@ -76,6 +79,11 @@ class SiteTask:
     def key(self) -> str:
         """The same key for the same work: two followers of a plate share its result."""
         return f"site-{self.experiment}-{self.plate}-{self.recipe}-{self.plan.name}-{self.plan.attempts}"
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether to go about it with care, for it failed before: alone, and in as little memory as possible."""
+        return self.plan.attempts > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,32 +176,38 @@ def _process(
 
 
 def _read_images(task: SiteTask, raw: Store) -> _Reading:
+    """Read and decode the files, a few at once: an object store answers late, and decoders let other threads run."""
     reading = _Reading()
-    for channel, file in task.plan.files.items():
-        try:
-            data = raw.read(task.raw_folder + file.name, token=file.token)
-            plane = decode_plane(data, name=file.name)
-        except PermissionError:
-            reading.faults.append((channel, file, FORBIDDEN))
-            continue
-        except UnreadableImageError as error:
-            reading.faults.append((channel, file, error.message))
-            continue
-        reading.planes[channel] = plane
-        reading.images.append(
-            {
-                "channel": channel,
-                "name": file.name,
-                "token": file.token,
-                "size_bytes": len(data),
-                "digest": digest_of(data),
-                "height": plane.shape[0],
-                "width": plane.shape[1],
-                "dtype": str(plane.dtype),
-                "modified": file.modified,
-            }
-        )
+    with ThreadPoolExecutor(_READERS) as pool:
+        read = pool.map(partial(_read_image, task, raw), task.plan.files.values())
+        for (channel, file), found in zip(task.plan.files.items(), read, strict=True):
+            if isinstance(found, str):
+                reading.faults.append((channel, file, found))
+            else:
+                reading.planes[channel], described = found
+                reading.images.append({"channel": channel} | described)
     return reading
+
+
+def _read_image(task: SiteTask, raw: Store, file: ImageFile) -> tuple[Plane, dict[str, Any]] | str:
+    """The plane of a file and what is recorded of it, or what is wrong with it."""
+    try:
+        data = raw.read(task.raw_folder + file.name, token=file.token)
+        plane = decode_plane(data, name=file.name)
+    except PermissionError:
+        return FORBIDDEN
+    except UnreadableImageError as error:
+        return error.message
+    return plane, {
+        "name": file.name,
+        "token": file.token,
+        "size_bytes": len(data),
+        "digest": digest_of(data),
+        "height": plane.shape[0],
+        "width": plane.shape[1],
+        "dtype": str(plane.dtype),
+        "modified": file.modified,
+    }
 
 
 def _refuse_odd_shapes(task: SiteTask, planes: dict[str, Plane]) -> None:

@@ -6,9 +6,11 @@ compute where their array lies and never ask for the device.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -93,6 +95,23 @@ def to_host(array: Array) -> np.ndarray:
     """Copy an array of any device to the host; a NumPy array is returned as it is."""
     gpu = gpu_of(array)
     return array if gpu is None else gpu.get(array)
+
+
+def own_stream() -> AbstractContextManager[None]:
+    """Let the calling thread's site be copied and computed beside those of other threads; nothing to do on ``cpu``."""
+    return contextlib.nullcontext() if current_device() == "cpu" else cuda().stream()
+
+
+def limit_memory(fraction: float) -> None:
+    """Let arrays take no more than a share of the device's memory; a kernel that needs more raises MemoryError."""
+    if current_device() == "cuda":
+        cuda().limit_memory(fraction)
+
+
+def free_memory() -> None:
+    """Give back what the pool of the device's memory holds and no array uses."""
+    if current_device() == "cuda":
+        cuda().free_memory()
 
 
 def _computes(gpu: Gpu) -> bool:

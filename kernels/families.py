@@ -71,12 +71,14 @@ class Family:
     """A family of features.
 
     ``describe`` gives the columns of an object set for channels, ``describe_images`` those of whole images.
+    ``channels_at_once`` says how many channels one of its values depends on: none, one, or a pair of them.
     """
 
     name: str
     describe: Callable[[Sequence[str], str], list[Feature]]
     measure: Callable[[Site], FamilyValues]
     describe_images: Callable[[Sequence[str]], list[Feature]] = lambda channels: []
+    channels_at_once: int = 1
 
 
 NEIGHBORS: dict[str, tuple[Distance, ...]] = {"Nuclei": (1,), "Cells": ("adjacent", 5), "Cytoplasm": ()}
@@ -113,7 +115,7 @@ def _area_shape(options: FeatureOptions) -> Family:
         shapes = _of_objects(site, lambda objects: measure_shape(objects, moments=options.moments))
         return FamilyValues([np.vstack([values, values[[x, y]], 0 * values[[x]]]) for values in shapes], None)
 
-    return Family("AreaShape", lambda channels, objects: [*described, *centers, slices], measure)
+    return Family("AreaShape", lambda channels, objects: [*described, *centers, slices], measure, channels_at_once=0)
 
 
 def _intensity(options: FeatureOptions) -> Family:
@@ -203,6 +205,7 @@ def _correlation(options: FeatureOptions) -> Family:
         "Correlation",
         lambda channels, objects: describe_colocalization(channels, costes=costes, slope=slope),
         measure,
+        channels_at_once=2,
     )
 
 
@@ -218,7 +221,7 @@ def _neighbors() -> Family:
         labels = to_host(site.objects.labels)
         return FamilyValues([_measure_neighbors(site, name, labels[z]) for z, name in enumerate(site.sets)], None)
 
-    return Family("Neighbors", describe, measure)
+    return Family("Neighbors", describe, measure, channels_at_once=0)
 
 
 def _distances(objects: str) -> tuple[Distance, ...]:

@@ -17,6 +17,7 @@ from kernels.feature_options import FeatureOptions
 from kernels.gpu import Array, gpu_of
 from kernels.object_sets import MOST_SETS, ObjectSets, find_outer, list_object_sets
 from kernels.object_sets_gpu import GpuObjectSets, list_object_sets_on
+from kernels.pieces import Pile, measure_at_once, measure_in_pieces
 from kernels.planes import Floats, Labels, Pixels, check_label_image, check_plane
 from kernels.relations import count_children, describe_children, describe_parent, find_parents
 
@@ -69,6 +70,7 @@ def measure_features(
     *,
     whole_images: bool = True,
     all_labels: Mapping[str, Labels] | None = None,
+    in_pieces: bool = False,
 ) -> SiteFeatures:
     """Measure every object of one site, and its images as wholes, on the device that this process has chosen.
 
@@ -87,6 +89,8 @@ def measure_features(
     all_labels
         By object set, labels that hold objects besides the measured ones, such as those that a border cuts: neighbours
         are counted among them too (``kernels.neighbors.measure_neighbors``).
+    in_pieces
+        Whether to measure channel by channel, or pair by pair: the same values, more slowly, in less memory.
 
     Returns
     -------
@@ -102,19 +106,24 @@ def measure_features(
     options = options or FeatureOptions()
     _check_shapes(planes, labels, all_labels or {})
     shape = next((image.shape for image in (*planes.values(), *labels.values())), (1, 1))
-    stack = to_device(stack_planes(planes.values(), shape))
+
+    def pile(channels: Sequence[str]) -> Array:
+        return to_device(stack_planes([planes[channel] for channel in channels], shape))
+
+    planes_at_once = pile(() if in_pieces else tuple(planes))
     groups = [{name: labels[name] for name in group} for group in _group_sets(labels)]
     around = {name: _renumber(image) for name, image in (all_labels or {}).items()}
     found = SiteFeatures()
     for group in groups or [{}]:
         _measure_group(
-            stack,
+            planes_at_once,
             list(planes),
             group,
             options,
             found,
             whole_images=whole_images and not found.images,
             all_labels=around,
+            pile=pile if in_pieces else None,
         )
     objects = {name: found.objects[name] for name in labels}
     if "Neighbors" in options.families:
@@ -236,40 +245,35 @@ def _measure_group(
     *,
     whole_images: bool,
     all_labels: Mapping[str, Labels],
+    pile: Pile | None,
 ) -> None:
-    """Measure sets that share one pass, and images where they are wanted, into what is found."""
+    """Measure sets that share one pass, and images where they are wanted, into what is found; in pieces of a pile."""
     numbers, dense = _number_densely(list(labels.values()))
     listed = list_object_sets(np.stack(dense), find_outer(dense) or 0) if dense else None
     site = Site(stack, tuple(channels), _on_device_of(stack, listed), tuple(labels), whole_images, all_labels)
-    families = families_of(options)
-    measured = [family.measure(site) for family in families]
+    measured = [
+        measure_in_pieces(family, site, pile) if pile else measure_at_once(family, site)
+        for family in families_of(options)
+    ]
     for index, name in enumerate(labels):
         assert listed is not None
         is_there = listed.area[index] > 0
-        columns: dict[str, Floats] = {}
-        for family, (of_objects, _) in zip(families, measured, strict=True):
-            names = [feature.name for feature in family.describe(channels, name)]
-            columns |= zip(names, _rows(of_objects[index])[:, is_there], strict=True)
+        columns = {
+            column: values[is_there] for of_objects, _ in measured for column, values in of_objects[index].items()
+        }
         for column in columns:
             if _NUMBERS.search(column):
                 columns[column] = _as_numbered(columns[column], numbers)
         found.objects[name] = ObjectFeatures(numbers[is_there], columns)
-    for index, channel in enumerate(channels if whole_images else ()):
-        for family, (_, of_images) in zip(families, measured, strict=True):
-            if of_images is not None:
-                names = [feature.name for feature in family.describe_images([channel])]
-                found.images.update(zip(names, of_images[index].ravel().tolist(), strict=True))
+    for channel in channels if whole_images else ():
+        for _, of_images in measured:
+            found.images.update(of_images.get(channel, {}))
 
 
 def _as_numbered(values: Floats, numbers: npt.NDArray[np.int32]) -> Floats:
     """Give for objects that are numbered from 1 without gaps the numbers that they had; 0 stays 0, NaN stays NaN."""
     table = np.concatenate([[0.0], numbers])
     return np.where(np.isnan(values), np.nan, table[np.nan_to_num(values).astype(np.int64)])
-
-
-def _rows(values: Floats) -> Floats:
-    """Values of one set as one row per column."""
-    return values.reshape(int(np.prod(values.shape[:-1])), values.shape[-1])
 
 
 def _on_device_of(stack: Array, objects: ObjectSets | None) -> ObjectSets | GpuObjectSets | None:

@@ -7,9 +7,12 @@ imports cupy before it has seen a CuPy array.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -86,6 +89,18 @@ class Gpu(Protocol):
         """Copy from the device to the host, after all launches that came before."""
         ...
 
+    def stream(self) -> AbstractContextManager[None]:
+        """Let what this thread does in the block wait for nothing that another thread does; ended when the block is."""
+        ...
+
+    def limit_memory(self, fraction: float) -> None:
+        """Let arrays of this process take no more than a share of the device's memory; beyond it, MemoryError."""
+        ...
+
+    def free_memory(self) -> None:
+        """Give back to the device what arrays that are gone have left in the pool."""
+        ...
+
     def rfft_columns(self, planes: Array, columns: int) -> Array:
         """Give the lowest frequencies along x of the Fourier transform of planes.
 
@@ -155,12 +170,18 @@ def check_arguments(kernel: str, args: Sequence[Any], array_type: type) -> None:
 
 
 class _CudaGpu:
-    """The CUDA device of this process, through CuPy."""
+    """The CUDA device of this process, through CuPy. Its arrays come from CuPy's pool, which threads may share.
+
+    Copies to the device go through a buffer of CuPy's pool of pinned memory, in the order of the thread's stream: they
+    run beside the kernels of other threads' streams.
+    """
 
     def __init__(self) -> None:
         self._cupy = importlib.import_module("cupy")
         self._modules: dict[str, Any] = {}
         self._kernels: dict[tuple[str, str], Kernel] = {}
+        self._of_thread = threading.local()
+        self._lock = threading.Lock()
 
     @property
     def shared_bytes(self) -> int:
@@ -168,21 +189,25 @@ class _CudaGpu:
         return int(runtime.getDeviceProperties(runtime.getDevice())["sharedMemPerBlockOptin"])
 
     def kernel(self, file: str, name: str) -> Kernel:
-        if (file, name) not in self._kernels:
-            self._kernels[file, name] = self._load(file, name)
-        return self._kernels[file, name]
+        with self._lock:  # two sites at once: a kernel is compiled once all the same
+            if (file, name) not in self._kernels:
+                self._kernels[file, name] = self._load(file, name)
+            return self._kernels[file, name]
 
     def _load(self, file: str, name: str) -> Kernel:
         if file not in self._modules:
             self._modules[file] = self._cupy.RawModule(code=read_source(file), options=OPTIONS)
         function = self._modules[file].get_function(name)
+        most_shared = _PLAIN_SHARED_BYTES
 
         def launch(
             grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int = 0
         ) -> None:
             check_arguments(f"{file}.{name}", args, self._cupy.ndarray)
-            if shared_mem > _PLAIN_SHARED_BYTES:
-                function.max_dynamic_shared_size_bytes = shared_mem
+            nonlocal most_shared
+            with self._lock:  # the limit is the function's, not the launch's: another thread must not lower it
+                if shared_mem > most_shared:
+                    function.max_dynamic_shared_size_bytes = most_shared = shared_mem
             function(grid, block, args, shared_mem=shared_mem)
 
         return launch
@@ -198,6 +223,22 @@ class _CudaGpu:
 
     def get(self, array: Array) -> np.ndarray:
         return self._cupy.asnumpy(array)
+
+    @contextlib.contextmanager
+    def stream(self) -> Iterator[None]:
+        if not hasattr(self._of_thread, "stream"):
+            self._of_thread.stream = self._cupy.cuda.Stream(non_blocking=True)
+        with self._of_thread.stream as stream:
+            try:
+                yield
+            finally:
+                stream.synchronize()
+
+    def limit_memory(self, fraction: float) -> None:
+        self._cupy.get_default_memory_pool().set_limit(fraction=fraction)
+
+    def free_memory(self) -> None:
+        self._cupy.get_default_memory_pool().free_all_blocks()
 
     def rfft_columns(self, planes: Array, columns: int) -> Array:
         cupy = self._cupy

@@ -4,6 +4,8 @@
     g++         CUDA kernels run on the CPU
     nvcc        CUDA kernels are compiled for each architecture (NVRTC does as well)
     cupy        the names that kernels take from it are looked up
+    postgresql  the Prefect server keeps its database there
+    terraform   its formatter reads deployments/terraform
     gcc         a stand-in for NVIDIA's management library is compiled
     dask-cuda   a cluster with one worker per GPU is started, without one
     gpu         CUDA kernels run where they belong
@@ -60,6 +62,13 @@ def _cupy() -> str | None:
     return spec.origin if spec else None
 
 
+def _postgresql() -> str | None:
+    """Folder of the newest PostgreSQL's programs; Debian keeps them off the PATH."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
+    program = shutil.which("initdb", path=os.pathsep.join(map(str, reversed(folders)))) or shutil.which("initdb")
+    return str(Path(program).resolve().parent) if program else None
+
+
 def _bqemulator() -> str | None:
     """Its Python, once `make bqemulator` has finished it."""
     venv = ROOT / ".cache" / "bqemulator"
@@ -83,6 +92,8 @@ PARTS = {
         find_cuda_compiler, ".venv/bin/pip install 'nvidia-cuda-nvrtc==13.0.*' (or put CUDA 13's nvcc on the PATH)"
     ),
     "cupy": Part(_cupy, ".venv/bin/pip install --no-deps 'cupy-cuda13x==14.2.*' cuda-pathfinder"),
+    "postgresql": Part(_postgresql, "apt-get install postgresql"),
+    "terraform": Part(_program("terraform"), "put HashiCorp's terraform on the PATH", for_all=False),
     "gcc": Part(_program("gcc"), "apt-get install gcc"),
     "dask-cuda": Part(
         _dask_cuda, ".venv/bin/pip install --no-deps 'dask-cuda==26.10.*' cuda-bindings cuda-core nvidia-ml-py"

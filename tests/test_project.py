@@ -20,9 +20,14 @@ from packaging.utils import canonicalize_name
 from tests.parts import ROOT
 
 PACKAGES = ("flows", "imaging", "kernels")
-LOCKS = ("requirements.lock", "requirements-gpu.lock", "tests/standins/bqemulator.lock")
+SHIPPED = ("requirements.lock", "requirements-run.lock", "requirements-gpu.lock")
+LOCKS = (*SHIPPED, "tests/standins/bqemulator.lock")
 OF_THE_GPU_EXTRA = ("cupy", "cupyx", "dask_cuda", "cuda")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+OPTIONAL = PROJECT["project"]["optional-dependencies"]
+RUNTIME = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["build"]]
+DEVELOPMENT = [each for each in PROJECT["dependency-groups"]["dev"] if each != {"include-group": "build"}]
 
 # Addresses of package indexes, and folders of one machine. Brackets keep the patterns from finding themselves.
 STRANGERS = re.compile(r"index[-]url|https?://\S*/[s]imple|https?://[f]iles\.|py[p]i\.org|[^\w.]/tm[p]/|/[r]oot/")
@@ -108,11 +113,9 @@ def test_every_package_in_a_lock_has_hashes(lock: str) -> None:
 @pytest.mark.parametrize(
     ("lock", "wanted"),
     [
-        ("requirements.lock", PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]),
-        (
-            "requirements-gpu.lock",
-            PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["gpu"],
-        ),
+        ("requirements.lock", [*RUNTIME, *DEVELOPMENT]),
+        ("requirements-run.lock", [*RUNTIME, *OPTIONAL["gke"]]),
+        ("requirements-gpu.lock", [*RUNTIME, *OPTIONAL["gpu"]]),
         (
             "tests/standins/bqemulator.lock",
             re.findall(r"^[^#\s]+", (ROOT / "tests/standins/bqemulator.in").read_text(), re.MULTILINE),
@@ -128,8 +131,15 @@ def test_a_lock_fits_what_is_declared(lock: str, wanted: list[str]) -> None:
 
 
 def test_the_locks_agree_where_both_speak() -> None:
-    plain, gpu = (pins(lock) for lock in LOCKS[:2])
-    assert {name: (plain[name], gpu[name]) for name in plain.keys() & gpu.keys() if plain[name] != gpu[name]} == {}
+    plain, *others = (pins(lock) for lock in SHIPPED)
+    for other in others:
+        shared = plain.keys() & other.keys()
+        assert {name: (plain[name], other[name]) for name in shared if plain[name] != other[name]} == {}
+
+
+def test_what_is_installed_in_containers_brings_no_tool_of_developers() -> None:
+    for lock in SHIPPED[1:]:
+        assert {"pytest", "ruff", "pyright", "hypothesis", "playwright"}.isdisjoint(pins(lock))
 
 
 def test_what_is_imported_is_declared() -> None:

@@ -13,6 +13,7 @@ from flows.clusters.certificates import AUTHORITY, certificate_names
 from flows.clusters.gke_section import ClusterSection
 from flows.clusters.local import CLUSTER_CONFIG, ONE_THREAD, WORKER_PRELOAD
 from flows.clusters.look import PRELOAD
+from flows.clusters.pod_security import secure_pod
 from flows.settings import PREFIX, Settings
 
 GROUP = "kubernetes.dask.org/v1"
@@ -31,6 +32,8 @@ WORKER_SETTINGS = (
     "api_url",
 )
 """Settings that sites need; no secret is among them, for whoever may look at a pod can read its environment."""
+START = ("tini", "--", "start")
+"""What begins a program in our images: signals reach it, and it finds compiled kernels."""
 TLS_FOLDER = "/etc/platestream/tls"
 _CONFIG = ("allowed-failures", "worker-ttl", "worker-saturation")
 
@@ -65,7 +68,19 @@ def _object(
 
 def _scheduler_pod(section: ClusterSection) -> dict[str, Any]:
     protocol = "tls" if section.tls_secret else "tcp"
-    command = ["python", "-m", "dask", "scheduler", "--host", "0.0.0.0", "--protocol", protocol, "--port", "8786"]
+    command = [
+        *START,
+        "python",
+        "-m",
+        "dask",
+        "scheduler",
+        "--host",
+        "0.0.0.0",
+        "--protocol",
+        protocol,
+        "--port",
+        "8786",
+    ]
     command += ["--dashboard-address", ":8787", "--preload", PRELOAD]
     health = {"httpGet": {"port": "http-dashboard", "path": "/health"}}
     container = {
@@ -81,7 +96,8 @@ def _scheduler_pod(section: ClusterSection) -> dict[str, Any]:
         "livenessProbe": health | {"initialDelaySeconds": 30, "periodSeconds": 20},
         "resources": _resources(section.scheduler.cpu, section.scheduler.memory, 0),
     }
-    return _with_tls(section, {"containers": [container], "nodeSelector": _on_pool(section.scheduler.node_pool)})
+    pod = {"containers": [container], "nodeSelector": _on_pool(section.scheduler.node_pool)}
+    return secure_pod(_with_tls(section, pod))
 
 
 def _service(section: ClusterSection) -> dict[str, Any]:
@@ -95,7 +111,17 @@ def _service(section: ClusterSection) -> dict[str, Any]:
 
 def _worker_pod(section: ClusterSection, settings: Settings, where: dict[str, Any]) -> dict[str, Any]:
     workers = section.workers
-    command = ["python", "-m", "dask", "worker", "--name", "$(DASK_WORKER_NAME)", "--nthreads", str(workers.threads)]
+    command = [
+        *START,
+        "python",
+        "-m",
+        "dask",
+        "worker",
+        "--name",
+        "$(DASK_WORKER_NAME)",
+        "--nthreads",
+        str(workers.threads),
+    ]
     command += ["--nworkers", "1", "--no-dashboard", "--preload", WORKER_PRELOAD, "--preload-nanny", WORKER_PRELOAD]
     told = settings.as_environment()
     names = [f"{PREFIX}{name.upper()}" for name in WORKER_SETTINGS]
@@ -111,7 +137,7 @@ def _worker_pod(section: ClusterSection, settings: Settings, where: dict[str, An
     pod = {"containers": [container], "terminationGracePeriodSeconds": int(settings.notice_s), **where}
     if section.service_account:
         pod["serviceAccountName"] = section.service_account
-    return _with_tls(section, pod)
+    return secure_pod(_with_tls(section, pod))
 
 
 def _on_pool(pool: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ finds other mistakes. A kernel's mistake is a ``KernelFaultError`` and leaves th
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import signal
 import threading
@@ -94,6 +95,15 @@ class HostGpu:
         if not isinstance(array, HostArray):
             raise TypeError(f"get wants an array of the device, got {type(array).__name__}")
         return np.array(array, subok=False)
+
+    def stream(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def limit_memory(self, fraction: float) -> None:
+        """Its memory is the machine's."""
+
+    def free_memory(self) -> None:
+        """It has no pool."""
 
     def rfft_columns(self, planes: HostArray, columns: int) -> HostArray:
         plain = self.get(planes)

@@ -1,7 +1,7 @@
 """Fixtures of the flow tests.
 
 server      a Prefect API for the session: its address; one harness for all, it takes ten seconds to start
-project     a copy of prefect.yaml and deployments/ whose deployment runs a tiny flow
+project     a copy of prefect.yaml and deployments/ whose only deployment runs a tiny flow
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def server() -> Iterator[str]:
 def project(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / FOLDER, tmp_path / FOLDER)
     declared = yaml.safe_load((ROOT / PROJECT).read_text())
+    declared["deployments"] = declared["deployments"][:1]
     declared["deployments"][0]["entrypoint"] = "tests.flows.tiny_flow.tiny"
     (tmp_path / PROJECT).write_text(yaml.safe_dump(declared))
     return tmp_path

@@ -23,3 +23,11 @@ def kill_worker() -> None:
 
 def read_environment(*names: str) -> list[str | None]:
     return [os.environ.get(name) for name in names]
+
+
+def mark_and_sleep(folder: Path, name: str, seconds: float) -> int:
+    """Leave a mark of having begun, named with the process, and one of having ended."""
+    (folder / f"{name}-begun-{os.getpid()}").touch()
+    time.sleep(seconds)
+    (folder / f"{name}-ended-{os.getpid()}").touch()
+    return os.getpid()

@@ -38,7 +38,7 @@ UNCHANGED = {POOL: "unchanged", DEPLOYMENT: "unchanged", TRIGGER: "unchanged", D
 
 
 def test_our_prefect_yaml_declares_the_flow_of_a_plate() -> None:
-    (declared,) = read_deployments()
+    declared = read_deployments()[0]
     assert declared.entrypoint == "flows.process_plate.process_plate"
     (trigger,) = declared.triggers
     assert trigger["expect"] == [IMAGES_ARRIVED]
@@ -103,7 +103,7 @@ def test_a_file_that_is_no_yaml_is_named(project: Path) -> None:
 
 
 def test_an_unknown_environment_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="there is no environment 'lbo'; there are: local"):
+    with pytest.raises(ConfigurationError, match="there is no environment 'lbo'; there are: gcp, local"):
         read_environment("lbo")
 
 

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import KilledWorker
 
 import flows.follow
 from flows.cluster import open_cluster
 from flows.compute import Compute
-from flows.follow import Follower
+from flows.follow import Follower, explain_failure
+from flows.isolation import measure_apart
 from flows.sites import measure_site
-from imaging.errors import ChangedObjectError
+from imaging.errors import ChangedObjectError, CrashedSiteError
 from imaging.projection import publish_and_project
 from imaging.records import heartbeat_key
 from imaging.site import SiteOutcome, SiteTask
@@ -45,10 +47,17 @@ def finish(follower: Follower) -> Any:
 
 
 def measure_or_die(task: SiteTask) -> SiteOutcome:
-    """A site's task that ends its worker in one well."""
-    if task.plan.well == "A02":
+    """A site's task that ends its worker in two wells, and in one of them a process of its own too."""
+    mark_of(task, "begun" if not task.in_pieces else "apart").touch()
+    if task.plan.well == "A02" and task.in_pieces:
+        return measure_apart(task, "tests.flows.crash")
+    if task.plan.well in ("A02", "B01") and not task.in_pieces:
         os._exit(9)
     return measure_site(task)
+
+
+def mark_of(task: SiteTask, what: str) -> Path:
+    return Path(task.raw_url.removeprefix("file://")).parent / f"{what}-{task.plan.well}-{os.getpid()}"
 
 
 def measure_or_fail(task: SiteTask) -> SiteOutcome:
@@ -108,12 +117,12 @@ def test_two_followers_of_one_plate_do_each_site_once(tmp_path: Path, compute: C
     assert len(parts) == 2 * 4  # cells and images of each site
 
 
-def test_a_site_that_kills_its_worker_three_times_fails_and_the_plate_goes_on(
+def test_a_site_that_kills_its_worker_is_tried_apart_and_in_pieces_then_fails_and_the_plate_goes_on(
     tmp_path: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flows.follow, "measure_site", measure_or_die)
-    job = make_job(tmp_path)
-    publication = finish(follower_of(job, compute))
+    job, calm = make_job(tmp_path / "killing"), make_job(tmp_path / "calm")
+    publication, expected = finish(follower_of(job, compute)), follow(calm)
     rows = {row["well"]: row for row in read_rows(job, publication, "sites")}
     assert {well: row["state"] for well, row in rows.items()} == {
         "A01": "done",
@@ -121,7 +130,27 @@ def test_a_site_that_kills_its_worker_three_times_fails_and_the_plate_goes_on(
         "B01": "done",
         "B02": "done",
     }
-    assert "ended its worker three times" in " ".join(rows["A02"]["reasons"])
+    (reason,) = rows["A02"]["reasons"]
+    assert "it failed before and, measured alone and in small pieces, ended its process" in reason
+    assert "SIGKILL: most likely its memory did not suffice" in reason
+    for well in ("A02", "B01"):
+        assert len(list((tmp_path / "killing").glob(f"begun-{well}-*"))) == 3  # workers that it cost
+        assert len(list((tmp_path / "killing").glob(f"apart-{well}-*"))) == 1
+    found, unharmed = (
+        [row | {"run": ""} for row in read_rows(*item, "cells") if row["well"] == "B01"]
+        for item in ((job, publication), (calm, expected))
+    )
+    assert found == unharmed != []
+
+
+def test_why_a_site_failed_is_said_in_words() -> None:
+    assert explain_failure(ValueError("no"), is_second=True) == ("ValueError: no", False)
+    assert explain_failure(CrashedSiteError("it ended"), is_second=True) == ("it ended", True)
+    reason = "its memory does not suffice, not even for one channel at a time (4 GB)"
+    assert explain_failure(MemoryError("4 GB"), is_second=False) == (reason, False)
+    assert explain_failure(MemoryError("4 GB"), is_second=True) == (reason, True)
+    killed: Any = KilledWorker("site", None, 2)
+    assert [explain_failure(killed, is_second=second)[1] for second in (False, True)] == [False, True]
 
 
 def test_a_site_that_fails_is_tried_three_times(

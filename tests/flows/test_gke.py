@@ -19,7 +19,7 @@ from flows.clusters.certificates import ROLES, certificate_names
 from flows.clusters.contract import Size
 from flows.clusters.demand import Demand
 from flows.clusters.gke import KubernetesCluster, open_gke
-from flows.clusters.gke_objects import describe_cluster, describe_spot_group
+from flows.clusters.gke_objects import START, describe_cluster, describe_spot_group
 from flows.clusters.gke_section import ClusterSection
 from flows.clusters.look import Look
 from flows.declared import Environment, WorkPool
@@ -179,7 +179,7 @@ def test_with_tls_each_side_gets_its_files_and_accepts_nothing_else(
 def test_without_tls_there_is_no_secret() -> None:
     described = json.dumps([describe_cluster(PLAIN, SETTINGS), describe_spot_group(PLAIN, SETTINGS)])
     assert "TLS" not in described
-    assert "volumes" not in described
+    assert "secret" not in described
     assert '"tcp", "--port"' in described
 
 
@@ -190,8 +190,8 @@ def test_commands_are_ones_that_dask_knows() -> None:
     spec = describe_cluster(SECTION, SETTINGS)["spec"]
     for command, place in ((dask_scheduler.main, "scheduler"), (dask_worker.main, "worker")):
         words = spec[place]["spec"]["containers"][0]["command"]
-        assert words[:4] == ["python", "-m", "dask", place]
-        command.make_context(place, words[4:])
+        assert words[:7] == [*START, "python", "-m", "dask", place]
+        command.make_context(place, words[7:])
 
 
 def test_spot_workers_come_and_the_idle_ones_go_first(kubernetes: Kubernetes, cluster: KubernetesCluster) -> None:

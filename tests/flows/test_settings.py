@@ -113,6 +113,15 @@ def test_settings_travel_to_a_child_process_unchanged(monkeypatch: pytest.Monkey
     assert Settings() == settings
 
 
+def test_the_databases_address_is_shown_nowhere_and_handed_on_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLATESTREAM_DATABASE_URL", "postgresql+asyncpg://prefect:geheim@db/prefect")
+    settings = Settings()
+    assert "geheim" not in repr(settings)
+    assert "geheim" not in str(settings.as_environment())
+    assert "geheim" not in str(child_environment(settings.as_environment()))
+    assert child_environment({"PLATESTREAM_DATABASE_URL": "x"})["PLATESTREAM_DATABASE_URL"] == "x"
+
+
 def test_following_names_what_the_follower_takes() -> None:
     assert Settings(linger_s=1, rescan_s=2, heartbeat_s=3, sites_in_flight=4).following() == {
         "linger_s": 1,

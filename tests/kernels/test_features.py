@@ -7,9 +7,11 @@ import itertools
 import numpy as np
 import pytest
 
+from kernels import features as features_module
 from kernels.feature_options import FAMILIES, FeatureOptions
 from kernels.features import (
     SETS,
+    SiteFeatures,
     describe_features,
     describe_image_features,
     measure_features,
@@ -57,6 +59,48 @@ def test_every_column_is_described_in_order(options: FeatureOptions) -> None:
         assert one.definition.endswith("."), one.name
         assert not one.null_when or (one.null_when[0].islower() and not one.null_when.endswith(".")), one.null_when
         assert "in the set" not in one.null_when
+
+
+def assert_same(found: SiteFeatures, expected: SiteFeatures) -> None:
+    """Every value bit for bit, in the same order."""
+    assert list(found.objects) == list(expected.objects)
+    for name, features in expected.objects.items():
+        np.testing.assert_array_equal(found.objects[name].numbers, features.numbers)
+        assert list(found.objects[name].columns) == list(features.columns)
+        for column, values in features.columns.items():
+            np.testing.assert_array_equal(found.objects[name].columns[column], values, err_msg=f"{name}_{column}")
+    assert list(found.images) == list(expected.images)
+    np.testing.assert_array_equal(list(found.images.values()), list(expected.images.values()))
+
+
+@pytest.mark.parametrize("channels", [0, 1, 3])
+def test_a_site_in_pieces_gives_what_it_gives_at_once(channels: int) -> None:
+    planes, labels = small_site(channels=channels)
+    around = {"Nuclei": np.where(labels["Cells"] > 0, labels["Cells"], 9)}
+    for sets in (labels, {"Nuclei": labels["Nuclei"]}, {}):
+        at_once = measure_features(planes, sets, EVERYTHING, all_labels=around)
+        assert_same(measure_features(planes, sets, EVERYTHING, all_labels=around, in_pieces=True), at_once)
+
+
+def test_a_real_site_in_pieces_gives_what_it_gives_at_once() -> None:
+    planes = dict(zip(CHANNELS, read_planes(), strict=True))
+    labels = dict(zip(SETS, read_labels(), strict=True))
+    at_once = measure_features(planes, labels, EVERYTHING)
+    assert_same(measure_features(planes, labels, EVERYTHING, in_pieces=True), at_once)
+    assert "Correlation_Correlation_AGP_DNA" in at_once.objects["Cells"].columns
+
+
+def test_in_pieces_no_more_than_a_pair_of_planes_is_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    planes, labels = small_site(channels=4)
+    moved: list[int] = []
+
+    def count(stack: np.ndarray) -> np.ndarray:
+        moved.append(len(stack))
+        return stack
+
+    monkeypatch.setattr(features_module, "to_device", count)
+    measure_features(planes, labels, EVERYTHING, in_pieces=True)
+    assert max(moved) == 2
 
 
 def test_six_channels_give_cellprofiler_s_columns_and_no_more() -> None:
