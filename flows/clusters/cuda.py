@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distributed.security import Security
@@ -47,7 +47,8 @@ def open_cuda(settings: Settings, *, port: int = 0, logs_sites: bool = False) ->
     security = read_security(settings)
     check_device("cuda")
     check_port(port)
-    with start_workers(size.maximum, size.threads, port=port, security=security, logs_sites=logs_sites) as cluster:
+    options = {"port": port, "security": security, "logs_sites": logs_sites, "told": settings.as_environment()}
+    with start_workers(size.maximum, size.threads, **options) as cluster:
         yield MachineCluster(cluster, size)
 
 
@@ -59,12 +60,15 @@ def start_workers(
     port: int = 0,
     security: Security | None = None,
     logs_sites: bool = False,
+    told: Mapping[str, str] | None = None,
     preload: str = WORKER_PRELOAD,
 ) -> Iterator[Any]:
     """Start a scheduler and workers that see one GPU first each, for the block.
 
     Parameters
     ----------
+    told
+        What workers have in their environment, such as the settings.
     preload
         Module that prepares a worker. LocalCUDACluster replaces the configured one by its own, so it is said here;
         ours ends a worker whose GPU does not compute.
@@ -73,7 +77,7 @@ def start_workers(
     # the keys of results are all that Dask keeps: nothing to spill from a GPU's memory
     options = {"n_workers": workers, "threads_per_worker": threads, "data": dict, "preload": [preload]}
     with (
-        machine_config("cuda", logs_sites=logs_sites),
+        machine_config("cuda", logs_sites=logs_sites, told=told or {}),
         local_cuda_cluster(**options, **machine_options(port, security)) as cluster,
     ):
         yield cluster

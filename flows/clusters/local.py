@@ -76,7 +76,12 @@ def open_local(settings: Settings, *, port: int = 0, logs_sites: bool = False) -
     security = read_security(settings)
     check_port(port)
     with open_cluster(
-        size.maximum, scheduler_port=port, device=settings.device, logs_sites=logs_sites, security=security
+        size.maximum,
+        scheduler_port=port,
+        device=settings.device,
+        logs_sites=logs_sites,
+        security=security,
+        told=settings.as_environment(),
     ) as cluster:
         yield MachineCluster(cluster, size)
 
@@ -89,8 +94,11 @@ def open_cluster(
     device: str = "cpu",
     logs_sites: bool = False,
     security: Security | None = None,
+    told: Mapping[str, str] | None = None,
 ) -> Iterator[LocalCluster]:
     """Open a scheduler and its workers on this machine for the block; port 0 is any free one.
+
+    Workers have ``told`` in their environment, such as the settings of who opens the cluster.
 
     Raises
     ------
@@ -100,17 +108,20 @@ def open_cluster(
     check_device(device)
     options: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "processes": True}
     options |= machine_options(scheduler_port, security)
-    with machine_config(device, logs_sites=logs_sites):
+    with machine_config(device, logs_sites=logs_sites, told=told or {}):
         cluster: Any = LocalCluster(**options)
         with cluster:
             yield cluster
 
 
 @contextlib.contextmanager
-def machine_config(device: str, *, logs_sites: bool) -> Iterator[None]:
+def machine_config(device: str, *, logs_sites: bool, told: Mapping[str, str]) -> Iterator[None]:
     """Set Dask's configuration for the clusters that this process starts in the block."""
-    environment = {**ONE_THREAD, "PLATESTREAM_DEVICE": device}
-    own = {LOGS_SITES: logs_sites, "distributed.nanny.pre-spawn-environ": environment}
+    own = {
+        LOGS_SITES: logs_sites,
+        "distributed.nanny.pre-spawn-environ": ONE_THREAD,  # read as libraries are loaded; stays set here too
+        "distributed.nanny.environ": {**told, "PLATESTREAM_DEVICE": device},
+    }
     with dask.config.set({**CLUSTER_CONFIG, **own}):
         yield
 

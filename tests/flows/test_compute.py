@@ -220,11 +220,12 @@ def test_a_cluster_that_runs_elsewhere_is_used_and_not_started(
 
 
 def test_a_run_has_a_cluster_of_its_own_at_a_free_port() -> None:
-    settings = Settings(workers=1)
+    settings = Settings(workers=1, environment="gcp")
     with open_for_run(settings) as address:
         assert address != settings.scheduler
         with Compute(address) as compute:
-            assert compute.submit(sleep, 0.01, key="a").result(60) == 0.01
+            told = compute.submit(read_environment, "PLATESTREAM_ENVIRONMENT", key="a").result(60)
+            assert told == ["gcp"], "workers have the settings of the run"
 
 
 def test_a_cluster_here_cannot_have_the_address_of_another_machine() -> None:
