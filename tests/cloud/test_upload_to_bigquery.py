@@ -17,13 +17,13 @@ from tests.standins.messages import Disorder
 
 def test_a_plate_goes_from_the_bucket_to_rows_of_bigquery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     require("bqemulator")
-    with Lab(tmp_path, rows="AB") as lab:
+    with Lab(tmp_path, rows="A") as lab:
         images = lab.upload(disorder=Disorder(copies=2, spread_s=1.0))
         uploaded = time.time()
         (plate,) = lab.wait_for("SELECT * FROM plate_overview WHERE status = 'complete'")
         seen = time.time()
         assert (plate["experiment"], plate["plate"]) == (EXPERIMENT, PLATE)
-        assert (plate["images_arrived"], plate["sites_done"]) == (images, 24)
+        assert (plate["images_arrived"], plate["sites_done"]) == (images, 12)
         store = open_data_store(lab.settings)
         for table in ("images", "sites", "wells", "plates", "site_runs", "well_heatmap"):
             (counted,) = lab.query(f"SELECT COUNT(*) AS n FROM {table}")
