@@ -7,9 +7,11 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from distributed import Nanny
 from distributed.security import Security
 
 from flows.clusters.local import (
+    DEVICE,
     WORKER_PRELOAD,
     MachineCluster,
     check_device,
@@ -76,11 +78,22 @@ def start_workers(
     local_cuda_cluster = _dask_cuda().LocalCUDACluster
     # the keys of results are all that Dask keeps: nothing to spill from a GPU's memory
     options = {"n_workers": workers, "threads_per_worker": threads, "data": dict, "preload": [preload]}
+    options["worker_class"] = _nanny_with({**(told or {}), DEVICE: "cuda"})
     with (
-        machine_config("cuda", logs_sites=logs_sites, told=told or {}),
+        machine_config(logs_sites=logs_sites),
         local_cuda_cluster(**options, **machine_options(port, security)) as cluster,
     ):
         yield cluster
+
+
+def _nanny_with(told: Mapping[str, str]) -> type[Nanny]:
+    """Return the class of nannies whose workers have more in their environment than LocalCUDACluster lets us say."""
+
+    class ToldNanny(Nanny):
+        def __init__(self, *arguments: Any, env: Mapping[str, str], **options: Any) -> None:
+            super().__init__(*arguments, env={**told, **env}, **options)
+
+    return ToldNanny
 
 
 def count_gpus() -> int:

@@ -25,6 +25,7 @@ from imaging.errors import ConfigurationError, MissingPartError
 
 HOST = "127.0.0.1"
 WORKER_PRELOAD = "flows.worker"
+DEVICE = "PLATESTREAM_DEVICE"
 
 ONE_THREAD: dict[str, str] = dict.fromkeys(
     (
@@ -107,21 +108,19 @@ def open_cluster(
     """
     check_device(device)
     options: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "processes": True}
-    options |= machine_options(scheduler_port, security)
-    with machine_config(device, logs_sites=logs_sites, told=told or {}):
+    # Dask's configuration would give way to what stands in our own environment
+    options |= {**machine_options(scheduler_port, security), "env": {**(told or {}), DEVICE: device}}
+    with machine_config(logs_sites=logs_sites):
         cluster: Any = LocalCluster(**options)
         with cluster:
             yield cluster
 
 
 @contextlib.contextmanager
-def machine_config(device: str, *, logs_sites: bool, told: Mapping[str, str]) -> Iterator[None]:
+def machine_config(*, logs_sites: bool) -> Iterator[None]:
     """Set Dask's configuration for the clusters that this process starts in the block."""
-    own = {
-        LOGS_SITES: logs_sites,
-        "distributed.nanny.pre-spawn-environ": ONE_THREAD,  # read as libraries are loaded; stays set here too
-        "distributed.nanny.environ": {**told, "PLATESTREAM_DEVICE": device},
-    }
+    # libraries read it as they are loaded, so it is set here before a worker is spawned, and stays
+    own = {LOGS_SITES: logs_sites, "distributed.nanny.pre-spawn-environ": ONE_THREAD}
     with dask.config.set({**CLUSTER_CONFIG, **own}):
         yield
 

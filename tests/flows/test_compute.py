@@ -219,7 +219,8 @@ def test_a_cluster_that_runs_elsewhere_is_used_and_not_started(
     assert [service.name for service in local_services(settings, tmp_path)] == ["server", "runner", "watch"]
 
 
-def test_a_run_has_a_cluster_of_its_own_at_a_free_port() -> None:
+def test_a_run_has_a_cluster_of_its_own_at_a_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLATESTREAM_ENVIRONMENT", "lab")
     settings = Settings(workers=1, environment="gcp")
     with open_for_run(settings) as address:
         assert address != settings.scheduler

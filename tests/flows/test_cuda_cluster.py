@@ -34,6 +34,7 @@ def nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(nvml: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = child_environment({"LD_LIBRARY_PATH": str(nvml), "PYTHONPATH": str(ROOT)})
+    environment |= {"PLATESTREAM_DEVICE": "cpu", "PLATESTREAM_PLACE": "elsewhere"}  # as a service of ours has them
     argv = [sys.executable, *arguments]
     return subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=180)
 
@@ -43,7 +44,7 @@ def test_each_gpu_has_a_worker_that_sees_it_first(nvml: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["gpus"] == 2
-    assert told["environment"] == [["0,1", "cuda", "1"], ["1,0", "cuda", "1"]]
+    assert told["environment"] == [["0,1", "cuda", "1", "here"], ["1,0", "cuda", "1", "here"]]
     assert told["threads"] == [4, 4], "sites of a GPU"
     assert told["preload"] == [["tests.flows.no_preload", "dask_cuda.initialize"], "dict"]
     assert (told["ran"], told["ended"], told["names"]) == ([0.01, 0.01], 2, ["0", "1"])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from distributed import LocalCluster
 
-from flows.cluster import CLUSTER_CONFIG, open_cluster
+from flows.clusters.local import CLUSTER_CONFIG, open_cluster
 from flows.compute import Compute
 from flows.settings import child_environment
 from tests.flows.jobs import mark_and_sleep

@@ -17,7 +17,7 @@ from flows.clusters.look import ask
 from flows.compute import Compute
 from tests.flows.jobs import read_environment, sleep
 
-NAMES = ("CUDA_VISIBLE_DEVICES", "PLATESTREAM_DEVICE", "OMP_NUM_THREADS")
+NAMES = ("CUDA_VISIBLE_DEVICES", "PLATESTREAM_DEVICE", "OMP_NUM_THREADS", "PLATESTREAM_PLACE")
 
 
 def preload(cluster: Any) -> list[object]:
@@ -28,7 +28,7 @@ def preload(cluster: Any) -> list[object]:
 def main() -> None:
     gpus = count_gpus()
     with (
-        start_workers(gpus, 4, preload="tests.flows.no_preload") as cluster,
+        start_workers(gpus, 4, told={"PLATESTREAM_PLACE": "here"}, preload="tests.flows.no_preload") as cluster,
         Compute(cluster.scheduler_address) as compute,
     ):
         client = compute.client()
