@@ -140,6 +140,10 @@ class Schemas:
                     f"{name} in the dataset {warehouse.dataset} is a {found.table_type.lower()}, and must be a table; "
                     "rename or drop it"
                 )
+            if found.time_partitioning is None:
+                raise SchemaDriftError(
+                    f"the table {name} in BigQuery is not partitioned by day; drop it, and its rows are loaded again"
+                )
             missing = compare(name, found.schema, wanted)
             if not missing:
                 return False
