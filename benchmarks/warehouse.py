@@ -1,4 +1,4 @@
-"""Loading into BigQuery through a stand-in on this machine: rows per second, and from a publication's record to its rows.
+"""Loading into BigQuery through a stand-in on this machine: rows per second, and seconds from a record to its rows.
 
     load        one plate's tables through our loader, with names of jobs, checks and comparison, against the same
                 Parquet files given to Google's client one after the other

@@ -215,7 +215,7 @@ def _to_duckdb(sql: str, project: str) -> str:
 
 
 @lru_cache(2_000)
-def _parse(sql: str) -> exp.Expression:
+def _parse(sql: str) -> Any:
     return sqlglot.parse_one(sql, read="bigquery")
 
 
