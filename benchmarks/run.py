@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from benchmarks import accuracy, features, messages, overhead, planning, quality
+from benchmarks import accuracy, features, messages, overhead, planning, quality, warehouse
 
 
 def main() -> None:
-    """Measure planning, messages, overhead, quality, accuracy and features; each writes to benchmarks/results."""
+    """Measure each in turn; each writes to benchmarks/results."""
     planning.main()
     messages.main()
     overhead.main()
     quality.main()
     accuracy.main()
     features.main()
+    warehouse.main()
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 
 from flows.google import bigquery_client, open_data_store
+from flows.placement import refuse_dataset
 from flows.settings import Settings
 from imaging.errors import ConfigurationError, PlateError
 from imaging.job import open_experiment
-from imaging.placement import refuse_elsewhere
 from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.live import LiveLoader
 from imaging.warehouse.publications import Loaded, Loader, Refused
@@ -44,13 +44,8 @@ def open_loader(settings: Settings, said: Callable[[Loaded | Refused], None]) ->
     warehouse, store = open_warehouse(settings), open_data_store(settings)
 
     def admit(experiment: str) -> None:
-        refuse_elsewhere(
-            open_experiment(store, experiment).placement,
-            warehouse.place,
-            what=f"the dataset {settings.dataset}",
-            cure="its results are not loaded; name a dataset there",
-            experiment=experiment,
-        )
+        really = settings.model_copy(update={"dataset_location": warehouse.place})
+        refuse_dataset(open_experiment(store, experiment), really)
 
     return Loader(warehouse, store, said, admit)
 

@@ -109,7 +109,7 @@ class Warehouse:
                 api_timeout=REQUEST_S,
                 wait_timeout=self.patience_s + REQUEST_S,
                 retry=self.retry,
-                job_retry=None,
+                job_retry=None,  # pyright: ignore[reportArgumentType]  None switches it off: `retry` does its work
             )
             return [dict(row.items()) for row in rows]
 

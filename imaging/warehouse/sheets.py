@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -83,7 +84,7 @@ def _check_columns(table: Table, schema: pa.Schema, key: str, place: dict[str, s
     """Hold names and types of columns against the declaration; return the feature columns."""
     declared = {column.name for column in table.columns}
     more = tuple(name for name in schema.names if name not in declared)
-    where = {"key": key, **_where(place)}
+    where: dict[str, Any] = {"key": key, **_where(place)}
     if more and not table.has_features:
         raise SchemaDriftError(
             f"{table.name} has the column {more[0]}, which this version of the software does not know; update it",
@@ -133,5 +134,5 @@ def _check_numbers(table: Table, column: pa.ChunkedArray, name: str, key: str, p
         )
 
 
-def _where(place: dict[str, str]) -> dict[str, str]:
+def _where(place: dict[str, str]) -> dict[str, Any]:
     return {"experiment": place["experiment"], "plate": place["plate"]}

@@ -131,7 +131,7 @@ def _ensure(warehouse: Warehouse, name: str, sql: str) -> None:
         found = None
     if found is not None and found.table_type != "VIEW":
         raise SchemaDriftError(
-            f"{name} in the dataset {warehouse.dataset} is a {found.table_type.lower()}, and must be a view; "
+            f"{name} in the dataset {warehouse.dataset} is a {str(found.table_type).lower()}, and must be a view; "
             "rename or drop it"
         )
     if found is None or found.view_query != sql:

@@ -141,7 +141,7 @@ def test_two_plates_of_one_run_are_two(bigquery_jobs: BigQueryJobs, folder_store
 def test_plates_of_different_features_are_joined_by_name(bigquery_jobs: BigQueryJobs, folder_store: Store) -> None:
     publish(folder_store, 1)
     load(bigquery_jobs.client(), folder_store)
-    publish(folder_store, 1, plate="P2", run="other", feature_descriptions=[small_screen.FEATURES[0]], read_part=_areas)
+    publish(folder_store, 1, plate="P2", run="other", feature_descriptions=[small_screen.FEATURES[0]], read_part=areas)
     load(bigquery_jobs.client(), folder_store, "P2")
     sql = f"SELECT plate, {AREA} AS area, {RATIO} AS ratio FROM screens.wells WHERE well = 'A01' ORDER BY plate"
     assert rows(bigquery_jobs.client(), sql) == [
@@ -152,7 +152,7 @@ def test_plates_of_different_features_are_joined_by_name(bigquery_jobs: BigQuery
     assert len(set(versions)) == 2
 
 
-def _areas(manifest: dict[str, Any], entry: str) -> pa.Table:
+def areas(manifest: dict[str, Any], entry: str) -> pa.Table:
     return pa.table({"channel": ["DNA"]} if entry == "image_part" else {"ObjectNumber": [1], AREA: [9.0]})
 
 

@@ -145,15 +145,16 @@ class Tables:
         except duckdb.Error as error:
             raise RefusedError(400, "invalidQuery", str(error)) from error
 
-    def _replace_view(self, tree: exp.Create) -> None:
-        view, text = tree.this, tree.expression.sql("bigquery")
+    def _replace_view(self, view: exp.Table, text: str) -> None:
         self.dataset(view.db)
+        is_new = (view.db, view.name) not in self.tables
         found = self.tables.get((view.db, view.name), _named(self.project, view.db, view.name, len(self.tables)))
         if found.get("type", "VIEW") != "VIEW":
             raise RefusedError(400, "invalid", f"{view.name} is not allowed for this operation because it is a table")
         self._put_view(view.db, view.name, text)
         self._stamp(view.db, view.name, {**found, "type": "VIEW", "view": {"query": text, "useLegacySql": False}})
-        self._refresh_views()
+        if not is_new:
+            self._refresh_views()
 
     def _refresh_views(self) -> None:
         """Views show what their tables have now; DuckDB would hold on to the columns that they had."""
@@ -162,12 +163,7 @@ class Tables:
                 self._put_view(dataset, name, resource["view"]["query"])
 
     def to_duckdb(self, sql: str) -> str:
-        tree = _parse(sql).copy()
-        for item in tree.find_all(exp.Table):
-            if item.catalog not in ("", self.project):
-                raise RefusedError(404, "notFound", f"Not found: Project {item.catalog}")
-            item.set("catalog", None)
-        return tree.sql("duckdb").replace("FULL OUTER UNION ALL BY NAME", "UNION ALL BY NAME")
+        return _to_duckdb(sql, self.project)
 
     def query(self, sql: str, values: Mapping[str, Any]) -> pa.Table:
         """Run one statement."""
@@ -175,7 +171,7 @@ class Tables:
             try:
                 tree = _parse(sql)
                 if isinstance(tree, exp.Create):
-                    self._replace_view(tree)
+                    self._replace_view(tree.this, sql.partition(" AS ")[2])
                     return pa.table({})
                 if not isinstance(tree, exp.Query):
                     self._duckdb.execute(self.to_duckdb(sql), dict(values))
@@ -208,8 +204,18 @@ class Tables:
             return rows.num_rows
 
 
-@lru_cache(500)
-def _parse(sql: str) -> exp.Expression:
+@lru_cache(2_000)
+def _to_duckdb(sql: str, project: str) -> str:
+    tree = _parse(sql).copy()
+    for item in tree.find_all(exp.Table):
+        if item.catalog not in ("", project):
+            raise RefusedError(404, "notFound", f"Not found: Project {item.catalog}")
+        item.set("catalog", None)
+    return tree.sql("duckdb").replace("FULL OUTER UNION ALL BY NAME", "UNION ALL BY NAME")
+
+
+@lru_cache(2_000)
+def _parse(sql: str) -> Any:
     return sqlglot.parse_one(sql, read="bigquery")
 
 
@@ -259,7 +265,12 @@ def describe(schema: pa.Schema) -> list[dict[str, str]]:
 
 def cells(rows: pa.Table) -> list[dict[str, Any]]:
     """Rows of an answer, as the API tells them."""
-    return [{"f": [{"v": _cell(value)} for value in row.values()]} for row in rows.to_pylist()]
+    lists = {item.name for item in rows.schema if pa.types.is_list(item.type)}  # BigQuery has no NULL there
+    found = [
+        {name: [] if value is None and name in lists else value for name, value in row.items()}
+        for row in rows.to_pylist()
+    ]
+    return [{"f": [{"v": _cell(value)} for value in row.values()]} for row in found]
 
 
 def _cell(value: Any) -> Any:

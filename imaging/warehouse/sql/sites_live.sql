@@ -24,4 +24,4 @@ FROM (
   WHERE COALESCE(current_runs.status, '') <> 'withdrawn'
 ) AS live
 WHERE TRUE
-QUALIFY COUNTIF(NOT live.is_published) OVER (PARTITION BY live.experiment, live.plate, live.recipe) > 0
+QUALIFY MIN(CAST(live.is_published AS INT64)) OVER (PARTITION BY live.experiment, live.plate, live.recipe) = 0
