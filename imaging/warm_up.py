@@ -61,7 +61,8 @@ def warm_up_illumination() -> None:
 def _spots() -> np.ndarray:
     """Two bright spots that touch, on black, shape (y, x), float64, 0 to 200."""
     y, x = np.mgrid[:_TINY_PX, :_TINY_PX]
-    return sum(200 * np.exp(-((y - 40) ** 2 + (x - middle) ** 2) / 60) for middle in (32, 46)).clip(0, 200)
+    left, right = (200 * np.exp(-((y - 40) ** 2 + (x - middle) ** 2) / 60) for middle in (32, 46))
+    return np.clip(left + right, 0, 200)
 
 
 def compile_kernels() -> None:

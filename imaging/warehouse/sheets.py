@@ -33,7 +33,7 @@ class Sheet:
     rows: pa.Table
     data: bytes
     key: str
-    place: dict[str, str]
+    place: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -41,7 +41,7 @@ class Sheet:
         return base_name(self.table, self.features)
 
 
-def read_sheet(store: Store, table: Table, key: str, place: dict[str, str]) -> Sheet:
+def read_sheet(store: Store, table: Table, key: str, place: dict[str, Any]) -> Sheet:
     """Read one table of a publication and hold it against the rules.
 
     Parameters
@@ -80,7 +80,7 @@ def read_sheet(store: Store, table: Table, key: str, place: dict[str, str]) -> S
     return Sheet(table, features, rows, data, key, place)
 
 
-def _check_columns(table: Table, schema: pa.Schema, key: str, place: dict[str, str]) -> tuple[str, ...]:
+def _check_columns(table: Table, schema: pa.Schema, key: str, place: dict[str, Any]) -> tuple[str, ...]:
     """Hold names and types of columns against the declaration; return the feature columns."""
     declared = {column.name for column in table.columns}
     more = tuple(name for name in schema.names if name not in declared)
@@ -121,7 +121,7 @@ def _is_like(found: pa.DataType, wanted: pa.DataType) -> bool:
     return found == wanted
 
 
-def _check_numbers(table: Table, column: pa.ChunkedArray, name: str, key: str, place: dict[str, str]) -> None:
+def _check_numbers(table: Table, column: pa.ChunkedArray, name: str, key: str, place: dict[str, Any]) -> None:
     if not pa.types.is_floating(column.type):
         return
     finite = pc.all(pc.is_finite(column)).as_py()  # pyright: ignore[reportAttributeAccessIssue]
@@ -134,5 +134,5 @@ def _check_numbers(table: Table, column: pa.ChunkedArray, name: str, key: str, p
         )
 
 
-def _where(place: dict[str, str]) -> dict[str, Any]:
+def _where(place: dict[str, Any]) -> dict[str, Any]:
     return {"experiment": place["experiment"], "plate": place["plate"]}
