@@ -43,7 +43,8 @@ def open_gke(settings: Settings) -> Iterator[KubernetesCluster]:
     ConfigurationError
         When the environment's file has no section ``cluster``, or the scheduler's address does not fit it.
     """
-    section = read_environment(settings.environment).cluster
+    environment = read_environment(settings.environment)
+    section = environment.cluster
     if section is None:
         raise ConfigurationError(
             f"compute=gke reads names and sizes from the section cluster of deployments/{settings.environment}.yaml, "
@@ -55,7 +56,8 @@ def open_gke(settings: Settings) -> Iterator[KubernetesCluster]:
             f"the cluster's scheduler is at {section.address}, and PLATESTREAM_SCHEDULER is {settings.scheduler}: both "
             "must begin with tls:// when the section names a tls_secret, with tcp:// when it names none"
         )
-    cluster = KubernetesCluster(section, settings)
+    floor_price = environment.cloud.price(section.workers.floor_node_pool) if environment.cloud else None
+    cluster = KubernetesCluster(section, settings, floor_price=floor_price)
     cluster.ensure()
     yield cluster
 
@@ -68,11 +70,16 @@ class KubernetesCluster:
     section
         Names and sizes.
     settings
-        What workers need to know.
+        What workers need to know; their price is that of spot workers.
+    floor_price
+        USD that an hour of an on-demand worker costs; ``None`` if it is that of spot workers.
     """
 
-    def __init__(self, section: ClusterSection, settings: Settings) -> None:
+    def __init__(self, section: ClusterSection, settings: Settings, *, floor_price: float | None = None) -> None:
         self._section, self._settings = section, settings
+        self._floor = settings
+        if floor_price is not None:
+            self._floor = settings.model_copy(update={"price_per_worker_hour": floor_price})
         self._kubernetes = Kubernetes(section.namespace)
         self._asked: tuple[int, float] | None = None
 
@@ -89,7 +96,7 @@ class KubernetesCluster:
 
     def ensure(self) -> None:
         """Create the cluster if need be; one that was made from other values is made anew."""
-        cluster = describe_cluster(self._section, self._settings)
+        cluster = describe_cluster(self._section, self._floor)
         group = describe_spot_group(self._section, self._settings)
         if any(self._differs(wanted) for wanted in (cluster, group)):
             log.info("the cluster %s was made from other values, so it is made anew", self._section.name)

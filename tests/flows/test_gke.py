@@ -145,6 +145,14 @@ def test_workers_know_what_sites_need_and_no_secret(kubernetes: Kubernetes, clus
     assert worker["serviceAccountName"] == "worker"
 
 
+def test_on_demand_and_spot_workers_have_their_own_price(kubernetes: Kubernetes) -> None:
+    KubernetesCluster(SECTION, SETTINGS.model_copy(update={"price_per_worker_hour": 0.4}), floor_price=0.9).ensure()
+    floor = kubernetes.objects["daskclusters", SECTION.namespace, "platestream"]["spec"]["worker"]["spec"]
+    spot = kubernetes.objects["daskworkergroups", SECTION.namespace, "platestream-spot"]["spec"]["worker"]["spec"]
+    prices = [variables(each)["PLATESTREAM_PRICE_PER_WORKER_HOUR"] for each in (floor, spot)]
+    assert prices == ["0.9", "0.4"]
+
+
 def test_without_gpus_workers_compute_on_the_cpu() -> None:
     workers = SECTION.workers.model_copy(update={"gpus": 0})
     section = PLAIN.model_copy(update={"workers": workers})
