@@ -36,12 +36,11 @@ from uuid import uuid4
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from tests.standins.bigquery_tables import RefusedError, Tables, cells, describe
+from tests.standins.bigquery_tables import RefusedError, Tables, cells, describe, values_of
 
 BEFORE, AFTER, LOST = "before", "after", -1
 _API = re.compile(r"(?P<up>/upload)?/bigquery/v2/projects/(?P<project>[^/]+)/(?P<rest>.*)")
 _LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-_VALUES: dict[str, Callable[[str], Any]] = {"INT64": int, "FLOAT64": float}
 
 
 @dataclass
@@ -134,14 +133,6 @@ class Jobs:
                 return answer.read()
         except urllib.error.HTTPError as error:
             raise RefusedError(404, "notFound", f"Not found: URI {uri}") from error
-
-
-def values_of(query: Mapping[str, Any]) -> dict[str, Any]:
-    """Named parameters of a query."""
-    return {
-        item["name"]: _VALUES.get(item["parameterType"]["type"], str)(item["parameterValue"]["value"])
-        for item in query.get("queryParameters") or ()
-    }
 
 
 class _Handler(BaseHTTPRequestHandler):
