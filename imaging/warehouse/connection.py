@@ -13,13 +13,12 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
-import requests
 from google.api_core import exceptions
 from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud import bigquery
 
-from imaging.errors import ConfigurationError, RefusedLoadError, WarehouseUnavailableError
+from imaging.errors import ConfigurationError, PlateError, RefusedLoadError, WarehouseUnavailableError
 
 _Answer = TypeVar("_Answer")
 
@@ -30,10 +29,8 @@ _OUTAGES = (
     exceptions.ServerError,
     exceptions.TooManyRequests,
     exceptions.RetryError,
-    requests.exceptions.RequestException,
     TransportError,
-    ConnectionError,
-    TimeoutError,
+    OSError,  # what `requests` raises is of this kind
 )
 _KINDS: dict[type, str] = {str: "STRING", int: "INT64", float: "FLOAT64", datetime: "TIMESTAMP"}
 
@@ -143,7 +140,7 @@ def translated(dataset: str) -> Iterator[None]:
     """
     try:
         yield
-    except (exceptions.Conflict, exceptions.NotFound, exceptions.PreconditionFailed):
+    except (exceptions.Conflict, exceptions.NotFound, exceptions.PreconditionFailed, PlateError):
         raise
     except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError, *_OUTAGES) as error:
         said = _sentence(error)

@@ -137,8 +137,8 @@ class Schemas:
             found = warehouse.call(warehouse.client.get_table, made.reference)
             if found.table_type != "TABLE":
                 raise SchemaDriftError(
-                    f"{name} in the dataset {warehouse.dataset} is a {str(found.table_type).lower()}, and must be a table; "
-                    "rename or drop it"
+                    f"{name} in the dataset {warehouse.dataset} is a {str(found.table_type).lower()}, and must be a "
+                    "table; rename or drop it"
                 )
             if found.time_partitioning is None:
                 raise SchemaDriftError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +33,8 @@ _DUCKDB = {
     "BOOLEAN": "BOOLEAN",
     "TIMESTAMP": "TIMESTAMPTZ",
 }
+
+_PARAMETERS: dict[str, Callable[[str], Any]] = {"INT64": int, "FLOAT64": float}
 
 
 class RefusedError(Exception):
@@ -255,6 +257,14 @@ def _api_type(kind: pa.DataType, infers_lists: bool = True) -> tuple[str, bool]:
     if pa.types.is_boolean(kind):
         return "BOOLEAN", False
     return ("TIMESTAMP" if pa.types.is_timestamp(kind) else "STRING"), False
+
+
+def values_of(query: Mapping[str, Any]) -> dict[str, Any]:
+    """Named parameters of a query."""
+    return {
+        item["name"]: _PARAMETERS.get(item["parameterType"]["type"], str)(item["parameterValue"]["value"])
+        for item in query.get("queryParameters") or ()
+    }
 
 
 def describe(schema: pa.Schema) -> list[dict[str, str]]:
