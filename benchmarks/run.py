@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import accuracy, features, messages, overhead, planning, quality, warehouse
+from benchmarks import accuracy, features, messages, overhead, planning, quality, upload_to_row, warehouse
 
 
 def main() -> None:
@@ -14,6 +14,7 @@ def main() -> None:
     accuracy.main()
     features.main()
     warehouse.main()
+    upload_to_row.main()
 
 
 if __name__ == "__main__":
