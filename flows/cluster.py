@@ -40,6 +40,8 @@ TEND_S = 0.2
 LOOK_S = 5.0
 """Seconds between two looks at the work."""
 CLOSE_S = 5.0
+LET_GO_S = 60.0
+"""Seconds that Kubernetes may take to be told that all workers above the floor go."""
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +154,7 @@ def cluster_service(settings: Settings, log_file: Path, state_file: Path | None 
         log_file,
         environment=child_environment(settings.as_environment()),
         is_ready=lambda: _answers(settings.scheduler),
-        grace_s=CLOSE_S + ANSWER_S,
+        grace_s=LET_GO_S if settings.compute == "gke" else CLOSE_S + ANSWER_S,
     )
 
 

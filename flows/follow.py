@@ -6,6 +6,7 @@ A follower holds nothing that is not in the store: kill it, start two, start it 
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections import deque
@@ -24,6 +25,8 @@ from imaging.steps import beat, decide_due, plan_work, record_attempt, site_task
 
 TICK_S = 0.1
 BACK_OFF_S = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class Cluster(Protocol):
@@ -92,6 +95,7 @@ class Follower:
     _not_before: dict[str, float] = field(default_factory=dict)
     _looked_at: float = 0.0
     _changed_at: float = field(default_factory=time.monotonic)
+    _told: set[str] = field(default_factory=set)
     _published: tuple[object, ...] | None = None
     _ended_one: threading.Event = field(default_factory=threading.Event)
     _is_over: threading.Event = field(default_factory=threading.Event)
@@ -211,9 +215,16 @@ class Follower:
             raise error  # no worker of this cluster is where the images may be; a run elsewhere finds the site to do
         if isinstance(error, PlateError) and error.retryable:
             self._not_before[item.site.name] = time.monotonic() + BACK_OFF_S
+            self._tell_once(error)
             return
         reason, is_final = explain_failure(error, is_second=item.site.attempts > 0)
         record_attempt(self.job, item.site, reason, is_final=is_final)
+
+    def _tell_once(self, error: PlateError) -> None:
+        """Say why a site comes again; what ails many sites for long is one line."""
+        if error.message not in self._told:
+            self._told.add(error.message)
+            log.warning("%s: %s; it is tried again", self.job.prefix.rstrip("/"), error)
 
 
 def explain_failure(error: BaseException | None, *, is_second: bool) -> tuple[str, bool]:

@@ -18,7 +18,7 @@ from distributed import Nanny, Worker
 from flows.google import use_storage
 from flows.preemption import leave_on_notice
 from flows.settings import Settings
-from imaging.errors import MissingPartError
+from imaging.errors import MissingPartError, PlateError
 from kernels.device import limit_memory, use_device
 
 LOGS_SITES = "platestream.logs-sites"
@@ -28,11 +28,19 @@ log = logging.getLogger(__name__)
 
 
 def dask_setup(worker: Worker | Nanny) -> None:
-    """Prepare a worker, or its nanny; Dask calls this when it starts (``distributed.worker.preload``)."""
-    settings = Settings()
-    if not isinstance(worker, Nanny):
-        _prepare(worker, settings)
-    leave_on_notice(worker, settings.notice_s)
+    """Prepare a worker, or its nanny; Dask calls this when it starts (``distributed.worker.preload``).
+
+    A worker that cannot be prepared ends its process with a line in its log.
+    """
+    try:
+        settings = Settings()
+        if not isinstance(worker, Nanny):
+            _prepare(worker, settings)
+        leave_on_notice(worker, settings.notice_s)
+    except Exception as error:
+        # whatever it is: Dask would log it, go on, and let this worker compute where it was not meant to
+        log.critical("this worker cannot start: %s", error, exc_info=not isinstance(error, PlateError))
+        os._exit(1)
 
 
 def _prepare(worker: Worker, settings: Settings) -> None:
@@ -42,11 +50,7 @@ def _prepare(worker: Worker, settings: Settings) -> None:
         flows = logging.getLogger("flows")
         flows.handlers[:] = [handler]
         flows.setLevel(logging.INFO)
-    try:
-        prepare_process(settings)
-    except MissingPartError as error:
-        log.critical("%s", error)
-        os._exit(1)  # Dask would log an error, go on, and let this worker compute where it was not meant to
+    prepare_process(settings)
     # some seconds that the first site would wait for, and that others who import this module must not
     importlib.import_module("flows.sites")
     importlib.import_module("imaging.warm_up").warm_up()

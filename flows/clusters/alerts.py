@@ -12,7 +12,7 @@ NO_PROGRESS = "cluster.no-progress"
 
 @dataclass(frozen=True)
 class NoProgress:
-    """No site ended for a long time although workers have some in hand; all but the floor of them were let go.
+    """No site ended for a long time although there are some to do; all workers but the floor were let go.
 
     Parameters
     ----------
@@ -22,13 +22,16 @@ class NoProgress:
         Name of the environment.
     sites
         Sites that workers had in hand.
+    waiting
+        Sites that no worker had in hand.
     minutes
-        For how long none ended.
+        For how long none ended, or, with none in hand, for how long no worker took one.
     """
 
     scheduler: str
     environment: str
     sites: int
+    waiting: int
     minutes: float
     event_id: uuid.UUID = field(default_factory=uuid.uuid4)
     occurred: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -46,6 +49,12 @@ class NoProgress:
         return ""
 
     def __str__(self) -> str:
+        if not self.sites:
+            return (
+                f"no progress at {self.scheduler}: no worker took any of {self.waiting} waiting sites within "
+                f"{self.minutes:.3g} minutes, so all workers above the floor are let go and, after as long again, "
+                "asked for anew; see why machines or their workers do not come"
+            )
         return (
             f"no progress at {self.scheduler}: none of {self.sites} sites in the hands of workers ended within "
             f"{self.minutes:.3g} minutes, so all workers above the floor are let go; look at the log of a worker"
@@ -65,6 +74,7 @@ class NoProgress:
             "payload": {
                 "scheduler": self.scheduler,
                 "sites": self.sites,
+                "waiting": self.waiting,
                 "minutes": self.minutes,
                 "message": str(self),
             },

@@ -25,7 +25,8 @@ class Demand:
     idle_s
         Seconds for which a number that was wanted is kept.
     no_progress_s
-        Seconds without the end of any task after which workers go.
+        Seconds without the end of any task, or without any worker that takes one, after which workers go. They are
+        asked for again after as long without any worker that has one in hand.
     now
         The time, in seconds of a clock that never goes back.
     """
@@ -34,13 +35,14 @@ class Demand:
         self.size, self.idle_s, self.no_progress_s = size, idle_s, no_progress_s
         self._wanted: deque[tuple[float, int]] = deque([(now, present)])
         self._ended: int | None = None
-        self._progress_at = self._answer_at = now
+        self._progress_at = self._in_hand_at = self._stuck_at = self._answer_at = now
         self.is_stuck = False
 
     def number(self, look: Look, now: float) -> int:
         """Workers that the cluster should have.
 
-        While nothing gets on it is the floor, until a task ends or none is left: more workers would only cost.
+        While nothing gets on it is the floor, until a task ends or none is left: more workers would only cost. Where
+        nobody works it is so for ``no_progress_s`` only, for without workers no task ever ends.
         """
         self._answer_at = now
         self._notice_progress(look, now)
@@ -61,8 +63,18 @@ class Demand:
         self._ended = look.ended
         if has_ended or look.tasks == 0:
             self.is_stuck = False
-            self._progress_at = now
-        elif look.in_hand == 0 and not self.is_stuck:
-            self._progress_at = now  # nobody works: workers are still to come
-        elif now - self._progress_at >= self.no_progress_s:
+            self._progress_at = self._in_hand_at = now
+        elif look.in_hand:
+            self._in_hand_at = now
+            self._note_stuck(since=self._progress_at, now=now)
+        elif self.is_stuck and now - self._stuck_at >= self.no_progress_s:
+            self.is_stuck = False
+            self._progress_at = self._in_hand_at = now
+        else:
+            self._progress_at = now  # nobody works: workers are still to come, or never will
+            self._note_stuck(since=self._in_hand_at, now=now)
+
+    def _note_stuck(self, *, since: float, now: float) -> None:
+        if not self.is_stuck and now - since >= self.no_progress_s:
             self.is_stuck = True
+            self._stuck_at = now

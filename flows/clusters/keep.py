@@ -53,7 +53,8 @@ class Keeper:
     def let_go(self) -> None:
         """Go down to the floor, for nobody looks after the workers from now on."""
         try:
-            self._scale(self.cluster.size.floor)
+            # also where so many are there already: more may have been asked for and not have come yet
+            self.cluster.scale(self.cluster.size.floor, self._busy)
         except MissingPartError as error:
             log.error("workers may be left: %s", error)
 
@@ -82,7 +83,9 @@ class Keeper:
 
     def _alert(self, look: Look) -> None:
         settings = self.settings
-        event = NoProgress(self.cluster.address, settings.environment, look.in_hand, settings.no_progress_s / 60)
+        event = NoProgress(
+            self.cluster.address, settings.environment, look.in_hand, look.waiting, settings.no_progress_s / 60
+        )
         log.error("%s", event)
         try:
             emit(settings.api_url, event, auth=settings.auth)

@@ -239,6 +239,11 @@ def test_a_floor_above_the_number_of_workers_is_refused() -> None:
         run_cluster(Settings(scheduler="tcp://127.0.0.1:1", workers=1, workers_floor=2))
 
 
+def test_a_cluster_on_kubernetes_has_time_to_let_its_workers_go(tmp_path: Path) -> None:
+    here, gke = (cluster_service(Settings(compute=kind), tmp_path / "log").grace_s for kind in ("local", "gke"))
+    assert (here, gke) == (10.0, 60.0)
+
+
 def test_the_cluster_is_a_service_at_the_address_of_the_settings(tmp_path: Path) -> None:
     (port,) = find_free_ports(1)
     settings = Settings(scheduler=f"tcp://127.0.0.1:{port}", workers=1)

@@ -75,10 +75,42 @@ def test_what_was_stuck_is_forgotten_when_nothing_is_left_to_do() -> None:
 
 def test_waiting_for_machines_is_no_lack_of_progress() -> None:
     demand = make_demand(Size(0, 10, 4), present=0)
+    assert demand.number(look(), 0) == 0
     assert demand.number(look(waiting=8), 1) == 2
-    assert demand.number(look(waiting=8), 1000) == 2
-    assert demand.number(look(in_hand=8), 1050) == 2
+    assert demand.number(look(waiting=8), 59) == 2
+    assert demand.number(look(in_hand=8), 61) == 2, "they have come"
+    assert demand.number(look(in_hand=8), 118) == 2
     assert not demand.is_stuck
+
+
+def test_machines_that_lose_their_workers_have_as_long_to_come_again() -> None:
+    demand = make_demand()
+    demand.number(look(in_hand=8), 50)
+    assert demand.number(look(waiting=8), 109) == 2
+    assert demand.number(look(waiting=8), 110) == 1
+
+
+def test_machines_whose_workers_never_come_go_and_are_asked_for_again() -> None:
+    demand = make_demand(Size(0, 10, 4), present=0)
+    assert demand.number(look(), 0) == 0
+    numbers = {second: demand.number(look(waiting=8), second) for second in (1, 59, 60, 119, 120, 179, 180)}
+    assert numbers == {1: 2, 59: 2, 60: 0, 119: 0, 120: 2, 179: 2, 180: 0}
+
+
+def test_with_a_floor_of_none_workers_come_again_after_a_lack_of_progress() -> None:
+    demand = make_demand(Size(0, 10, 4), present=2)
+    demand.number(look(in_hand=8), 1)
+    assert demand.number(look(in_hand=8), 61) == 0
+    assert demand.number(look(waiting=8), 120) == 0
+    assert demand.number(look(waiting=8), 121) == 2
+    assert not demand.is_stuck
+
+
+def test_workers_of_the_floor_that_hang_bring_no_others() -> None:
+    demand = make_demand(present=2)
+    for second in (1, 60, 120, 180, 240):
+        number = demand.number(look(waiting=4, in_hand=4), second)
+    assert number == 1
 
 
 def test_a_scheduler_may_be_silent_for_a_while() -> None:

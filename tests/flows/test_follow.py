@@ -16,7 +16,7 @@ from flows.compute import Compute
 from flows.follow import Follower, explain_failure
 from flows.isolation import measure_apart
 from flows.sites import measure_site
-from imaging.errors import ChangedObjectError, CrashedSiteError
+from imaging.errors import ChangedObjectError, CrashedSiteError, MissingPartError
 from imaging.projection import publish_and_project
 from imaging.records import heartbeat_key
 from imaging.site import SiteOutcome, SiteTask
@@ -74,6 +74,16 @@ def measure_or_wait(task: SiteTask) -> SiteOutcome:
         return measure_site(task)
     mark.touch()
     raise ChangedObjectError("not now")
+
+
+def measure_or_lack(task: SiteTask) -> SiteOutcome:
+    """A site's task that finds the GPU lost once, as a process apart tells it."""
+    try:
+        return measure_or_wait(task)
+    except ChangedObjectError as error:
+        lost = MissingPartError("the GPU is lost")
+        lost.retryable = True
+        raise lost from error
 
 
 def test_a_plate_on_the_cluster_gives_what_it_gives_without(tmp_path: Path, compute: Compute) -> None:
@@ -171,6 +181,19 @@ def test_a_storage_out_of_order_is_no_attempt(
     job = make_job(tmp_path)
     assert finish(follower_of(job, compute)).status == "complete"
     assert not job.store.list(f"{job.prefix}attempts/").objects
+
+
+def test_a_part_that_a_worker_lacks_for_a_while_is_no_attempt_and_is_told_once(
+    tmp_path: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(flows.follow, "measure_site", measure_or_lack)
+    monkeypatch.setattr(flows.follow, "BACK_OFF_S", 0.2)
+    job = make_job(tmp_path)
+    assert finish(follower_of(job, compute)).status == "complete"
+    assert not job.store.list(f"{job.prefix}attempts/").objects
+    assert [message for message in caplog.messages if "tried again" in message] == [
+        f"{job.prefix.rstrip('/')}: the GPU is lost; it is tried again"
+    ]
 
 
 def test_an_image_that_comes_while_the_run_lingers_is_published(tmp_path: Path, compute: Compute) -> None:

@@ -21,6 +21,7 @@ from flows.clusters.demand import Demand
 from flows.clusters.gke import KubernetesCluster, open_gke
 from flows.clusters.gke_objects import START, describe_cluster, describe_spot_group
 from flows.clusters.gke_section import ClusterSection
+from flows.clusters.keep import Keeper
 from flows.clusters.look import Look
 from flows.declared import Environment, WorkPool
 from flows.settings import Settings
@@ -226,6 +227,17 @@ def test_workers_that_an_operator_slept_through_are_asked_for_again(
     monkeypatch.setattr(module, "PATIENCE_S", 0.0)
     cluster.scale(3, {})
     assert cluster.count() == 3
+
+
+def test_an_orderly_end_takes_back_a_wish_that_nobody_has_heard_yet(
+    kubernetes: Kubernetes, cluster: KubernetesCluster
+) -> None:
+    kubernetes.is_operator_awake = False
+    cluster.scale(5, {})
+    assert cluster.count() == 1
+    Keeper(cluster, lambda: Look(0, 0, {}), SETTINGS).let_go()
+    group = kubernetes.objects["daskworkergroups", SECTION.namespace, "platestream-spot"]
+    assert group["spec"]["worker"]["replicas"] == 0
 
 
 def test_a_keeper_that_starts_anew_finds_the_workers(kubernetes: Kubernetes, cluster: KubernetesCluster) -> None:

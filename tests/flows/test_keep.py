@@ -130,6 +130,19 @@ def test_no_progress_is_an_alert_once_and_workers_go(
     json.dumps(event)
 
 
+def test_workers_that_never_come_are_an_alert_of_their_own(now: list[float], sent: list[dict[str, Any]]) -> None:
+    keeper, cluster, scheduler = make_keeper()
+    scheduler.answer = Look(5, 7, {"a": 0})
+    for second in (0, 60):
+        now[0] = second
+        keeper.look()
+    assert cluster.number == 1
+    (event,) = sent
+    assert (event["payload"]["sites"], event["payload"]["waiting"]) == (0, 7)
+    assert "no worker took any of 7 waiting sites within 1 minutes" in event["payload"]["message"]
+    assert "in the hands" not in event["payload"]["message"]
+
+
 def test_an_alert_that_cannot_be_sent_is_in_the_log_all_the_same(
     now: list[float], monkeypatch: Any, caplog: Any
 ) -> None:

@@ -46,6 +46,34 @@ def test_a_worker_without_its_device_ends_with_a_sentence() -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("preparation", "variables", "cause"),
+    [
+        ("", {"PLATESTREAM_NOTICE_S": "soon"}, "PLATESTREAM_NOTICE_S"),
+        ("sys.modules['flows.sites'] = None", {}, "import of flows.sites halted"),
+        ("worker.limit_memory = lambda fraction: 1 / 0", {}, "ZeroDivisionError"),
+    ],
+)
+def test_a_worker_that_cannot_be_prepared_ends_and_says_why(
+    preparation: str, variables: dict[str, str], cause: str
+) -> None:
+    code = f"""if True:
+        import sys
+        from flows import worker
+        {preparation}
+        try:
+            worker.dask_setup(None)
+        finally:
+            print("it goes on, as Dask would")
+    """
+    environment = child_environment(variables)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "this worker cannot start: " in done.stderr
+    assert cause in done.stderr
+    assert done.stdout == ""
+
+
 def test_a_worker_takes_its_device_from_the_settings() -> None:
     code = """if True:
         from flows import worker
