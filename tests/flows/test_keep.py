@@ -45,6 +45,8 @@ class Remembered:
         return self.number
 
     def scale(self, number: int, busy: Mapping[str, int]) -> None:
+        if self.fault:
+            raise MissingPartError(self.fault)
         self.number, self.busy = number, busy
 
     def tend(self) -> None: ...
