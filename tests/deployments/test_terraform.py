@@ -85,12 +85,13 @@ def test_each_role_may_do_what_it_needs_and_nothing_else() -> None:
             roles = re.findall(r"\w+", named[0]) if named else ["all"]
             for role in roles:
                 granted.setdefault(role, set()).add(body["role"].strip('"'))
-    loads = {"roles/bigquery.dataEditor", "roles/bigquery.jobUser"}
+    sees = "${google_project_iam_custom_role.sees_jobs.id}"
+    loads = {"roles/bigquery.dataEditor", "roles/bigquery.jobUser", sees}
     assert granted == {
         "all": {"roles/iam.workloadIdentityUser", "roles/storage.objectViewer"},
         "runs": {"roles/storage.objectUser", *loads},
         "workers": {"roles/storage.objectUser"},
-        "watch": {"roles/pubsub.subscriber"},
+        "watch": {"roles/pubsub.subscriber", "roles/storage.objectUser"},
         "warehouse": loads,
     }
     writes = resources()["google_storage_bucket_iam_member.writes"]
