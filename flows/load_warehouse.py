@@ -10,9 +10,12 @@ from imaging.errors import RefusedLoadError
 from imaging.warehouse.publications import Loaded, Refused
 
 
-@flow(name="load-warehouse", flow_run_name="{experiment}/{plate}", retries=3, retry_delay_seconds=60)
+@flow(name="load-warehouse", flow_run_name="{experiment}/{plate}")
 def load_warehouse(experiment: str, plate: str) -> None:
-    """Load each publication of a plate that the warehouse lacks; where there is no warehouse, do nothing."""
+    """Load each publication of a plate that the warehouse lacks; where there is no warehouse, do nothing.
+
+    One that fails is not tried again here, where it would take a place from plates: `platestream warehouse` loads it.
+    """
     settings, log = Settings(), get_run_logger()
     if not settings.dataset:
         log.info("there is no warehouse: PLATESTREAM_DATASET names no BigQuery dataset")

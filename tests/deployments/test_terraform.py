@@ -95,9 +95,9 @@ def test_each_role_may_do_what_it_needs_and_nothing_else() -> None:
         "warehouse": loads,
     }
     writes = resources()["google_storage_bucket_iam_member.writes"]
-    assert 'for role in ["runs", "workers"]' in writes["for_each"]
+    assert 'for role in ["watch", "runs", "workers"]' in writes["for_each"]
     assert "startsWith" in writes["condition"][0]["expression"]
-    assert '["images", "results"]' in TEXTS["accounts.tf"]
+    assert '["images", "results", "costs"]' in TEXTS["accounts.tf"]
     assert not re.search(r"roles/(owner|editor|\w+\.admin)\b|service_account_key", "".join(TEXTS.values()))
 
 

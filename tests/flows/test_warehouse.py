@@ -128,7 +128,7 @@ def test_the_flow_loads_its_plate(
     keys = publish(lab, 2, run="run2")
     lab.write(keys["sites"], b"no Parquet")
     with pytest.raises(RefusedLoadError, match="publication 2: a published table cannot be read"):
-        load_warehouse.with_options(retries=0)("screen", "P1")
+        load_warehouse("screen", "P1")
     monkeypatch.delenv("PLATESTREAM_DATASET")
     assert load_warehouse("screen", "P2") is None
     assert counts(bigquery_jobs.client(), "plate_runs") == {"plate_runs": 1}
