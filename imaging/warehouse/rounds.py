@@ -89,8 +89,8 @@ class Rounds:
         try:
             self._admit(plate[0])
             folders = [(*plate, recipe) for recipe in self.store.list_folders(f"results/{plate[0]}/{plate[1]}/")]
-            is_closed = all([self._look_into(folder, now) for folder in folders])  # a list: each is looked into
-            if not is_closed or not folders:
+            closed = [folder for folder in folders if self._look_into(folder, now)]
+            if not folders or closed != folders:
                 return folders
             for folder in folders:
                 del self._records[folder]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from imaging.errors import PlacementError, StoreUnavailableError, WarehouseUnavailableError
+from imaging.live import PlateFolder
 from imaging.names import experiment_key
 from imaging.query import run_query
 from imaging.store import FolderStore, Store
@@ -198,15 +199,20 @@ def test_rows_met_by_an_outage_of_the_store_are_sent_afterwards(
     assert rounds.round(NOW + MINUTE) == {"image_metrics_live": 2, "site_metrics_live": 1}
 
 
-def test_nothing_is_kept_of_closed_plates(bigquery_jobs: BigQueryJobs, folder_store: FolderStore) -> None:
+def test_nothing_is_kept_of_closed_plates(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish(folder_store)
     rounds = rounds_of(bigquery_jobs, folder_store)
-    looked: list[int] = []
-    load = rounds.live.load
-    rounds.live.load = lambda folders, now: looked.append(len(list(folders)) + len(rounds._records)) or {}
+    kept: list[int] = []
+
+    def load(folders: list[PlateFolder], _: datetime) -> dict[str, int]:
+        kept.append(len(folders) + len(rounds._records))  # before the end of the round already
+        return {}
+
+    monkeypatch.setattr(rounds.live, "load", load)
     rounds.round(NOW + 3 * DAY_S)
-    assert looked == [0]  # before the end of the round already
-    rounds.live.load = load
+    assert kept == [0]
 
 
 def test_a_barred_experiment_is_asked_once_a_round_and_its_plates_are_looked_at_each_hour(
