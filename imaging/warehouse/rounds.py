@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,11 @@ from imaging.warehouse.live import LiveLoader
 from imaging.warehouse.publications import Loader
 
 DAY_S = 86_400.0
+FAULTY_S = 3600.0
+"""Seconds until a plate that something is wrong with is looked at again, once that was said."""
+
+_USED = ("status", "published_at", "manifests")
+"""What is kept of a record, and only while its plate is open."""
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +47,7 @@ class Rounds:
     _known: dict[PlateFolder, set[int]] = field(default_factory=dict)
     _records: dict[PlateFolder, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    _barred: dict[str, PlateError | None] = field(default_factory=dict)
     _is_prepared: bool = False
     _said: set[str] = field(default_factory=set)
 
@@ -68,11 +74,9 @@ class Rounds:
             self.loader.prepare()
             self._known = self.loader.loaded()
             self._is_prepared = True
+        self._barred.clear()
         open_folders = [folder for plate in self._due(now) for folder in self._look(plate, now)]
-        published = {folder: self._records[folder][1] for folder in open_folders if folder in self._records}
-        sent = self.live.load(open_folders, published, datetime.fromtimestamp(now, UTC))
-        self._close(open_folders, now)
-        return sent
+        return self.live.load(open_folders, datetime.fromtimestamp(now, UTC))
 
     def _due(self, now: float) -> Iterator[tuple[str, str]]:
         for experiment in self.store.list_folders("results/"):
@@ -81,48 +85,59 @@ class Rounds:
                     yield experiment, plate
 
     def _look(self, plate: tuple[str, str], now: float) -> list[PlateFolder]:
-        """Load what is missing of a plate; return its folders, unless something is wrong with them."""
+        """Load what is missing of a plate; return its folders, unless it is closed or something is wrong with it."""
         try:
-            self.loader.admit(plate[0])
+            self._admit(plate[0])
             folders = [(*plate, recipe) for recipe in self.store.list_folders(f"results/{plate[0]}/{plate[1]}/")]
+            closed = [folder for folder in folders if self._look_into(folder, now)]
+            if not folders or closed != folders:
+                return folders
             for folder in folders:
-                numbers = self.loader.numbers(folder)
-                known = self._known.setdefault(folder, set())
-                if not known.issuperset(numbers):
-                    self.loader.load_missing(folder, known)
-                    known.update(numbers)
-                self._read_current(folder, numbers)
+                del self._records[folder]
+            if not all(self.live.has_faults(folder) for folder in folders):
+                return folders
         except (WarehouseUnavailableError, StoreUnavailableError):
             raise
         except PlateError as error:
-            self._say_once(f"{plate[0]}/{plate[1]}: {error}")
+            if not self._say_once(f"{plate[0]}/{plate[1]}: {error}"):
+                self._look_at[plate] = now + FAULTY_S
             return []
-        return folders
+        self._look_at[plate] = now + DAY_S - zlib.crc32("/".join(plate).encode()) % int(DAY_S / 2)
+        return []
 
-    def _read_current(self, folder: PlateFolder, numbers: Sequence[int]) -> None:
-        """Keep the record of the newest publication."""
+    def _admit(self, experiment: str) -> None:
+        """Ask once a round whether the experiment's rows may be loaded."""
+        if experiment not in self._barred:
+            try:
+                self.loader.admit(experiment)
+            except (WarehouseUnavailableError, StoreUnavailableError):
+                raise
+            except PlateError as error:
+                self._barred[experiment] = error
+            else:
+                self._barred[experiment] = None
+        if error := self._barred[experiment]:
+            raise error
+
+    def _look_into(self, folder: PlateFolder, now: float) -> bool:
+        """Load what is missing of a plate under a recipe; return whether it is published, long ago, and not live."""
+        numbers = self.loader.numbers(folder)
+        known = self._known.setdefault(folder, set())
+        if not known.issuperset(numbers):
+            self.loader.load_missing(folder, known)
+            known.update(numbers)
         if numbers and self._records.get(folder, (0,))[0] != numbers[-1]:
             (record,) = read_records(self.store, [publication_key(results_prefix(*folder), numbers[-1])])
-            self._records[folder] = (numbers[-1], record)
+            self._records[folder] = (numbers[-1], {name: record[name] for name in _USED if name in record})
+        _, record = self._records.get(folder, (0, {}))
+        published_at = record.get("published_at")
+        is_old = bool(published_at) and now - datetime.fromisoformat(published_at).timestamp() > DAY_S
+        return not self.live.look(folder, record) and is_old
 
-    def _close(self, folders: list[PlateFolder], now: float) -> None:
-        """Look at plates that are published, long enough ago, and not live once a day from now on."""
-        by_plate: dict[tuple[str, str], list[PlateFolder]] = {}
-        for folder in folders:
-            by_plate.setdefault(folder[:2], []).append(folder)
-        for plate, its_folders in by_plate.items():
-            if all(self._is_closed(folder, now) for folder in its_folders):
-                self._look_at[plate] = now + DAY_S - zlib.crc32("/".join(plate).encode()) % int(DAY_S / 2)
-                for folder in its_folders:
-                    del self._records[folder]
-
-    def _is_closed(self, folder: PlateFolder, now: float) -> bool:
-        if folder not in self._records or self.live.is_live(folder):
+    def _say_once(self, sentence: str) -> bool:
+        """Log a sentence, unless it was before; return whether it was not."""
+        if sentence in self._said:
             return False
-        published_at = self._records[folder][1].get("published_at")
-        return bool(published_at) and now - datetime.fromisoformat(published_at).timestamp() > DAY_S
-
-    def _say_once(self, sentence: str) -> None:
-        if sentence not in self._said:
-            self._said.add(sentence)
-            log.warning("%s", sentence)
+        self._said.add(sentence)
+        log.warning("%s", sentence)
+        return True

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from imaging.errors import WarehouseUnavailableError
+from imaging.errors import PlacementError, StoreUnavailableError, WarehouseUnavailableError
+from imaging.live import PlateFolder
 from imaging.names import experiment_key
 from imaging.query import run_query
 from imaging.store import FolderStore, Store
@@ -128,23 +129,108 @@ def test_a_withdrawn_plate_is_not_live(bigquery_jobs: BigQueryJobs, folder_store
     assert counts(bigquery_jobs.client(), "images_live", "plate_runs") == {"images_live": 0, "plate_runs": 1}
 
 
-def test_fault_records_are_sent_once(bigquery_jobs: BigQueryJobs, folder_store: FolderStore) -> None:
+def write_fault(store: Store, name: str = "x.tif") -> None:
     fault = {
         "well": "A01",
         "site": 1,
         "channel": "DNA",
-        "name": "x.tif",
+        "name": name,
         "token": "t",
         "size_bytes": 3,
         "reason": "cut",
     }
     place = {"experiment": "screen", "plate": "P1", "recipe": small_screen.RECIPE, "found_at": "2026-02-03T05:00:00Z"}
-    folder_store.write(f"{small_screen.results('P1')}faults/abc.json", json.dumps(fault | place).encode())
+    store.write(f"{small_screen.results('P1')}faults/{name}.json", json.dumps(fault | place).encode())
+
+
+def test_fault_records_are_sent_once(bigquery_jobs: BigQueryJobs, folder_store: FolderStore) -> None:
+    write_fault(folder_store)
     rounds = rounds_of(bigquery_jobs, folder_store)
     assert rounds.round(NOW) == {"fault_records_all": 1}
     assert rounds.round(NOW + MINUTE) == {}
-    assert rounds_of(bigquery_jobs, folder_store).round(NOW + MINUTE) == {"fault_records_all": 1}
+    assert rounds_of(bigquery_jobs, folder_store).round(NOW + MINUTE) == {}
     assert_as_on_duckdb(bigquery_jobs, folder_store)
+
+
+def test_fault_records_of_closed_plates_are_sent_once_and_none_is_left_out(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore
+) -> None:
+    publish(folder_store)
+    write_fault(folder_store)
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    assert rounds.round(NOW + 3 * DAY_S) == {"fault_records_all": 1}
+    assert rounds.round(NOW + 3 * DAY_S + MINUTE) == {}
+    assert rounds.round(NOW + 5 * DAY_S) == {}
+    assert rounds_of(bigquery_jobs, folder_store).round(NOW + 5 * DAY_S) == {}
+    write_fault(folder_store, "y.tif")
+    assert rounds_of(bigquery_jobs, folder_store).round(NOW + 5 * DAY_S)["fault_records_all"] >= 1
+    assert counts(bigquery_jobs.client(), "fault_records") == {"fault_records": 2}
+
+
+def test_a_damaged_record_of_one_plate_holds_back_no_row_of_another(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    folder_store.write(f"{small_screen.results('P0')}sites/A01-1-x.json", b"[]")
+    write_manifest(folder_store, manifest("A01", 1))
+    folder_store.write(f"{small_screen.results('P1')}faults/a.json", b"[]")
+    write_manifest(folder_store, manifest("A01", 1, plate="P2"))
+    assert rounds.round(NOW) == {"image_metrics_live": 2, "site_metrics_live": 1}
+    assert rounds.round(NOW + MINUTE) == {}
+    assert [caplog.text.count(f"screen/{plate}: ") for plate in ("P0", "P1", "P2")] == [1, 1, 0]
+    folder_store.delete(f"{small_screen.results('P1')}faults/a.json")
+    assert rounds.round(NOW + 2 * MINUTE) == {"image_metrics_live": 2, "site_metrics_live": 1}
+    assert counts(bigquery_jobs.client(), "sites_live") == {"sites_live": 2}
+
+
+def test_rows_met_by_an_outage_of_the_store_are_sent_afterwards(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    write_manifest(folder_store, manifest("A01", 1))
+
+    def fail(*_: object) -> list[str]:
+        raise StoreUnavailableError("the store is away")
+
+    with monkeypatch.context() as outage:
+        outage.setattr("imaging.warehouse.live.list_faults", fail)
+        with pytest.raises(StoreUnavailableError):
+            rounds.round(NOW)
+    assert rounds.round(NOW + MINUTE) == {"image_metrics_live": 2, "site_metrics_live": 1}
+
+
+def test_nothing_is_kept_of_closed_plates(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(folder_store)
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    kept: list[int] = []
+
+    def load(folders: list[PlateFolder], _: datetime) -> dict[str, int]:
+        kept.append(len(folders) + len(rounds._records))  # before the end of the round already
+        return {}
+
+    monkeypatch.setattr(rounds.live, "load", load)
+    rounds.round(NOW + 3 * DAY_S)
+    assert kept == [0]
+
+
+def test_a_barred_experiment_is_asked_once_a_round_and_its_plates_are_looked_at_each_hour(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore
+) -> None:
+    asked: list[str] = []
+
+    def bar(experiment: str) -> None:
+        asked.append(experiment)
+        raise PlacementError("its data must not lie there")
+
+    for plate in ("P1", "P2"):
+        write_manifest(folder_store, manifest("A01", 1, plate=plate))
+    warehouse = open_warehouse(bigquery_jobs.client())
+    rounds = Rounds(Loader(warehouse, folder_store, admit=bar), LiveLoader(warehouse, folder_store))
+    for number, expected in ((0, 1), (1, 2), (2, 2), (30, 2), (62, 3)):
+        assert rounds.round(NOW + number * MINUTE) == {}
+        assert len(asked) == expected
 
 
 @pytest.mark.parametrize("what", [LOST, 503])
