@@ -89,7 +89,7 @@ class Loader:
         self.schemas = Schemas(self.warehouse)
 
     def prepare(self) -> None:
-        """Make or widen dataset, tables and views.
+        """Make or widen dataset, tables and views; those seen before are looked at again, as they may be gone.
 
         Raises
         ------
@@ -98,6 +98,8 @@ class Loader:
         WarehouseUnavailableError
             If BigQuery does not answer.
         """
+        self.schemas = Schemas(self.warehouse)
+        self._joined.clear()
         self.schemas.ensure_base()
         ensure_views(self.warehouse)
 

@@ -67,11 +67,12 @@ class Rounds:
         if not self._is_prepared:
             self.loader.prepare()
             self._known = self.loader.loaded()
-            self._is_prepared = True
+        self._is_prepared = False  # until this round ended well: what is gone from the dataset is made again
         open_folders = [folder for plate in self._due(now) for folder in self._look(plate, now)]
         published = {folder: self._records[folder][1] for folder in open_folders if folder in self._records}
         sent = self.live.load(open_folders, published, datetime.fromtimestamp(now, UTC))
         self._close(open_folders, now)
+        self._is_prepared = True
         return sent
 
     def _due(self, now: float) -> Iterator[tuple[str, str]]:
