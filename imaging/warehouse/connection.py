@@ -61,7 +61,15 @@ class Warehouse:
 
     @property
     def where(self) -> str | None:
-        """Location for Google's client."""
+        """Location for Google's client: where the dataset is, as a job elsewhere is not found; see ``wanted``."""
+        try:
+            return self.place or self.wanted
+        except exceptions.NotFound:
+            return self.wanted
+
+    @property
+    def wanted(self) -> str | None:
+        """Where the dataset is made if it is not there; ``None`` leaves it to BigQuery."""
         return self.location or self.client.location
 
     @property
@@ -94,11 +102,11 @@ class Warehouse:
         Raises
         ------
         WarehouseUnavailableError
-            If BigQuery does not answer.
+            If BigQuery does not answer, or a table was dropped that must be made again first.
         RefusedLoadError
             If it refuses the query.
         """
-        with translated(self.dataset):
+        with present(self.dataset), translated(self.dataset):
             rows = self.client.query_and_wait(
                 sql,
                 job_config=bigquery.QueryJobConfig(query_parameters=parameters(values)),
@@ -154,6 +162,24 @@ def translated(dataset: str) -> Iterator[None]:
                 "BigQuery Data Editor and BigQuery Job User"
             ) from error
         raise RefusedLoadError(f"BigQuery refused what was asked of the dataset {dataset}: {said}") from error
+
+
+@contextlib.contextmanager
+def present(dataset: str) -> Iterator[None]:
+    """Take what is missing, or there already, for something that somebody dropped or made just now.
+
+    Raises
+    ------
+    WarehouseUnavailableError
+        In place of ``NotFound`` and ``Conflict``.
+    """
+    try:
+        yield
+    except (exceptions.NotFound, exceptions.Conflict) as error:
+        raise WarehouseUnavailableError(
+            f"the dataset {dataset} was changed by somebody else meanwhile ({_sentence(error)}); what is missing is "
+            "made again, and it is tried again later"
+        ) from error
 
 
 def _sentence(error: BaseException) -> str:

@@ -39,6 +39,7 @@ _PASSING = frozenset(
         "timeout",
     }
 )
+_BAD_DATA = frozenset({"invalid", "invalidQuery"})
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
 
 Begin = Callable[[str], Any]
@@ -146,9 +147,14 @@ def _run(warehouse: Warehouse, name: str, begin: Begin, first: int, table: str) 
         error = _wait(warehouse, job)
         if error is None:
             return Done(attempt, begun)
-        if error["reason"] not in _PASSING:
+        if error["reason"] in _BAD_DATA:
             if not _exists(warehouse, f"{name}-{attempt + 1}"):  # else somebody asked for it again
                 raise RefusedLoadError(f"BigQuery refused the load into {table}: {error['message']} (job {job.job_id})")
+        elif is_ours and error["reason"] not in _PASSING:
+            # neither the data nor the moment: a right, a table or an account is missing until somebody sees to it
+            raise WarehouseUnavailableError(
+                f"BigQuery could not change {table}: {error['message']} (job {job.job_id}); it is tried again later"
+            )
         elif begun >= TRIES:
             raise WarehouseUnavailableError(
                 f"BigQuery failed {begun} times to change {table}, at last with: {error['message']}; "

@@ -83,12 +83,13 @@ class Loader:
     said: Callable[[Loaded | Refused], None] = lambda outcome: None
     admit: Callable[[str], None] = lambda experiment: None
     schemas: Schemas = field(init=False)
+    _joined: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self.schemas = Schemas(self.warehouse)
 
     def prepare(self) -> None:
-        """Make or widen dataset, tables and views.
+        """Make or widen dataset, tables and views; those seen before are looked at again, as they may be gone.
 
         Raises
         ------
@@ -97,6 +98,8 @@ class Loader:
         WarehouseUnavailableError
             If BigQuery does not answer.
         """
+        self.schemas = Schemas(self.warehouse)
+        self._joined.clear()
         self.schemas.ensure_base()
         ensure_views(self.warehouse)
 
@@ -158,14 +161,24 @@ class Loader:
         jobs = 0
         if sheets and not self._is_run_loaded(place):
             for sheet in sheets:
-                if self.schemas.ensure(sheet.table, sheet.features):
-                    ensure_versions(self.warehouse, sheet.table)
+                self.schemas.ensure(sheet.table, sheet.features)
             day = read_time(record["published_at"]) or datetime.now(UTC)
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 jobs += sum(pool.map(lambda sheet: self._load_sheet(sheet, f"{day:%Y%m%d}"), sheets))
+        self._join_versions(sheets)
         jobs += self._add_run(record, place, _measured_until(sheets))
         rows = {sheet.table.name: sheet.rows.num_rows for sheet in sheets}
         return Loaded(*folder, record["number"], record["status"], rows, jobs, time.monotonic() - began)
+
+    def _join_versions(self, sheets: Sequence[Sheet]) -> None:
+        """Have the views join these versions before the run is shown.
+
+        Each is looked at once, whoever made it: its maker may have ended before it wrote the view.
+        """
+        for sheet in sheets:
+            if sheet.table.has_features and sheet.name not in self._joined:
+                ensure_versions(self.warehouse, sheet.table)
+                self._joined.add(sheet.name)
 
     def _read_sheets(self, record: Mapping[str, Any], place: dict[str, str]) -> list[Sheet]:
         """Read and check every table before the first job."""

@@ -73,10 +73,12 @@ class Rounds:
         if not self._is_prepared:
             self.loader.prepare()
             self._known = self.loader.loaded()
-            self._is_prepared = True
+        self._is_prepared = False  # until this round ended well: what is gone from the dataset is made again
         self._barred.clear()
         open_folders = [folder for plate in self._due(now) for folder in self._look(plate, now)]
-        return self.live.load(open_folders, datetime.fromtimestamp(now, UTC))
+        sent = self.live.load(open_folders, datetime.fromtimestamp(now, UTC))
+        self._is_prepared = True
+        return sent
 
     def _due(self, now: float) -> Iterator[tuple[str, str]]:
         for experiment in self.store.list_folders("results/"):

@@ -101,8 +101,8 @@ class Schemas:
             warehouse.call(warehouse.client.get_dataset, name)
         except NotFound:
             dataset = bigquery.Dataset(name)
-            if warehouse.where:
-                dataset.location = warehouse.where
+            if warehouse.wanted:
+                dataset.location = warehouse.wanted
             dataset.description = (
                 "Platestream: plates, wells, sites and images; made from the publications in the store"
             )

@@ -20,7 +20,7 @@ from sqlglot import exp
 from imaging import views
 from imaging.errors import RefusedLoadError, SchemaDriftError
 from imaging.table_schema import Table
-from imaging.warehouse.connection import Warehouse, translated
+from imaging.warehouse.connection import Warehouse, present, translated
 from imaging.warehouse.schemas import (
     COLUMN_LIMIT,
     FAULT_RECORDS_ALL,
@@ -62,7 +62,7 @@ def ensure_versions(warehouse: Warehouse, table: Table) -> None:
 
 
 def _versions(warehouse: Warehouse, table: Table) -> list[str]:
-    with translated(warehouse.dataset):
+    with present(warehouse.dataset), translated(warehouse.dataset):
         listed = [item.table_id for item in warehouse.call(warehouse.client.list_tables, warehouse.full_name)]
     return sorted(name for name in listed if is_version(name, table))
 
@@ -74,7 +74,8 @@ def _joined(warehouse: Warehouse, table: Table, versions: list[str]) -> str:
             f"{table.name} has {len(versions)} sets of feature columns, and a view takes {VERSION_LIMIT}; drop the "
             f"tables {versions[0]} and so on whose plates nobody asks for"
         )
-    found = [warehouse.call(warehouse.client.get_table, warehouse.table_id(name)) for name in versions]
+    with present(warehouse.dataset):
+        found = [warehouse.call(warehouse.client.get_table, warehouse.table_id(name)) for name in versions]
     declared = [column.name for column in table.columns]
     shown, parts = set(declared), []
     for item in sorted(found, key=lambda item: (str(item.created), item.table_id), reverse=True):

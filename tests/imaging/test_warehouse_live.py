@@ -292,3 +292,19 @@ def test_what_is_wrong_with_one_plate_is_said_once_and_stops_no_other(
     rounds.round(NOW + MINUTE)
     assert caplog.text.count("screen/P0: ") == 1
     assert counts(bigquery_jobs.client(), "plate_runs") == {"plate_runs": 1}
+
+
+@pytest.mark.parametrize("table", ["plate_runs_all", "wells_all", "images_all", "image_metrics_live"])
+def test_what_is_dropped_while_it_runs_is_made_again_in_the_next_round(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore, table: str
+) -> None:
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    rounds.round(NOW)
+    bigquery_jobs.client().delete_table(f"lab.screens.{table}")
+    publish(folder_store)
+    write_manifest(folder_store, manifest("A01", 1, plate="P2"))
+    try:
+        rounds.round(NOW + MINUTE)
+    except WarehouseUnavailableError:
+        rounds.round(NOW + 2 * MINUTE)
+    assert counts(bigquery_jobs.client(), "plates", "wells", "images") == {"plates": 1, "wells": 6, "images": 24}

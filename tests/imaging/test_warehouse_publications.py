@@ -205,11 +205,36 @@ def test_bad_data_are_not_tried_again_and_said_each_time(bigquery_jobs: BigQuery
     assert {line.rpartition("-")[2] for line in bigquery_jobs.loads() if line.startswith("sites_all")} == {"1"}
 
 
+@pytest.mark.parametrize("reason", ["accessDenied", "notFound", "billingNotEnabled"])
+def test_a_job_that_failed_through_no_fault_of_the_data_is_left_for_later(
+    bigquery_jobs: BigQueryJobs, folder_store: Store, reason: str
+) -> None:
+    publish(folder_store)
+    bigquery_jobs.fail_jobs("sites_all", reason)
+    with pytest.raises(WarehouseUnavailableError, match=r"BigQuery could not change sites_all\$20260203"):
+        load(bigquery_jobs.client(), folder_store)
+    load(bigquery_jobs.client(), folder_store)
+    assert shown(bigquery_jobs) == SHOWN
+
+
 def test_an_outage_is_one_sentence_and_the_next_time_goes_on(bigquery_jobs: BigQueryJobs, folder_store: Store) -> None:
     publish(folder_store)
     loader = prepared(bigquery_jobs.client(), folder_store)
     bigquery_jobs.is_down = True
     with pytest.raises(WarehouseUnavailableError, match="BigQuery does not take work for the dataset screens"):
+        loader.load_plate("screen", "P1")
+    bigquery_jobs.is_down = False
+    loader.load_plate("screen", "P1")
+    assert shown(bigquery_jobs) == SHOWN
+
+
+def test_a_version_that_an_outage_kept_from_its_view_is_joined_before_its_plate_is_shown(
+    bigquery_jobs: BigQueryJobs, folder_store: Store
+) -> None:
+    publish(folder_store)
+    loader = prepared(bigquery_jobs.client(), folder_store)
+    bigquery_jobs.trouble("create wells_", lambda: None, then_down=True)
+    with pytest.raises(WarehouseUnavailableError):
         loader.load_plate("screen", "P1")
     bigquery_jobs.is_down = False
     loader.load_plate("screen", "P1")

@@ -12,6 +12,7 @@ from imaging.table_schema import Table as DeclaredTable
 from imaging.tables import PUBLISHED, TABLES, WELLS
 from imaging.views import view_names
 from imaging.warehouse import views
+from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.schemas import COLUMN_LIMIT, RUNS_ALL, Schemas, base_name, compare
 from tests.imaging.small_screen import publish
 from tests.imaging.small_warehouse import counts, load, open_warehouse, prepared, rows
@@ -201,3 +202,10 @@ def test_a_column_that_is_declared_later_widens_the_table(bigquery_jobs: BigQuer
     later = DeclaredTable(RUNS_ALL.name, "", (*RUNS_ALL.columns, Column("wells", INTEGER, "", "")))
     assert Schemas(warehouse).ensure(later) is False
     assert warehouse.client.get_table("screens.plate_runs_all").schema[-1].name == "wells"
+
+
+def test_jobs_are_asked_for_where_the_dataset_is(bigquery_jobs: BigQueryJobs) -> None:
+    warehouse = Warehouse(bigquery_jobs.client(), "screens", patience_s=2.0, pause_s=0.02)
+    assert warehouse.where is None
+    Schemas(open_warehouse(bigquery_jobs.client())).ensure_dataset()
+    assert warehouse.where == "EU"
