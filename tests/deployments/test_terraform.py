@@ -85,19 +85,18 @@ def test_each_role_may_do_what_it_needs_and_nothing_else() -> None:
             roles = re.findall(r"\w+", named[0]) if named else ["all"]
             for role in roles:
                 granted.setdefault(role, set()).add(body["role"].strip('"'))
-    sees = "${google_project_iam_custom_role.sees_jobs.id}"
-    loads = {"roles/bigquery.dataEditor", "roles/bigquery.jobUser", sees}
+    loads = {"roles/bigquery.dataEditor", "roles/bigquery.jobUser"}
     assert granted == {
         "all": {"roles/iam.workloadIdentityUser", "roles/storage.objectViewer"},
         "runs": {"roles/storage.objectUser", *loads},
         "workers": {"roles/storage.objectUser"},
-        "watch": {"roles/pubsub.subscriber", "roles/storage.objectUser"},
+        "watch": {"roles/pubsub.subscriber"},
         "warehouse": loads,
     }
     writes = resources()["google_storage_bucket_iam_member.writes"]
-    assert 'for role in ["watch", "runs", "workers"]' in writes["for_each"]
+    assert 'for role in ["runs", "workers"]' in writes["for_each"]
     assert "startsWith" in writes["condition"][0]["expression"]
-    assert '["images", "results", "costs"]' in TEXTS["accounts.tf"]
+    assert '["images", "results"]' in TEXTS["accounts.tf"]
     assert not re.search(r"roles/(owner|editor|\w+\.admin)\b|service_account_key", "".join(TEXTS.values()))
 
 
