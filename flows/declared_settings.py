@@ -10,9 +10,6 @@ from flows.declared import Environment
 from flows.declared_google import Cloud
 from flows.settings import PREFIX
 
-SPOT_NOTICE_S = 14
-"""Seconds that GKE leaves an ordinary pod of a spot machine: 15 at the most."""
-
 
 def settings_variables(name: str, environment: Environment) -> dict[str, str]:
     """Return the variables that processes of an environment get; a machine of a lab has its own and gets none.
@@ -58,7 +55,6 @@ def _cloud_variables(name: str, cloud: Cloud) -> dict[str, str]:
         "subscription": google.subscription,
         "dataset": google.dataset.name,
         "dataset_location": google.dataset.location,
-        "notice_s": SPOT_NOTICE_S,
         "sites_per_gpu": workers.threads,
         "price_per_worker_hour": cloud.price(workers.spot_node_pool),
         "budget_per_plate": budgets.per_plate,

@@ -192,7 +192,7 @@ class Watch:
                 self._wake(Need(*place, job.recipe, reason), tick)
             elif self._is_closed(job, now):
                 self._look_at[place] = tick + DAY_S
-                self._sweep(job, now)
+                sweep(job, now=now)
             elif self.sweep_s and plan.is_publishable:
                 # a lab publishes hundreds of plates a day: looking at each every minute would hold up those with work
                 self._quiet_s[place] = min(2 * self._quiet_s.get(place, self.sweep_s / 2), LONGEST_SWEEP_S)
@@ -211,13 +211,6 @@ class Watch:
         self.wake(need)
         self._wakes[place] = (tick, pause_s if woken_at == float("-inf") else min(2 * pause_s, LONGEST_REPEAT_S))
         log.info("%s/%s: %s; a run is asked for", need.experiment, need.plate, need.reason)
-
-    def _sweep(self, job: PlateJob, now: float) -> None:
-        """Delete what nobody refers to; where that may not be done, the plate is not looked at more often for it."""
-        try:
-            sweep(job, now=now)
-        except (PlateError, OSError) as error:
-            self._say_once(f"{job.experiment.name}/{job.plate}: what killed processes left was not deleted: {error}")
 
     def _is_closed(self, job: PlateJob, now: float) -> bool:
         """Published more than a day ago."""

@@ -3,7 +3,7 @@
 locals {
   roles = ["watch", "runs", "workers", "warehouse"]
   # raw/ and experiments/ are read only: for us, an uploaded image is never changed
-  written = [for folder in ["images", "results", "costs"] : "projects/_/buckets/${local.google.bucket.name}/objects/${local.store}${folder}/"]
+  written = [for folder in ["images", "results"] : "projects/_/buckets/${local.google.bucket.name}/objects/${local.store}${folder}/"]
 }
 
 resource "google_service_account" "role" {
@@ -29,14 +29,13 @@ resource "google_storage_bucket_iam_member" "reads" {
 }
 
 resource "google_storage_bucket_iam_member" "writes" {
-  # the watch sweeps: it deletes what killed processes left
-  for_each = { for role in ["watch", "runs", "workers"] : role => google_service_account.role[role] }
+  for_each = { for role in ["runs", "workers"] : role => google_service_account.role[role] }
   bucket   = google_storage_bucket.store.name
   role     = "roles/storage.objectUser"
   member   = each.value.member
 
   condition {
-    title      = "images, results and costs"
+    title      = "images and results"
     expression = join(" || ", [for prefix in local.written : "resource.name.startsWith(\"${prefix}\")"])
   }
 }
@@ -59,20 +58,6 @@ resource "google_project_iam_member" "starts_load_jobs" {
   for_each = { for role in ["runs", "warehouse"] : role => google_service_account.role[role] }
   project  = local.google.project
   role     = "roles/bigquery.jobUser"
-  member   = each.value.member
-}
-
-# Both give a load the same name, so that one of them finds the other's job and waits for it.
-resource "google_project_iam_custom_role" "sees_jobs" {
-  role_id     = "platestreamSeesJobs"
-  title       = "Platestream: see load jobs of the other loader"
-  permissions = ["bigquery.jobs.get"]
-}
-
-resource "google_project_iam_member" "sees_jobs" {
-  for_each = { for role in ["runs", "warehouse"] : role => google_service_account.role[role] }
-  project  = local.google.project
-  role     = google_project_iam_custom_role.sees_jobs.id
   member   = each.value.member
 }
 

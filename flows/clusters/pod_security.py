@@ -34,7 +34,6 @@ def secure_pod(pod: dict[str, Any]) -> dict[str, Any]:
         "containers": containers,
         "volumes": [*pod.get("volumes", []), *({"name": name, "emptyDir": {}} for name in folders)],
         "automountServiceAccountToken": False,
-        "enableServiceLinks": False,  # Kubernetes would set PLATESTREAM_... variables that are no settings
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,

@@ -72,11 +72,6 @@ def test_no_pod_has_more_rights_than_it_needs(name: str) -> None:
     assert mounted == {volume["name"] for volume in pod["volumes"]} | claimed
 
 
-def test_no_pod_gets_variables_of_services_which_our_settings_would_refuse() -> None:
-    assert {name: pod.get("enableServiceLinks") for name, pod in pods().items()} == dict.fromkeys(pods(), False)
-    assert [pod.get("enableServiceLinks") for pod in dask_pods()] == [False] * 3
-
-
 @pytest.mark.parametrize("name", pods())
 def test_what_a_pod_refers_to_is_there(name: str) -> None:
     pod, container = pods()[name], containers()[name]

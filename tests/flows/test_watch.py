@@ -392,22 +392,3 @@ def test_a_plate_whose_folder_is_gone_is_looked_at_no_more(root: FolderStore) ->
     assert watch.round(now) == 1
     shutil.rmtree(root.root / "raw/screen/P1")
     assert watch.round(now + 61) == 0
-
-
-def test_a_sweep_that_is_not_allowed_does_not_bring_a_closed_plate_back_each_round(
-    root: FolderStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    upload(root, "P1")
-    follow(open_job(root, "screen", "P1", settle_s=0.0))
-    watch, woken = watch_of(root)
-    watch.round(time.time())
-
-    def refuse(*_: object, **__: object) -> None:
-        raise StoreUnavailableError("you may not delete this")
-
-    monkeypatch.setattr("flows.watch.sweep", refuse)
-    later = time.time() + 2 * DAY_S
-    looks = [watch.round(later + second) for second in (0.0, 2.0, 4.0)]
-    assert looks[1:] == [0, 0]
-    assert "was not deleted: you may not delete this" in caplog.text
-    assert woken == []
