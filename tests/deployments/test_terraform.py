@@ -11,6 +11,8 @@ import pytest
 
 from flows.declared import read_environment
 from flows.manifests import ROLES
+from imaging.costs import DAYS
+from imaging.names import plate_zarr, results_prefix
 from tests.deployments.declared import TERRAFORM, declared, documents, names, resources
 from tests.parts import require
 
@@ -85,19 +87,35 @@ def test_each_role_may_do_what_it_needs_and_nothing_else() -> None:
             roles = re.findall(r"\w+", named[0]) if named else ["all"]
             for role in roles:
                 granted.setdefault(role, set()).add(body["role"].strip('"'))
-    loads = {"roles/bigquery.dataEditor", "roles/bigquery.jobUser"}
+    sweeps, sees_jobs = (f"${{google_project_iam_custom_role.{name}.id}}" for name in ("sweeps", "sees_jobs"))
+    loads = {"roles/bigquery.dataEditor", "roles/bigquery.jobUser", sees_jobs}
     assert granted == {
         "all": {"roles/iam.workloadIdentityUser", "roles/storage.objectViewer"},
         "runs": {"roles/storage.objectUser", *loads},
         "workers": {"roles/storage.objectUser"},
-        "watch": {"roles/pubsub.subscriber"},
+        "watch": {"roles/pubsub.subscriber", sweeps},
         "warehouse": loads,
     }
-    writes = resources()["google_storage_bucket_iam_member.writes"]
-    assert 'for role in ["runs", "workers"]' in writes["for_each"]
-    assert "startsWith" in writes["condition"][0]["expression"]
-    assert '["images", "results"]' in TEXTS["accounts.tf"]
+    for name in ("writes", "watch_sweeps"):
+        assert "startsWith" in resources()[f"google_storage_bucket_iam_member.{name}"]["condition"][0]["expression"]
+    permissions = {
+        name.split(".")[1]: [each.strip('"') for each in body["permissions"]]
+        for name, body in resources().items()
+        if name.startswith("google_project_iam_custom_role.")
+    }
+    assert permissions == {"sweeps": ["storage.objects.delete"], "sees_jobs": ["bigquery.jobs.get"]}
     assert not re.search(r"roles/(owner|editor|\w+\.admin)\b|service_account_key", "".join(TEXTS.values()))
+
+
+def test_each_account_may_write_the_folders_that_its_processes_write() -> None:
+    def folders(name: str) -> set[str]:
+        (text,) = re.findall(rf"^ +{name} += (\[.*\])$", TEXTS["accounts.tf"], re.MULTILINE)
+        return {f"{folder}/" for folder in json.loads(text)}
+
+    results = {plate_zarr("screen", "P1").split("screen")[0], results_prefix("screen", "P1", "v1").split("screen")[0]}
+    assert folders("workers") == results
+    assert folders("runs") == results | {DAYS}
+    assert folders("swept") == results
 
 
 def test_messages_of_new_images_reach_the_watcher() -> None:
