@@ -10,6 +10,9 @@ from flows.declared import Environment
 from flows.declared_google import Cloud
 from flows.settings import PREFIX
 
+SPOT_NOTICE_S = 14
+"""Seconds a pod on a spot machine gets: the machine goes after 30, of which Kubernetes' own pods keep 15."""
+
 
 def settings_variables(name: str, environment: Environment) -> dict[str, str]:
     """Return the variables that processes of an environment get; a machine of a lab has its own and gets none.
@@ -56,6 +59,7 @@ def _cloud_variables(name: str, cloud: Cloud) -> dict[str, str]:
         "dataset": google.dataset.name,
         "dataset_location": google.dataset.location,
         "sites_per_gpu": workers.threads,
+        "notice_s": SPOT_NOTICE_S,
         "price_per_worker_hour": cloud.price(workers.spot_node_pool),
         "budget_per_plate": budgets.per_plate,
         "budget_per_day": budgets.per_day,

@@ -1,7 +1,8 @@
 """`platestream manifests`: the Kubernetes manifests of an environment, with the names and sizes of its file in them.
 
 deployments/kubernetes/*.yaml say ``${namespace}`` and the like wherever deployments/gcp.yaml has the word. The settings
-of all processes become one ConfigMap. No secret is printed: manifests only name them.
+of all processes become one ConfigMap, the environment's file another: a container reads it as it is now, not as it was
+when its image was built. No secret is printed: manifests only name them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from imaging.errors import ConfigurationError, MissingPartError
 MANIFESTS = "kubernetes"
 SETTINGS = "platestream-settings"
 """The ConfigMap that each of our processes reads its settings from."""
+FILE = "platestream-environment"
+"""The ConfigMap of the environment's file, which `platestream cluster` reads."""
 FIRST = "namespace.yaml"
 """The file that the others need before them."""
 STATE = Path("/state")
@@ -53,16 +56,20 @@ def render_manifests(name: str, root: Path = ROOT) -> str:
     files = sorted(folder.glob("*.yaml"), key=lambda path: (path.name != FIRST, path.name))
     if not files:
         raise MissingPartError("the manifests come with the repository: clone it", key=str(folder))
-    words = manifest_words(environment.cloud, environment.work_pool.name)
+    words = manifest_words(name, environment.cloud, environment.work_pool.name)
     texts = [_fill(path, words) for path in files]
-    texts.insert(1, _config_map(environment.cloud, settings_variables(name, environment)))
+    settings = settings_variables(name, environment) | _client_variables(environment.cloud)
+    file = f"{name}.yaml"
+    maps = {SETTINGS: settings, FILE: {file: (root / FOLDER / file).read_text()}}
+    texts[1:1] = [_config_map(each, environment.cloud, data) for each, data in maps.items()]
     return "---\n".join(texts)
 
 
-def manifest_words(cloud: Cloud, work_pool: str) -> dict[str, str]:
+def manifest_words(name: str, cloud: Cloud, work_pool: str) -> dict[str, str]:
     """Return what stands for each ``${word}`` of a manifest."""
     google, cluster, postgresql = cloud.google, cloud.cluster, cloud.kubernetes.postgresql
     words = {
+        "environment_file": f"{name}.yaml",
         "namespace": cluster.namespace,
         "work_pool": work_pool,
         "cpu_image": google.image("cpu"),
@@ -87,13 +94,12 @@ def _fill(path: Path, words: dict[str, str]) -> str:
         ) from error
 
 
-def _config_map(cloud: Cloud, settings: dict[str, str]) -> str:
-    """Return the settings of our processes, those of a Prefect client among them."""
-    api_url = f"http://prefect-server.{cloud.cluster.namespace}.svc:4200/api"
-    document = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": SETTINGS, "namespace": cloud.cluster.namespace},
-        "data": settings | client_variables(api_url, STATE / "prefect"),
-    }
-    return yaml.safe_dump(document, sort_keys=False)
+def _client_variables(cloud: Cloud) -> dict[str, str]:
+    return client_variables(f"http://prefect-server.{cloud.cluster.namespace}.svc:4200/api", STATE / "prefect")
+
+
+def _config_map(name: str, cloud: Cloud, data: dict[str, str]) -> str:
+    metadata = {"name": name, "namespace": cloud.cluster.namespace}
+    return yaml.safe_dump(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}, sort_keys=False
+    )

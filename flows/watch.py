@@ -192,7 +192,7 @@ class Watch:
                 self._wake(Need(*place, job.recipe, reason), tick)
             elif self._is_closed(job, now):
                 self._look_at[place] = tick + DAY_S
-                sweep(job, now=now)
+                self._sweep(job, now)
             elif self.sweep_s and plan.is_publishable:
                 # a lab publishes hundreds of plates a day: looking at each every minute would hold up those with work
                 self._quiet_s[place] = min(2 * self._quiet_s.get(place, self.sweep_s / 2), LONGEST_SWEEP_S)
@@ -201,6 +201,13 @@ class Watch:
             self._look_at[place] = tick + self.rescan_s
             self._say_once(f"{place[0]}/{place[1]}: {error}")
         return 1
+
+    def _sweep(self, job: PlateJob, now: float) -> None:
+        """Delete what nothing names; where that fails, e.g. for want of a right, only the next day tries it again."""
+        try:
+            sweep(job, now=now)
+        except FAULTS as error:
+            self._say_once(f"{job.experiment.name}/{job.plate}: what no record names was not deleted: {error}")
 
     def _wake(self, need: Need, tick: float) -> None:
         """Ask for a run; the longer none comes, the longer the pause before the next asking."""

@@ -23,6 +23,7 @@ from imaging.names import hash_of, results_prefix, to_json
 from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
 
+SHELVES = "illumination/"
 MOST_OFFERS = 100
 """Offers that are looked at, from the newest on: a channel that none of them knows well is not corrected."""
 
@@ -100,7 +101,7 @@ def newest_offers(store: Store, experiment: Experiment) -> Iterator[Offer]:
 
 def shelf(experiment: Experiment) -> str:
     """Folder of the fields that an experiment's plates give and take."""
-    return f"illumination/{experiment.illumination.shelf or f'experiment-{experiment.name}'}/"
+    return f"{SHELVES}{experiment.illumination.shelf or f'experiment-{experiment.name}'}/"
 
 
 def _is_withdrawn(store: Store, record: dict[str, Any]) -> bool:

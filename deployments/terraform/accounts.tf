@@ -3,7 +3,13 @@
 locals {
   roles = ["watch", "runs", "workers", "warehouse"]
   # raw/ and experiments/ are read only: for us, an uploaded image is never changed
-  written = [for folder in ["images", "results"] : "projects/_/buckets/${local.google.bucket.name}/objects/${local.store}${folder}/"]
+  written = {
+    runs    = ["images", "results", "costs", "illumination"]
+    workers = ["images", "results"]
+  }
+  swept   = ["images", "results"]
+  objects = "projects/_/buckets/${local.google.bucket.name}/objects/${local.store}"
+  role_id = replace(local.google.service_accounts.watch, "-", "_")
 }
 
 resource "google_service_account" "role" {
@@ -29,14 +35,32 @@ resource "google_storage_bucket_iam_member" "reads" {
 }
 
 resource "google_storage_bucket_iam_member" "writes" {
-  for_each = { for role in ["runs", "workers"] : role => google_service_account.role[role] }
+  for_each = local.written
   bucket   = google_storage_bucket.store.name
   role     = "roles/storage.objectUser"
-  member   = each.value.member
+  member   = google_service_account.role[each.key].member
 
   condition {
-    title      = "images and results"
-    expression = join(" || ", [for prefix in local.written : "resource.name.startsWith(\"${prefix}\")"])
+    title      = join(", ", each.value)
+    expression = join(" || ", [for folder in each.value : "resource.name.startsWith(\"${local.objects}${folder}/\")"])
+  }
+}
+
+# The watcher deletes what killed workers left behind, and writes nothing.
+resource "google_project_iam_custom_role" "sweeps" {
+  role_id     = "${local.role_id}_sweeps"
+  title       = "Platestream: deletes objects"
+  permissions = ["storage.objects.delete"]
+}
+
+resource "google_storage_bucket_iam_member" "watch_sweeps" {
+  bucket = google_storage_bucket.store.name
+  role   = google_project_iam_custom_role.sweeps.id
+  member = google_service_account.role["watch"].member
+
+  condition {
+    title      = join(", ", local.swept)
+    expression = join(" || ", [for folder in local.swept : "resource.name.startsWith(\"${local.objects}${folder}/\")"])
   }
 }
 
@@ -58,6 +82,20 @@ resource "google_project_iam_member" "starts_load_jobs" {
   for_each = { for role in ["runs", "warehouse"] : role => google_service_account.role[role] }
   project  = local.google.project
   role     = "roles/bigquery.jobUser"
+  member   = each.value.member
+}
+
+# Both name a load job alike, and who comes second waits for the other's: jobUser shows an account only its own.
+resource "google_project_iam_custom_role" "sees_jobs" {
+  role_id     = "${local.role_id}_sees_jobs"
+  title       = "Platestream: sees load jobs"
+  permissions = ["bigquery.jobs.get"]
+}
+
+resource "google_project_iam_member" "sees_load_jobs" {
+  for_each = { for role in ["runs", "warehouse"] : role => google_service_account.role[role] }
+  project  = local.google.project
+  role     = google_project_iam_custom_role.sees_jobs.id
   member   = each.value.member
 }
 

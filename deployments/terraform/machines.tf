@@ -135,6 +135,14 @@ resource "google_container_node_pool" "pool" {
       }
     }
 
+    # A site apart that needs too much memory is killed alone, not with its worker and all sites beside it.
+    dynamic "kubelet_config" {
+      for_each = contains([local.workers.floor_node_pool, local.workers.spot_node_pool], each.key) ? ["workers"] : []
+      content {
+        single_process_oom_kill = true
+      }
+    }
+
     # Nothing but Dask's workers, which tolerate it, may take a place on machines that go away.
     dynamic "taint" {
       for_each = try(each.value.spot, false) ? ["spot"] : []

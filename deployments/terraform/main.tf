@@ -5,7 +5,7 @@ terraform {
   required_providers {
     google = {
       source  = "hashicorp/google"
-      version = "~> 6.20"
+      version = "~> 6.48"
     }
   }
   backend "gcs" {
@@ -18,6 +18,7 @@ locals {
   google    = local.declared.google
   machines  = local.declared.kubernetes
   namespace = local.declared.cluster.namespace
+  workers   = local.declared.cluster.workers
   store     = local.google.bucket.folder == "" ? "" : "${local.google.bucket.folder}/"
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Any
 
 from flows.clusters.certificates import AUTHORITY, certificate_names
@@ -122,6 +123,8 @@ def _worker_pod(section: ClusterSection, settings: Settings, where: dict[str, An
         "--nthreads",
         str(workers.threads),
     ]
+    # by itself a worker takes the machine's memory by its share of the cores
+    command += ["--memory-limit", workers.memory]
     command += ["--nworkers", "1", "--no-dashboard", "--preload", WORKER_PRELOAD, "--preload-nanny", WORKER_PRELOAD]
     told = settings.as_environment()
     names = [f"{PREFIX}{name.upper()}" for name in WORKER_SETTINGS]
@@ -134,7 +137,7 @@ def _worker_pod(section: ClusterSection, settings: Settings, where: dict[str, An
         "env": _env({**ONE_THREAD, **_dask_variables(), **_tls_variables(section, "worker"), **variables}),
         "resources": _resources(workers.cpu, workers.memory, workers.gpus),
     }
-    pod = {"containers": [container], "terminationGracePeriodSeconds": int(settings.notice_s), **where}
+    pod = {"containers": [container], "terminationGracePeriodSeconds": math.ceil(settings.notice_s), **where}
     if section.service_account:
         pod["serviceAccountName"] = section.service_account
     return secure_pod(_with_tls(section, pod))

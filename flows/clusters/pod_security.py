@@ -34,6 +34,8 @@ def secure_pod(pod: dict[str, Any]) -> dict[str, Any]:
         "containers": containers,
         "volumes": [*pod.get("volumes", []), *({"name": name, "emptyDir": {}} for name in folders)],
         "automountServiceAccountToken": False,
+        # else each Service beside it is a variable, and PLATESTREAM_DASK_SCHEDULER_PORT would be a setting of ours
+        "enableServiceLinks": False,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,

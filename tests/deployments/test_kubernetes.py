@@ -7,12 +7,13 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from dask.utils import parse_bytes
 
 from flows.cli import app
 from flows.clusters.gke_objects import TLS_FOLDER, describe_cluster, describe_spot_group
 from flows.declared import read_environment
 from flows.declared_settings import settings_variables
-from flows.manifests import SETTINGS, manifest_words, render_manifests
+from flows.manifests import FILE, SETTINGS, manifest_words, render_manifests
 from flows.settings import Settings
 from imaging.errors import ConfigurationError
 from tests.deployments.declared import DEPLOYMENTS, containers, declared, documents, names, of_kind, pods, renamed
@@ -39,18 +40,29 @@ def test_no_name_stands_in_a_manifest_that_the_environments_file_does_not_give(t
     after = json.dumps(documents(renamed(tmp_path)))
     for old in sorted(olds - {"platestream"}):  # of our names this one also begins others, such as part-of: platestream
         assert f'"{old}"' not in after, old
-    for word in manifest_words(read_environment("gcp", tmp_path).cloud, "new-platestream").values():
+    for word in manifest_words("gcp", read_environment("gcp", tmp_path).cloud, "new-platestream").values():
         assert word in after, word
 
 
 def test_the_settings_of_all_processes_are_those_that_follow_from_the_environments_file() -> None:
-    (found,) = of_kind("ConfigMap")
-    assert found["metadata"]["name"] == SETTINGS
+    (found,) = [each for each in of_kind("ConfigMap") if each["metadata"]["name"] == SETTINGS]
     expected = settings_variables("gcp", read_environment("gcp"))
     assert {name: value for name, value in found["data"].items() if name.startswith("PLATESTREAM_")} == expected
     (service,) = [each for each in of_kind("Service") if each["metadata"]["name"] == "prefect-server"]
     port = service["spec"]["ports"][0]["port"]
     assert found["data"]["PREFECT_API_URL"] == f"http://prefect-server.platestream.svc:{port}/api"
+
+
+def test_the_cluster_is_kept_by_the_environments_file_as_it_is_now_and_not_by_the_images(project: Path) -> None:
+    file = project / "deployments" / "gcp.yaml"
+    file.write_text(file.read_text().replace("memory: 26Gi", "memory: 27Gi"))
+    (found,) = [each for each in documents(project) if each["metadata"]["name"] == FILE]
+    assert found["data"] == {"gcp.yaml": file.read_text()}
+    (volume,) = [each for each in pods()["cluster"]["volumes"] if "configMap" in each]
+    assert volume["configMap"]["name"] == FILE
+    (mount,) = [each for each in containers()["cluster"]["volumeMounts"] if each["name"] == volume["name"]]
+    assert "WORKDIR /opt/platestream\n" in (DEPLOYMENTS / "Containerfile").read_text()
+    assert (mount["mountPath"], mount["subPath"]) == ("/opt/platestream/deployments/gcp.yaml", "gcp.yaml")
 
 
 @pytest.mark.parametrize("name", pods())
@@ -65,6 +77,7 @@ def test_no_pod_has_more_rights_than_it_needs(name: str) -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert pod["automountServiceAccountToken"] is (name == "cluster")  # it alone asks Kubernetes for something
+    assert pod["enableServiceLinks"] is False  # PLATESTREAM_DASK_SCHEDULER_PORT would be an unknown setting
     assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
     assert "memory" in container["resources"]["limits"]
     mounted = {mount["name"] for mount in container["volumeMounts"]}
@@ -107,6 +120,7 @@ def test_dasks_pods_have_no_more_rights_than_ours() -> None:
     for pod in dask_pods():
         assert pod["securityContext"] == ours["securityContext"]
         assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
         (container,) = pod["containers"]
         assert container["securityContext"] == containers()["runs"]["securityContext"]
         assert container["command"][:3] == ["tini", "--", "start"]
@@ -130,6 +144,15 @@ def test_dasks_pods_run_in_the_environments_pools_image_and_account() -> None:
     assert {"key": "cloud.google.com/gke-spot", "effect": "NoSchedule", "operator": "Equal", "value": "true"} in spot[
         "tolerations"
     ]
+
+
+def test_a_worker_may_use_the_memory_of_its_pod_and_ends_within_the_notice_of_a_spot_machine() -> None:
+    for pod in dask_pods()[1:]:
+        (container,) = pod["containers"]
+        told = container["command"]
+        limit = told[told.index("--memory-limit") + 1]
+        assert parse_bytes(limit) == parse_bytes(container["resources"]["limits"]["memory"])
+        assert 0 < pod["terminationGracePeriodSeconds"] <= 15  # what is left when Kubernetes' own pods have had theirs
 
 
 def test_nobody_but_the_server_gets_the_databases_address() -> None:

@@ -11,11 +11,14 @@ import pytest
 
 from flows.declared import read_environment
 from flows.manifests import ROLES
+from imaging.costs import DAYS
+from imaging.illumination_shelf import SHELVES
+from imaging.names import plate_zarr, results_prefix
 from tests.deployments.declared import TERRAFORM, declared, documents, names, resources
 from tests.parts import require
 
 TEXTS = {path.name: path.read_text() for path in TERRAFORM}
-ALIASES = {"declared": (), "google": ("google",), "machines": ("kubernetes",)}
+ALIASES = {"declared": (), "google": ("google",), "machines": ("kubernetes",), "workers": ("cluster", "workers")}
 """What main.tf calls the parts of gcp.yaml."""
 
 
@@ -36,7 +39,7 @@ def test_every_name_is_read_from_the_environments_file() -> None:
     used = [
         (alias, steps.strip(".").split("."))
         for text in TEXTS.values()
-        for alias, steps in re.findall(r"\blocal\.(declared|google|machines)((?:\.\w+)+)", text)
+        for alias, steps in re.findall(r"\blocal\.(declared|google|machines|workers)((?:\.\w+)+)", text)
     ]
     assert len(used) > 30
     for alias, steps in used:
@@ -82,22 +85,39 @@ def test_each_role_may_do_what_it_needs_and_nothing_else() -> None:
         if name.split(".")[0].endswith("_iam_member") and "google_service_account.role" in json.dumps(body):
             told = json.dumps([body["member"], body.get("for_each", "")])
             named = re.findall(r"role in \[(.*?)\]", told) + re.findall(r"role\[(\W+\w+\W+)\]", told)
-            roles = re.findall(r"\w+", named[0]) if named else ["all"]
+            others = ["runs", "workers"] if "local.written" in told else ["all"]
+            roles = re.findall(r"\w+", named[0]) if named else others
             for role in roles:
                 granted.setdefault(role, set()).add(body["role"].strip('"'))
-    loads = {"roles/bigquery.dataEditor", "roles/bigquery.jobUser"}
+    sweeps, sees_jobs = (f"${{google_project_iam_custom_role.{name}.id}}" for name in ("sweeps", "sees_jobs"))
+    loads = {"roles/bigquery.dataEditor", "roles/bigquery.jobUser", sees_jobs}
     assert granted == {
         "all": {"roles/iam.workloadIdentityUser", "roles/storage.objectViewer"},
         "runs": {"roles/storage.objectUser", *loads},
         "workers": {"roles/storage.objectUser"},
-        "watch": {"roles/pubsub.subscriber"},
+        "watch": {"roles/pubsub.subscriber", sweeps},
         "warehouse": loads,
     }
-    writes = resources()["google_storage_bucket_iam_member.writes"]
-    assert 'for role in ["runs", "workers"]' in writes["for_each"]
-    assert "startsWith" in writes["condition"][0]["expression"]
-    assert '["images", "results"]' in TEXTS["accounts.tf"]
+    for name in ("writes", "watch_sweeps"):
+        assert "startsWith" in resources()[f"google_storage_bucket_iam_member.{name}"]["condition"][0]["expression"]
+    permissions = {
+        name.split(".")[1]: [each.strip('"') for each in body["permissions"]]
+        for name, body in resources().items()
+        if name.startswith("google_project_iam_custom_role.")
+    }
+    assert permissions == {"sweeps": ["storage.objects.delete"], "sees_jobs": ["bigquery.jobs.get"]}
     assert not re.search(r"roles/(owner|editor|\w+\.admin)\b|service_account_key", "".join(TEXTS.values()))
+
+
+def test_each_account_may_write_the_folders_that_its_processes_write() -> None:
+    def folders(name: str) -> set[str]:
+        (text,) = re.findall(rf"^ +{name} += (\[.*\])$", TEXTS["accounts.tf"], re.MULTILINE)
+        return {f"{folder}/" for folder in json.loads(text)}
+
+    results = {plate_zarr("screen", "P1").split("screen")[0], results_prefix("screen", "P1", "v1").split("screen")[0]}
+    assert folders("workers") == results
+    assert folders("runs") == results | {DAYS, SHELVES}
+    assert folders("swept") == results
 
 
 def test_messages_of_new_images_reach_the_watcher() -> None:
@@ -115,6 +135,13 @@ def test_spot_machines_take_only_who_tolerates_them() -> None:
     text = json.dumps(pool["node_config"])
     assert "cloud.google.com/gke-spot" in text
     assert "NO_SCHEDULE" in text
+
+
+def test_a_process_of_a_worker_that_needs_too_much_memory_is_killed_alone() -> None:
+    blocks = resources()["google_container_node_pool.pool"]["node_config"][0]["dynamic"]
+    (config,) = [body for block in blocks for name, body in block.items() if "kubelet_config" in name]
+    assert config["content"][0]["single_process_oom_kill"] is True
+    assert {"floor_node_pool", "spot_node_pool"} == set(re.findall(r"local\.workers\.(\w+)", config["for_each"]))
 
 
 @pytest.mark.parametrize("file", TERRAFORM, ids=lambda path: path.name)

@@ -134,6 +134,11 @@ def test_the_scheduler_is_no_spot_machine_and_spot_workers_are(
     assert pods[spot]["containers"][0]["resources"] == {"requests": {"cpu": "7500m", **limits}, "limits": limits}
 
 
+def test_a_notice_of_less_than_a_second_is_still_one() -> None:
+    described = describe_cluster(SECTION, SETTINGS.model_copy(update={"notice_s": 0.4}))["spec"]
+    assert described["worker"]["spec"]["terminationGracePeriodSeconds"] == 1
+
+
 def test_workers_know_what_sites_need_and_no_secret(kubernetes: Kubernetes, cluster: KubernetesCluster) -> None:
     (floor,) = workers(kubernetes, "default")
     worker = pod(kubernetes.objects["deployments", "imaging", floor])
