@@ -173,7 +173,9 @@ def _begin_or_find(warehouse: Warehouse, job_id: str, begin: Begin) -> tuple[Any
     except Conflict:
         return _find(warehouse, job_id), False
     except NotFound as error:
-        raise RefusedLoadError(f"BigQuery does not find what the job {job_id} needs: {error.message}") from error
+        raise WarehouseUnavailableError(
+            f"BigQuery does not find what the job {job_id} needs: {error.message}; it is tried again later"
+        ) from error
 
 
 def _find(warehouse: Warehouse, job_id: str) -> Any:

@@ -30,6 +30,8 @@ AT_ONCE = 8
 COLUMN_LIMIT = 10_000
 LIVE_DAYS = 4
 """Days that rows of plates in progress are kept; those of plates that are still in progress are loaded again before."""
+REMEDY = "drop it and plate_runs_all and start `platestream warehouse` again, which loads all rows again"
+"""What to do about a table that cannot be widened: rows are loaded again of publications that plate_runs_all lacks."""
 _TYPES = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN"}
 _VERSION = re.compile(r"_[0-9a-f]{8}")
 
@@ -141,9 +143,7 @@ class Schemas:
                     "table; rename or drop it"
                 )
             if found.time_partitioning is None:
-                raise SchemaDriftError(
-                    f"the table {name} in BigQuery is not partitioned by day; drop it, and its rows are loaded again"
-                )
+                raise SchemaDriftError(f"the table {name} in BigQuery is not partitioned by day; {REMEDY}")
             missing = compare(name, found.schema, wanted)
             if not missing:
                 return False
@@ -185,7 +185,7 @@ def compare(
     if problems:
         raise SchemaDriftError(
             f"the table {name} in BigQuery contradicts the published one: {'; '.join(problems)}; mend the column, or "
-            "drop the table, whose rows are then loaded again"
+            f"{REMEDY}"
         )
     return [item for key, item in ours.items() if key not in theirs]
 

@@ -117,6 +117,7 @@ def test_drift_is_refused_before_any_job_and_nothing_is_changed(
     ) as caught:
         load(client, folder_store)
     assert sentence in str(caught.value)
+    assert "drop it and plate_runs_all and start `platestream warehouse` again" in str(caught.value)
     assert len(bigquery_jobs.loads()) == jobs
     assert before == {"sites": 12, "sites_all": 12, "plate_runs": 1}
     assert counts(client, "plate_runs", "images") == {"plate_runs": 1, "images": 24}
@@ -126,7 +127,9 @@ def test_a_table_without_partitions_is_refused(bigquery_jobs: BigQueryJobs, fold
     client = bigquery_jobs.client()
     client.create_dataset("screens")
     client.create_table(Table("lab.screens.sites_all", [_X]))
-    with pytest.raises(SchemaDriftError, match="sites_all in BigQuery is not partitioned by day; drop it"):
+    with pytest.raises(
+        SchemaDriftError, match="sites_all in BigQuery is not partitioned by day; drop it and plate_runs_all and start"
+    ):
         prepared(client, folder_store)
 
 
