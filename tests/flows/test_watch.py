@@ -97,21 +97,6 @@ def test_a_plate_published_long_ago_is_looked_at_once_a_day(root: FolderStore) -
     assert sum(watch.round(later + hour * 3600) for hour in range(1, 25)) == 1
 
 
-def test_what_cannot_be_deleted_is_left_until_the_next_day(root: FolderStore, caplog: pytest.LogCaptureFixture) -> None:
-    class Undeletable(FolderStore):
-        def delete(self, key: str) -> None:
-            raise StoreUnavailableError("no right to delete", key=key)
-
-    upload(root, "P1")
-    job = open_job(root, "screen", "P1", settle_s=0.0)
-    follow(job)
-    root.write(f"{job.prefix}parts/nobodys.parquet", b"data")
-    watch, _ = watch_of(Undeletable(root.root))
-    later = time.time() + 2 * DAY_S
-    assert sum(watch.round(later + hour * 3600) for hour in range(25)) == 1
-    assert "screen/P1: what no record names was not deleted: no right to delete" in caplog.text
-
-
 def test_a_changed_recipe_does_not_reprocess_what_is_published(
     root: FolderStore, caplog: pytest.LogCaptureFixture
 ) -> None:
