@@ -1,4 +1,4 @@
-"""All benchmarks of this machine, one after the other: ``make bench``; ``make bench ONLY="quality warehouse"`` for some."""
+"""All benchmarks of this machine in turn: ``make bench``, or some of them: ``make bench ONLY="quality overhead"``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BENCHMARKS = (
 
 
 def main(names: tuple[str, ...]) -> None:
-    """Measure each in turn; each writes to benchmarks/results. One whose part is missing says so, and the rest goes on."""
+    """Measure each in turn; each writes to benchmarks/results; where a part is missing it is said."""
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         sys.exit(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
