@@ -34,6 +34,9 @@ class PublicationInputs:
         Sites given up: well, site, reason.
     missing_sites
         Well and site of sites without any image.
+    expected
+        Sites that should be there with their channels, and the number of planes that should come and that came of each;
+        left out, those of the layout.
     waiting
         Sites that are still waited for, with their channels that have arrived; none in a publication.
     faults
@@ -72,6 +75,7 @@ class PublicationInputs:
     feature_descriptions: Sequence[FeatureDescription]
     history: History | None = None
     illumination: PlateIllumination = field(default_factory=PlateIllumination)
+    expected: Mapping[tuple[str, int], Mapping[str, tuple[int, int]]] | None = None
 
     @property
     def place(self) -> dict[str, str]:
@@ -98,9 +102,12 @@ def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
     """How each site of the plate ended, in plate order; expected sites that nothing is known of are missing."""
     manifests = {(item["well"], item["site"]): item for item in inputs.manifests}
     failed = {(item["well"], item["site"]): item for item in inputs.failed}
-    expected = {*inputs.experiment.expected_sites(), *manifests, *failed, *inputs.missing_sites}
+    planes = inputs.expected if inputs.expected is not None else dict.fromkeys(inputs.experiment.expected_sites())
+    expected = {*planes, *manifests, *failed, *inputs.missing_sites}
     faulted = _channels_by_site(item for item in inputs.faults if item["kind"] == "unreadable")
-    missing = _channels_by_site(item for item in inputs.decisions if item["kind"] == "missing")
+    missing = _channels_by_site(
+        item for item in inputs.decisions if item["kind"] == "missing" and not item.get("plane")
+    )
     states = {"done": manifests, "failed": failed, "waiting": inputs.waiting}
     return sort_sites(
         SiteResult(
@@ -112,6 +119,7 @@ def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
             arrived=inputs.waiting.get(place, frozenset()),
             missing=missing.get(place, frozenset()),
             faulted=faulted.get(place, frozenset()),
+            planes=planes.get(place),
         )
         for place in expected
     )
