@@ -43,7 +43,8 @@ class PublicationInputs:
         Files that do not count: kind, name, reason, and well, site, channel as far as known. The kind ``unreadable``
         makes a missing image a faulted one.
     decisions
-        Decisions that count: kind, well, site, channel, by, reason.
+        Decisions that count: kind, well, site, channel, by, reason; of a plane its number, and ``is_whole`` if nothing
+        is left of the image.
     plate_map
         What is in the wells, if it is known.
     is_declared
@@ -106,7 +107,7 @@ def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
     expected = {*planes, *manifests, *failed, *inputs.missing_sites}
     faulted = _channels_by_site(item for item in inputs.faults if item["kind"] == "unreadable")
     missing = _channels_by_site(
-        item for item in inputs.decisions if item["kind"] == "missing" and not item.get("plane")
+        item for item in inputs.decisions if item["kind"] == "missing" and item.get("is_whole", True)
     )
     states = {"done": manifests, "failed": failed, "waiting": inputs.waiting}
     return sort_sites(

@@ -65,8 +65,8 @@ def tables_above_cells(inputs: PublicationInputs, wells: Mapping[WellKey, Row] |
     inputs
         What is published, or known so far; no part is read.
     wells
-        Feature columns of each well at each time point. Without them nothing that rests on cells is there: ``wells`` has no feature
-        columns, ``features`` and ``statistics`` no rows, and there is no ``image_features``.
+        Feature columns of each well at each time point. Without them nothing that rests on cells is there: ``wells``
+        has no feature columns, ``features`` and ``statistics`` no rows, and there is no ``image_features``.
     """
     columns = inputs.well_features if wells is not None else ()
     found = {}

@@ -81,8 +81,9 @@ SITES = Table(
 )
 WELLS = Table(
     "wells",
-    "One row per imaged well and time point; feature columns hold the median over the well's cells; those that begin with Mean_, MAD_ "
-    "or Count_ their mean, median absolute deviation or number of values, where the declaration asks for them.",
+    "One row per imaged well and time point; feature columns hold the median over the well's cells; those that begin "
+    "with Mean_, MAD_ or Count_ their mean, median absolute deviation or number of values, where the declaration asks "
+    "for them.",
     (
         *PLACE,
         _WELL,
