@@ -43,7 +43,8 @@ def write_plate_metadata(
         Number of wells of the plate: 6, 12, 24, 48, 96, 384 or 1536. The specification wants every physical row and
         column listed, and only the wells that hold images.
     wells
-        Sites of each well (``B03``) as number (``imaging.time_points``) and name of its group; a well without sites is left out.
+        Sites of each well (``B03``) as number (``imaging.time_points``) and name of its group; a well without sites is
+        left out.
 
     Raises
     ------
