@@ -74,10 +74,12 @@ class Told:
 
     ``expected`` holds every plane that should come, or is ``None`` where no manifest says it. ``positions_um`` centres
     of sites (x, y) from the well's centre. ``problems`` are sentences about manifests that cannot be read: what they
-    would have said is not known, and nothing else fails.
+    would have said is not known, and nothing else fails. ``remarks`` are sentences about what manifests do say and
+    people should know, such as planes that the instrument itself did not record.
     """
 
     plate: str = ""
+    measurement: str = ""
     instrument: str = ""
     wells: int | None = None
     imaged: tuple[Well, ...] = ()
@@ -88,6 +90,7 @@ class Told:
     positions_um: dict[tuple[str, int], tuple[float, float]] = field(default_factory=dict)
     manifests: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 NOTHING_TOLD = Told()
