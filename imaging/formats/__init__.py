@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Protocol
 
 from imaging.errors import ConfigurationError
 from imaging.formats import harmony, metaxpress, rxrx
 from imaging.formats.contract import Delivery, Folder, Format
-from imaging.formats.named import CONVENTIONS, NamedFormat, guess_convention
+from imaging.formats.named import CONVENTIONS, guess_convention
 from imaging.formats.passed_over import base_name, is_image_name
 from imaging.store import StoredObject
 
@@ -22,40 +20,6 @@ FORMATS: dict[str, Format] = {
     )
 }
 """Formats by their words in experiment.yaml; of two that take as many names the first is right."""
-
-
-class DeclaredFiles(Protocol):
-    """What experiment.yaml says under ``files``: one of the two, the other is empty."""
-
-    @property
-    def format(self) -> str:
-        """A word of ``FORMATS``."""
-        ...
-
-    @property
-    def pattern(self) -> str:
-        """A regular expression."""
-        ...
-
-
-def format_of(files: DeclaredFiles) -> Format:
-    """The format that an experiment declares.
-
-    Raises
-    ------
-    ConfigurationError
-        If there is none of this name.
-    """
-    if not files.format:
-        return _named(files.pattern)
-    if files.format not in FORMATS:
-        raise ConfigurationError(f"files.format must be one of {', '.join(FORMATS)}, got {files.format!r}")
-    return FORMATS[files.format]
-
-
-@lru_cache(maxsize=64)
-def _named(pattern: str) -> NamedFormat:
-    return NamedFormat(pattern)
 
 
 def recognise(objects: Sequence[StoredObject], folder: Folder) -> tuple[Format, Delivery]:

@@ -82,24 +82,25 @@ def _sort(
     read, read_old = _NAME.reader(), _OLD_NAME.reader()
     root_of, alone = measurements.of, len(measurements.roots) == 1
     places = {root: index.images.get for root, index in indices.items()}
-    folder, root, place = None, "", None
+    folder, root, place, skipped = None, "", None, False
     for item in objects:
         name = item.key
         cut = name.rfind("/")
         if name[: max(cut, 0)] != folder:
             folder = name[: max(cut, 0)]
             root = root_of(folder)
-            place = places.get(root)
+            place, skipped = places.get(root), is_hidden(folder)
         address: Address | str | None = place(name[cut + 1 :]) if place else None
         if address is None:
             address = read(name)
-            if isinstance(address, str):
+            if address.__class__ is str:
                 address = read_old(name)
-            if isinstance(address, Address) and not alone:
-                address = in_acquisition(address, measurements.acquisition(root))
-            if isinstance(address, Address) and place:
-                orphans.append(name)
-        if isinstance(address, str) or is_hidden(name) or not (address.z and address.site and address.t):
+            if isinstance(address, Address):
+                if not alone:
+                    address = in_acquisition(address, measurements.acquisition(root))
+                if place:
+                    orphans.append(name)
+        if isinstance(address, str) or skipped or not (address.z and address.site and address.t):
             passed_over.append(_pass_over(name, address))
         else:
             planes.append(FoundPlane(item, address))
@@ -122,7 +123,11 @@ def _say_orphans(orphans: list[str]) -> str:
 def _in_acquisition(index: HarmonyIndex, acquisition: str) -> HarmonyIndex:
     if not acquisition:
         return index
-    return replace(index, images={name: in_acquisition(address, acquisition) for name, address in index.images.items()})
+    return replace(
+        index,
+        images={name: in_acquisition(address, acquisition) for name, address in index.images.items()},
+        not_taken={in_acquisition(address, acquisition): words for address, words in index.not_taken.items()},
+    )
 
 
 def _is_index(name: str) -> bool:

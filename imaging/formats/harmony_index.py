@@ -57,6 +57,7 @@ class HarmonyIndex:
     pixel_size_um: float | None
     z_step_um: float | None
     images: Mapping[str, Address]
+    not_taken: dict[Address, str]
     positions_um: dict[tuple[str, int], tuple[float, float]]
     remarks: tuple[str, ...]
 
@@ -71,7 +72,8 @@ class HarmonyIndex:
             channels=self.channels,
             pixel_size_um=self.pixel_size_um,
             z_step_um=self.z_step_um,
-            expected=frozenset(self.images.values()),
+            expected=frozenset(self.images.values()) | self.not_taken.keys(),
+            not_taken=self.not_taken,
             positions_um=self.positions_um,
             remarks=self.remarks,
         )
@@ -87,7 +89,7 @@ class _Gathered:
     images: dict[str, _Place] = field(default_factory=dict)
     positions: dict[tuple[int, int, int], tuple[float, float]] = field(default_factory=dict)
     heights: dict[int, float] = field(default_factory=dict)
-    unrecorded: int = 0
+    unrecorded: dict[_Place, str] = field(default_factory=dict)
     misplaced: int = 0
 
 
@@ -114,7 +116,7 @@ def read_index(file: BinaryIO) -> HarmonyIndex:
         raise UnreadableManifestError("declares entities or a document type, which no instrument writes") from error
     except (LookupError, UnicodeError) as error:
         raise UnreadableManifestError(f"cannot be decoded ({error})") from error
-    if not gathered.images and not gathered.unrecorded:
+    if not (gathered.images or gathered.unrecorded):
         raise UnreadableManifestError("lists no images; it is no index of Harmony's")
     return _finish(gathered)
 
@@ -147,7 +149,7 @@ def _elements(file: _Watched) -> Iterator[tuple[list[str], Element]]:
     around: list[Element] = []
     names: dict[str, str] = {}
     count = 0
-    for event, element in iterparse(file, events=("start", "end")):
+    for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
         file.silence = 0
         if event == "start":
             name = names.get(element.tag)
@@ -206,13 +208,14 @@ def _take_image(gathered: _Gathered, tags: dict[str, _Tag]) -> None:
     if not (1 <= row <= 32 and 1 <= column <= 99) or site < 0 or plane < 0:
         gathered.misplaced += 1
         return
-    if not url:
-        gathered.unrecorded += 1
-        return
-    if len(gathered.images) >= MAX_IMAGES:
+    if len(gathered.images) + len(gathered.unrecorded) >= MAX_IMAGES:
         raise UnreadableManifestError(f"lists more than {MAX_IMAGES:,} images")
-    name = re.split(r"[/\\]", url)[-1]
-    gathered.images[name] = (row, column, site, plane, _whole(tags.get("TimepointID")), channel)
+    place = (row, column, site, plane, _whole(tags.get("TimepointID")), channel)
+    if not url:
+        state = tags.get("State", ("", ""))[0].strip()
+        gathered.unrecorded[place] = f"Harmony did not record it{f' (state {state})' if state else ''}"
+        return
+    gathered.images[url[max(url.rfind("/"), url.rfind("\\")) + 1 :]] = place
     if channel not in gathered.channels or "ChannelName" not in gathered.channels[channel]:
         _take_channel(gathered, channel, tags)
     if (row, column, site) not in gathered.positions:
@@ -232,11 +235,17 @@ def _take_channel(gathered: _Gathered, code: str, tags: dict[str, _Tag]) -> None
 
 def _finish(gathered: _Gathered) -> HarmonyIndex:
     heads, places = gathered.heads, gathered.images
-    t_first = _first_time(places)
-    z_shift = int(any(place[3] == 0 for place in places.values()))
-    site_shift = int(any(place[2] == 0 for place in places.values()))
-    wells = {(row, column): Well(row - 1, column) for row, column, *_ in places.values()}
-    codes = {place[5] for place in places.values()} or set(gathered.channels)
+    listed = [*places.values(), *gathered.unrecorded]
+    t_first = _first_time(places, listed)
+    z_shift = int(any(place[3] == 0 for place in listed))
+    site_shift = int(any(place[2] == 0 for place in listed))
+    wells = {(row, column): Well(row - 1, column) for row, column, *_ in listed}
+    codes = {place[5] for place in listed}
+
+    def address(place: _Place) -> Address:
+        row, column, site, plane, time, code = place
+        return Address(wells[row, column], site + site_shift, code, plane + z_shift, time - t_first + 1)
+
     channels = tuple(_channel(code, gathered.channels.get(code, {})) for code in sorted(codes, key=_by_number))
     sizes = [
         _length_um(gathered.channels.get(code, {}).get("ImageResolutionX")) for code in sorted(codes, key=_by_number)
@@ -252,10 +261,8 @@ def _finish(gathered: _Gathered) -> HarmonyIndex:
         channels=channels,
         pixel_size_um=next((round(size, 6) for size in sizes if size and 0 < size <= 1000), None),
         z_step_um=_z_step(gathered.heights),
-        images={
-            name: Address(wells[row, column], site + site_shift, code, plane + z_shift, time - t_first + 1)
-            for name, (row, column, site, plane, time, code) in places.items()
-        },
+        images={name: address(place) for name, place in places.items()},
+        not_taken={address(place): words for place, words in gathered.unrecorded.items()},
         positions_um={
             (str(Well(row - 1, column)), site + site_shift): position
             for (row, column, site), position in gathered.positions.items()
@@ -264,17 +271,17 @@ def _finish(gathered: _Gathered) -> HarmonyIndex:
     )
 
 
-def _first_time(places: Mapping[str, _Place]) -> int:
+def _first_time(places: Mapping[str, _Place], listed: list[_Place]) -> int:
     """The number that the index gives to the first time point; names of files count it as 1."""
     for name, place in places.items():
         if match := _T_IN_NAME.search(name):
             return place[4] - int(match[1]) + 1
-    return 0 if any(place[4] == 0 for place in places.values()) else 1
+    return 0 if any(place[4] == 0 for place in listed) else 1
 
 
 def _remarks(gathered: _Gathered) -> Iterator[str]:
     if gathered.unrecorded:
-        yield f"{gathered.unrecorded} planes were not recorded by the instrument, as its index says"
+        yield f"{len(gathered.unrecorded)} planes were not recorded by the instrument, as its index says"
     if gathered.misplaced:
         yield f"{gathered.misplaced} entries of the index give no place on a plate and are left out"
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from imaging.errors import ChangedObjectError, ForbiddenFileError
 from imaging.formats.contract import Address, Folder, Told, ToldChannel
-from imaging.formats.folders import open_object
+from imaging.formats.object_files import open_object
 from imaging.store import StoredObject
 
 Parsed = TypeVar("Parsed")
@@ -120,6 +120,7 @@ def tell_all(told: Iterable[Told]) -> Told:
         expected=frozenset().union(*known) if known and len(known) == len(parts) else None,
         positions_um=positions,
         manifests=tuple(name for part in parts for name in part.manifests),
+        not_taken={address: words for part in parts for address, words in part.not_taken.items()},
         problems=tuple(text for part in parts for text in part.problems),
         remarks=tuple(text for part in parts for text in part.remarks),
     )

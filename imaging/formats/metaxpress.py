@@ -1,7 +1,7 @@
 """ImageXpress: the folders that MetaXpress keeps itself and those that it exports.
 
     PLATE/DATE/NUMBER/[TimePoint_n/][ZStep_n/]NAME_B03[_s1][_w1]GUID.tif     with NAME_B03_s1_w1_thumbGUID.tif beside it
-    PLATE/[TimePoint_n/][ZStep_n/]NAME_B03[_s1][_w1].TIF                     with NAME.HTD in each of these folders
+    PLATE/[TimePoint_n/][ZStep_n/]NAME_B03[_s1][_w1][_z1][_t1].TIF           with NAME.HTD in each of these folders
 
 One site is written without ``_s1`` and one channel without ``_w1``; its code is 1. Where a channel has planes in the
 folders ``ZStep_1`` and on, what lies in ``ZStep_0`` or beside these folders is MetaXpress' projection of them, which is
@@ -24,7 +24,8 @@ from imaging.store import StoredObject
 
 _GUID = r"(?P<guid>_?\[?[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\]?)"
 _NAME = re.compile(
-    rf"(?:(?P<plate>.*?)_)?(?P<well>[A-Z]{{1,2}}\d{{1,2}})(?:_s(?P<site>\d{{1,4}}))?(?:_w(?P<wave>\d{{1,2}}))?{_GUID}?\.tiff?",
+    rf"(?!\.)(?:(?P<plate>.*?)_)?(?P<well>[A-Z]{{1,2}}\d{{1,2}})(?:_s(?P<site>\d{{1,4}}))?(?:_w(?P<wave>\d{{1,2}}))?"
+    rf"(?:_z(?P<z>\d{{1,4}}))?(?:_t(?P<t>\d{{1,4}}))?{_GUID}?\.tiff?",
     re.IGNORECASE,
 )
 _BARE = "well"
@@ -93,45 +94,60 @@ def _tell(
 def _sort(
     objects: Sequence[StoredObject], measurements: Measurements, *, has_htd: bool
 ) -> tuple[list[FoundPlane], list[PassedOver], dict[str, Arrived]]:
-    """Planes, other objects, and what has come of each measurement."""
+    """Planes, other objects, and what has come of each measurement that may be told what should come."""
+    named, passed_over = _read_names(objects, measurements, has_htd=has_htd)
+    stacked = {(spot.root, address.code) for _, spot, address in named if spot.step}
+    planes = [
+        FoundPlane(item, address)
+        for item, spot, address in named
+        if spot.step or (spot.root, address.code) not in stacked
+    ]
+    if len(planes) < len(named):
+        taken = {plane.item.key for plane in planes}
+        passed_over += [PassedOver(item.key, "ignored", _PROJECTION) for item, _, _ in named if item.key not in taken]
+    arrived: dict[str, Arrived] = {}
+    if has_htd:
+        for root, site, code, step in {
+            (spot.root, address.site, address.code, spot.step) for _, spot, address in named
+        }:
+            arrived.setdefault(root, Arrived()).add(site, code, step)
+    return planes, passed_over, arrived
+
+
+def _read_names(
+    objects: Sequence[StoredObject], measurements: Measurements, *, has_htd: bool
+) -> tuple[list[tuple[StoredObject, _Spot, Address]], list[PassedOver]]:
+    """Every name that MetaXpress gives, projections too, with what its folder says, and the other objects."""
     fullmatch, spots = _NAME.fullmatch, _Spots(measurements)
+    groups = [_NAME.groupindex[name] for name in ("well", "site", "wave", "z", "t")]
     named: list[tuple[StoredObject, _Spot, Address]] = []
     passed_over: list[PassedOver] = []
-    stacked: set[tuple[str, str]] = set()
-    folder, spot, acquisition = None, _Spot("", 1, 0), ""
+    folder, spot, acquisition, skipped = None, _Spot("", 1, 0), "", False
     for item in objects:
         name = item.key
         cut = max(name.rfind("/"), 0)
         if name[:cut] != folder:
             folder = name[:cut]
-            spot = spots[folder]
+            spot, skipped = spots[folder], is_hidden(folder)
             acquisition = measurements.acquisition(spot.root)
         match = fullmatch(name, cut + 1 if cut else 0)
-        if match is None or not (has_htd or match.lastgroup != _BARE) or is_hidden(name):
+        if match is None or skipped or not (has_htd or match.lastgroup != _BARE):
             passed_over.append(_pass_over(name))
             continue
-        well, site, wave = match.group("well", "site", "wave")
+        well, site, wave, z, t = match.group(*groups)
+        place = _Spot(spot.root, int(t or 0) or spot.t, int(z or 0) or spot.step) if z or t else spot
         try:
             address = Address(
-                named_well(well), int(site or 1), _CODES[wave or "1"], spot.step or 1, spot.t, acquisition
+                named_well(well), int(site or 1), _CODES[wave or "1"], place.step or 1, place.t, acquisition
             )
         except ValueError as error:
             passed_over.append(pass_over(name, f"the name gives no place on the plate: {error}"))
             continue
-        if not address.site:
+        if address.site:
+            named.append((item, place, address))
+        else:
             passed_over.append(pass_over(name, "sites count from 1 in MetaXpress' names"))
-            continue
-        named.append((item, spot, address))
-        if spot.step:
-            stacked.add((spot.root, address.code))
-    planes, arrived = [], {root: Arrived() for root in {spot.root for _, spot, _ in named}}
-    for item, spot, address in named:
-        if not spot.step and (spot.root, address.code) in stacked:
-            passed_over.append(PassedOver(item.key, "ignored", _PROJECTION))
-            continue
-        planes.append(FoundPlane(item, address))
-        arrived[spot.root].add(address, is_stacked=bool(spot.step))
-    return planes, passed_over, arrived
+    return named, passed_over
 
 
 class _Spots(dict[str, _Spot]):

@@ -30,14 +30,14 @@ class Arrived:
     flat: set[str] = field(default_factory=set)
     last_step: int = 1
 
-    def add(self, address: Address, *, is_stacked: bool) -> None:
-        """Take note of a plane."""
-        self.sites.add(address.site)
-        if is_stacked:
-            self.stacked.add(address.code)
-            self.last_step = max(self.last_step, address.z)
+    def add(self, site: int, code: str, step: int) -> None:
+        """Take note of a channel's plane at a site; the step is 0 outside of ZStep folders."""
+        self.sites.add(site)
+        if step:
+            self.stacked.add(code)
+            self.last_step = max(self.last_step, step)
         else:
-            self.flat.add(address.code)
+            self.flat.add(code)
 
 
 @dataclass(frozen=True, slots=True)

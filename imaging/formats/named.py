@@ -144,8 +144,8 @@ def well_at(row: str | None, column: str | None) -> Well:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedFormat:
-    """Images whose names fit a pattern.
+class PatternFormat:
+    """Images whose names fit a pattern; an unsound one raises ``re.error`` once it is used.
 
     ``is_declared`` where a user wrote it: then every file that does not fit is a question, notes and tables too.
     """
@@ -193,14 +193,14 @@ def _shifted(address: Address, z: int, t: int) -> Address:
     return Address(address.well, address.site, address.code, address.z + z, address.t + t, address.acquisition)
 
 
-def guess_convention(names: Sequence[str]) -> NamedFormat | None:
+def guess_convention(names: Sequence[str]) -> PatternFormat | None:
     """The first convention that at least half of a folder's images follow, if there is one, with their endings."""
     images = [base_name(name) for name in names if is_image_name(name)]
     if not images:
         return None
     ending = _ending(images)
     for convention in CONVENTIONS:
-        found = NamedFormat(convention.pattern + ending, convention.name, convention.example, is_declared=False)
+        found = PatternFormat(convention.pattern + ending, convention.name, convention.example, is_declared=False)
         if 2 * found.count(images) >= len(images):
             return found
     return None

@@ -1,29 +1,14 @@
-"""Folders that formats read: one of this machine, and an object of any folder as a file that is read by ranges."""
+"""An object of a folder as a file: only what is read of it is fetched."""
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from imaging.formats.contract import Folder
 from imaging.store import StoredObject
 
 _BLOCK = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class LocalFolder:
-    """A folder of this machine that nobody writes to while it is looked at."""
-
-    path: Path
-
-    def read(self, name: str, *, token: str, start: int = 0, size: int | None = None) -> bytes:
-        """Bytes of a file from ``start``, at most ``size``; ``token`` is not compared."""
-        with (self.path / name).open("rb") as file:
-            file.seek(start)
-            return file.read(-1 if size is None else size)
 
 
 def open_object(folder: Folder, item: StoredObject, *, block: int = _BLOCK) -> BinaryIO:
