@@ -75,10 +75,12 @@ class Told:
     ``expected`` holds every plane that should come, or is ``None`` where no manifest says it. ``positions_um`` centres
     of sites (x, y) from the well's centre. ``not_taken`` planes that the instrument says it failed to take, with its
     words. ``problems`` are sentences about manifests that cannot be read: what they
-    would have said is not known, and nothing else fails.
+    would have said is not known, and nothing else fails. ``remarks`` are sentences about what manifests do say and
+    people should know, such as planes that the instrument itself did not record.
     """
 
     plate: str = ""
+    measurement: str = ""
     instrument: str = ""
     wells: int | None = None
     imaged: tuple[Well, ...] = ()
@@ -90,6 +92,7 @@ class Told:
     manifests: tuple[str, ...] = ()
     not_taken: dict[Address, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 NOTHING_TOLD = Told()
