@@ -72,7 +72,8 @@ class ToldChannel:
 class Told:
     """What the instrument's own files say; empty where they say nothing.
 
-    ``expected`` holds every plane that should come, or is ``None`` where no manifest says it. ``positions_um`` centres
+    ``expected`` holds every plane that should come, or is ``None`` where no manifest says it; ``failed`` are those of
+    which the instrument itself says that it could not take them, with its words. ``positions_um`` centres
     of sites (x, y) from the well's centre. ``problems`` are sentences about manifests that cannot be read: what they
     would have said is not known, and nothing else fails.
     """
@@ -88,6 +89,7 @@ class Told:
     positions_um: dict[tuple[str, int], tuple[float, float]] = field(default_factory=dict)
     manifests: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    failed: dict[Address, str] = field(default_factory=dict)
 
 
 NOTHING_TOLD = Told()
