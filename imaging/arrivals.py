@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from imaging.experiment import Experiment
 from imaging.folders import NoFolder
+from imaging.formats.archives import read_through_archives
 from imaging.formats.contract import NOTHING_TOLD, Address, Delivery, Folder, Told
 from imaging.store import RefusedName, StoredObject
 from imaging.time_points import MAX_SITE, MAX_TIME_POINT, join_site
@@ -20,6 +21,7 @@ from imaging.wells import PLATE_SHAPES, Well, parse_well
 
 _SYSTEM_FILES = re.compile(r"(?:.*/)?(?:\.DS_Store|\._[^/]*|Thumbs\.db|desktop\.ini|experiment\.ya?ml)")
 
+_OF_MEMBERS = ("member ", "at ", "of ")
 SiteKey = tuple[str, int]
 """Well name and number of a site (``imaging.time_points``)."""
 Expected = Mapping[SiteKey, Mapping[str, tuple[int, ...]]]
@@ -47,8 +49,14 @@ class ImageFile:
 
     @property
     def shown(self) -> str:
-        """Its name for people: ``plate.zip: B03_s1_w1.tif``."""
-        return f"{self.name}: {self.inside}" if self.inside else self.name
+        """Its name for people: ``plate.ome.tif (page 3)``; that of a member of an archive holds the archive's."""
+        return show_plane(self.name, self.inside)
+
+
+def show_plane(name: str, inside: str) -> str:
+    """Name of a plane for people: the object's, and which plane of it where it holds several."""
+    parts = [part for part in inside.split("; ") if not part.startswith(_OF_MEMBERS)] if inside else []
+    return f"{name} ({', '.join(parts)})" if parts else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,7 @@ def sort_arrivals(
         for item in objects
         if not _SYSTEM_FILES.fullmatch(item.key, start)
     ]
-    delivery = experiment.files.reader.read(named, folder or NoFolder())
+    delivery = read_through_archives(experiment.files.reader, named, folder or NoFolder())
     refusals = [UnknownFile(item.shown.removeprefix(prefix), item.reason) for item in refused]
     return place_planes(experiment, delivery, refusals)
 
@@ -126,8 +134,7 @@ def place_planes(experiment: Experiment, delivery: Delivery, refusals: Iterable[
         item, z = plane.item, plane.address.z
         place = places.find(plane.address)
         if isinstance(place, str):
-            shown = f"{item.key}: {plane.inside}" if plane.inside else item.key
-            unknown.append(UnknownFile(shown, place))
+            unknown.append(UnknownFile(show_plane(item.key, plane.inside), place))
             continue
         site, channel, wanted = place
         if wanted and z not in wanted:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imaging.arrivals import ImageFile
-from imaging.decode import decode_plane
 from imaging.errors import UnreadableImageError
-from imaging.names import digest_of, hash_of
+from imaging.formats.inside import StoredPlane, fetch_plane
+from imaging.names import hash_of
 from imaging.planning import SitePlan
 from imaging.store import Store
 
@@ -115,15 +115,16 @@ def compare_others(raw: Store, folder: str, plan: SitePlan, reading: SiteReading
     compared = []
     for channel, file in plan.others:
         try:
-            digest = _digest_of_file(raw, folder, file)
+            stored = _fetch(raw, folder, file)
+            is_same = stored.digest == reading.digests.get((channel, file.z))
+            if not is_same:
+                stored.decode()
         except PermissionError:
             reading.faults.append((channel, file, FORBIDDEN))
             continue
-        is_same = digest is not None and digest == reading.digests.get((channel, file.z))
-        if not is_same:
-            found = _read(raw, folder, file)
-            if isinstance(found, str):
-                reading.faults.append((channel, file, found))
+        except UnreadableImageError as error:
+            reading.faults.append((channel, file, error.message))
+            continue
         compared.append({"channel": channel, "name": file.shown, "same_bytes": is_same})
     return compared
 
@@ -152,12 +153,12 @@ def _read(raw: Store, folder: str, file: ImageFile) -> _ReadFile | str:
 
 
 def _read_file(raw: Store, folder: str, file: ImageFile) -> _ReadFile:
-    data = raw.read(folder + file.name, token=file.token)
-    return _ReadFile(decode_plane(data, name=file.name), digest_of(data), len(data))
+    stored = _fetch(raw, folder, file)
+    return _ReadFile(stored.decode(), stored.digest, stored.size_bytes)
 
 
-def _digest_of_file(raw: Store, folder: str, file: ImageFile) -> str | None:
-    return digest_of(raw.read(folder + file.name, token=file.token))
+def _fetch(raw: Store, folder: str, file: ImageFile) -> StoredPlane:
+    return fetch_plane(raw, folder + file.name, token=file.token, inside=file.inside, size=file.size_bytes)
 
 
 def _describe(file: ImageFile, found: _ReadFile) -> dict[str, Any]:
