@@ -121,6 +121,7 @@ def plate_state(job: PlateJob, plan: Plan) -> str:
 
 
 def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
+    state: list[Any] = [[list(item) for item in site.lacking] for site in plan.sites if site.lacking]
     return hash_of(
         [
             [[site.name, site.state] for site in plan.sites],
@@ -129,6 +130,7 @@ def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
             plate_map.digest if plate_map else None,
             job.experiment.analysis_part(),
             list(job.experiment.plates),
+            *state,
         ]
     )
 
@@ -171,7 +173,7 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
         "failed": [[item["well"], item["site"]] for item in inputs.failed],
         "missing": [list(item) for item in inputs.missing_sites],
         "faults": [[item["kind"], item["name"]] for item in inputs.faults],
-        "decisions": [[item["well"], item["site"], item["channel"]] for item in inputs.decisions],
+        "decisions": [_decided(item) for item in inputs.decisions],
         "plate_map": plate_map.digest if plate_map else None,
         "analysis": job.experiment.analysis_part(),
         "is_declared": inputs.is_declared,
@@ -217,6 +219,10 @@ def collect_inputs(
         manifests=manifests,
         failed=tuple(_failed(job, plan, read_record)),
         missing_sites=tuple((site.well, site.site) for site in plan.of("missing")),
+        expected={
+            (site.well, site.site): {name: (expected, came) for name, expected, came in site.planes}
+            for site in plan.sites
+        },
         waiting={
             (site.well, site.site): frozenset(site.files)
             for site in plan.sites
@@ -244,7 +250,7 @@ def _open_faults(
     """What is wrong with the files as they lie there now."""
     for well, site, channel, file in plan.faulted:
         record = read_record(fault_key(job.prefix, fault_name(file)))
-        yield _fault("unreadable", file.name, record["reason"], well, site, channel)
+        yield _fault("unreadable", file.shown, record["reason"], well, site, channel)
     for unknown in plan.unknown:
         yield _fault("unknown", unknown.name, unknown.reason)
     for manifest in manifests:
@@ -260,12 +266,35 @@ def _fault(kind: str, name: str, reason: str, well: str = "", site: int = 0, cha
 
 
 def _decisions(job: PlateJob, plan: Plan, read_record: ReadRecord) -> list[dict[str, Any]]:
-    """The decisions that count: those on images that are still not there."""
-    places = [(site.well, site.site, channel) for site in plan.sites for channel in site.missing]
+    """The decisions that count: those on images and planes that are still not there."""
+    places = list(_decided_places(plan))
+    whole = {(site.well, site.site, channel) for site in plan.sites for channel in site.missing}
     with ThreadPoolExecutor(_READERS) as pool:
         records = list(pool.map(lambda place: read_record(missing_key(job.prefix, *place)), places))
     kept = ("well", "site", "channel", "by", "reason")
-    return [{"kind": "missing", **{name: record[name] for name in kept}} for record in records]
+    return [
+        {"kind": "missing", **{name: record[name] for name in kept}}
+        | ({"plane": z, "is_whole": tuple(place) in whole} if z else {})
+        for (*place, z), record in zip(places, records, strict=True)
+    ]
+
+
+def _decided_places(plan: Plan) -> Iterator[tuple[str, int, str, int]]:
+    """Well, site, channel and plane of the decisions that count; plane 0 is the whole image."""
+    decided, of_planes = plan.records.missing, plan.records.missing_planes
+    for site in plan.sites:
+        given_up = [*site.lacking]
+        given_up += [(channel, tuple(plan.expected[site.well, site.site][channel])) for channel in site.missing]
+        for channel, planes in given_up:
+            place = site.well, site.site, channel
+            if place in decided:
+                yield (*place, 0)
+            yield from ((*place, z) for z in planes if (*place, z) in of_planes and place not in decided)
+
+
+def _decided(item: dict[str, Any]) -> list[Any]:
+    """A decision as part of a publication's name."""
+    return [item["well"], item["site"], item["channel"], *([item["plane"]] if item.get("plane") else [])]
 
 
 def _failed(job: PlateJob, plan: Plan, read_record: ReadRecord) -> Iterator[dict[str, Any]]:

@@ -72,11 +72,10 @@ class ToldChannel:
 class Told:
     """What the instrument's own files say; empty where they say nothing.
 
-    ``expected`` holds every plane that should come, or is ``None`` where no manifest says it. ``positions_um`` centres
-    of sites (x, y) from the well's centre. ``not_taken`` planes that the instrument says it failed to take, with its
-    words. ``problems`` are sentences about manifests that cannot be read: what they
-    would have said is not known, and nothing else fails. ``remarks`` are sentences about what manifests do say and
-    people should know, such as planes that the instrument itself did not record.
+    ``expected`` holds every plane that should come, or is ``None`` where no manifest says it; ``not_taken`` are those
+    that the instrument says it failed to take, with its words. ``positions_um`` centres of sites (x, y) from the well's
+    centre. ``problems`` are sentences about manifests that cannot be read: what they would have said is not known, and
+    nothing else fails. ``remarks`` are sentences about what manifests do say and people should know.
     """
 
     plate: str = ""

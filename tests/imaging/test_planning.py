@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from imaging.arrivals import sort_arrivals
 from imaging.experiment import Experiment, read_experiment
-from imaging.planning import Plan, plan_plate
+from imaging.planning import Gap, Plan, plan_plate
 from imaging.records import Records, fault_name, read_names
 from imaging.store import Listing, RefusedName, StoredObject
 from tests.imaging.small_plate import EXPERIMENT
@@ -76,7 +76,7 @@ def test_a_site_is_done_by_the_name_of_its_manifest_and_failed_by_its_third_atte
 
 def test_what_is_missing_is_due_when_nothing_came_for_longer_than_the_patience() -> None:
     assert plan_of(stored("A01_w1.tif"), now=160.0).due == ()
-    assert ("A01", 1, "GFP") in plan_of(stored("A01_w1.tif"), now=161.0).due
+    assert Gap("A01", 1, "GFP") in plan_of(stored("A01_w1.tif"), now=161.0).due
     assert plan_of(now=1e9).due == ()
 
 
