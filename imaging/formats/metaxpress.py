@@ -24,9 +24,8 @@ from imaging.store import StoredObject
 
 _GUID = r"(?P<guid>_?\[?[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\]?)"
 _NAME = re.compile(
-    rf"(?!\.)(?:(?P<plate>.*?)_)?(?P<well>[A-Z]{{1,2}}\d{{1,2}})(?:_s(?P<site>\d{{1,4}}))?(?:_w(?P<wave>\d{{1,2}}))?"
-    rf"(?:_z(?P<z>\d{{1,4}}))?(?:_t(?P<t>\d{{1,4}}))?{_GUID}?\.tiff?",
-    re.IGNORECASE,
+    r"(?!\.)(?:[^_]*_)*?(?P<well>[A-Za-z]{1,2}\d{1,2})(?:_[sS](?P<site>\d{1,4}))?(?:_[wW](?P<wave>\d{1,2}))?"
+    rf"(?:_[zZ](?P<z>\d{{1,4}}))?(?:_[tT](?P<t>\d{{1,4}}))?{_GUID}?\.[tT][iI][fF]{{1,2}}"
 )
 _BARE = "well"
 """The last group of a name that says no site, channel or GUID: without a .HTD it may be anybody's."""
