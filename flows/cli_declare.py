@@ -11,10 +11,14 @@ import typer
 from flows.cli_results import STORE, counted, open_existing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from imaging.experiment import Experiment
+    from imaging.formats.contract import PassedOver
     from imaging.initialize import FolderLook
+
+LISTED = 100
+"""As many ignored and unknown names are printed."""
 
 
 def init(
@@ -24,18 +28,21 @@ def init(
     force: bool = typer.Option(False, "--force", help="Overwrite the file if it exists."),
     as_json: bool = typer.Option(False, "--json", help="Print what was found as JSON and write no file."),
 ) -> None:
-    """Write a first experiment.yaml from the names and headers of a folder of images."""
+    """Write a first experiment.yaml from the names, manifests and headers of a folder of images."""
     from imaging.errors import ConfigurationError
     from imaging.experiment_text import write_experiment_yaml
+    from imaging.folders import StoredFolder
     from imaging.initialize import look_at
     from imaging.names import check_name
+    from imaging.store import open_store
 
     check_name("experiment", name or folder.resolve().name)
     if not folder.is_dir():
         raise ConfigurationError(f"there is no folder {folder}; give the folder of one plate's images")
     if out.exists() and not (force or as_json):
         raise ConfigurationError(f"{out} exists; use --force to overwrite it, or --out for another file")
-    look = look_at(_names_below(folder), lambda path: (folder / path).open("rb"))
+    store = open_store(str(folder))
+    look = look_at(store.list("").objects, StoredFolder(store), name=folder.resolve().name)
     if as_json:
         typer.echo(json.dumps(_look_as_dict(look), indent=2))
         return
@@ -102,13 +109,6 @@ def _open_stored(store: str, name: str) -> tuple[Experiment, Callable[[str], byt
     return open_experiment(root, name), lambda file: root.read(f"{folder}/{file}")
 
 
-def _names_below(folder: Path) -> list[str]:
-    """Paths of all files below a folder, links left out."""
-    from imaging.store import open_store
-
-    return [item.key for item in open_store(str(folder)).list("").objects]
-
-
 def _count_images(declared: Experiment, folder: Path) -> dict[str, Any]:
     """How many files of a plate's folder are images, and which are not."""
     from imaging.arrivals import sort_arrivals
@@ -131,16 +131,52 @@ def _count_images(declared: Experiment, folder: Path) -> dict[str, Any]:
 
 
 def _look_as_dict(look: FolderLook) -> dict[str, Any]:
+    """What was found, with lists of names cut to ``LISTED``."""
     from dataclasses import asdict
 
-    return asdict(look)
+    return {
+        "format": look.format,
+        "title": look.title,
+        "pattern": look.pattern or None,
+        "plates": [asdict(plate) for plate in look.plates],
+        "plate_wells": look.plate_wells,
+        "wells": list(look.wells),
+        "imaged": list(look.imaged),
+        "sites": list(look.sites),
+        "channels": [asdict(channel) for channel in look.channels],
+        "images": look.image_count,
+        "expected": look.expected,
+        "manifests": list(look.manifests),
+        "pixel_size_um": look.pixel_size_um,
+        "z": list(look.planes),
+        "time_points": list(look.time_points),
+        "ignored": _names_as_dict(look.ignored),
+        "unknown": _names_as_dict(look.unknown),
+        "notes": list(look.notes),
+    }
+
+
+def _names_as_dict(names: Sequence[PassedOver]) -> dict[str, Any]:
+    """Names with reasons, how many there are of each reason, and the first of them."""
+    from collections import Counter
+
+    return {
+        "count": len(names),
+        "reasons": dict(Counter(item.reason for item in names).most_common(LISTED)),
+        "names": [{"name": item.name, "reason": item.reason} for item in names[:LISTED]],
+    }
 
 
 def _describe_look(look: FolderLook) -> str:
     channels = ", ".join(channel.name for channel in look.channels)
+    more = [
+        f" of {look.expected} expected" if look.expected is not None else "",
+        f", {counted(len(look.planes), 'z plane')}" if len(look.planes) > 1 else "",
+        f", {counted(len(look.time_points), 'time point')}" if len(look.time_points) > 1 else "",
+    ]
     return (
-        f"{counted(look.image_count, 'image')}, wells {', '.join(look.imaged)} of {look.wells}, "
-        f"{counted(len(look.sites), 'site')} per well, channels {channels}"
+        f"{counted(look.image_count, 'image')}{more[0]}, wells {', '.join(look.imaged)} of {look.plate_wells}, "
+        f"{counted(len(look.sites), 'site')} per well, channels {channels}{more[1]}{more[2]}"
     )
 
 

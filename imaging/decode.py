@@ -1,6 +1,7 @@
 """One uploaded image file to one plane of pixels, or one sentence that says why not.
 
-TIFF (uncompressed, LZW, deflate, PackBits; strips or tiles) and PNG, unsigned 8 or 16 bits, one channel, one plane.
+TIFF (uncompressed, LZW, deflate, PackBits; strips or tiles), PNG and Cellomics' .C01 and .DIB, unsigned 8 or 16 bits,
+one channel, one plane.
 Everything is decided from the header before memory is taken, and a file that was cut off is refused wherever it was
 cut: missing pixels are never filled with zeros. Pixels that are all zero are an image; judging them is a matter of
 image quality.
@@ -17,20 +18,23 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.byte_sources import ByteSource, WholeBytes
+from imaging.decode_dib import decode_c01, decode_dib, is_c01, is_dib
 from imaging.errors import UnreadableImageError
 from imaging.tiff_layout import MAX_EXPANSION, TiffLayout, read_tiff_layout
 
 MAX_PIXELS = 128 * 1024 * 1024
 """Largest plane that is read, height x width: 256 MiB of 16-bit pixels."""
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 _OTHERS = {
     b"\xff\xd8\xff": "a JPEG image",
     b"GIF8": "a GIF image",
     b"BM": "a BMP image",
     b"\x1f\x8b": "a gzip file",
     b"PK": "a ZIP file",
-    b"\xd0\xcf\x11\xe0": "a Microsoft compound file (such as .C01)",
+    b"\xd0\xcf\x11\xe0": "a Microsoft compound file (some .C01 are)",
+    b"\x00\x01\x00\x00Standard Jet DB": "a Microsoft Access database",
     b"<": "XML or HTML text",
     b"%PDF": "a PDF document",
 }
@@ -89,16 +93,21 @@ def decode_labels(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> ND
 def _decode(data: bytes, name: str, max_pixels: int, *, is_labels: bool) -> NDArray[Any]:
     try:
         if data[:2] in (b"II", b"MM"):
-            return _decode_tiff(data, read_tiff_layout(data, max_pixels=max_pixels, is_labels=is_labels))
-        if data[:8] == _PNG:
+            whole = WholeBytes(data)
+            return decode_segments(whole, read_tiff_layout(whole, max_pixels=max_pixels, is_labels=is_labels))
+        if data[:8] == PNG:
             return _decode_png(data, max_pixels)
-        raise UnreadableImageError(_what_it_is(data))
+        if is_c01(data):
+            return decode_c01(data, max_pixels)
+        if is_dib(data):
+            return decode_dib(data, max_pixels)
+        raise UnreadableImageError(say_what_it_is(data))
     except UnreadableImageError as error:
         error.key = name
         raise
 
 
-def _what_it_is(data: bytes) -> str:
+def say_what_it_is(data: bytes) -> str:
     """Say what a file that is neither TIFF nor PNG is."""
     if not data:
         return "the file is empty (0 bytes)"
@@ -110,18 +119,34 @@ def _what_it_is(data: bytes) -> str:
     return f"the file is not TIFF or PNG: it begins with {data[:8].hex(' ')}"
 
 
-def _decode_tiff(data: bytes, layout: TiffLayout) -> NDArray[Any]:
-    """Decode each strip or tile to its place; each must yield all of its pixels."""
+def decode_segments(source: ByteSource, layout: TiffLayout) -> NDArray[Any]:
+    """Decode each strip or tile of a TIFF to its place; each must yield all of its pixels.
+
+    Parameters
+    ----------
+    source
+        The file, or as much of it as the layout's offsets count in.
+    layout
+        Where the plane lies.
+
+    Returns
+    -------
+    Pixels, shape ``(y, x)``, the layout's type in the machine's byte order.
+
+    Raises
+    ------
+    UnreadableImageError
+        If a segment is damaged.
+    """
     rows, columns = layout.segment_shape
     per_row = -(-layout.width // columns)
     plane = np.empty((layout.height, layout.width), layout.dtype.newbyteorder("="))
     room = bytearray(0 if layout.compression == "none" else rows * columns * layout.dtype.itemsize)
-    view = memoryview(data)
     for index, (start, size) in enumerate(zip(layout.offsets.tolist(), layout.byte_counts.tolist(), strict=True)):
         y, x = index // per_row * rows, index % per_row * columns
         place = plane[y : y + rows, x : x + columns]
         stored_rows = rows if columns != layout.width else place.shape[0]  # the last strip may hold fewer rows
-        stored = _expand(layout.compression, view[start : start + size], room)
+        stored = _expand(layout.compression, source.read(start, size), room)
         if len(stored) < stored_rows * columns * layout.dtype.itemsize:
             raise UnreadableImageError(
                 f"its pixel data are damaged: part {index + 1} of {len(layout.offsets)} yields {len(stored):,} bytes "
@@ -134,7 +159,7 @@ def _decode_tiff(data: bytes, layout: TiffLayout) -> NDArray[Any]:
     return plane
 
 
-def _expand(compression: str, stored: memoryview, room: bytearray) -> memoryview | bytearray:
+def _expand(compression: str, stored: memoryview | bytes, room: bytearray) -> memoryview | bytes | bytearray:
     """Decompress one segment into ``room``, never beyond it; what comes back may be shorter."""
     if compression == "none":
         return stored

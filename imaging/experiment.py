@@ -3,7 +3,7 @@
     Experiment
       channels     Channel...     what was stained, and how its files are told apart
       layout       Layout         wells of the plate, which of them are imaged, sites per well
-      files        Files          how a file's name gives its place
+      files        Files          how files give their places: an instrument's format, or a pattern of names
       plate_maps   PlateMapSource...
       recipe       Recipe         every parameter that stored values depend on (imaging/recipes.py)
       illumination Illumination   whether and how planes are corrected (imaging/illumination.py)
@@ -17,14 +17,17 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from imaging.cell_statistics import Statistic
 from imaging.contradictions import find_contradictions
-from imaging.declared import Declared, Texts, explain_faults, one_or_many, spell_faults
+from imaging.declared import Declared, Texts, did_you_mean, explain_faults, one_or_many, spell_faults
 from imaging.errors import ConfigurationError, RefusedNameError
+from imaging.formats import FORMATS
+from imaging.formats.contract import Format
+from imaging.formats.named import PatternFormat
 from imaging.illumination import NO_CORRECTION, DeclaredIllumination
 from imaging.layouts import Layout
 from imaging.names import check_name, hash_of
@@ -78,9 +81,28 @@ class Channel(Declared):
 
 
 class Files(Declared):
-    """How the name of an uploaded file gives its place on the plate."""
+    """How uploaded files give their places on the plate: by the format of an instrument or a pattern of their names."""
 
-    pattern: str = Field(max_length=500, description="a regular expression with groups such as well, site")
+    format: str | None = Field(None, description="a format of an instrument, such as harmony")
+    pattern: str | None = Field(None, max_length=500, description="a regular expression with groups such as well, site")
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in FORMATS:
+            raise ValueError(f"{name!r} is no format; {did_you_mean(name, FORMATS)}")
+        return name
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.format is None) == (self.pattern is None):
+            raise ValueError("must have either format, such as harmony, or pattern, a regular expression")
+        return self
+
+    @property
+    def reader(self) -> Format:
+        """What reads a folder of such files."""
+        return FORMATS[self.format] if self.format else PatternFormat(self.pattern or "")
 
 
 class Analysis(Declared):
@@ -102,7 +124,7 @@ class Experiment(Declared):
     name: str = Field(description="the experiment's name, as its folder")
     channels: tuple[Channel, ...] = Field(description="the list of channels")
     layout: Layout = Field(description="wells, sites and pixel size")
-    files: Files = Field(description="pattern of the file names")
+    files: Files = Field(description="format of the instrument, or pattern of the file names")
     plate_maps: tuple[PlateMapSource, ...] = Field((), description="files that say what is in the wells")
     recipe: Recipe = Field(Recipe.model_validate({}), description="how objects are found")
     illumination: DeclaredIllumination = Field(NO_CORRECTION, description="where the field of illumination comes from")
@@ -128,10 +150,10 @@ class Experiment(Declared):
 
     @cached_property
     def _sites(self) -> tuple[tuple[str, int], ...]:
-        return tuple((str(well), site) for well in self.layout.imaged_wells for site in self.layout.sites)
+        return tuple((str(well), site) for well in self.layout.imaged_wells for site in self.layout.site_numbers)
 
     def expected_sites(self) -> tuple[tuple[str, int], ...]:
-        """Well name and site number of every site of a plate, in plate order."""
+        """Well name and number (``imaging.time_points``) of every site of a plate that the layout expects, in order."""
         return self._sites
 
     @property
@@ -161,7 +183,7 @@ class Experiment(Declared):
         File patterns, channel codes and colors are left out: the first two decide which file is which image, and a
         site's inputs hold that already.
         """
-        recipe = self.recipe.model_dump(mode="json")
+        recipe = self.recipe.as_json()
         for part, channel in (("nuclei", self.nucleus_channel), ("cells", self.cell_channel)):
             if recipe[part] is not None:
                 recipe[part]["channel"] = channel.name if channel else None

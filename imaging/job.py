@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imaging import records
-from imaging.arrivals import sort_arrivals
+from imaging.arrivals import Arrivals
 from imaging.errors import ConfigurationError, StoredDataError
 from imaging.experiment import Experiment, read_experiment
+from imaging.folders import StoredFolder
 from imaging.illumination import AWAITED, pinned_values
 from imaging.illumination_record import read_frozen
+from imaging.kept_arrivals import sort_folder
 from imaging.names import check_name, experiment_key, hash_of, plate_zarr, raw_prefix, results_prefix, to_json
 from imaging.planning import Plan, plan_plate
 from imaging.platemaps import PlateMap, read_plate_map
@@ -50,6 +52,7 @@ class PlateJob:
     settle_s: float = SETTLE_S
     _pinned: dict[str, Any] = field(default_factory=dict, repr=False)
     _frozen: dict[str, Any] = field(default_factory=dict, repr=False)
+    _seen: dict[str, Arrivals] = field(default_factory=dict, repr=False)
 
     @property
     def recipe(self) -> str:
@@ -71,11 +74,17 @@ class PlateJob:
         published = self.store.list(f"{self.prefix}publications/")
         names = records.read_names(self.prefix, self.store.list(self.prefix), publications=published)
         listing = self.raw.list(self.raw_folder, min_age_s=self.settle_s)
-        arrivals = sort_arrivals(self.experiment, self.raw_folder, listing.objects, listing.refused)
+        arrivals = sort_folder(self.experiment, StoredFolder(self.raw, self.raw_folder), listing)
+        self._seen["arrivals"] = arrivals
         field = self.field_name(is_frozen=names.has_field)
         pins = hash_of(pinned_values(self.read_pins() if names.has_pins else self._fresh_pins(), field))
         moment = time.time() if now is None else now
         return plan_plate(self.experiment, arrivals, names, pins=pins, now=moment, field=field)
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """The uploaded files as they were at the last look; none before the first."""
+        return self._seen.get("arrivals") or Arrivals({}, ())
 
     def field_name(self, *, is_frozen: bool) -> str | None:
         """The plate's field of illumination as sites know it: its digest, ``AWAITED``, or ``None`` without correction.

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from imaging.errors import LostDataError
+from imaging.expectations import say_told
 from imaging.history import plate_history
 from imaging.illumination_rows import measure_illumination, write_fields
 from imaging.job import PlateJob
@@ -27,7 +28,16 @@ from imaging.planning import Plan
 from imaging.platemaps import PlateMap
 from imaging.publication_inputs import PublicationInputs
 from imaging.publish_tables import write_tables
-from imaging.records import ATTEMPTS, attempt_key, fault_key, fault_name, manifest_key, missing_key, publication_key
+from imaging.records import (
+    ATTEMPTS,
+    INSTRUMENT,
+    attempt_key,
+    fault_key,
+    fault_name,
+    manifest_key,
+    missing_key,
+    publication_key,
+)
 from imaging.site import read_part
 from imaging.store import Store
 from imaging.typical import History
@@ -121,6 +131,7 @@ def plate_state(job: PlateJob, plan: Plan) -> str:
 
 
 def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
+    state: list[Any] = [[list(item) for item in site.lacking] for site in plan.sites if site.lacking]
     return hash_of(
         [
             [[site.name, site.state] for site in plan.sites],
@@ -129,6 +140,7 @@ def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
             plate_map.digest if plate_map else None,
             job.experiment.analysis_part(),
             list(job.experiment.plates),
+            *state,
         ]
     )
 
@@ -171,7 +183,7 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
         "failed": [[item["well"], item["site"]] for item in inputs.failed],
         "missing": [list(item) for item in inputs.missing_sites],
         "faults": [[item["kind"], item["name"]] for item in inputs.faults],
-        "decisions": [[item["well"], item["site"], item["channel"]] for item in inputs.decisions],
+        "decisions": [_decided(item) for item in inputs.decisions],
         "plate_map": plate_map.digest if plate_map else None,
         "analysis": job.experiment.analysis_part(),
         "is_declared": inputs.is_declared,
@@ -217,13 +229,17 @@ def collect_inputs(
         manifests=manifests,
         failed=tuple(_failed(job, plan, read_record)),
         missing_sites=tuple((site.well, site.site) for site in plan.of("missing")),
+        expected={
+            (site.well, site.site): {name: (expected, came) for name, expected, came in site.planes}
+            for site in plan.sites
+        },
         waiting={
             (site.well, site.site): frozenset(site.files)
             for site in plan.sites
             if site.state not in ("failed", "missing") and (site.well, site.site) not in measured
         },
         faults=tuple(_open_faults(job, plan, manifests, read_record)),
-        decisions=tuple(_decisions(job, plan, read_record)),
+        decisions=(*_expectation(job), *_decisions(job, plan, read_record)),
         plate_map=plate_map,
         is_declared=not declared or job.plate in declared,
         read_part=lambda manifest, entry: read_part(job.store, manifest, entry),
@@ -244,7 +260,7 @@ def _open_faults(
     """What is wrong with the files as they lie there now."""
     for well, site, channel, file in plan.faulted:
         record = read_record(fault_key(job.prefix, fault_name(file)))
-        yield _fault("unreadable", file.name, record["reason"], well, site, channel)
+        yield _fault("unreadable", file.shown, record["reason"], well, site, channel)
     for unknown in plan.unknown:
         yield _fault("unknown", unknown.name, unknown.reason)
     for manifest in manifests:
@@ -260,12 +276,32 @@ def _fault(kind: str, name: str, reason: str, well: str = "", site: int = 0, cha
 
 
 def _decisions(job: PlateJob, plan: Plan, read_record: ReadRecord) -> list[dict[str, Any]]:
-    """The decisions that count: those on images that are still not there."""
-    places = [(site.well, site.site, channel) for site in plan.sites for channel in site.missing]
+    """The decisions that count: those on images and planes that are still not there."""
+    places = list(plan.decided())
+    whole = {(site.well, site.site, channel) for site in plan.sites for channel in site.missing}
     with ThreadPoolExecutor(_READERS) as pool:
         records = list(pool.map(lambda place: read_record(missing_key(job.prefix, *place)), places))
     kept = ("well", "site", "channel", "by", "reason")
-    return [{"kind": "missing", **{name: record[name] for name in kept}} for record in records]
+    return [
+        {"kind": "missing", **{name: record[name] for name in kept}}
+        | ({"plane": z, "is_whole": tuple(place) in whole} if z else {})
+        for (*place, z), record in zip(places, records, strict=True)
+    ]
+
+
+def _expectation(job: PlateJob) -> Iterator[dict[str, Any]]:
+    """That the instrument's files decided what was expected, where they did."""
+    arrivals = job.arrivals
+    if arrivals.is_told:
+        said = say_told(job.experiment, arrivals.expected, arrivals.told)
+        yield {"kind": "expected", "by": INSTRUMENT, "reason": said, "well": None, "site": None, "channel": None}
+
+
+def _decided(item: dict[str, Any]) -> list[Any]:
+    """A decision as part of a publication's name."""
+    if item["kind"] == "expected":
+        return [item["reason"]]
+    return [item["well"], item["site"], item["channel"], *([item["plane"]] if item.get("plane") else [])]
 
 
 def _failed(job: PlateJob, plan: Plan, read_record: ReadRecord) -> Iterator[dict[str, Any]]:
@@ -277,7 +313,7 @@ def _failed(job: PlateJob, plan: Plan, read_record: ReadRecord) -> Iterator[dict
 def _record(
     job: PlateJob, plan: Plan, inputs: PublicationInputs, number: int, tables: dict[str, str]
 ) -> dict[str, Any]:
-    is_complete = not inputs.failed and not any(site.missing for site in plan.sites)
+    is_complete = not inputs.failed and not any(site.missing or site.lacking for site in plan.sites)
     return {
         "number": number,
         "run": inputs.run,

@@ -34,13 +34,17 @@ class PublicationInputs:
         Sites given up: well, site, reason.
     missing_sites
         Well and site of sites without any image.
+    expected
+        Sites that should be there with their channels, and the number of planes that should come and that came of each;
+        left out, those of the layout.
     waiting
         Sites that are still waited for, with their channels that have arrived; none in a publication.
     faults
         Files that do not count: kind, name, reason, and well, site, channel as far as known. The kind ``unreadable``
         makes a missing image a faulted one.
     decisions
-        Decisions that count: kind, well, site, channel, by, reason.
+        Decisions that count: kind, well, site, channel, by, reason; of a plane its number, and ``is_whole`` if nothing
+        is left of the image.
     plate_map
         What is in the wells, if it is known.
     is_declared
@@ -72,6 +76,7 @@ class PublicationInputs:
     feature_descriptions: Sequence[FeatureDescription]
     history: History | None = None
     illumination: PlateIllumination = field(default_factory=PlateIllumination)
+    expected: Mapping[tuple[str, int], Mapping[str, tuple[int, int]]] | None = None
 
     @property
     def place(self) -> dict[str, str]:
@@ -98,9 +103,12 @@ def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
     """How each site of the plate ended, in plate order; expected sites that nothing is known of are missing."""
     manifests = {(item["well"], item["site"]): item for item in inputs.manifests}
     failed = {(item["well"], item["site"]): item for item in inputs.failed}
-    expected = {*inputs.experiment.expected_sites(), *manifests, *failed, *inputs.missing_sites}
+    planes = inputs.expected if inputs.expected is not None else dict.fromkeys(inputs.experiment.expected_sites())
+    expected = {*planes, *manifests, *failed, *inputs.missing_sites}
     faulted = _channels_by_site(item for item in inputs.faults if item["kind"] == "unreadable")
-    missing = _channels_by_site(item for item in inputs.decisions if item["kind"] == "missing")
+    missing = _channels_by_site(
+        item for item in inputs.decisions if item["kind"] == "missing" and item.get("is_whole", True)
+    )
     states = {"done": manifests, "failed": failed, "waiting": inputs.waiting}
     return sort_sites(
         SiteResult(
@@ -112,6 +120,7 @@ def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
             arrived=inputs.waiting.get(place, frozenset()),
             missing=missing.get(place, frozenset()),
             faulted=faulted.get(place, frozenset()),
+            planes=planes.get(place),
         )
         for place in expected
     )

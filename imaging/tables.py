@@ -25,6 +25,7 @@ PLACE = (
 )
 _WELL = Column("well", TEXT, "", "well such as B03")
 _SITE = Column("site", INTEGER, "", "imaged position inside the well, counted from 1")
+_TIME = Column("time_point", INTEGER, "", "time point, counted from 1")
 _CHANNEL = Column("channel", TEXT, "", "channel such as DNA")
 _VERDICT = (
     Column("verdict", TEXT, "", "pass, warn or fail; NULL for an image of a site that could not be processed"),
@@ -48,8 +49,12 @@ IMAGES = Table(
         *PLACE,
         _WELL,
         _SITE,
+        _TIME,
         _CHANNEL,
         Column("state", TEXT, "", "arrived, faulted (what came cannot be read) or missing"),
+        Column("planes_expected", INTEGER, "", "planes that it should be made of: more than 1 for a z-stack"),
+        Column("planes_arrived", INTEGER, "", "planes that came, readable or not"),
+        Column("planes_measured", INTEGER, "", "planes that its values are from; 0 where it was not measured"),
         Column("name", TEXT, "", "path of the file inside the plate's folder"),
         Column("size_bytes", INTEGER, "bytes", "size of the file"),
         Column("digest", TEXT, "", "hash of the file's content"),
@@ -68,6 +73,7 @@ SITES = Table(
         *PLACE,
         _WELL,
         _SITE,
+        _TIME,
         Column("state", TEXT, "", "done, failed or missing"),
         *_COUNTS,
         Column("channels_missing", TEXTS, "", "channels the site was measured without"),
@@ -76,11 +82,13 @@ SITES = Table(
 )
 WELLS = Table(
     "wells",
-    "One row per imaged well; feature columns hold the median over the well's cells; those that begin with Mean_, MAD_ "
-    "or Count_ their mean, median absolute deviation or number of values, where the declaration asks for them.",
+    "One row per imaged well and time point; feature columns hold the median over the well's cells; those that begin "
+    "with Mean_, MAD_ or Count_ their mean, median absolute deviation or number of values, where the declaration asks "
+    "for them.",
     (
         *PLACE,
         _WELL,
+        _TIME,
         Column("row", TEXT, "", "row of the well, A to AF"),
         Column("column", INTEGER, "", "column of the well, counted from 1"),
         Column("treatment", TEXT, "", "what the plate map says was added"),
@@ -110,7 +118,7 @@ PLATES = Table(
         Column("sites_failed", INTEGER, "", "sites given up after repeated attempts"),
         Column("sites_missing", INTEGER, "", "sites without images"),
         *_COUNTS,
-        Column("z_prime", NUMBER, "", "Z' factor of the first feature the declaration names"),
+        Column("z_prime", NUMBER, "", "Z' factor of the first feature the declaration names, at the first time point"),
         Column("z_prime_feature", TEXT, "", "that feature"),
         *_VERDICT,
         Column("not_judged", TEXTS, "", "rules that could not be applied, and why, one sentence each"),
@@ -118,9 +126,11 @@ PLATES = Table(
 )
 PLATE_METRICS = Table(
     "plate_metrics",
-    "One row per channel and image metric, and per count: what is typical of the plate, and of earlier plates.",
+    "One row per time point, channel and image metric, and per count: what is typical of the plate, and of earlier "
+    "plates.",
     (
         *PLACE,
+        _TIME,
         Column("channel", TEXT, "", "channel such as DNA; NULL for counts"),
         Column("metric", TEXT, "", "image metric, nuclei_count or cells_count"),
         Column("n_wells", INTEGER, "", "wells with a value; empty wells and images without content are left out"),
@@ -135,9 +145,10 @@ PLATE_METRICS = Table(
 )
 STATISTICS = Table(
     "statistics",
-    "One row per feature whose assay statistics the declaration asks for.",
+    "One row per time point and feature whose assay statistics the declaration asks for.",
     (
         *PLACE,
+        _TIME,
         Column("feature", TEXT, "", "column of wells"),
         Column("z_prime", NUMBER, "", "Z' factor of the controls"),
         Column("robust_z_prime", NUMBER, "", "Z' factor from medians and median absolute deviations"),
@@ -177,6 +188,7 @@ FAULTS = Table(
         Column("name", TEXT, "", "path of the file inside the plate's folder"),
         _WELL,
         _SITE,
+        _TIME,
         _CHANNEL,
         Column("reason", TEXT, "", "what is wrong, in words"),
     ),
@@ -189,21 +201,23 @@ DECISIONS = Table(
         Column("kind", TEXT, "", "what was decided, e.g. missing"),
         _WELL,
         _SITE,
+        _TIME,
         _CHANNEL,
+        Column("plane", INTEGER, "", "plane of the image's z-stack; NULL for the whole image"),
         Column("reason", TEXT, "", "why, in words"),
-        Column("decided_by", TEXT, "", "person, or patience when nothing came for the declared time"),
+        Column("decided_by", TEXT, "", "person, patience when nothing came for the declared time, or instrument"),
     ),
 )
 CELLS = Table(
     "cells",
     "One row per cell; Nuclei, Cells and Cytoplasm of one cell share the row.",
-    (*PLACE, _WELL, _SITE, Column("ObjectNumber", INTEGER, "", "label of the cell in the site's label images")),
+    (*PLACE, _WELL, _SITE, _TIME, Column("ObjectNumber", INTEGER, "", "label of the cell in the site's label images")),
     feature_kind=SINGLE,
 )
 IMAGE_FEATURES = Table(
     "image_features",
     "One row per measured image: features of the whole image, measured on what the cells are measured on.",
-    (*PLACE, _WELL, _SITE, _CHANNEL),
+    (*PLACE, _WELL, _SITE, _TIME, _CHANNEL),
     feature_kind=SINGLE,
 )
 RUN_COLUMNS = (
@@ -229,6 +243,7 @@ SITE_RUNS = Table(
         *PLACE,
         _WELL,
         _SITE,
+        _TIME,
         Column("inputs", TEXT, "", "hash of the image versions and settings the site was measured from"),
         Column("content", TEXT, "", "hash of the images' contents and settings"),
         *RUN_COLUMNS,
@@ -285,6 +300,7 @@ FAULT_RECORDS = Table(
         *PLACE[:3],
         _WELL,
         _SITE,
+        _TIME,
         _CHANNEL,
         Column("name", TEXT, "", "path of the file inside the plate's folder"),
         Column("token", TEXT, "", "version of the file: a replacement has another"),

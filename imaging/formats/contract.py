@@ -72,12 +72,14 @@ class ToldChannel:
 class Told:
     """What the instrument's own files say; empty where they say nothing.
 
-    ``expected`` holds every plane that should come, or is ``None`` where no manifest says it. ``positions_um`` centres
-    of sites (x, y) from the well's centre. ``problems`` are sentences about manifests that cannot be read: what they
-    would have said is not known, and nothing else fails.
+    ``expected`` holds every plane that should come, or is ``None`` where no manifest says it; ``not_taken`` are those
+    that the instrument says it failed to take, with its words. ``positions_um`` centres of sites (x, y) from the well's
+    centre. ``problems`` are sentences about manifests that cannot be read: what they would have said is not known, and
+    nothing else fails. ``remarks`` are sentences about what manifests do say and people should know.
     """
 
     plate: str = ""
+    measurement: str = ""
     instrument: str = ""
     wells: int | None = None
     imaged: tuple[Well, ...] = ()
@@ -87,7 +89,9 @@ class Told:
     expected: frozenset[Address] | None = None
     positions_um: dict[tuple[str, int], tuple[float, float]] = field(default_factory=dict)
     manifests: tuple[str, ...] = ()
+    not_taken: dict[Address, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 NOTHING_TOLD = Told()

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from imaging.instrument_files import read_instrument_file
+from imaging.instruments import CONVENTIONS, recognise
 
 from imaging.arrivals import sort_arrivals
 from imaging.errors import ConfigurationError
@@ -18,8 +20,6 @@ from imaging.experiment import Experiment, read_experiment
 from imaging.experiment_text import write_experiment_yaml
 from imaging.image_headers import ImageHeader, read_header
 from imaging.initialize import FolderLook, compact_wells, look_at
-from imaging.instrument_files import read_instrument_file
-from imaging.instruments import CONVENTIONS, recognise
 from imaging.store import StoredObject
 from imaging.wells import Well, expand_wells, parse_well
 
