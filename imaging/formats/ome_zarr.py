@@ -178,9 +178,9 @@ def _well_of(described: dict[str, Any], path: str, rows: list[str], columns: lis
     """A well by the names of its row and column; its path says the same, else nobody knows which it is."""
     row_name, _, column_name = path.partition("/")
     by_path = parse_well(row_name + column_name)
-    indices = described.get("rowIndex"), described.get("columnIndex")
-    if None not in indices:
-        by_index = parse_well(rows[indices[0]] + columns[indices[1]])
+    row, column = described.get("rowIndex"), described.get("columnIndex")
+    if row is not None and column is not None:
+        by_index = parse_well(rows[row] + columns[column])
         if by_index != by_path:
             raise UnreadableImageError(f"its description is damaged: well {path} is said to be {by_index}")
     return by_path
