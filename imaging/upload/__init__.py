@@ -1,6 +1,7 @@
 """Copying an acquisition from the microscope's computer into the store while the microscope still writes.
 
     source          what lies in the folder, and which names are refused
+    watched         the folder as it is now, or since when it cannot be read
     completeness    whether an image's own structure has its end
     sums            MD5 and CRC32C of what is sent
     ledger          which file is settling, ready, in flight, done or failed
@@ -11,6 +12,7 @@
     uploader        the loop
     options         how it goes about it
     tally           what it did so far, counted
+    record          the list of names and sums that is kept in the store
     summary         what is said about it
 
 The store alone decides what is there. Nothing here deletes anything, at either end. It runs on Windows as well, and

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-FIRST_S, LONGEST_S = 0.5, 60.0
+FIRST_S, LONGEST_S = 0.5, 30.0
 """Seconds before the second try, at most, and the longest that a pause can grow to."""
 
 

@@ -15,8 +15,7 @@ from pathlib import Path
 
 MANIFEST_SUFFIXES = frozenset(
     (".xml", ".mlf", ".mrf", ".mes", ".wpp", ".htd", ".ome", ".csv", ".tsv", ".txt", ".xlsx", ".yaml", ".yml", ".json")
-    + (".zattrs", ".zgroup", ".zarray")
-)
+) | frozenset((".zattrs", ".zgroup", ".zarray"))
 """Ends of names of what describes images; a name that is nothing but such an end, as ``.zattrs``, counts too."""
 LARGEST_MANIFEST = 64 << 20
 """Bytes above which a file is no manifest, whatever its name."""

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from imaging.errors import ChangedObjectError, ConfigurationError, RefusedNameError, StoredDataError
 from imaging.errors import StoreUnavailableError as Unavailable
-from imaging.names import hash_of, to_json
 from imaging.store import StoredObject
 from imaging.upload.backoff import Backoff
 from imaging.upload.destinations import Destination
@@ -22,10 +21,12 @@ from imaging.upload.journal import Journal, Noted
 from imaging.upload.ledger import OPEN, Entry, Ledger
 from imaging.upload.options import Options
 from imaging.upload.reading import LockedFileError, NotReadyError, Open, open_to_read
-from imaging.upload.source import Refusal, Scan, SourceFile, scan
+from imaging.upload.record import make_record
+from imaging.upload.source import Refusal, SourceFile, scan
 from imaging.upload.summary import Progress, Summary
 from imaging.upload.tally import Tally
 from imaging.upload.transfer import Sent, Transfer
+from imaging.upload.watched import WatchedFolder
 
 TICK_S = 0.25
 LOOK_SHARE = 0.1
@@ -81,6 +82,8 @@ class Uploader:
             raise ConfigurationError(f"the store {root} lies in the folder {folder}; give one outside it")
         self.folder, self.destination, self.journal = folder, destination, journal
         self.options, self.report = options or Options(), report
+        patience_s = None if self.options.follow else self.options.patience_s
+        self.watched = WatchedFolder(folder, destination, patience_s=patience_s)
         self.transfer = Transfer(folder, destination, open_file)
         self.backoff = backoff or Backoff()
         self.ledger = Ledger(
@@ -92,9 +95,7 @@ class Uploader:
         self._changed = threading.Condition()
         self._there: dict[str, StoredObject] | None = None
         self._is_listing = self._is_ended = self._is_last_round = self._is_compared = False
-        self._refused: list[Refusal] = []
         self._alive = 0
-        self._folder_away: tuple[float, str] | None = None
         self._error: Exception | None = None
 
     def run(self, stop: threading.Event | None = None) -> Summary:
@@ -131,7 +132,7 @@ class Uploader:
             plate=plate,
             files=len(done),
             size=self.ledger.size("done"),
-            refused=(*self._refused, *failed),
+            refused=(*self.watched.refused, *failed),
             waiting=waiting,
             vanished=self.ledger.vanished,
             checked=self.destination.checks,
@@ -171,7 +172,7 @@ class Uploader:
     def _is_over(self, idle_s: float) -> bool:
         """Whether to end, now that nothing changed and nothing is open."""
         options = self.options
-        if self._folder_away is not None or self._there is None:
+        if self.watched.away_since is not None or self._there is None:
             return False
         if not options.follow or self._is_last_round:
             return True
@@ -183,33 +184,13 @@ class Uploader:
 
     def _look(self) -> int:
         """Take in what lies in the folder now; returns how many files are new, changed or gone."""
-        try:
-            found = scan(self.folder)
-        except OSError as error:
-            return self._miss_folder(error)
+        found = self.watched.look()
+        if found is None:
+            return 0
         with self._changed:
-            self._folder_away = None
-            self._refused = found.refused + self._refuse_paths(found)
             changes = self.ledger.see(found, time.monotonic(), time.time())
             self._changed.notify_all()
         return changes
-
-    def _miss_folder(self, error: OSError) -> int:
-        """The folder cannot be read: its drive may come back; whoever does not follow waits a while only."""
-        now = time.monotonic()
-        since = self._folder_away[0] if self._folder_away else now
-        if not self.options.follow and now - since >= self.options.patience_s:
-            raise error
-        self._folder_away = since, error.strerror or str(error)
-        return 0
-
-    def _refuse_paths(self, found: Scan) -> list[Refusal]:
-        """Take the files out that the destination cannot have, and say why."""
-        refused = [Refusal(file.path, self.destination.refuses(file.path)) for file in found.files]
-        if any(refusal.reason for refusal in refused):
-            kept = zip(found.files, refused, strict=True)
-            found.files = [file for file, refusal in kept if not refusal.reason]
-        return [refusal for refusal in refused if refusal.reason]
 
     def _rest(self, stop: threading.Event, until: float) -> None:
         """Report until the next look is due, all is sent, or the upload is stopped."""
@@ -226,7 +207,7 @@ class Uploader:
                 self._changed.wait(min(TICK_S, left))
 
     def _is_all_sent(self) -> bool:
-        return not self.ledger.count(*OPEN) and self._there is not None and self._folder_away is None
+        return not self.ledger.count(*OPEN) and self._there is not None and self.watched.away_since is None
 
     def _work(self) -> None:
         """Transfer files, one after the other, until the end."""
@@ -392,25 +373,16 @@ class Uploader:
         """Where the upload stands now."""
         now = time.monotonic()
         with self._changed:
-            away, missed = self.backoff.away_since, self._folder_away
+            away, missed = self.backoff.away_since, self.watched.away_since
             return self.tally.progress(
                 self.ledger,
                 now=now,
-                refused=len(self._refused),
+                refused=len(self.watched.refused),
                 away_s=None if away is None else now - away,
-                folder_away_s=None if missed is None else now - missed[0],
-                reason=missed[1] if missed else self.backoff.reason,
+                folder_away_s=None if missed is None else now - missed,
+                reason=self.watched.reason if missed is not None else self.backoff.reason,
             )
 
     def _write_record(self, done: list[Entry], stop: threading.Event) -> str:
-        """Keep names and sums beside the images; the name of the record is that of its content."""
-        experiment, plate = self.destination.names
-        files = [
-            {"name": entry.path, "size": entry.sums.size, "md5": entry.sums.md5, "crc32c": entry.sums.crc32c}
-            for entry in sorted(done, key=lambda entry: entry.path)
-            if entry.sums is not None
-        ]
-        content = {"experiment": experiment, "plate": plate, "files": files}
-        key = f"uploads/{experiment}/{plate}/{hash_of(content)}.json"
-        is_written = self._patiently(lambda: self.destination.store.create(key, to_json(content)), stop)
-        return key if is_written else ""
+        key, data = make_record(*self.destination.names, done)
+        return key if self._patiently(lambda: self.destination.store.create(key, data), stop) else ""
