@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from imaging.upload.summary import Progress
 
 LINE_S, SCREEN_S = 10.0, 0.5
@@ -64,9 +67,8 @@ def upload(
         transfers=transfers,
     )
     journals = _prepare(store)
-    stop = _stop_on_signals()
     destination = open_destination(store, prefix)
-    with Journal(journals, folder, f"{destination.store.url} {prefix}") as journal:
+    with _stop_on_signals() as stop, Journal(journals, folder, f"{destination.store.url} {prefix}") as journal:
         _say(f"from {folder} to {store}, {prefix}")
         lines = Lines()
         summary = Uploader(folder, destination, journal, options, report=lines).run(stop)
@@ -140,8 +142,9 @@ def _prepare(store: str) -> Path:
     return settings.state_folder / "uploads"
 
 
-def _stop_on_signals() -> threading.Event:
-    """An event that Ctrl-C and the end of a service set; a second Ctrl-C ends the process."""
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """Give an event that Ctrl-C and the end of a service set; a second Ctrl-C ends the process."""
     stop = threading.Event()
 
     def end(number: int, frame: Any) -> None:
@@ -150,9 +153,12 @@ def _stop_on_signals() -> threading.Event:
         stop.set()
 
     names = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last is Windows'
-    for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
-        signal.signal(number, end)
-    return stop
+    before = {number: signal.signal(number, end) for name in names if (number := getattr(signal, name, None))}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _say(line: str) -> None:

@@ -111,25 +111,36 @@ def twice(sent: Counter[str]) -> int:
 
 def trouble(network: Network, bucket: Bucket, upload: subprocess.Popen[str]) -> int:
     """Cut the network in each of its ways while an upload runs; returns how many requests were answered by 503."""
-    before, refusals = len(bucket.sent()), 12
-    while len(bucket.sent()) == before and upload.poll() is None:
-        time.sleep(0.01)
+    _await_sending(bucket, upload)
     _say("the network refuses connections for 4 s")
     network.cut()
     time.sleep(4.0)
     network.restore()
-    _say("the network is back, and loses three answers")
+    _await_sending(bucket, upload)
+    _say("the network loses three answers")
     network.lose_answers(3)
-    time.sleep(1.5)
-    _say(f"the bucket answers {refusals} requests by 503")
-    bucket.gcs.fail_next(*[503] * refusals)
-    time.sleep(1.5)
+    _await_sending(bucket, upload)
+    _say("the bucket answers all by 503 for 3 s")
+    asked = len(bucket.gcs.requests)
+    bucket.gcs.fail_next(*[503] * 10_000)
+    time.sleep(3.0)
+    bucket.gcs.fail_next()
+    refusals = len(bucket.gcs.requests) - asked
+    _await_sending(bucket, upload)
     _say("connections are reset after 30 kB, in the middle of a body, for 3 s")
     network.reset_after(30_000)
     time.sleep(3.0)
     network.reset_after(None)
+    _await_sending(bucket, upload)
     _say("the network works again")
     return refusals
+
+
+def _await_sending(bucket: Bucket, upload: subprocess.Popen[str], files: int = 20) -> None:
+    """Wait until an upload has sent some more files."""
+    before = len(bucket.sent())
+    while len(bucket.sent()) < before + files and upload.poll() is None:
+        time.sleep(0.02)
 
 
 def main(*, seed: int, files: int, kills: int) -> int:
@@ -140,9 +151,8 @@ def main(*, seed: int, files: int, kills: int) -> int:
         expected = make_source(source, files, chance)
         bucket = Bucket(gcs)
         with Network(int(gcs.url.rpartition(":")[2]), bytes_per_s=BYTES_PER_S) as network:
-            _say(
-                f"{len(expected)} files, {sum(p.stat().st_size for p in source.rglob('*.*')) / 1e6:.0f} MB, seed {seed}"
-            )
+            size = sum(path.stat().st_size for path in source.rglob("*.*"))
+            _say(f"{len(expected)} files, {size / 1e6:.0f} MB, seed {seed}")
             for number in range(1, kills + 1):
                 kill_once(number, bucket, start(source, network, state), chance)
                 if number == kills // 2 + 1:
@@ -163,9 +173,8 @@ def main(*, seed: int, files: int, kills: int) -> int:
     is_equal = found == expected
     versions = {path: count for path, count in bucket.versions.items() if count != 1}
     by_cuts = twice(sent) - by_kills
-    print(
-        f"sums equal: {is_equal} ({len(found)} of {len(expected)} objects); objects with a second version: {versions}"
-    )
+    print(f"sums equal: {is_equal} ({len(found)} of {len(expected)} objects)")
+    print(f"objects that got a second version: {versions or 'none'}")
     print(f"sent twice after kills: {by_kills} (in flight at {kills} kills: at most {kills * TRANSFERS})")
     print(f"sent twice after cuts: {by_cuts} (answered by 503: {refusals}, connections severed: {severed})")
     is_well = is_equal and not versions and by_kills <= kills * TRANSFERS and by_cuts <= refusals + severed
