@@ -9,6 +9,7 @@ import pytest
 
 BENCHMARKS = (
     "planning",
+    "uploads",
     "messages",
     "overhead",
     "quality",

@@ -24,6 +24,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -57,7 +58,11 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         address = urlsplit(self.path)
         query = dict(parse_qsl(address.query, keep_blank_values=True))
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client went away in the middle: nothing was asked
+            self.close_connection = True
+            return
         is_json = address.path.startswith(("/storage/v1/b", "/upload/storage/v1/b", "/download/storage/v1/b"))
         self.server.requests.append(f"{self.command} {self.path}")
         try:
@@ -294,6 +299,11 @@ class _Server(ThreadingHTTPServer):
         self.failures: list[int] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that are cut off; anything else is a fault of the stand-in."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class GcsStandIn:
     """The stand-in as a context: a server on a free port of this machine.
@@ -335,6 +345,11 @@ class GcsStandIn:
     def create_bucket(self, name: str) -> None:
         """Make a bucket; one that exists keeps its objects."""
         self._server.storage.create(name)
+
+    def objects(self, bucket: str) -> dict[str, bytes]:
+        """Bytes of all objects of a bucket, by name."""
+        with self._server.storage.lock:
+            return {name: blob.data for name, blob in self._server.storage.bucket(bucket).items()}
 
     def notify(self, publish: Callable[[bytes, dict[str, str]], None], *, prefix: str = "") -> None:
         """Publish what happens to objects from now on, as a notification configuration of the service does.
