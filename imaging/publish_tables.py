@@ -103,6 +103,7 @@ def _rows_above_cells(
         "images": [row for site in judged.sites for row in site.images],
         "sites": [site.site for site in judged.sites],
         "wells": wells,
+        "well_annotations": _annotation_rows(inputs),
         "plates": [plate],
         "plate_metrics": list(judged.metrics),
         "statistics": [_columns_of(tables.STATISTICS, item) for item in statistics],
@@ -122,6 +123,15 @@ def _aggregate_wells(inputs: PublicationInputs, sites: Iterable[SiteRows]) -> li
     return [
         aggregate_well(well, list(of_well), described.get(well))
         for well, of_well in itertools.groupby(sites, key=lambda site: site.site["well"])
+    ]
+
+
+def _annotation_rows(inputs: PublicationInputs) -> list[Row]:
+    described = inputs.plate_map.annotations if inputs.plate_map else {}
+    return [
+        {"well": well, "name": name, "value": value}
+        for well, annotations in described.items()
+        for name, value in annotations.items()
     ]
 
 

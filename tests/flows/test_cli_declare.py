@@ -90,7 +90,15 @@ def test_check_describes_the_real_experiment(run) -> None:
 
 def test_check_answers_in_json(run) -> None:
     answer = json.loads(run("check", BBBC013 / "experiment.yaml", "--images", BBBC013 / "images", "--json").out)
-    assert answer["plate_maps"] == {"platemaps/bbbc013.csv": 48}
+    assert answer["plate_maps"] == {
+        "platemaps/bbbc013.csv": {
+            "wells": 48,
+            "treatments": 2,
+            "controls": {"negcon": 8, "poscon": 4, "trt": 36},
+            "plates": ["*"],
+        }
+    }
+    assert answer["plate_map_warnings"] == []
     assert answer["images"] == {"expected": 96, "arrived": 96, "unknown": []}
     assert answer["objects"] == ["nuclei", "cells"]
 
@@ -160,7 +168,7 @@ def test_check_refuses_a_folder_without_any_image_of_the_experiment(run, tmp_pat
 
 def test_check_reads_an_experiment_of_the_store(run, tmp_path: Path) -> None:
     shutil.copytree(BBBC013, tmp_path / "s" / "experiments" / "bbbc013", ignore=shutil.ignore_patterns("images"))
-    assert "48 wells\n" in run("check", "--store", "s", "--experiment", "bbbc013").out
+    assert "48 wells, 2 treatments" in run("check", "--store", "s", "--experiment", "bbbc013").out
     missing = run("check", "--store", "s", "--experiment", "other")
     assert missing.status == 2
     assert "is not declared" in missing.err
