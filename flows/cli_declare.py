@@ -59,11 +59,13 @@ def check(
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
     """Check an experiment.yaml and the files that it names: all faults, each with its place and what to do."""
-    from imaging.platemaps import check_plate_maps
+    from imaging.platemaps import check_plate_maps, find_in_folder
+    from imaging.store import open_store
 
     declared, read = _open_stored(store, experiment) if experiment or store else _open_file(file)
     plates = _plates_in_store(store, experiment) if experiment or store else []
-    result = _describe(declared) | _describe_plate_maps(check_plate_maps(read, declared, plates))
+    find_in_plate = (lambda path: find_in_folder(open_store(str(images)), "", path)) if images is not None else None
+    result = _describe(declared) | _describe_plate_maps(check_plate_maps(read, declared, plates, find_in_plate))
     result["illumination"] = _describe_illumination(declared, read)
     if images is not None:
         result["images"] = _count_images(declared, images)

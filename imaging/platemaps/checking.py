@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from imaging.errors import ConfigurationError
-from imaging.platemaps.reading import DescribedMap, FoundMap, MapReader
+from imaging.platemaps.reading import DescribedMap, FindInPlate, FoundMap, MapReader
 from imaging.platemaps.sources import PlateMapSource
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ class MapsCheck:
 
 
 def check_plate_maps(
-    store_read: Callable[[str], bytes], experiment: Experiment, plates: Iterable[str] = ()
+    store_read: Callable[[str], bytes],
+    experiment: Experiment,
+    plates: Iterable[str] = (),
+    find_in_plate: FindInPlate | None = None,
 ) -> MapsCheck:
     """Read every plate map of an experiment, whether its plates are known yet or not.
 
@@ -47,13 +50,15 @@ def check_plate_maps(
         The declaration.
     plates
         Plates that are there, beside those that are declared.
+    find_in_plate
+        Finds maps in the folder of a plate that was given to look at.
 
     Raises
     ------
     ConfigurationError
         With every fault of every file in ``problems``; overlaps of files on known plates count too.
     """
-    reader = MapReader(store_read, experiment)
+    reader = MapReader(store_read, experiment, find_in_plate)
     known = tuple(dict.fromkeys([*experiment.plates, *plates]))
     files = [item for source in experiment.plate_maps for item in _summarize(reader, source, known)]
     if not reader.faults:
@@ -71,6 +76,9 @@ def _summarize(reader: MapReader, source: PlateMapSource, known: tuple[str, ...]
         plates = [plate for plate in known if source in reader.sources_of(plate)] or reader.plates_in(found)
         plates = plates or list(source.plates)
         return [_summary(source.file, _described_for(reader, found, plates), tuple(plates))]
+    if source.in_plate is not None:
+        found_here = reader.maps_of(source, "")
+        return [_summary(found.file, [reader.describe(found, "")], ("the plate looked at",)) for found in found_here]
     maps: dict[str, tuple[FoundMap, list[str]]] = {}
     for barcode in dict.fromkeys(item.barcode for item in reader.named_maps(source)):
         for found in reader.maps_of(source, barcode):

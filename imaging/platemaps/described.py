@@ -34,7 +34,8 @@ _USUAL_CONTROLS: tuple[tuple[str, Control], ...] = (
 _WITH_SOLVENT = "broadsample"
 """Column of treatments in which an empty cell means a well with solvent alone."""
 _PLACES = ("well", "row", "column")
-_NO_DATES = (*_PLACES, "treatment", "concentration", "unit", "control")
+_VALUES = ("treatment", "concentration", "unit", "control")
+_NO_DATES = (*_PLACES, *_VALUES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ def describe_wells(
     chosen = choose_columns(table.header, columns, MAP_NAMES, file, faults)
     if chosen is None or not choose_place(table.header, chosen, columns, file, faults):
         return []
+    if source.grid is not None and source.grid not in _VALUES:
+        chosen = {role: place for role, place in chosen.items() if role in _PLACES}  # the grid is an annotation
     rows = _select(table, chosen, selection, is_declared="barcode" in columns)
     if not rows and table.rows:
         faults.warn(file, 0, f"has no row of the plate {selection.plates[0]!r} in {table.header[chosen['barcode']]}")

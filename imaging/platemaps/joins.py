@@ -70,7 +70,7 @@ def _find_keys(
     shared = next((name for name in _KEYS if name in plain_mine and name in plain_theirs), None)
     if shared is None:
         shown = ", ".join(theirs)
-        faults.add(join.file, 1, f"shares no column of treatments with {file}; it has {shown}; say which with `by`")
+        faults.add(join.file, 1, f"shares no column of treatments with {file}; it has {shown}; say which by `by`")
         return None
     return plain_mine.index(shared), plain_theirs.index(shared)
 

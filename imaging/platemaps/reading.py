@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from imaging.errors import ConfigurationError
+from imaging.errors import ConfigurationError, StoredDataError
 from imaging.platemaps.barcodes import NamedMap, find_map, folders_of, read_barcodes
 from imaging.platemaps.columns import names_place
 from imaging.platemaps.described import DescribedWell, Selection, describe_wells, named_plates, tells_apart
@@ -41,7 +41,13 @@ class DescribedMap:
     is_partial: bool = False
 
 
-def read_plate_map(store_read: Callable[[str], bytes], experiment: Experiment, plate: str) -> PlateMap:
+FindInPlate = Callable[[str], "list[tuple[str, bytes]]"]
+"""Gives the names and bytes of the files of a plate's own folder that fit a path, whose last part may have ``*``."""
+
+
+def read_plate_map(
+    store_read: Callable[[str], bytes], experiment: Experiment, plate: str, find_in_plate: FindInPlate | None = None
+) -> PlateMap:
     """Read what is in the wells of one plate; without a file for it, no well is described.
 
     Parameters
@@ -52,13 +58,15 @@ def read_plate_map(store_read: Callable[[str], bytes], experiment: Experiment, p
         The declaration; its layout decides which wells can be.
     plate
         The plate's name; it or its barcode is matched against each source's ``plates`` and barcode files.
+    find_in_plate
+        Finds maps in the plate's own folder; left out, none is there.
 
     Raises
     ------
     ConfigurationError
         With every fault in ``problems``.
     """
-    reader = MapReader(store_read, experiment)
+    reader = MapReader(store_read, experiment, find_in_plate)
     found = reader.read(plate)
     if faults := reader.faults:
         message = f"the plate map has {len(faults)} fault{'s' if len(faults) > 1 else ''}"
@@ -69,8 +77,11 @@ def read_plate_map(store_read: Callable[[str], bytes], experiment: Experiment, p
 class MapReader:
     """Reads the maps of an experiment's plates; each file is read once, whatever number of plates it holds for."""
 
-    def __init__(self, store_read: Callable[[str], bytes], experiment: Experiment) -> None:
+    def __init__(
+        self, store_read: Callable[[str], bytes], experiment: Experiment, find_in_plate: FindInPlate | None = None
+    ) -> None:
         self.experiment = experiment
+        self._find_in_plate = find_in_plate
         self.faults = Faults()
         self._read = store_read
         self._files: dict[str, bytes | None] = {}
@@ -114,6 +125,8 @@ class MapReader:
         """The files of a source that hold for a plate."""
         if source.file is not None:
             return [FoundMap(source, source.file)]
+        if source.in_plate is not None:
+            return self._maps_in_plate(source, source.in_plate)
         names = {plate, self.experiment.barcode_of(plate)}
         found: list[tuple[NamedMap, str, bytes]] = []
         for named in (item for item in self.named_maps(source) if item.barcode in names):
@@ -130,6 +143,20 @@ class MapReader:
                 )
                 self.faults.add(named.file, named.line, f"{sentence}; keep one, or say which batches count")
         return [FoundMap(source, file, named.map_name, named.annotations) for named, file, _ in found]
+
+    def _maps_in_plate(self, source: PlateMapSource, path: str) -> list[FoundMap]:
+        """The map in the plate's own folder; several would have to be read as one."""
+        if self._find_in_plate is None:
+            return []
+        found = self._find_in_plate(path)
+        if not found:
+            self.faults.warn(path, 0, "is not in the plate's folder yet")
+        if len(found) > 1:
+            shown = ", ".join(name for name, _ in found[:3])
+            self.faults.add(path, 0, f"is {len(found)} files of the plate's folder ({shown}); say which one it is")
+            return []
+        self._files.update(found)
+        return [FoundMap(source, name) for name, _ in found]
 
     def named_maps(self, source: PlateMapSource) -> list[NamedMap]:
         """Rows of a source's barcode files."""
@@ -167,7 +194,7 @@ class MapReader:
         if file not in self._files:
             try:
                 self._files[file] = self._read(file)
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError, StoredDataError):  # none, or a folder
                 self._files[file] = None
         return self._files[file]
 

@@ -52,9 +52,10 @@ class Join(Declared):
 
 
 class PlateMapSource(Declared):
-    """One plate map and the plates it holds for, or barcode files and the folder of the maps that they name."""
+    """A plate map and the plates it holds for, or barcode files and the folder of the maps that they name."""
 
     file: str | None = Field(None, description="path of a plate map beside experiment.yaml, such as platemaps/a.csv")
+    in_plate: str | None = Field(None, description="plate map in each plate's own folder, such as Assaylayout/*.xml")
     barcodes: Texts = Field((), description="path of a table of barcodes and maps, or a list of them")
     folder: str | None = Field(None, description="folder of the maps; left out, platemap/ beside the barcode file")
     batches: Texts = Field((), description="batches of the barcode file that count; left out, all")
@@ -70,7 +71,7 @@ class PlateMapSource(Declared):
     )
     annotations: Texts | None = Field(None, description="columns kept in well_annotations; left out, all")
 
-    @field_validator("file", "folder")
+    @field_validator("file", "folder", "in_plate")
     @classmethod
     def _path_beside(cls, path: str | None) -> str | None:
         return path if path is None else check_path(path.removesuffix("/"))
@@ -82,10 +83,13 @@ class PlateMapSource(Declared):
 
     @model_validator(mode="after")
     def _has_one_way(self) -> PlateMapSource:
-        if (self.file is None) == (not self.barcodes):
-            raise ValueError("needs either file, a plate map, or barcodes, a table that names the map of each plate")
-        if self.file is not None and (self.folder is not None or self.batches):
-            raise ValueError("folder and batches belong to barcodes; a file stands alone")
+        if sum((self.file is not None, self.in_plate is not None, bool(self.barcodes))) != 1:
+            raise ValueError(
+                "needs one of file (a plate map), barcodes (a table that names each plate's map) and in_plate (a map "
+                "in each plate's folder)"
+            )
+        if not self.barcodes and (self.folder is not None or self.batches):
+            raise ValueError("has folder or batches, which belong to barcodes; leave them out")
         return self
 
     def holds_for(self, plate: str) -> bool:
