@@ -297,8 +297,6 @@ def test_a_layout_is_found_in_the_plate_s_own_folder() -> None:
     raw.write("raw/e/P1/Assaylayout/Other.xml", b"")
     with pytest.raises(ConfigurationError, match=r"is 2 files of the plate's folder \(Assaylayout/Mine.xml, "):
         read_plate_map(reader({}), experiment, "P1", lambda path: find_in_folder(raw, "raw/e/P1/", path))
-        caught.value.problems
-    )  # type: ignore[attr-defined]
     nothing = read_plate_map(reader({}), experiment, "P1", lambda _: [])
     assert nothing.warnings == (("Assaylayout/*.xml", ": is not in the plate's folder yet"),)
 
