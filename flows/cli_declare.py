@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from imaging.experiment import Experiment
     from imaging.formats.contract import PassedOver
     from imaging.initialize import FolderLook
+    from imaging.platemaps import MapsCheck
 
 LISTED = 100
 """As many ignored and unknown names are printed."""
@@ -65,10 +66,13 @@ def check(
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
     """Check an experiment.yaml and the files that it names: all faults, each with its place and what to do."""
-    from imaging.platemaps import check_plate_maps
+    from imaging.platemaps import check_plate_maps, find_in_folder
+    from imaging.store import open_store
 
     declared, read = _open_stored(store, experiment) if experiment or store else _open_file(file)
-    result = _describe(declared) | {"plate_maps": check_plate_maps(read, declared)}
+    plates = _plates_in_store(store, experiment) if experiment or store else []
+    find_in_plate = (lambda path: find_in_folder(open_store(str(images)), "", path)) if images is not None else None
+    result = _describe(declared) | _describe_plate_maps(check_plate_maps(read, declared, plates, find_in_plate))
     result["illumination"] = _describe_illumination(declared, read)
     if images is not None:
         result["images"] = _count_images(declared, images)
@@ -195,6 +199,34 @@ def _describe(declared: Experiment) -> dict[str, Any]:
     }
 
 
+def _plates_in_store(store: str, experiment: str) -> list[str]:
+    """Plates of an experiment that have a folder in the store."""
+    from flows.settings import Settings
+
+    root = open_existing(Settings(store=store) if store else Settings())
+    return root.list_folders(f"raw/{experiment}")
+
+
+def _describe_plate_maps(found: MapsCheck) -> dict[str, Any]:
+    """What each plate map says, by its file, and what is suspicious."""
+    from dataclasses import asdict
+
+    files = {item.file: asdict(item) for item in found.files}
+    for said in files.values():
+        del said["file"]
+    return {"plate_maps": files, "plate_map_warnings": list(found.warnings)}
+
+
+def _say_map(said: dict[str, Any]) -> str:
+    """``48 wells, 2 treatments, 8 negcon, 4 poscon; for P1, P2``."""
+    controls = [f"{number} {control}" for control, number in said["controls"].items()]
+    plates = list(said["plates"])
+    more = f" and {len(plates) - 4} more" if len(plates) > 4 else ""
+    shown = "every plate" if plates == ["*"] else ", ".join(plates[:4]) + more
+    parts = [counted(said["wells"], "well"), counted(said["treatments"], "treatment"), *controls]
+    return f"{', '.join(parts)}; for {shown}"
+
+
 def _describe_illumination(declared: Experiment, read: Callable[[str], bytes]) -> dict[str, Any]:
     """Where the field of illumination comes from, and how uneven declared ones are by channel."""
     section = declared.illumination
@@ -219,8 +251,10 @@ def _print_result(result: dict[str, Any]) -> None:
         f"{result['sites'] * len(result['channels'])} images"
     )
     typer.echo(f"objects     {', '.join(result['objects']) or 'none: recipe.nuclei is not given, images are measured'}")
-    for file, wells in result["plate_maps"].items():
-        typer.echo(f"plate map   {file}: {wells} wells")
+    for file, said in result["plate_maps"].items():
+        typer.echo(f"plate map   {file}: {_say_map(said)}")
+    for warning in result["plate_map_warnings"]:
+        typer.echo(f"warning     {warning}")
     illumination = result["illumination"]
     if illumination["source"] != "none":
         shown = (

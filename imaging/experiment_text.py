@@ -110,9 +110,12 @@ def _projection(look: FolderLook) -> str:
 
 
 _REST = """\
-# What is in the wells: CSV or TSV files beside this one, with the columns well, treatment, concentration, control.
+# What is in the wells: CSV, Excel or Harmony files beside this one, with columns such as well, treatment, concentration,
+# control; or a table that names the map of each barcode, and the maps beside it. docs/plate-maps.md shows more.
 # plate_maps:
 #   - {file: platemaps/plate1.csv, plates: ["*"], concentration_unit: uM}
+#   - {barcodes: barcode_platemap.csv}
+# barcode: '^(?P<barcode>[^_]+)__'   # the barcode in a plate's name; left out, the whole name
 
 # Where images may be processed: names of places, such as eu, europe-west4 or on-premises. Left out, anywhere.
 # placement:

@@ -17,7 +17,7 @@ from imaging.illumination_record import read_frozen
 from imaging.kept_arrivals import sort_folder
 from imaging.names import check_name, experiment_key, hash_of, plate_zarr, raw_prefix, results_prefix, to_json
 from imaging.planning import Plan, plan_plate
-from imaging.platemaps import PlateMap, read_plate_map
+from imaging.platemaps import PlateMap, find_in_folder, read_plate_map
 from imaging.store import Store
 
 SETTLE_S = 3.0
@@ -120,7 +120,12 @@ class PlateJob:
         ConfigurationError
             If a plate map is at fault.
         """
-        return read_plate_map(lambda name: self.maps.read(self.maps_folder + name), self.experiment, self.plate)
+        return read_plate_map(
+            lambda name: self.maps.read(self.maps_folder + name),
+            self.experiment,
+            self.plate,
+            lambda path: find_in_folder(self.raw, self.raw_folder, path, min_age_s=self.settle_s),
+        )
 
     def read_pins(self) -> dict[str, Any]:
         """Read what is pinned for this plate; once, for pins never change.

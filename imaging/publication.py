@@ -238,7 +238,7 @@ def collect_inputs(
             for site in plan.sites
             if site.state not in ("failed", "missing") and (site.well, site.site) not in measured
         },
-        faults=tuple(_open_faults(job, plan, manifests, read_record)),
+        faults=(*_open_faults(job, plan, manifests, read_record), *_suspicions(plate_map)),
         decisions=(*_expectation(job), *_decisions(job, plan, read_record)),
         plate_map=plate_map,
         is_declared=not declared or job.plate in declared,
@@ -268,6 +268,11 @@ def _open_faults(
             kind = "duplicate" if other["same_bytes"] else "superseded"
             reason = "the same image under a second name" if other["same_bytes"] else "a newer file gives this image"
             yield _fault(kind, other["name"], reason, manifest["well"], manifest["site"], other["channel"])
+
+
+def _suspicions(plate_map: PlateMap | None) -> Iterator[dict[str, Any]]:
+    for file, sentence in plate_map.warnings if plate_map else ():
+        yield _fault("plate map", file, sentence.lstrip(": "))
 
 
 def _fault(kind: str, name: str, reason: str, well: str = "", site: int = 0, channel: str = "") -> dict[str, Any]:

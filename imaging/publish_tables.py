@@ -106,6 +106,7 @@ def _rows_above_cells(
         "images": [row for site in judged.sites for row in site.images],
         "sites": [site.site for site in judged.sites],
         "wells": wells,
+        "well_annotations": _annotation_rows(inputs),
         "plates": [plate],
         "plate_metrics": list(judged.metrics),
         "statistics": statistics,
@@ -142,6 +143,15 @@ def _statistics(inputs: PublicationInputs, wells: Sequence[Row]) -> list[Row]:
             found = _columns_of(tables.STATISTICS, _statistics_of(inputs, feature, seen))
             rows.append(found | {"time_point": time_point})
     return rows
+
+
+def _annotation_rows(inputs: PublicationInputs) -> list[Row]:
+    described = inputs.plate_map.annotations if inputs.plate_map else {}
+    return [
+        {"well": well, "name": name, "value": value}
+        for well, annotations in described.items()
+        for name, value in annotations.items()
+    ]
 
 
 def _statistics_of(inputs: PublicationInputs, feature: str, wells: Sequence[Row]) -> AssayStatistics:

@@ -1,6 +1,7 @@
 """The tables, declared once: Parquet schemas, BigQuery schemas and the documentation derive from here.
 
     images, sites, wells, plates      what was measured, level by level, with verdicts
+    well_annotations                  what plate maps and tables joined to them say of each well, column by column
     statistics, features              assay statistics of the plate; the dictionary of feature columns
     plate_metrics                     what is typical of the plate's wells, against earlier plates
     faults, decisions                 what was wrong with uploads, and what a person or patience decided about it
@@ -102,6 +103,16 @@ WELLS = Table(
     ),
     feature_kind=NUMBER,
 )
+WELL_ANNOTATIONS = Table(
+    "well_annotations",
+    "One row per well and column of the plate map, of tables joined to it and of barcode files; none for empty cells.",
+    (
+        *PLACE,
+        _WELL,
+        Column("name", TEXT, "", "name of the column, such as gene, moa or cell_line, without a leading Metadata_"),
+        Column("value", TEXT, "", "what the cell says, as it stands there"),
+    ),
+)
 PLATES = Table(
     "plates",
     "One row per publication of a plate.",
@@ -181,11 +192,11 @@ FEATURES = Table(
 )
 FAULTS = Table(
     "faults",
-    "One row per uploaded file that does not count.",
+    "One row per uploaded file that does not count, and per plate map that is suspicious.",
     (
         *PLACE,
-        Column("kind", TEXT, "", "what is wrong: unreadable, unknown, duplicate or superseded"),
-        Column("name", TEXT, "", "path of the file inside the plate's folder"),
+        Column("kind", TEXT, "", "what is wrong: unreadable, unknown, duplicate, superseded or plate map"),
+        Column("name", TEXT, "", "path of the file inside the plate's folder; a plate map's beside experiment.yaml"),
         _WELL,
         _SITE,
         _TIME,
@@ -314,6 +325,7 @@ PUBLISHED = (
     IMAGES,
     SITES,
     WELLS,
+    WELL_ANNOTATIONS,
     PLATES,
     PLATE_METRICS,
     STATISTICS,

@@ -90,7 +90,15 @@ def test_check_describes_the_real_experiment(run) -> None:
 
 def test_check_answers_in_json(run) -> None:
     answer = json.loads(run("check", BBBC013 / "experiment.yaml", "--images", BBBC013 / "images", "--json").out)
-    assert answer["plate_maps"] == {"platemaps/bbbc013.csv": 48}
+    assert answer["plate_maps"] == {
+        "platemaps/bbbc013.csv": {
+            "wells": 48,
+            "treatments": 2,
+            "controls": {"negcon": 8, "poscon": 4, "trt": 36},
+            "plates": ["*"],
+        }
+    }
+    assert answer["plate_map_warnings"] == []
     assert answer["images"] == {"expected": 96, "arrived": 96, "unknown": []}
     assert answer["objects"] == ["nuclei", "cells"]
 
@@ -158,9 +166,34 @@ def test_check_refuses_a_folder_without_any_image_of_the_experiment(run, tmp_pat
     assert "a.tif: the name does not fit" in outcome.err
 
 
+def test_check_tells_what_each_map_of_a_barcode_file_says_and_what_is_suspicious(run, tmp_path: Path) -> None:
+    text = (BBBC013 / "experiment.yaml").read_text()
+    head, _, _ = text.partition("plate_maps:")
+    folder = tmp_path / "s" / "experiments" / "bbbc013"
+    folder.mkdir(parents=True)
+    declared = head + "plate_maps: [{barcodes: barcodes.csv, concentration_unit: index}]\n"
+    (folder / "experiment.yaml").write_text(declared)
+    (folder / "barcodes.csv").write_text("Barcode,Plate map\nP1,bbbc013\nP2,bbbc013\nP3,later\n")
+    shutil.copytree(BBBC013 / "platemaps", folder / "platemaps")
+    for plate in ("P1", "P9"):
+        (tmp_path / "s" / "raw" / "bbbc013" / plate).mkdir(parents=True)
+    out = run("check", "--store", "s", "--experiment", "bbbc013").out
+    assert "platemaps/bbbc013.csv: 48 wells, 2 treatments, 8 negcon, 4 poscon, 36 trt; for P1, P2\n" in out
+    assert "warning     barcodes.csv line 4: the plate map 'later' is not there yet; it is looked for in" in out
+    assert "warning     barcodes.csv: names no map for the plate 'P9'\n" in out
+
+
+def test_check_reads_a_map_in_the_folder_of_images(run, tmp_path: Path) -> None:
+    text = (BBBC013 / "experiment.yaml").read_text()
+    (tmp_path / "e.yaml").write_text(text.partition("plate_maps:")[0] + "plate_maps: [{in_plate: layouts/*.csv}]\n")
+    shutil.copytree(BBBC013 / "images", tmp_path / "P1")
+    shutil.copytree(BBBC013 / "platemaps", tmp_path / "P1" / "layouts")
+    assert "layouts/bbbc013.csv: 48 wells" in run("check", "e.yaml", "--images", tmp_path / "P1").out
+
+
 def test_check_reads_an_experiment_of_the_store(run, tmp_path: Path) -> None:
     shutil.copytree(BBBC013, tmp_path / "s" / "experiments" / "bbbc013", ignore=shutil.ignore_patterns("images"))
-    assert "48 wells\n" in run("check", "--store", "s", "--experiment", "bbbc013").out
+    assert "48 wells, 2 treatments" in run("check", "--store", "s", "--experiment", "bbbc013").out
     missing = run("check", "--store", "s", "--experiment", "other")
     assert missing.status == 2
     assert "is not declared" in missing.err

@@ -67,7 +67,7 @@ def plate_map() -> PlateMap:
         treatment = None if control == "empty" else "DMSO" if control == "negcon" else f"compound {well}"
         dose = None if control in ("negcon", "empty") else 0.5 * number
         rows[well] = PlateMapRow(well, treatment, dose, None if dose is None else "uM", control)
-    return PlateMap(rows)
+    return PlateMap(rows, {"A02": {"gene": "PLK1", "moa": "mitosis"}, "A03": {"gene": "KIF11"}})
 
 
 def manifest(well: str, site: int, **changes: Any) -> dict[str, Any]:
