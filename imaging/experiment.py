@@ -115,6 +115,20 @@ class Experiment(Declared):
     )
     images: Literal["zarr", "none"] = Field("zarr", description="zarr keeps the pixels as OME-Zarr, none does not")
     plates: Texts = Field((), description="names of the plates, where they are known beforehand")
+    barcode: str | None = Field(
+        None, max_length=500, description="a regular expression with the group barcode; left out, the folder's name"
+    )
+
+    @field_validator("barcode")
+    @classmethod
+    def _finds_barcodes(cls, barcode: str | None) -> str | None:
+        try:
+            groups = re.compile(barcode or "(?P<barcode>)").groupindex
+        except re.error as error:
+            raise ValueError(f"is no regular expression ({error}), got {barcode!r}") from None
+        if "barcode" not in groups:
+            raise ValueError(f"must have a group barcode, such as '^(?P<barcode>[^_]+)__', got {barcode!r}")
+        return barcode
 
     @field_validator("name")
     @classmethod
@@ -133,6 +147,11 @@ class Experiment(Declared):
     def expected_sites(self) -> tuple[tuple[str, int], ...]:
         """Well name and site number of every site of a plate, in plate order."""
         return self._sites
+
+    def barcode_of(self, plate: str) -> str:
+        """Barcode of the physical plate that an acquisition shows; its folder's name where the pattern finds none."""
+        match = re.search(self.barcode, plate) if self.barcode else None
+        return (match["barcode"] if match else None) or plate
 
     @property
     def nucleus_channel(self) -> Channel | None:

@@ -323,3 +323,10 @@ def test_a_file_that_is_no_mapping_is_refused(data: bytes, part: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(part)) as caught:
         read_experiment(data, place="lab.yaml")
     assert caught.value.message == "lab.yaml has 1 fault"
+
+
+def test_a_barcode_pattern_without_the_group_or_that_is_none_is_refused() -> None:
+    (no_group,) = problems(SOUND + "barcode: '[^_]+'\n")
+    assert no_group.startswith("barcode: must have a group barcode, such as '^(?P<barcode>[^_]+)__', got '[^_]+'")
+    (no_pattern,) = problems(SOUND + "barcode: '(?P<barcode>'\n")
+    assert no_pattern.startswith("barcode: is no regular expression (")
