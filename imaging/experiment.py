@@ -37,6 +37,8 @@ from imaging.rules import Limit, Outlier, Rules, collect_rules
 _STAIN_COLORS = {"dna": "0000FF", "dapi": "0000FF", "hoechst": "0000FF", "gfp": "00FF00", "fitc": "00FF00"}
 _STAIN_COLORS |= {"er": "00FF00", "rna": "FFFF00", "agp": "FF8000", "mito": "FF0000", "rfp": "FF0000", "cy5": "FF00FF"}
 _ROLE_COLORS = {"nucleus": "0000FF", "cell": "00FF00", "other": "FFFFFF"}
+DEFAULT_ACQUISITION = "newest-complete"
+"""Rule that says which acquisition of a plate is current where none is declared."""
 _SECONDS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -117,6 +119,11 @@ class Experiment(Declared):
     plates: Texts = Field((), description="names of the plates, where they are known beforehand")
     barcode: str | None = Field(
         None, max_length=500, description="a regular expression with the group barcode; left out, the folder's name"
+    )
+    current_acquisition: Literal["newest-complete", "first", "by-hand"] | None = Field(
+        None,
+        description="which acquisition of a barcode is shown: newest-complete, first or by-hand; left out, "
+        "newest-complete with a warning",
     )
 
     @field_validator("barcode")

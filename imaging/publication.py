@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from imaging.acquisitions import first_image_at
 from imaging.errors import LostDataError
 from imaging.history import plate_history
 from imaging.illumination_rows import measure_illumination, write_fields
@@ -129,6 +130,7 @@ def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
             plate_map.digest if plate_map else None,
             job.experiment.analysis_part(),
             list(job.experiment.plates),
+            *([barcode] if (barcode := job.experiment.barcode_of(job.plate)) != job.plate else []),
         ]
     )
 
@@ -176,6 +178,7 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
         "analysis": job.experiment.analysis_part(),
         "is_declared": inputs.is_declared,
         "history": [list(used) for used in history.plates],
+        **({"barcode": barcode} if (barcode := job.experiment.barcode_of(job.plate)) != job.plate else {}),
     }
     return replace(inputs, run=hash_of(identity))
 
@@ -286,6 +289,8 @@ def _record(
         "plate": job.plate,
         "recipe": job.recipe,
         "published_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "barcode": job.experiment.barcode_of(job.plate),
+        "first_image_at": first_image_at(inputs.manifests),
         "tables": tables,
         "history": [{"plate": plate, "run": run} for plate, run in (inputs.history or History()).plates],
         "manifests": [manifest_key(job.prefix, site.name) for site in plan.of("done")],
