@@ -31,6 +31,7 @@ from imaging.publish_tables import write_tables
 from imaging.records import ATTEMPTS, attempt_key, fault_key, fault_name, manifest_key, missing_key, publication_key
 from imaging.site import read_part
 from imaging.store import Store
+from imaging.suspicions.gathering import choose_compared, find_suspicions
 from imaging.typical import History
 
 ReadRecord = Callable[[str], dict[str, Any]]
@@ -97,6 +98,8 @@ def _publish_as(job: PlateJob, plan: Plan, inputs: PublicationInputs, number: in
     folder = f"{job.prefix}published/{number:06d}-{uuid.uuid4().hex[:12]}/"
     try:
         inputs = replace(inputs, illumination=measure_illumination(job, inputs.manifests))
+        found = find_suspicions(job, inputs.manifests, inputs.plate_map, inputs.compared)
+        inputs = replace(inputs, suspicions=found)
         tables = write_tables(job.store, folder, inputs)
         record = _record(job, plan, inputs, number, tables)
         record["illumination"] = write_fields(job, folder, inputs.illumination.estimate)
@@ -167,6 +170,7 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
     read_record = partial(_read_record, job)
     history = plate_history(job, plan.records.publications)
     inputs = collect_inputs(job, plan, plate_map, manifests, read_record, history)
+    compared = choose_compared(job, manifests, plate_map, plan.records.publications)
     identity = {
         "recipe": job.recipe,
         "sites": {f"{item['well']}-{item['site']}": item["content"] for item in manifests},
@@ -178,9 +182,10 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
         "analysis": job.experiment.analysis_part(),
         "is_declared": inputs.is_declared,
         "history": [list(used) for used in history.plates],
+        **({"compared": list(compared.others)} if compared.others else {}),
         **({"barcode": barcode} if (barcode := job.experiment.barcode_of(job.plate)) != job.plate else {}),
     }
-    return replace(inputs, run=hash_of(identity))
+    return replace(inputs, run=hash_of(identity), compared=compared)
 
 
 def collect_inputs(
@@ -293,5 +298,6 @@ def _record(
         "first_image_at": first_image_at(inputs.manifests),
         "tables": tables,
         "history": [{"plate": plate, "run": run} for plate, run in (inputs.history or History()).plates],
+        "compared": list(inputs.compared.others),
         "manifests": [manifest_key(job.prefix, site.name) for site in plan.of("done")],
     }

@@ -14,6 +14,7 @@ from imaging.cell_statistics import well_columns
 from imaging.experiment import Experiment
 from imaging.illumination_rows import PlateIllumination
 from imaging.platemaps import PlateMap
+from imaging.suspicions.suspicion import Compared, Suspicion
 from imaging.typical import History
 from kernels.feature import IMAGE, FeatureDescription
 
@@ -54,6 +55,8 @@ class PublicationInputs:
         What earlier plates gave; left out, the plate is not compared with them.
     illumination
         The plate's own fields of illumination.
+    compared, suspicions
+        The plates it is compared with as a whole, and what looks wrong with it as a whole.
     """
 
     experiment: Experiment
@@ -72,6 +75,8 @@ class PublicationInputs:
     feature_descriptions: Sequence[FeatureDescription]
     history: History | None = None
     illumination: PlateIllumination = field(default_factory=PlateIllumination)
+    compared: Compared = field(default_factory=Compared)
+    suspicions: tuple[Suspicion, ...] = ()
 
     @property
     def place(self) -> dict[str, str]:

@@ -6,6 +6,7 @@
     faults, decisions                 what was wrong with uploads, and what a person or patience decided about it
     cells, image_features             one row per cell, in Parquet only; one row per image
     illumination                      the plate's own fields of illumination, against the frozen one
+    suspicions                        what looks wrong with a plate as a whole
     site_runs                         provenance: the only table with times, hosts and devices
     plate_runs                        which publication of a plate is current; made from the publication records
     acquisition_decisions             which acquisition of a barcode is; made from the records of those decisions
@@ -253,6 +254,18 @@ ILLUMINATION = Table(
         Column("frozen_digest", TEXT, "", "hash of the frozen field; NULL where the channel is not corrected"),
     ),
 )
+SUSPICIONS = Table(
+    "suspicions",
+    "One row per suspicion about a plate as a whole; nothing is corrected.",
+    (
+        *PLACE,
+        Column("kind", TEXT, "", "swapped channels, moved plate, same images, same look or several acquisitions"),
+        Column("points_to", TEXT, "", "what it is about: a channel, a change of place, another plate"),
+        Column("evidence", TEXT, "", "what was seen, and what to check"),
+        Column("score", NUMBER, "", "the number that decides"),
+        Column("threshold", NUMBER, "", "from which on it does"),
+    ),
+)
 PLATE_RUNS = Table(
     "plate_runs",
     "One row per publication of a plate; views show rows of current ones of current acquisitions, unless withdrawn.",
@@ -331,6 +344,7 @@ PUBLISHED = (
     IMAGE_FEATURES,
     ILLUMINATION,
     SITE_RUNS,
+    SUSPICIONS,
 )
 """Tables a publication writes, one Parquet file each."""
 
