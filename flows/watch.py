@@ -20,7 +20,6 @@ from flows.events import ImagesArrived, emit
 from flows.google import open_data_store
 from flows.placement import find_run_refusal
 from flows.settings import Settings
-from imaging.acquisitions import decide_acquisition
 from imaging.errors import PlateError
 from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job
@@ -204,15 +203,11 @@ class Watch:
         return 1
 
     def _sweep(self, job: PlateJob, now: float) -> None:
-        """Delete what nothing names, and decide anew which acquisition is current; what fails is tried the next day."""
+        """Delete what nothing names; where that fails, e.g. for want of a right, only the next day tries it again."""
         try:
             sweep(job, now=now)
         except FAULTS as error:
             self._say_once(f"{job.experiment.name}/{job.plate}: what no record names was not deleted: {error}")
-        try:
-            decide_acquisition(job.store, job.experiment, job.plate)
-        except FAULTS as error:
-            self._say_once(f"{job.experiment.name}/{job.plate}: which acquisition is current was not decided: {error}")
 
     def _wake(self, need: Need, tick: float) -> None:
         """Ask for a run; the longer none comes, the longer the pause before the next asking."""

@@ -5,8 +5,9 @@ Each decision is a record of its own, created if absent and never changed, and t
 
     results/<experiment>/_acquisitions/<barcode>/<number>.json
 
-Whoever publishes or sweeps a plate decides by the experiment's rule; a person's choice stands until a person chooses
-again, or gives the choice back to the rule. The rows of all acquisitions stay where they are; views show the current.
+Whoever publishes a plate decides by the experiment's rule, also where only the rule is new; a person's choice stands
+until a person chooses again, or gives the choice back to the rule. The rows of all acquisitions stay where they are;
+views show the current.
 """
 
 from __future__ import annotations

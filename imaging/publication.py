@@ -133,9 +133,15 @@ def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
             plate_map.digest if plate_map else None,
             job.experiment.analysis_part(),
             list(job.experiment.plates),
-            *([barcode] if (barcode := job.experiment.barcode_of(job.plate)) != job.plate else []),
+            *_acquisition_state(job),
         ]
     )
+
+
+def _acquisition_state(job: PlateJob) -> list[str | None]:
+    """What decides which acquisition of the plate's barcode is shown; nothing where the folder is a plate of its own."""
+    barcode = job.experiment.barcode_of(job.plate)
+    return [barcode, job.experiment.current_acquisition] if barcode != job.plate else []
 
 
 def is_current(job: PlateJob, plan: Plan) -> bool:
@@ -183,7 +189,7 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
         "is_declared": inputs.is_declared,
         "history": [list(used) for used in history.plates],
         **({"compared": list(compared.others)} if compared.others else {}),
-        **({"barcode": barcode} if (barcode := job.experiment.barcode_of(job.plate)) != job.plate else {}),
+        **({"acquisition": acquisition} if (acquisition := _acquisition_state(job)) else {}),
     }
     return replace(inputs, run=hash_of(identity), compared=compared)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ LEAST_Z = 3.5
 """How sure it must be that earlier plates are met better: z of the difference of two correlations."""
 _BY_CHANCE = (5.0, 1.8)
 """Standard deviations of what so many groups explain by chance, that the map must at least explain, and lead by."""
+_ALIKE = 0.005
 _MOST_CORRELATION = 0.98
 
 Values = Mapping[str, Mapping[str, float]]
@@ -164,7 +165,7 @@ def _by_plates(
         ]
         if compared:
             found.append(_average(name, compared))
-    return max(found, key=lambda item: item.lead, default=None)
+    return _best(found)
 
 
 def _compare(
@@ -202,6 +203,15 @@ def _compare(
     return _Lead(name, moved, declared, lead, len(triples), lead / spread)
 
 
+def _best(leads: Sequence[_Lead]) -> _Lead | None:
+    """The greatest lead; changes of place that fit equally well, as on a symmetrical map, are named together."""
+    best = max(leads, key=lambda item: item.lead, default=None)
+    if best is None:
+        return None
+    alike = [item.move for item in leads if best.lead - item.lead < _ALIKE]
+    return replace(best, move=" or ".join(alike))
+
+
 def _average(name: str, leads: Sequence[_Lead]) -> _Lead:
     """What several measures say together."""
     means = [
@@ -237,7 +247,7 @@ def _by_map(values: Values, rows: Mapping[str, PlateMapRow], moves: Mapping[str,
                 compared.append(_Lead(name, share, declared[0], lead, n_wells, by_chance=by_chance))
         if compared:
             found.append(_average(name, compared))
-    return max(found, key=lambda item: item.lead, default=None)
+    return _best(found)
 
 
 def _explain(

@@ -1,6 +1,6 @@
 """A plate's portrait: what of it later plates are compared with, as a small record that is written once.
 
-    results/<experiment>/_portraits/<plate>/<recipe>/<map>-<sketch>-<content>.json
+    portraits/<experiment>/<plate>/<recipe>/<map>-<sketch>-<content>.json
 
 The name tells what a listing is searched by: the plate map's digest, and the 16 least digests of the plate's images.
 Two plates that share a part of their images share some of their least digests (a bottom-k sketch; Broder 1997, On the
@@ -23,6 +23,7 @@ from imaging.suspicions.places import Values, label_of, rank_values
 
 MEASURES = ("StdIntensity", "MedianIntensity")
 """Metrics of each channel that a portrait holds by well, beside the number of nuclei."""
+PORTRAITS = "portraits/"
 COUNT = "nuclei_count"
 DIGESTS = 64
 """Digests of images that a portrait holds, the least ones; a share found in them is known to some 6 %."""
@@ -47,7 +48,7 @@ class PortraitName:
 
 def portraits_folder(experiment: str) -> str:
     """Folder of an experiment's portraits."""
-    return f"results/{experiment}/_portraits/"
+    return f"{PORTRAITS}{experiment}/"
 
 
 def list_portraits(store: Store, experiment: str) -> list[PortraitName]:

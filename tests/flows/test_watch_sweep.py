@@ -10,7 +10,6 @@ import pytest
 from flows.watch import DAY_S
 from imaging.errors import StoreUnavailableError
 from imaging.job import open_job
-from imaging.query import run_query
 from imaging.store import FolderStore
 from tests.flows.test_watch import upload, watch_of
 from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, follow
@@ -33,21 +32,3 @@ def test_what_cannot_be_deleted_is_left_until_the_next_day(tmp_path: Path, caplo
     later = time.time() + 2 * DAY_S
     assert sum(watch.round(later + hour * 3600) for hour in range(25)) == 1
     assert "screen/P1: what no record names was not deleted: no right to delete" in caplog.text
-
-
-def test_a_changed_rule_is_found_by_the_daily_sweep(tmp_path: Path) -> None:
-    root = FolderStore(tmp_path)
-    barcode = EXPERIMENT + "barcode: '^(?P<barcode>P)'\ncurrent_acquisition: first\n"
-    root.write("experiments/screen/experiment.yaml", barcode.encode())
-    root.write("experiments/screen/map.csv", PLATE_MAP.encode())
-    for plate in ("P1", "P2"):
-        upload(root, plate)
-        follow(open_job(root, "screen", plate, settle_s=0.0))
-    current = "SELECT plate FROM acquisitions WHERE is_current"
-    assert run_query(root, current).to_pylist() == [{"plate": "P1"}]
-    root.write("experiments/screen/experiment.yaml", barcode.replace(": first", ": newest-complete").encode())
-    watch, _ = watch_of(root)
-    later = time.time() + 2 * DAY_S
-    for hour in range(25):
-        watch.round(later + hour * 3600)
-    assert run_query(root, current).to_pylist() == [{"plate": "P2"}]

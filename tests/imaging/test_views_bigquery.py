@@ -15,6 +15,7 @@ from imaging.acquisitions import decision_key
 from imaging.names import to_json
 from imaging.query import run_query
 from imaging.store import Store, open_store
+from imaging.suspicions.suspicion import Suspicion
 from imaging.tables import PUBLISHED
 from imaging.views import view_names
 from tests.imaging import small_screen
@@ -66,6 +67,7 @@ def _contents(plate: str, seed: int = 1) -> dict[str, Any]:
         "failed": ({"well": "B03", "site": 2, "reason": "out of memory"},),
         "faults": ({"kind": "unreadable", "name": "x.tif", "reason": "cut", **place},),
         "decisions": ({"kind": "missing", "by": "Ada", "reason": "lost", **place},),
+        "suspicions": (Suspicion("moved plate", "shifted down by a row", f"as {plate} lies", 0.5, 0.12),),
     }
 
 
