@@ -36,10 +36,13 @@ from imaging.plain_yaml import read_plain_yaml
 from imaging.platemaps import PlateMapSource
 from imaging.recipes import NUMBERS_VERSION, Recipe
 from imaging.rules import Limit, Outlier, Rules, collect_rules
+from imaging.suspicions.declared import SuspicionLimits
 
 _STAIN_COLORS = {"dna": "0000FF", "dapi": "0000FF", "hoechst": "0000FF", "gfp": "00FF00", "fitc": "00FF00"}
 _STAIN_COLORS |= {"er": "00FF00", "rna": "FFFF00", "agp": "FF8000", "mito": "FF0000", "rfp": "FF0000", "cy5": "FF00FF"}
 _ROLE_COLORS = {"nucleus": "0000FF", "cell": "00FF00", "other": "FFFFFF"}
+DEFAULT_ACQUISITION = "newest-complete"
+"""Rule that says which acquisition of a plate is current where none is declared."""
 _SECONDS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -116,6 +119,14 @@ class Analysis(Declared):
     outliers: tuple[Outlier, ...] = Field(
         (), description="how far from what is typical values may lie; a metric that none names has the defaults"
     )
+    suspicions: SuspicionLimits = Field(
+        SuspicionLimits.model_validate({}), description="thresholds of the checks on the plate as a whole"
+    )
+
+    def as_json(self) -> dict[str, Any]:
+        """All it says, JSON-able; without thresholds of suspicions where they are the defaults."""
+        is_default = self.suspicions == SuspicionLimits.model_validate({})
+        return self.model_dump(mode="json", exclude={"suspicions"} if is_default else None)
 
 
 class Experiment(Declared):
@@ -139,6 +150,11 @@ class Experiment(Declared):
     plates: Texts = Field((), description="names of the plates, where they are known beforehand")
     barcode: str | None = Field(
         None, max_length=500, description="a regular expression with the group barcode; left out, the folder's name"
+    )
+    current_acquisition: Literal["newest-complete", "first", "by-hand"] | None = Field(
+        None,
+        description="which acquisition of a barcode is shown: newest-complete, first or by-hand; left out, "
+        "newest-complete with a warning",
     )
 
     @field_validator("barcode")
@@ -217,7 +233,7 @@ class Experiment(Declared):
 
     def analysis_part(self) -> dict[str, Any]:
         """All that a publication computes from stored values depends on, JSON-able, plate maps aside."""
-        return self.analysis.model_dump(mode="json") | self.rules.as_json() | self.illumination.analysis_part()
+        return self.analysis.as_json() | self.rules.as_json() | self.illumination.analysis_part()
 
     @property
     def recipe_id(self) -> str:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imaging.job import PlateJob
-from imaging.names import results_prefix
+from imaging.names import plate_folders, results_prefix
 from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
 from imaging.tables import PLATE_METRICS
@@ -47,7 +47,7 @@ def plate_history(job: PlateJob, numbers: Iterable[int]) -> History:
 
 def look_up_history(job: PlateJob) -> History:
     """Look up what the experiment's other plates gave, as they are published now: the newest `MOST_PLATES`."""
-    others = [plate for plate in job.store.list_folders(f"results/{job.experiment.name}/") if plate != job.plate]
+    others = [plate for plate in plate_folders(job.store, job.experiment.name) if plate != job.plate]
     found: list[_Plate] = []
     with ThreadPoolExecutor(_READERS) as pool:
         last = pool.map(lambda plate: _last_publication(job, plate), others)

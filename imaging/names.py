@@ -6,9 +6,12 @@ import hashlib
 import json
 import re
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imaging.errors import RefusedNameError
+
+if TYPE_CHECKING:
+    from imaging.store import Store
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._+()-]{0,98}[A-Za-z0-9_+()-])?")
 
@@ -47,6 +50,11 @@ def plate_zarr(experiment: str, plate: str) -> str:
 def results_prefix(experiment: str, plate: str, recipe: str) -> str:
     """Folder of the records, parts and publications of one plate under one recipe."""
     return f"results/{experiment}/{plate}/{recipe}/"
+
+
+def plate_folders(store: Store, experiment: str) -> list[str]:
+    """Plates of an experiment that have results; folders that begin with ``_`` hold records of the experiment."""
+    return [name for name in store.list_folders(f"results/{experiment}/") if not name.startswith("_")]
 
 
 def to_json(value: Any) -> bytes:

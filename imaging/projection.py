@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from imaging.acquisitions import decide_acquisition
 from imaging.atlas import PlatePictures, build_pictures
 from imaging.errors import StoredDataError
 from imaging.experiment import Experiment
@@ -39,6 +40,7 @@ def publish_and_project(job: PlateJob) -> Publication | None:
         if not is_overtaken and job.store.exists(key):
             return publication
         project(job, publication)
+        decide_acquisition(job.store, job.experiment, job.plate)
         if _last_number(job) == publication.number:
             job.store.create(key, to_json({"number": publication.number, "run": publication.run}))
             return publication

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from imaging.acquisitions import first_image_at
 from imaging.errors import LostDataError
 from imaging.expectations import say_told
 from imaging.history import plate_history
@@ -40,6 +41,7 @@ from imaging.records import (
 )
 from imaging.site import read_part
 from imaging.store import Store
+from imaging.suspicions.gathering import choose_compared, find_suspicions
 from imaging.typical import History
 
 ReadRecord = Callable[[str], dict[str, Any]]
@@ -106,6 +108,8 @@ def _publish_as(job: PlateJob, plan: Plan, inputs: PublicationInputs, number: in
     folder = f"{job.prefix}published/{number:06d}-{uuid.uuid4().hex[:12]}/"
     try:
         inputs = replace(inputs, illumination=measure_illumination(job, inputs.manifests))
+        found = find_suspicions(job, inputs.manifests, inputs.plate_map, inputs.compared)
+        inputs = replace(inputs, suspicions=found)
         tables = write_tables(job.store, folder, inputs)
         record = _record(job, plan, inputs, number, tables)
         record["illumination"] = write_fields(job, folder, inputs.illumination.estimate)
@@ -141,8 +145,15 @@ def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
             job.experiment.analysis_part(),
             list(job.experiment.plates),
             *state,
+            *_acquisition_state(job),
         ]
     )
+
+
+def _acquisition_state(job: PlateJob) -> list[str | None]:
+    """What decides which acquisition of the plate's barcode is shown; nothing where the folder is a plate of its own."""
+    barcode = job.experiment.barcode_of(job.plate)
+    return [barcode, job.experiment.current_acquisition] if barcode != job.plate else []
 
 
 def is_current(job: PlateJob, plan: Plan) -> bool:
@@ -177,6 +188,7 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
     read_record = partial(_read_record, job)
     history = plate_history(job, plan.records.publications)
     inputs = collect_inputs(job, plan, plate_map, manifests, read_record, history)
+    compared = choose_compared(job, manifests, plate_map, plan.records.publications)
     identity = {
         "recipe": job.recipe,
         "sites": {f"{item['well']}-{item['site']}": item["content"] for item in manifests},
@@ -188,8 +200,10 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
         "analysis": job.experiment.analysis_part(),
         "is_declared": inputs.is_declared,
         "history": [list(used) for used in history.plates],
+        **({"compared": list(compared.others)} if compared.others else {}),
+        **({"acquisition": acquisition} if (acquisition := _acquisition_state(job)) else {}),
     }
-    return replace(inputs, run=hash_of(identity))
+    return replace(inputs, run=hash_of(identity), compared=compared)
 
 
 def collect_inputs(
@@ -327,7 +341,10 @@ def _record(
         "plate": job.plate,
         "recipe": job.recipe,
         "published_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "barcode": job.experiment.barcode_of(job.plate),
+        "first_image_at": first_image_at(inputs.manifests),
         "tables": tables,
         "history": [{"plate": plate, "run": run} for plate, run in (inputs.history or History()).plates],
+        "compared": list(inputs.compared.others),
         "manifests": [manifest_key(job.prefix, site.name) for site in plan.of("done")],
     }

@@ -14,6 +14,7 @@ from imaging.cell_statistics import well_columns
 from imaging.experiment import Experiment
 from imaging.illumination_rows import PlateIllumination
 from imaging.platemaps import PlateMap
+from imaging.suspicions.suspicion import Compared, Suspicion
 from imaging.typical import History
 from kernels.feature import IMAGE, FeatureDescription
 
@@ -58,6 +59,8 @@ class PublicationInputs:
         What earlier plates gave; left out, the plate is not compared with them.
     illumination
         The plate's own fields of illumination.
+    compared, suspicions
+        The plates it is compared with as a whole, and what looks wrong with it as a whole.
     """
 
     experiment: Experiment
@@ -77,6 +80,8 @@ class PublicationInputs:
     history: History | None = None
     illumination: PlateIllumination = field(default_factory=PlateIllumination)
     expected: Mapping[tuple[str, int], Mapping[str, tuple[int, int]]] | None = None
+    compared: Compared = field(default_factory=Compared)
+    suspicions: tuple[Suspicion, ...] = ()
 
     @property
     def place(self) -> dict[str, str]:

@@ -98,7 +98,11 @@ def _rows_above_cells(
     counts: Counter[str] = Counter()
     for site in judged.sites:
         counts.update(count_states(site))
-    findings = [*inputs.illumination.findings, *judged.all_findings]
+    findings = [
+        *(item.finding for item in inputs.suspicions),
+        *inputs.illumination.findings,
+        *judged.all_findings,
+    ]
     plate = aggregate_plate(counts, wells, findings, is_declared=inputs.is_declared, not_judged=judged.not_judged)
     if statistics:
         plate |= {"z_prime": statistics[0]["z_prime"], "z_prime_feature": statistics[0]["feature"]}
@@ -116,6 +120,7 @@ def _rows_above_cells(
             (_pick(tables.DECISIONS, item | {"decided_by": item.get("by")}) for item in inputs.decisions), key=_by_place
         ),
         "illumination": list(inputs.illumination.rows),
+        "suspicions": [item.row for item in inputs.suspicions],
         "site_runs": [_site_run(result.manifest) for result in collect_sites(inputs) if result.manifest],
     }
 

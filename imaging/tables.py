@@ -7,8 +7,10 @@
     faults, decisions                 what was wrong with uploads, and what a person or patience decided about it
     cells, image_features             one row per cell, in Parquet only; one row per image
     illumination                      the plate's own fields of illumination, against the frozen one
+    suspicions                        what looks wrong with a plate as a whole
     site_runs                         provenance: the only table with times, hosts and devices
     plate_runs                        which publication of a plate is current; made from the publication records
+    acquisition_decisions             which acquisition of a barcode is; made from the records of those decisions
 
 Feature columns depend on the recipe: ``wells`` has them as float64, ``cells`` and ``image_features`` as float32.
 """
@@ -278,15 +280,49 @@ ILLUMINATION = Table(
         Column("frozen_digest", TEXT, "", "hash of the frozen field; NULL where the channel is not corrected"),
     ),
 )
+SUSPICIONS = Table(
+    "suspicions",
+    "One row per suspicion about a plate as a whole; nothing is corrected.",
+    (
+        *PLACE,
+        Column("kind", TEXT, "", "swapped channels, moved plate, same images, same look or several acquisitions"),
+        Column("points_to", TEXT, "", "what it is about: a channel, a change of place, another plate"),
+        Column("evidence", TEXT, "", "what was seen, and what to check"),
+        Column("score", NUMBER, "", "the number that decides"),
+        Column("threshold", NUMBER, "", "from which on it does"),
+    ),
+)
 PLATE_RUNS = Table(
     "plate_runs",
-    "One row per publication of a plate; views show the rows of current ones that are not withdrawn.",
+    "One row per publication of a plate; views show rows of current ones of current acquisitions, unless withdrawn.",
     (
         *PLACE,
         Column("number", INTEGER, "", "publications of a plate under a recipe count from 1"),
         Column("status", TEXT, "", "complete, with-missing or withdrawn"),
         Column("published_at", TIME, "UTC", "when the publication was recorded"),
+        Column("barcode", TEXT, "", "the physical plate it shows; NULL for publications of older software"),
+        Column("first_image_at", TIME, "UTC", "when the first of its images was written"),
         Column("is_current", FLAG, "", "whether it is the plate's newest under this recipe"),
+        Column("is_current_acquisition", FLAG, "", "whether views show this acquisition of its barcode"),
+    ),
+)
+ACQUISITION_DECISIONS = Table(
+    "acquisition_decisions",
+    "One row per acquisition of each barcode that has several: what was decided last, by whom and why.",
+    (
+        PLACE[0],
+        Column("barcode", TEXT, "", "the physical plate"),
+        Column("number", INTEGER, "", "decisions about a barcode count from 1; the highest counts"),
+        Column("plate", TEXT, "", "acquisition: a folder under raw/"),
+        Column("is_chosen", FLAG, "", "whether it is the current one"),
+        Column("chosen", TEXT, "", "the acquisition that is current"),
+        Column("status", TEXT, "", "complete, with-missing or withdrawn, when that was decided"),
+        Column("first_image_at", TIME, "UTC", "when the first of its images was written"),
+        Column("acquisitions", INTEGER, "", "number of the barcode's published acquisitions"),
+        Column("reason", TEXT, "", "why that one, in words"),
+        Column("decided_by", TEXT, "", "a person, or the rule"),
+        Column("decided_at", TIME, "UTC", "when that was decided"),
+        Column("warning", TEXT, "", "what a person should look at; NULL where nothing is"),
     ),
 )
 _LIVE = (
@@ -336,10 +372,14 @@ PUBLISHED = (
     IMAGE_FEATURES,
     ILLUMINATION,
     SITE_RUNS,
+    SUSPICIONS,
 )
 """Tables a publication writes, one Parquet file each."""
 
-TABLES = {table.name: table for table in (*PUBLISHED, PLATE_RUNS, IMAGES_LIVE, SITES_LIVE, FAULT_RECORDS)}
+TABLES = {
+    table.name: table
+    for table in (*PUBLISHED, PLATE_RUNS, ACQUISITION_DECISIONS, IMAGES_LIVE, SITES_LIVE, FAULT_RECORDS)
+}
 """Every table by name."""
 
 

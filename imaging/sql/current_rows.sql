@@ -1,4 +1,4 @@
--- Rows of the current publications; rows_all stands for the table of all publications.
+-- Rows of the current publications of current acquisitions; rows_all stands for the table of all publications.
 SELECT item.*
 FROM rows_all AS item
 INNER JOIN plate_runs
@@ -6,4 +6,4 @@ INNER JOIN plate_runs
   AND item.plate = plate_runs.plate
   AND item.recipe = plate_runs.recipe
   AND item.run = plate_runs.run
-WHERE plate_runs.is_current AND plate_runs.status <> 'withdrawn'
+WHERE plate_runs.is_current AND plate_runs.status <> 'withdrawn' AND plate_runs.is_current_acquisition

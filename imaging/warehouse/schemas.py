@@ -22,7 +22,7 @@ from google.cloud import bigquery
 from imaging.errors import RefusedLoadError, SchemaDriftError
 from imaging.names import hash_of
 from imaging.table_schema import TIME, Column, Table, bigquery_schema
-from imaging.tables import CELLS, FAULT_RECORDS, IMAGES_LIVE, PLATE_RUNS, PUBLISHED, SITES_LIVE
+from imaging.tables import ACQUISITION_DECISIONS, CELLS, FAULT_RECORDS, IMAGES_LIVE, PLATE_RUNS, PUBLISHED, SITES_LIVE
 from imaging.warehouse.connection import Warehouse
 
 AT_ONCE = 8
@@ -37,11 +37,13 @@ _VERSION = re.compile(r"_[0-9a-f]{8}")
 
 LOADED = tuple(table for table in PUBLISHED if table is not CELLS)
 """Published tables that are loaded; cells stay in Parquet."""
+WORKED_OUT = ("is_current", "is_current_acquisition")
+"""Columns of ``plate_runs`` that the view works out."""
 RUNS_ALL = Table(
     "plate_runs_all",
     "One row per publication of a plate whose rows are all here; the view plate_runs shows each once.",
     (
-        *(column for column in PLATE_RUNS.columns if column.name != "is_current"),
+        *(column for column in PLATE_RUNS.columns if column.name not in WORKED_OUT),
         Column("measured_until", TIME, "UTC", "when the last of its sites was measured; NULL when it is withdrawn"),
         Column("loaded_at", TIME, "UTC", "when its rows were found to be right"),
     ),
@@ -61,6 +63,9 @@ def _live(name: str, shown: Table, made: str) -> Table:
 IMAGE_METRICS_LIVE = _live("image_metrics_live", IMAGES_LIVE, "is_published")
 SITE_METRICS_LIVE = _live("site_metrics_live", SITES_LIVE, "is_published")
 FAULT_RECORDS_ALL = _live("fault_records_all", FAULT_RECORDS, "")
+ACQUISITION_DECISIONS_ALL = _live("acquisition_decisions_all", ACQUISITION_DECISIONS, "")
+BASE = (RUNS_ALL, IMAGE_METRICS_LIVE, SITE_METRICS_LIVE, FAULT_RECORDS_ALL, ACQUISITION_DECISIONS_ALL)
+"""Tables besides those of publications."""
 PASSING = (IMAGE_METRICS_LIVE.name, SITE_METRICS_LIVE.name)
 """Tables whose rows expire."""
 CLUSTER = ["experiment", "plate"]
@@ -93,7 +98,7 @@ class Schemas:
         """Make or widen dataset and tables; of those with features a version without any, so that views have one."""
         self.ensure_dataset()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(self.ensure, (*LOADED, RUNS_ALL, IMAGE_METRICS_LIVE, SITE_METRICS_LIVE, FAULT_RECORDS_ALL)))
+            list(pool.map(self.ensure, (*LOADED, *BASE)))
 
     def ensure_dataset(self) -> None:
         """Make the dataset unless it is there."""

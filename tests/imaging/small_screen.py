@@ -183,8 +183,8 @@ def results(plate: str = "P1") -> str:
 
 
 def publish(store: Store, number: int = 1, **changes: Any) -> dict[str, str]:
-    """Write the tables of a publication and its record; ``published_at`` is the record's."""
-    times = {name: changes.pop(name) for name in ("published_at",) if name in changes}
+    """Write the tables of a publication and its record; times and barcode are the record's."""
+    times = {name: changes.pop(name) for name in ("published_at", "barcode", "first_image_at") if name in changes}
     given = inputs(**changes)
     folder = results(given.plate)
     keys = write_tables(store, f"{folder}published/{number:06d}-fresh", given)

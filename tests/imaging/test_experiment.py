@@ -82,6 +82,14 @@ def test_a_barcode_pattern_that_may_find_nothing_leaves_the_folder_s_name() -> N
     assert read(SOUND + "barcode: '^(?P<barcode>[A-Z]*)'\n").barcode_of("pilot_1") == "pilot_1"
 
 
+def test_thresholds_of_suspicions_are_part_of_the_analysis_once_they_are_declared() -> None:
+    assert "suspicions" not in read().analysis_part()
+    declared = read(changed("analysis:", "analysis:\n  suspicions: {same_look: off, moved_map: 0.2}"))
+    assert declared.analysis.suspicions.same_look == -1
+    assert declared.analysis_part()["suspicions"]["moved_map"] == 0.2
+    assert declared.recipe_id == read().recipe_id
+
+
 def test_colors_follow_stain_and_role_unless_declared() -> None:
     assert [channel.color for channel in read().channels] == ["0000FF", "FFFF00"]
     declared = read(changed("role: cell,", 'role: cell, color: "#a0b0c0",'))
