@@ -108,10 +108,11 @@ class Rounds:
         return []
 
     def _admit(self, experiment: str) -> None:
-        """Ask once a round whether the experiment's rows may be loaded."""
+        """Ask once a round whether the experiment's rows may be loaded, and load its promotions."""
         if experiment not in self._barred:
             try:
                 self.loader.admit(experiment)
+                self.loader.load_promotions(experiment)
             except (WarehouseUnavailableError, StoreUnavailableError):
                 raise
             except PlateError as error:
