@@ -11,7 +11,7 @@ from imaging.experiment import Experiment
 from imaging.store import RefusedName, StoredObject
 from imaging.wells import Well, parse_row, parse_well
 
-_SYSTEM_FILES = re.compile(r"(?:.*/)?(?:\.DS_Store|\._[^/]*|Thumbs\.db|desktop\.ini|experiment\.ya?ml)")
+_SYSTEM_FILES = re.compile(r"(?:.*/)?(?:\.DS_Store|\._[^/]*|Thumbs\.db|desktop\.ini|experiment\.ya?ml)|manifest\.yaml")
 FIRST = frozenset({0, 1})
 """z planes and time points that are taken: the first, whether an instrument counts from 0 or from 1."""
 
