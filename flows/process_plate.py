@@ -19,7 +19,9 @@ from flows.settings import Settings
 from flows.watch import find_need
 from imaging.errors import MissingPartError
 from imaging.job import PlateJob, open_job
+from imaging.names import is_experimental
 from imaging.planning import Plan
+from imaging.plate_recipes import EXPERIMENTAL
 from imaging.projection import page_address, publish_and_project
 from imaging.publication import Publication
 from imaging.steps import is_followed
@@ -29,12 +31,24 @@ STAGES = 20
 
 
 @flow(name="process-plate", flow_run_name="{experiment}/{plate}")
-def process_plate(experiment: str, plate: str) -> None:
-    """Process a plate while its images arrive, and publish it when each expected site is done or given up."""
+def process_plate(experiment: str, plate: str, recipe: str = "", priority: int = 0) -> None:
+    """Process a plate while its images arrive, and publish it when each expected site is done or given up.
+
+    Parameters
+    ----------
+    experiment, plate
+        The plate.
+    recipe
+        Name or id of a recipe; left out, the promoted one, or where none is that of experiment.yaml.
+    priority
+        Of its sites on the cluster; below 0, they wait for those of plates in production. Experimental ones always do.
+    """
     settings = Settings()
-    job = open_job(open_data_store(settings), experiment, plate, settle_s=settings.settle_s)
+    job = open_job(open_data_store(settings), experiment, plate, settle_s=settings.settle_s, recipe=recipe)
     refuse_run(job.experiment, settings, plate)
     plan = job.survey()
+    if is_experimental(job.recipe):
+        priority = min(priority, EXPERIMENTAL)
     if is_followed(plan, stale_s=settings.heartbeat_stale_s) or not find_need(job, plan):
         get_run_logger().info("%s/%s is followed by another run, or has nothing to be done", experiment, plate)
         return
@@ -48,19 +62,34 @@ def process_plate(experiment: str, plate: str) -> None:
         if costs.refuse(plan):
             display.show(plan)
         else:
-            follow_plate(job, settings, run, display, costs, reporter)
+            follow_plate(job, settings, run, display, costs, reporter, priority=priority)
         report_costs(reporter, costs.spent, costs.excess)
         if costs.excess:
             tell_excess(job, costs.excess, settings)
 
 
 def follow_plate(
-    job: PlateJob, settings: Settings, run: str, display: Display, costs: PlateCosts, reporter: Reporter
+    job: PlateJob,
+    settings: Settings,
+    run: str,
+    display: Display,
+    costs: PlateCosts,
+    reporter: Reporter,
+    *,
+    priority: int = 0,
 ) -> None:
     """Hand sites to the cluster as their images come, and publish, until nothing happens or nothing may be begun."""
     with (
         connect(settings) as compute,
-        Follower(job, compute, run, **settings.following(), on_look=display.show, refuse=costs.refuse) as follower,
+        Follower(
+            job,
+            compute,
+            run,
+            **settings.following(),
+            on_look=display.show,
+            refuse=costs.refuse,
+            priority=priority,
+        ) as follower,
     ):
         stage = max(len(job.experiment.expected_sites()) // STAGES, 1)
         while not (follower.is_idle or follower.is_stopped):

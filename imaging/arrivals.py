@@ -16,7 +16,7 @@ from imaging.store import RefusedName, StoredObject
 from imaging.time_points import MAX_SITE, MAX_TIME_POINT, join_site
 from imaging.wells import Well, parse_well
 
-_SYSTEM_FILES = re.compile(r"(?:.*/)?(?:\.DS_Store|\._[^/]*|Thumbs\.db|desktop\.ini|experiment\.ya?ml)")
+_SYSTEM_FILES = re.compile(r"(?:.*/)?(?:\.DS_Store|\._[^/]*|Thumbs\.db|desktop\.ini|experiment\.ya?ml)|manifest\.yaml")
 
 _OF_MEMBERS = ("member ", "at ", "of ")
 

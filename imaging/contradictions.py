@@ -16,6 +16,7 @@ from imaging.declared import Fault, did_you_mean
 from imaging.feature_names import find_feature_faults
 from imaging.illumination import find_illumination_faults
 from imaging.layouts import Layout
+from imaging.names import EXPERIMENTAL
 from imaging.plain_yaml import Place
 from imaging.recipes import take_preset
 from imaging.rules import COUNTS
@@ -120,6 +121,8 @@ def _recipe(tree: Tree) -> Iterator[Fault]:
     recipe = tree.get("recipe")
     if not isinstance(recipe, dict):
         return
+    if _text(recipe, "name").endswith(EXPERIMENTAL):
+        yield ("recipe", "name"), f"must not end with {EXPERIMENTAL}, as recipes of uploads do; choose another"
     entries = _mappings(tree, "channels")
     for part, role in (("nuclei", "nucleus"), ("cells", "cell")):
         settings = recipe.get(part)

@@ -9,6 +9,7 @@
       illumination Illumination   whether and how planes are corrected (imaging/illumination.py)
       analysis     Analysis       what is computed from stored values, and the rules of verdicts (imaging/rules.py)
       placement    Placement      where images may be processed (imaging/placement.py)
+      uploads      Uploads        which parameters an upload may set for experimental results (imaging/uploads.py)
 
 ``read_experiment`` is the only door: it reports all faults of a file at once, each with its place.
 """
@@ -37,6 +38,7 @@ from imaging.platemaps import PlateMapSource
 from imaging.recipes import NUMBERS_VERSION, Recipe
 from imaging.rules import Limit, Outlier, Rules, collect_rules
 from imaging.suspicions.declared import SuspicionLimits
+from imaging.uploads import Uploads
 
 _STAIN_COLORS = {"dna": "0000FF", "dapi": "0000FF", "hoechst": "0000FF", "gfp": "00FF00", "fitc": "00FF00"}
 _STAIN_COLORS |= {"er": "00FF00", "rna": "FFFF00", "agp": "FF8000", "mito": "FF0000", "rfp": "FF0000", "cy5": "FF00FF"}
@@ -141,6 +143,7 @@ class Experiment(Declared):
     illumination: DeclaredIllumination = Field(NO_CORRECTION, description="where the field of illumination comes from")
     analysis: Analysis = Field(Analysis.model_validate({}), description="statistics and limits")
     placement: Placement | None = Field(None, description="where images may be processed; left out, anywhere")
+    uploads: Uploads | None = Field(None, description="what uploads may ask for; left out, nothing")
     patience_s: Annotated[float, BeforeValidator(_seconds)] = Field(
         1800.0,
         validation_alias=AliasChoices("patience", "patience_s"),

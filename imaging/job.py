@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from imaging import records
-from imaging.arrivals import Arrivals
-from imaging.errors import ConfigurationError, StoredDataError
+from imaging.arrivals import Arrivals, UnknownFile
+from imaging.errors import ChangedObjectError, ConfigurationError, StoredDataError
 from imaging.experiment import Experiment, read_experiment
+from imaging.experimental import MANIFEST, Asked, read_manifest, refuse_size
 from imaging.folders import StoredFolder
 from imaging.illumination import AWAITED, pinned_values
 from imaging.illumination_record import read_frozen
 from imaging.kept_arrivals import sort_folder
-from imaging.names import check_name, experiment_key, hash_of, plate_zarr, raw_prefix, results_prefix, to_json
+from imaging.names import (
+    check_name,
+    experiment_key,
+    hash_of,
+    is_experimental,
+    plate_zarr,
+    raw_prefix,
+    results_prefix,
+    to_json,
+)
+from imaging.plain_yaml import MAX_BYTES
 from imaging.planning import Plan, plan_plate
+from imaging.plate_recipes import find_plate_recipes
 from imaging.platemaps import PlateMap, find_in_folder, read_plate_map
-from imaging.store import Store
+from imaging.recipe_book import RecipeBook, open_recipes
+from imaging.store import Listing, Store
 
 SETTLE_S = 3.0
 """A local file younger than this many seconds may still be being written: it is not there yet."""
@@ -75,11 +88,34 @@ class PlateJob:
         names = records.read_names(self.prefix, self.store.list(self.prefix), publications=published)
         listing = self.raw.list(self.raw_folder, min_age_s=self.settle_s)
         arrivals = sort_folder(self.experiment, StoredFolder(self.raw, self.raw_folder), listing)
+        asked = self._read_manifest(listing)
+        if asked.refusal:
+            arrivals = replace(arrivals, unknown=(*arrivals.unknown, UnknownFile(MANIFEST, asked.refusal)))
         self._seen["arrivals"] = arrivals
         field = self.field_name(is_frozen=names.has_field)
         pins = hash_of(pinned_values(self.read_pins() if names.has_pins else self._fresh_pins(), field))
         moment = time.time() if now is None else now
-        return plan_plate(self.experiment, arrivals, names, pins=pins, now=moment, field=field)
+        plan = plan_plate(self.experiment, arrivals, names, pins=pins, now=moment, field=field)
+        return replace(plan, asked=asked.experiment) if asked.experiment else plan
+
+    def under(self, experiment: Experiment) -> PlateJob:
+        """The same plate under what another declaration says, such as another recipe."""
+        return PlateJob(
+            self.store, self.raw, self.raw_folder, experiment, self.plate, self.maps, self.maps_folder, self.settle_s
+        )
+
+    def _read_manifest(self, listing: Listing) -> Asked:
+        """What the upload's manifest asks for, and nothing to who is asked for by it."""
+        key = f"{self.raw_folder}{MANIFEST}"
+        found = next((item for item in listing.objects if item.key == key), None)
+        if found is None or is_experimental(self.recipe):
+            return Asked()
+        if found.size > MAX_BYTES:
+            return refuse_size(found.size)
+        try:
+            return read_manifest(self.raw.read(key, token=found.token), self.experiment)
+        except (FileNotFoundError, ChangedObjectError):  # gone or replaced since it was listed: the next look tells
+            return Asked()
 
     @property
     def arrivals(self) -> Arrivals:
@@ -156,18 +192,45 @@ class PlateJob:
         return {"recipe": self.recipe, "pixels": self.experiment.pixel_part(), "illumination": illumination}
 
 
-def open_job(store: Store, experiment: str, plate: str, *, settle_s: float = SETTLE_S) -> PlateJob:
+def open_job(store: Store, experiment: str, plate: str, *, settle_s: float = SETTLE_S, recipe: str = "") -> PlateJob:
     """Open a plate whose images lie under ``raw/`` of the store.
+
+    Parameters
+    ----------
+    store, experiment, plate
+        Where the plate is.
+    settle_s
+        Age in seconds below which a local file is not there yet.
+    recipe
+        Name or id of a recipe; left out, the promoted one, or where none is that of experiment.yaml.
+        An experimental one by its id.
 
     Raises
     ------
     RefusedNameError
         If a name cannot serve as a folder.
     ConfigurationError
-        If the experiment is not declared, or its declaration is at fault.
+        If the experiment is not declared, its declaration is at fault, or it has no such recipe.
     """
     check_name("experiment", experiment)
-    return plate_job(store, open_experiment(store, experiment), plate, settle_s=settle_s)
+    book = open_recipes(store, open_experiment(store, experiment))
+    if is_experimental(recipe):
+        return _experimental_job(store, book, plate, recipe, settle_s)
+    return plate_job(store, book.find(recipe), plate, settle_s=settle_s)
+
+
+def _experimental_job(store: Store, book: RecipeBook, plate: str, recipe: str, settle_s: float) -> PlateJob:
+    """Open a plate under what its upload's manifest asks for, if that is this recipe."""
+    for each in find_plate_recipes(store, book, check_name("plate", plate)):
+        job = plate_job(store, each.experiment, plate, settle_s=settle_s)
+        asked = job.survey().asked
+        if asked and asked.recipe_id == recipe:
+            return job.under(asked)
+    raise ConfigurationError(
+        f"the plate's {MANIFEST} does not ask for the recipe {recipe}, or not any more",
+        experiment=book.declared.name,
+        plate=plate,
+    )
 
 
 def plate_job(store: Store, declared: Experiment, plate: str, *, settle_s: float = SETTLE_S) -> PlateJob:

@@ -20,7 +20,7 @@ from imaging.errors import ConfigurationError, StoredDataError
 from imaging.experiment import Experiment
 from imaging.job import open_experiment, plate_job
 from imaging.judging import judge_plate
-from imaging.names import results_prefix
+from imaging.names import is_experimental, results_prefix
 from imaging.rules import Rules
 from imaging.store import Store, StoredObject
 from imaging.tables import FAULT_RECORDS
@@ -55,7 +55,7 @@ def read_records(store: Store, keys: Iterable[str]) -> list[dict[str, Any]]:
 def read_live_rows(
     store: Store, folders: Iterable[PlateFolder], published: Mapping[PlateFolder, Mapping[str, Any]]
 ) -> dict[str, list[Row]]:
-    """Read the rows of ``images_live`` and ``sites_live``.
+    """Read the rows of ``images_live`` and ``sites_live``; experimental recipes are in neither.
 
     Parameters
     ----------
@@ -70,6 +70,8 @@ def read_live_rows(
     sites: list[Row] = []
     declared: dict[str, Experiment | None] = {}
     for folder in folders:
+        if is_experimental(folder[2]):
+            continue
         plate = LivePlate(store, folder)
         if not plate.look(published.get(folder, {})):
             continue

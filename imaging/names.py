@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._+()-]{0,98}[A-Za-z0-9_+()-])?")
 
+EXPERIMENTAL = "+experimental"
+"""Ends the name of a recipe that came with an upload; no declared recipe can be called so."""
+
 
 def check_name(kind: str, text: str) -> str:
     """Return the name of an experiment, plate or recipe when it can serve as folder, key and label.
@@ -55,6 +58,11 @@ def results_prefix(experiment: str, plate: str, recipe: str) -> str:
 def plate_folders(store: Store, experiment: str) -> list[str]:
     """Plates of an experiment that have results; folders that begin with ``_`` hold records of the experiment."""
     return [name for name in store.list_folders(f"results/{experiment}/") if not name.startswith("_")]
+
+
+def is_experimental(recipe: str) -> bool:
+    """Whether a recipe's id is that of parameters that came with an upload: ``v1+experimental-3fa9c2d4``."""
+    return f"{EXPERIMENTAL}-" in recipe
 
 
 def to_json(value: Any) -> bytes:

@@ -86,6 +86,8 @@ class Plan:
     unused: int
     is_field_due: bool = False
     """Whether the field of illumination is to be frozen now, before any other site is gone on with."""
+    asked: Experiment | None = None
+    """The experiment with the experimental recipe that the upload's manifest asks for (``imaging.experimental``)."""
 
     def of(self, state: SiteState) -> tuple[SitePlan, ...]:
         """Sites in one state, in plate order."""

@@ -17,7 +17,7 @@ from imaging.errors import StoredDataError
 from imaging.experiment import Experiment
 from imaging.illumination_shelf import offer_field
 from imaging.job import PlateJob
-from imaging.names import to_json
+from imaging.names import is_experimental, to_json
 from imaging.page import write_page
 from imaging.page_tables import page_from_tables
 from imaging.publication import Publication, publish, read_manifests
@@ -52,10 +52,11 @@ def publish_and_project(job: PlateJob) -> Publication | None:
 def project(job: PlateJob, publication: Publication) -> None:
     """Write the page of a publication and the metadata of its images, and offer its field to later plates."""
     record = json.loads(job.store.read(publication_key(job.prefix, publication.number)))
-    offer_field(job.store, job.experiment, record)
+    if not is_experimental(job.recipe):
+        offer_field(job.store, job.experiment, record)
     names = [key.rsplit("/", 1)[-1].removesuffix(".json") for key in publication.manifests]
     manifests = [item for item in read_manifests(job.store, job.prefix, names) if item["zarr"]]
-    if manifests:
+    if manifests and not is_experimental(job.recipe):
         _describe_images(job, manifests)
     layout = job.experiment.layout
     tables = {name: read_table(job, publication, name) for name in PAGE_TABLES}

@@ -20,6 +20,7 @@ from typing import Any
 from imaging.acquisitions import first_image_at
 from imaging.errors import LostDataError
 from imaging.expectations import say_told
+from imaging.experimental import MANIFEST
 from imaging.history import plate_history
 from imaging.illumination_rows import measure_illumination, write_fields
 from imaging.job import PlateJob
@@ -194,7 +195,7 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
         "sites": {f"{item['well']}-{item['site']}": item["content"] for item in manifests},
         "failed": [[item["well"], item["site"]] for item in inputs.failed],
         "missing": [list(item) for item in inputs.missing_sites],
-        "faults": [[item["kind"], item["name"]] for item in inputs.faults],
+        "faults": [_identity_of(item) for item in inputs.faults],
         "decisions": [_decided(item) for item in inputs.decisions],
         "plate_map": plate_map.digest if plate_map else None,
         "analysis": job.experiment.analysis_part(),
@@ -204,6 +205,11 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
         **({"acquisition": acquisition} if (acquisition := _acquisition_state(job)) else {}),
     }
     return replace(inputs, run=hash_of(identity), compared=compared)
+
+
+def _identity_of(fault: dict[str, Any]) -> list[str]:
+    """Kind and name; of a manifest its refusal too, as what is wrong with it changes while it is mended."""
+    return [fault["kind"], fault["name"], *([fault["reason"]] if fault["name"] == MANIFEST else [])]
 
 
 def collect_inputs(

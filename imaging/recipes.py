@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from imaging.declared import Declared
 from imaging.feature_recipe import Features
+from imaging.names import EXPERIMENTAL
 
 NUMBERS_VERSION = 3
 
@@ -290,6 +291,6 @@ class Recipe(Declared):
     @field_validator("name")
     @classmethod
     def _short(cls, name: str) -> str:
-        if _RECIPE_NAME.fullmatch(name) is None:
+        if _RECIPE_NAME.fullmatch(name.removesuffix(EXPERIMENTAL)) is None:
             raise ValueError(f"must be 1 to 40 letters, digits, - and _, got {name!r}")
         return name

@@ -11,6 +11,7 @@
     site_runs                         provenance: the only table with times, hosts and devices
     plate_runs                        which publication of a plate is current; made from the publication records
     acquisition_decisions             which acquisition of a barcode is; made from the records of those decisions
+    promotions                        which recipe the tables show; made from the promotion records
 
 Feature columns depend on the recipe: ``wells`` has them as float64, ``cells`` and ``image_features`` as float32.
 """
@@ -304,6 +305,7 @@ PLATE_RUNS = Table(
         Column("first_image_at", TIME, "UTC", "when the first of its images was written"),
         Column("is_current", FLAG, "", "whether it is the plate's newest under this recipe"),
         Column("is_current_acquisition", FLAG, "", "whether views show this acquisition of its barcode"),
+        Column("is_experimental", FLAG, "", "whether the parameters came with an upload; tables do not show its rows"),
     ),
 )
 ACQUISITION_DECISIONS = Table(
@@ -323,6 +325,19 @@ ACQUISITION_DECISIONS = Table(
         Column("decided_by", TEXT, "", "a person, or the rule"),
         Column("decided_at", TIME, "UTC", "when that was decided"),
         Column("warning", TEXT, "", "what a person should look at; NULL where nothing is"),
+    ),
+)
+PROMOTIONS = Table(
+    "promotions",
+    "One row per promotion of a recipe; the last of an experiment says what its tables show.",
+    (
+        PLACE[0],
+        Column("number", INTEGER, "", "promotions of an experiment count from 1"),
+        Column("recipe", TEXT, "", "recipe that was promoted"),
+        Column("instead_of", TEXT, "", "recipe that plates were processed under before"),
+        Column("because", TEXT, "", "why, in the words of who did it"),
+        Column("promoted_at", TIME, "UTC", "when it was promoted"),
+        Column("is_current", FLAG, "", "whether it is the experiment's last"),
     ),
 )
 _LIVE = (
@@ -378,7 +393,7 @@ PUBLISHED = (
 
 TABLES = {
     table.name: table
-    for table in (*PUBLISHED, PLATE_RUNS, ACQUISITION_DECISIONS, IMAGES_LIVE, SITES_LIVE, FAULT_RECORDS)
+    for table in (*PUBLISHED, PLATE_RUNS, ACQUISITION_DECISIONS, PROMOTIONS, IMAGES_LIVE, SITES_LIVE, FAULT_RECORDS)
 }
 """Every table by name."""
 

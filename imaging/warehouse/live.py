@@ -14,12 +14,12 @@ from typing import Any
 
 from imaging.errors import PlateError, RefusedLoadError, StoreUnavailableError
 from imaging.live import LivePlate, PlateFolder, list_faults, read_declared, read_faults
-from imaging.names import digest_of
+from imaging.names import digest_of, is_experimental
 from imaging.store import Store
 from imaging.table_schema import Table, table_of
 from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.jobs import job_name, load_rows
-from imaging.warehouse.publications import to_parquet
+from imaging.warehouse.parquet import to_parquet
 from imaging.warehouse.schemas import FAULT_RECORDS_ALL, IMAGE_METRICS_LIVE, LIVE_DAYS, SITE_METRICS_LIVE
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class LiveLoader:
     _said: set[str] = field(default_factory=set)
 
     def look(self, folder: PlateFolder, published: Mapping[str, Any]) -> bool:
-        """Look at a plate's sites; return whether there are some that its publication lacks.
+        """Look at a plate's sites; return whether there are some that its publication lacks, and are to be shown.
 
         Parameters
         ----------
@@ -79,6 +79,8 @@ class LiveLoader:
         StoredDataError
             If a manifest is damaged.
         """
+        if is_experimental(folder[2]):
+            return False
         plate = self._plates.get(folder) or LivePlate(self.store, folder)
         is_live = plate.look(published)
         if is_live:

@@ -88,11 +88,12 @@ class Rounds:
         return sent
 
     def _load_decisions(self) -> None:
-        """Load what was decided about acquisitions; what is wrong in one experiment holds up no other."""
+        """Load promotions and what was decided about acquisitions: they change what is shown of plates that are closed."""
         for experiment in self.store.list_folders("results/"):
             try:
                 self._admit(experiment)
                 self.decisions.load(experiment)
+                self.loader.load_promotions(experiment)
             except (WarehouseUnavailableError, StoreUnavailableError):
                 raise
             except PlateError as error:

@@ -22,7 +22,16 @@ from google.cloud import bigquery
 from imaging.errors import RefusedLoadError, SchemaDriftError
 from imaging.names import hash_of
 from imaging.table_schema import TIME, Column, Table, bigquery_schema
-from imaging.tables import ACQUISITION_DECISIONS, CELLS, FAULT_RECORDS, IMAGES_LIVE, PLATE_RUNS, PUBLISHED, SITES_LIVE
+from imaging.tables import (
+    ACQUISITION_DECISIONS,
+    CELLS,
+    FAULT_RECORDS,
+    IMAGES_LIVE,
+    PLATE_RUNS,
+    PROMOTIONS,
+    PUBLISHED,
+    SITES_LIVE,
+)
 from imaging.warehouse.connection import Warehouse
 
 AT_ONCE = 8
@@ -37,7 +46,7 @@ _VERSION = re.compile(r"_[0-9a-f]{8}")
 
 LOADED = tuple(table for table in PUBLISHED if table is not CELLS)
 """Published tables that are loaded; cells stay in Parquet."""
-WORKED_OUT = ("is_current", "is_current_acquisition")
+WORKED_OUT = ("is_current", "is_current_acquisition", "is_experimental")
 """Columns of ``plate_runs`` that the view works out."""
 RUNS_ALL = Table(
     "plate_runs_all",
@@ -46,6 +55,14 @@ RUNS_ALL = Table(
         *(column for column in PLATE_RUNS.columns if column.name not in WORKED_OUT),
         Column("measured_until", TIME, "UTC", "when the last of its sites was measured; NULL when it is withdrawn"),
         Column("loaded_at", TIME, "UTC", "when its rows were found to be right"),
+    ),
+)
+PROMOTIONS_ALL = Table(
+    "promotions_all",
+    "One row per promotion of a recipe, as loaded; the view promotions shows each once.",
+    (
+        *(column for column in PROMOTIONS.columns if column.name != "is_current"),
+        Column("loaded_at", TIME, "UTC", "when the row was made"),
     ),
 )
 
@@ -64,7 +81,14 @@ IMAGE_METRICS_LIVE = _live("image_metrics_live", IMAGES_LIVE, "is_published")
 SITE_METRICS_LIVE = _live("site_metrics_live", SITES_LIVE, "is_published")
 FAULT_RECORDS_ALL = _live("fault_records_all", FAULT_RECORDS, "")
 ACQUISITION_DECISIONS_ALL = _live("acquisition_decisions_all", ACQUISITION_DECISIONS, "")
-BASE = (RUNS_ALL, IMAGE_METRICS_LIVE, SITE_METRICS_LIVE, FAULT_RECORDS_ALL, ACQUISITION_DECISIONS_ALL)
+BASE = (
+    RUNS_ALL,
+    PROMOTIONS_ALL,
+    IMAGE_METRICS_LIVE,
+    SITE_METRICS_LIVE,
+    FAULT_RECORDS_ALL,
+    ACQUISITION_DECISIONS_ALL,
+)
 """Tables besides those of publications."""
 PASSING = (IMAGE_METRICS_LIVE.name, SITE_METRICS_LIVE.name)
 """Tables whose rows expire."""
@@ -164,7 +188,7 @@ def _new_table(warehouse: Warehouse, name: str, table: Table, schema: list[bigqu
     made.description = table.description
     kept_ms = LIVE_DAYS * 86_400_000 if name in PASSING else None
     made.time_partitioning = bigquery.TimePartitioning(type_=bigquery.TimePartitioningType.DAY, expiration_ms=kept_ms)
-    made.clustering_fields = CLUSTER
+    made.clustering_fields = [column for column in CLUSTER if column in {item.name for item in schema}]
     return made
 
 

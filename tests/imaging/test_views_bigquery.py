@@ -38,6 +38,9 @@ def screen() -> Store:
     for barcode, number in (("P1", 1), ("P1", 2), ("P2", 1)):
         given = decision | {"barcode": barcode, "number": number, "acquisitions": acquired}
         store.create(decision_key("screen", barcode, number), to_json(given))
+    small_screen.publish(store, plate="P1", recipe="v2-89abcdef", run="v2", **_contents("P1", 5))
+    small_screen.publish(store, plate="P1", recipe="v1+experimental-11112222", run="trial", **_contents("P1", 4))
+    small_screen.promote(store, "v2-89abcdef")
     for site in (1, 2):
         saturated = small_screen.manifest("A01", site, plate="P4")
         saturated["image_metrics"][0]["PercentSaturated"] = 2.5 * site

@@ -3,7 +3,8 @@
 SELECT
   runs.* EXCEPT (measured_until, loaded_at),
   runs.number = MAX(runs.number) OVER (PARTITION BY runs.experiment, runs.plate, runs.recipe) AS is_current,
-  COALESCE(decided.is_chosen, TRUE) AS is_current_acquisition
+  COALESCE(decided.is_chosen, TRUE) AS is_current_acquisition,
+  runs.recipe LIKE '%+experimental-%' AS is_experimental
 FROM (
   SELECT *
   FROM plate_runs_all
