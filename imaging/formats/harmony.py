@@ -116,8 +116,9 @@ def _pass_over(name: str, address: Address | str) -> PassedOver:
 
 
 def _say_orphans(orphans: list[str]) -> str:
-    some = f"{len(orphans)} images are" if len(orphans) > 1 else "1 image is"
-    return f"{some} not named by the index, such as {orphans[0]}; their names say where they belong"
+    if len(orphans) == 1:
+        return f"the index does not name {orphans[0]}; its name says where it belongs"
+    return f"the index does not name {len(orphans)} images, such as {orphans[0]}; their names say where they belong"
 
 
 def _in_acquisition(index: HarmonyIndex, acquisition: str) -> HarmonyIndex:
