@@ -173,6 +173,7 @@ def _image_row(result: SiteResult, channel: str) -> Row:
         "state": state,
         "planes_expected": expected,
         "planes_arrived": came,
+        "planes_measured": len(file.get("planes") or (file,)) if file else 0,
         **{column: file.get(column) for column in _FILE_COLUMNS},
         **{name: value for name, value in metrics.items() if name in _METRIC_NAMES},
         "not_measured": list(metrics.get("not_measured", ())) if metrics else _why_not_measured(state),

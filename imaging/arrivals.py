@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from imaging.experiment import Experiment
@@ -72,9 +72,9 @@ class Arrivals:
     """All uploaded files of a plate.
 
     ``images[well, site][channel]`` holds the files of one image, all its planes, newest first, ties by name;
-    ``expected`` the planes that are wanted; ``not_taken`` the instrument's words of planes that it says it failed to
-    take, by well, site, channel and z; ``unused`` how many planes of stacks the recipe makes no use of; ``told`` what
-    the instrument's files say.
+    ``expected`` the planes that are wanted, which the instrument told if ``is_told``; ``not_taken`` its words of planes
+    that it says it failed to take, by well, site, channel and z; ``unused`` how many planes of stacks the recipe makes
+    no use of; ``told`` what the instrument's files say, and ``told_at`` when the last of them was written.
     """
 
     images: dict[SiteKey, dict[str, tuple[ImageFile, ...]]]
@@ -83,6 +83,8 @@ class Arrivals:
     not_taken: Mapping[tuple[str, int, str, int], str] = field(default_factory=dict)
     unused: int = 0
     told: Told = NOTHING_TOLD
+    is_told: bool = False
+    told_at: float | None = None
 
     def files(self) -> Iterable[ImageFile]:
         """Every file that is an image."""
@@ -117,7 +119,9 @@ def sort_arrivals(
     ]
     delivery = read_through_archives(experiment.files.reader, named, folder or NoFolder())
     refusals = [UnknownFile(item.shown.removeprefix(prefix), item.reason) for item in refused]
-    return place_planes(experiment, delivery, refusals)
+    manifests = frozenset(delivery.told.manifests)
+    told_at = max((item.modified for item in named if item.key in manifests), default=None) if manifests else None
+    return replace(place_planes(experiment, delivery, refusals), told_at=told_at)
 
 
 def place_planes(experiment: Experiment, delivery: Delivery, refusals: Iterable[UnknownFile] = ()) -> Arrivals:
@@ -147,20 +151,26 @@ def place_planes(experiment: Experiment, delivery: Delivery, refusals: Iterable[
     }
     unknown += [UnknownFile("the instrument's files", problem) for problem in delivery.told.problems]
     unknown.sort(key=lambda file: file.name)
-    return Arrivals(images, tuple(unknown), expected, _not_taken(places, delivery.told), unused, delivery.told)
+    not_taken = _not_taken(places, delivery.told)
+    return Arrivals(images, tuple(unknown), expected, not_taken, unused, delivery.told, is_told)
 
 
 def find_expected(experiment: Experiment, told: Told) -> tuple[Expected, bool]:
     """Planes that are wanted of each site, and whether the instrument told so; otherwise the layout did."""
-    layout = experiment.layout
     if told.expected:
         codes = {channel.code: channel.name for channel in experiment.channels}
         expected = _told_sites(experiment, told.expected, codes)
         if expected:
             return expected, True
+    return expected_by_layout(experiment), False
+
+
+def expected_by_layout(experiment: Experiment) -> Expected:
+    """Planes that the layout of experiment.yaml wants of each site."""
+    layout = experiment.layout
     planes = experiment.recipe.planes_of(tuple(range(1, layout.z + 1)) if layout.z else ())
     channels = {channel.name: planes for channel in experiment.channels}
-    return dict.fromkeys(experiment.expected_sites(), channels), False
+    return dict.fromkeys(experiment.expected_sites(), channels)
 
 
 def _told_sites(experiment: Experiment, told: frozenset[Address], codes: Mapping[str, str]) -> Expected:

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imaging import records
-from imaging.arrivals import Arrivals, sort_arrivals
+from imaging.arrivals import Arrivals
 from imaging.errors import ConfigurationError, StoredDataError
 from imaging.experiment import Experiment, read_experiment
 from imaging.folders import StoredFolder
 from imaging.illumination import AWAITED, pinned_values
 from imaging.illumination_record import read_frozen
+from imaging.kept_arrivals import sort_folder
 from imaging.names import check_name, experiment_key, hash_of, plate_zarr, raw_prefix, results_prefix, to_json
 from imaging.planning import Plan, plan_plate
 from imaging.platemaps import PlateMap, read_plate_map
-from imaging.store import Listing, Store
+from imaging.store import Store
 
 SETTLE_S = 3.0
 """A local file younger than this many seconds may still be being written: it is not there yet."""
@@ -51,7 +52,7 @@ class PlateJob:
     settle_s: float = SETTLE_S
     _pinned: dict[str, Any] = field(default_factory=dict, repr=False)
     _frozen: dict[str, Any] = field(default_factory=dict, repr=False)
-    _sorted: dict[str, Any] = field(default_factory=dict, repr=False)
+    _seen: dict[str, Arrivals] = field(default_factory=dict, repr=False)
 
     @property
     def recipe(self) -> str:
@@ -73,19 +74,17 @@ class PlateJob:
         published = self.store.list(f"{self.prefix}publications/")
         names = records.read_names(self.prefix, self.store.list(self.prefix), publications=published)
         listing = self.raw.list(self.raw_folder, min_age_s=self.settle_s)
-        arrivals = self._sort(listing)
+        arrivals = sort_folder(self.experiment, StoredFolder(self.raw, self.raw_folder), listing)
+        self._seen["arrivals"] = arrivals
         field = self.field_name(is_frozen=names.has_field)
         pins = hash_of(pinned_values(self.read_pins() if names.has_pins else self._fresh_pins(), field))
         moment = time.time() if now is None else now
         return plan_plate(self.experiment, arrivals, names, pins=pins, now=moment, field=field)
 
-    def _sort(self, listing: Listing) -> Arrivals:
-        """Sort a listing, unless it is the last one again: a plate is listed every second, and changes less often."""
-        if self._sorted.get("listing") != listing:
-            folder = StoredFolder(self.raw, self.raw_folder)
-            arrivals = sort_arrivals(self.experiment, self.raw_folder, listing.objects, listing.refused, folder)
-            self._sorted.update(listing=listing, arrivals=arrivals)
-        return self._sorted["arrivals"]
+    @property
+    def arrivals(self) -> Arrivals:
+        """The uploaded files as they were at the last look; none before the first."""
+        return self._seen.get("arrivals") or Arrivals({}, ())
 
     def field_name(self, *, is_frozen: bool) -> str | None:
         """The plate's field of illumination as sites know it: its digest, ``AWAITED``, or ``None`` without correction.

@@ -59,7 +59,7 @@ _READERS, _BATCH = 8, 32
 """Sites that are read at once, and that are held at once."""
 
 _SHOWN = ("experiment", "plate", "recipe", "well", "site", "inputs", "content", "missing", "duplicates", "counts")
-_OF_IMAGES = ("channel", "name", "size_bytes", "digest", "height", "width", "dtype")
+_OF_IMAGES = ("channel", "name", "size_bytes", "digest", "height", "width", "dtype", "planes")
 
 Pictures = dict[str, np.ndarray]
 
@@ -273,7 +273,7 @@ def _fault_of_map(error: PlateError, reason: str) -> dict[str, Any]:
 def _shown(manifest: dict[str, Any]) -> dict[str, Any]:
     """What a page needs of a manifest, the names in it held once for all sites."""
     kept: dict[str, Any] = {name: manifest[name] for name in _SHOWN}
-    kept["images"] = [{name: image[name] for name in _OF_IMAGES} for image in manifest["images"]]
+    kept["images"] = [{name: image[name] for name in _OF_IMAGES if name in image} for image in manifest["images"]]
     kept["image_metrics"] = [
         {sys.intern(name): value for name, value in metrics.items()} for metrics in manifest["image_metrics"]
     ]

@@ -16,7 +16,7 @@ No clock but ``now``, and that only for ``due``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -104,6 +104,17 @@ class Plan:
     def is_publishable(self) -> bool:
         """Nothing to do and nothing to wait for: each expected site is done, failed or decided missing."""
         return self.has_arrivals and all(site.state in ("done", "failed", "missing") for site in self.sites)
+
+    def decided(self) -> Iterator[tuple[str, int, str, int]]:
+        """Well, site, channel and plane of each decision that counts; plane 0 is the whole image."""
+        for site in self.sites:
+            missing = ((name, self.expected[site.well, site.site][name]) for name in site.missing)
+            for channel, planes in (*site.lacking, *missing):
+                place = site.well, site.site, channel
+                if place in self.records.missing:
+                    yield (*place, 0)
+                else:
+                    yield from ((*place, z) for z in planes if (*place, z) in self.records.missing_planes)
 
     @property
     def images_expected(self) -> int:

@@ -267,7 +267,7 @@ def _fault(kind: str, name: str, reason: str, well: str = "", site: int = 0, cha
 
 def _decisions(job: PlateJob, plan: Plan, read_record: ReadRecord) -> list[dict[str, Any]]:
     """The decisions that count: those on images and planes that are still not there."""
-    places = list(_decided_places(plan))
+    places = list(plan.decided())
     whole = {(site.well, site.site, channel) for site in plan.sites for channel in site.missing}
     with ThreadPoolExecutor(_READERS) as pool:
         records = list(pool.map(lambda place: read_record(missing_key(job.prefix, *place)), places))
@@ -277,19 +277,6 @@ def _decisions(job: PlateJob, plan: Plan, read_record: ReadRecord) -> list[dict[
         | ({"plane": z, "is_whole": tuple(place) in whole} if z else {})
         for (*place, z), record in zip(places, records, strict=True)
     ]
-
-
-def _decided_places(plan: Plan) -> Iterator[tuple[str, int, str, int]]:
-    """Well, site, channel and plane of the decisions that count; plane 0 is the whole image."""
-    decided, of_planes = plan.records.missing, plan.records.missing_planes
-    for site in plan.sites:
-        given_up = [*site.lacking]
-        given_up += [(channel, tuple(plan.expected[site.well, site.site][channel])) for channel in site.missing]
-        for channel, planes in given_up:
-            place = site.well, site.site, channel
-            if place in decided:
-                yield (*place, 0)
-            yield from ((*place, z) for z in planes if (*place, z) in of_planes and place not in decided)
 
 
 def _decided(item: dict[str, Any]) -> list[Any]:

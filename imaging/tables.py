@@ -54,6 +54,7 @@ IMAGES = Table(
         Column("state", TEXT, "", "arrived, faulted (what came cannot be read) or missing"),
         Column("planes_expected", INTEGER, "", "planes that it should be made of: more than 1 for a z-stack"),
         Column("planes_arrived", INTEGER, "", "planes that came, readable or not"),
+        Column("planes_measured", INTEGER, "", "planes that its values are from; 0 where it was not measured"),
         Column("name", TEXT, "", "path of the file inside the plate's folder"),
         Column("size_bytes", INTEGER, "bytes", "size of the file"),
         Column("digest", TEXT, "", "hash of the file's content"),
