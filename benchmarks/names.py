@@ -1,12 +1,14 @@
 """Names of images into places on a plate: a listing of one plate read by each format that goes by names.
 
 The reference is the least that anybody can do with a regular expression: ``fullmatch`` and ``groupdict`` of each name,
-in one loop, with no number or well made of the texts.
+in one loop, with no number or well made of the texts. Plates of one layout share their places, so the first plate that
+a process sees takes longer, and is told apart.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -24,7 +26,7 @@ SITES, CHANNELS = 9, 6
 TARGET_PER_S = 200_000
 _GUID = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
 REFERENCES = {
-    "harmony": r".*/r(?P<row>\d{2})c(?P<column>\d{2})f(?P<site>\d{2})p(?P<z>\d{2})-ch(?P<channel>\d)sk(?P<t>\d)fk1fl1\.tiff",
+    "harmony": r".*/r(?P<row>\d\d)c(?P<column>\d\d)f(?P<site>\d+)p(?P<z>\d+)-ch(?P<channel>\d)sk(?P<t>\d)fk1fl1\.tiff",
     "metaxpress": rf"(?P<folder>.*)/(?P<plate>[^/_]*)_(?P<well>[A-Z]\d\d)_s(?P<site>\d+)_w(?P<channel>\d){_GUID}\.tif",
     "rxrx": r"(?P<plate>.*)/(?P<well>[A-Z]{1,2}\d\d)_s(?P<site>\d)_w(?P<channel>\d)\.png",
     "pattern": r"(?P<well>[A-P][0-9]{2})_s(?P<site>[0-9])_(?P<channel>[A-Za-z]+)[.]tif",
@@ -50,7 +52,9 @@ def names_of(name: str, wells: int) -> list[str]:
 def bench(name: str, form: Format, names: list[str]) -> dict[str, Any]:
     """Read a listing of these names; every one of them is an image, and each has a place of its own."""
     objects = [StoredObject(one, 1, "t", 0.0) for one in names]
+    started = time.process_time()
     planes = form.read(objects, NoFolder()).planes
+    first_s = time.process_time() - started
     assert len({plane.address for plane in planes}) == len(names)
     match = re.compile(REFERENCES[name]).fullmatch
 
@@ -68,6 +72,7 @@ def bench(name: str, form: Format, names: list[str]) -> dict[str, Any]:
         "read": ours,
         "reference_fullmatch_groupdict": least,
         "names_per_s": round(rate),
+        "first_plate_names_per_s": round(len(names) / first_s),
         "reference_names_per_s": round(plain),
         "ratio_to_reference": round(rate / plain, 2),
         "counted_names_per_s": round(len(names) / measure(lambda: form.count(names))["cpu_median_s"]),

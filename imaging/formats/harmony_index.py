@@ -135,7 +135,7 @@ class _Watched:
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.silence = file, 0
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         """The next bytes."""
         data = self._file.read(size)
         self.silence += len(data)

@@ -107,7 +107,8 @@ def read_htd(file: BinaryIO) -> Htd:
     UnreadableManifestError
         If it is cut off or does not describe a plate.
     """
-    lines = dict(match.groups() for line in _decode(file.read()).splitlines() if (match := _LINE.fullmatch(line)))
+    text = _decode(file.read())
+    lines = {match[1]: match[2] for line in text.splitlines() if (match := _LINE.fullmatch(line))}
     if "HTSInfoFile" not in lines and "XWells" not in lines:
         raise UnreadableManifestError("is no description of a plate by MetaXpress")
     if not _is_whole(lines):

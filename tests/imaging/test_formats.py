@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import zipfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from imaging.formats.measurements import Measurements
 from imaging.formats.named import CONVENTIONS, NamePattern, PatternFormat, guess_convention
 from imaging.formats.object_files import open_object
 from imaging.formats.passed_over import is_hidden, is_image_name, is_system_file, is_thumbnail, pass_over
+from imaging.formats.pauses import without_collecting
 from imaging.formats.rxrx import FORMAT as RXRX
 from imaging.store import StoredObject
 from imaging.wells import parse_well
@@ -45,7 +47,7 @@ def recognised(names: list[str], **files: bytes) -> tuple[str, Delivery]:
 def test_a_pattern_gives_places(pattern: str, name: str, place: tuple[object, ...]) -> None:
     assert places(read_held(PatternFormat(pattern), [name])) == {name: place}
     assert PatternFormat(pattern).count([name, "other"]) == 1
-    assert NamePattern(pattern).fits(name)
+    assert isinstance(NamePattern(pattern).reader()(name), Address)
 
 
 @pytest.mark.parametrize(
@@ -82,12 +84,14 @@ def test_of_a_declared_pattern_every_other_file_is_a_question_and_of_a_guessed_o
     assert reasons(guessed, "unknown") == {"B.tif": "the name is not built as those of the other images"}
 
 
-def test_numbers_of_names_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    from imaging.formats import named
-
-    monkeypatch.setattr(named, "_CACHED", len(named._NUMBERS) + 2)
-    read_held(PatternFormat(r"(?P<well>\w\d\d)_(?P<site>\d+)"), [f"A01_{n}" for n in range(70_000, 70_100)])
-    assert len(named._NUMBERS) == named._CACHED
+def test_plates_of_one_layout_share_their_addresses_and_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = PatternFormat(r"(?P<well>\w\d\d)_(?P<site>\d+)_shared")
+    first, second = (read_held(form, [f"P{n}/A01_7_shared"]).planes[0].address for n in (1, 2))
+    assert first is second
+    monkeypatch.setattr("imaging.formats.named.KEPT_ADDRESSES", 10)
+    found = read_held(form, [f"A01_{n}_shared" for n in range(1, 100)])
+    assert [plane.address.site for plane in found.planes] == list(range(1, 100))
+    assert read_held(form, ["A01_7_shared"]).planes[0].address is not first
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda one: one.name)
@@ -304,6 +308,23 @@ def test_the_nearest_measurement_above_a_folder_is_its_own() -> None:
     one = Measurements(["A"])
     assert (one.of("C/x"), one.acquisition("A")) == ("A", "")
     assert Measurements([]).of("any") == ""
+
+
+def test_the_search_for_garbage_is_put_off_while_a_listing_is_read_and_no_longer() -> None:
+    seen: list[bool] = []
+
+    class Looking(HeldFolder):
+        def read(self, name: str, *, token: str, start: int = 0, size: int | None = None) -> bytes:
+            seen.append(gc.isenabled())
+            raise StoreUnavailableError("away")
+
+    folder = Looking({"Index.xml": b"x"})
+    with pytest.raises(StoreUnavailableError):
+        FORMATS["harmony"].read(folder.objects(), folder)
+    assert (seen, gc.isenabled()) == ([False], True)
+    with without_collecting(), without_collecting():
+        pass
+    assert gc.isenabled()
 
 
 # Objects as files
