@@ -19,7 +19,7 @@ Parsed = TypeVar("Parsed")
 
 KEPT_BYTES = 512 * 1024 * 1024
 """Manifests of so many bytes in all are kept parsed; the index of 100,000 images has 150 MB and keeps 40."""
-_BLOCK = 1024 * 1024
+_BLOCK = 4 * 1024 * 1024
 
 
 class UnreadableManifestError(ValueError):
