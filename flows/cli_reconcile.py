@@ -40,9 +40,9 @@ def reconcile(
     elif not found:
         typer.echo(f"no plate in {settings.store}; images belong into raw/EXPERIMENT/PLATE/")
     else:
-        _print_plates(found)
+        print_plates(found)
         for item in found if sites else ():
-            _print_sites(item)
+            print_sites(item)
 
 
 COMMANDS = (reconcile,)
@@ -93,7 +93,8 @@ def _as_dict(item: PlateReconciliation) -> dict[str, Any]:
     }
 
 
-def _print_plates(found: Iterable[PlateReconciliation]) -> None:
+def print_plates(found: Iterable[PlateReconciliation]) -> None:
+    """Print one row per plate."""
     from rich.console import Console
     from rich.table import Table
 
@@ -106,7 +107,8 @@ def _print_plates(found: Iterable[PlateReconciliation]) -> None:
     Console().print(table)
 
 
-def _print_sites(item: PlateReconciliation) -> None:
+def print_sites(item: PlateReconciliation) -> None:
+    """Print the sites of a plate that lack something or have something to say."""
     from rich.console import Console
     from rich.table import Table
 

@@ -15,7 +15,7 @@ from typing import Any
 from imaging.platemaps import PlateMapRow
 from imaging.tables import IMAGE_METRICS
 from imaging.time_points import site_columns
-from imaging.verdicts import Finding, verdict_of, verdict_of_plate
+from imaging.verdicts import Finding, is_partial, verdict_of, verdict_of_plate
 from imaging.wells import parse_well
 
 Row = dict[str, Any]
@@ -116,7 +116,9 @@ def aggregate_well(well: str, sites: Sequence[SiteRows], mapped: PlateMapRow | N
 def count_states(rows: SiteRows) -> Counter[str]:
     """Count a site and its images by state, e.g. ``sites_expected``, ``sites_done``, ``images_missing``."""
     states = [("sites", rows.site["state"]), *(("images", image["state"]) for image in rows.images)]
-    return Counter(f"{what}_{name}" for what, state in states for name in ("expected", state))
+    counts = Counter(f"{what}_{name}" for what, state in states for name in ("expected", state))
+    counts["images_partial"] = sum(is_partial(image) for image in rows.images)
+    return counts
 
 
 def aggregate_plate(
@@ -129,12 +131,15 @@ def aggregate_plate(
 ) -> Row:
     """Make the plate's row, but for its statistics, from the counts of all its sites.
 
-    Its status is ``complete`` when every expected image arrived and every site was measured, else ``with-missing``.
+    Its status is ``complete`` when every expected image arrived, with all its planes, and every site was measured, else
+    ``with-missing``.
     """
     counted = {name: counts.get(name, 0) for name in _COUNTED}
     is_waiting = counts.get("sites_waiting", 0) == counted["sites_expected"] > 0
     is_complete = (
-        counted["images_arrived"] == counted["images_expected"] and counted["sites_done"] == counted["sites_expected"]
+        counted["images_arrived"] == counted["images_expected"]
+        and counted["sites_done"] == counted["sites_expected"]
+        and not counts.get("images_partial", 0)
     )
     return {
         **counted,

@@ -1,8 +1,4 @@
-"""Which uploaded files are which planes of which images, and which are expected: a format's reading of the folder.
-
-What the instrument's manifest expects goes before the layout of experiment.yaml, whenever it comes. It speaks of
-declared channels and time points only: what is declared is what is wanted.
-"""
+"""Which uploaded files are which planes of which images: what a format found in the folder, put where it is wanted."""
 
 from __future__ import annotations
 
@@ -11,21 +7,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from imaging.expectations import Expected, SiteKey, find_expected
 from imaging.experiment import Experiment
 from imaging.folders import NoFolder
 from imaging.formats.archives import read_through_archives
 from imaging.formats.contract import NOTHING_TOLD, Address, Delivery, Folder, Told
 from imaging.store import RefusedName, StoredObject
 from imaging.time_points import MAX_SITE, MAX_TIME_POINT, join_site
-from imaging.wells import PLATE_SHAPES, Well, parse_well
+from imaging.wells import Well, parse_well
 
 _SYSTEM_FILES = re.compile(r"(?:.*/)?(?:\.DS_Store|\._[^/]*|Thumbs\.db|desktop\.ini|experiment\.ya?ml)")
 
 _OF_MEMBERS = ("member ", "at ", "of ")
-SiteKey = tuple[str, int]
-"""Well name and number of a site (``imaging.time_points``)."""
-Expected = Mapping[SiteKey, Mapping[str, tuple[int, ...]]]
-"""Planes that are wanted of each channel of each site, in plate order; no plane stands for all that come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,48 +146,6 @@ def place_planes(experiment: Experiment, delivery: Delivery, refusals: Iterable[
     unknown.sort(key=lambda file: file.name)
     not_taken = _not_taken(places, delivery.told)
     return Arrivals(images, tuple(unknown), expected, not_taken, unused, delivery.told, is_told)
-
-
-def find_expected(experiment: Experiment, told: Told) -> tuple[Expected, bool]:
-    """Planes that are wanted of each site, and whether the instrument told so; otherwise the layout did."""
-    if told.expected:
-        codes = {channel.code: channel.name for channel in experiment.channels}
-        expected = _told_sites(experiment, told.expected, codes)
-        if expected:
-            return expected, True
-    return expected_by_layout(experiment), False
-
-
-def expected_by_layout(experiment: Experiment) -> Expected:
-    """Planes that the layout of experiment.yaml wants of each site."""
-    layout = experiment.layout
-    planes = experiment.recipe.planes_of(tuple(range(1, layout.z + 1)) if layout.z else ())
-    channels = {channel.name: planes for channel in experiment.channels}
-    return dict.fromkeys(experiment.expected_sites(), channels)
-
-
-def _told_sites(experiment: Experiment, told: frozenset[Address], codes: Mapping[str, str]) -> Expected:
-    """What a manifest expects of declared channels and time points on the plate, in plate order."""
-    planes: dict[tuple[Well, int], dict[str, set[int]]] = {}
-    bounds, times = PLATE_SHAPES[experiment.layout.wells], frozenset(experiment.layout.time_points)
-    alone = next(iter(codes.values()))
-    for address in told:
-        channel = codes.get(address.code) if address.code else alone
-        if channel is not None and address.t in times and _is_on_plate(address.well, bounds):
-            key = address.well, join_site(address.site, address.t)
-            planes.setdefault(key, {}).setdefault(channel, set()).add(address.z)
-    order = [channel.name for channel in experiment.channels]
-    wanted = experiment.recipe.planes_of
-    return {
-        (str(well), number): {
-            name: wanted(tuple(sorted(planes[well, number][name]))) for name in order if name in planes[well, number]
-        }
-        for well, number in sorted(planes)
-    }
-
-
-def _is_on_plate(well: Well, shape: tuple[int, int]) -> bool:
-    return well.row < shape[0] and 1 <= well.column <= shape[1]
 
 
 def _is_fault(kind: str) -> bool:

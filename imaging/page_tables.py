@@ -337,7 +337,7 @@ def _site(row: Row, images: Sequence[PageImage]) -> PageSite:
     counted = (("Nuclei", "nuclei_count"), ("Cells", "cells_count"))
     return PageSite(
         site=_number_of(row),
-        label=str(_labelled(row)["site"]),
+        label=str(_labelled(row)["site"]) if _time_of(row) > 1 else "",
         state=row["state"],
         verdict=row["verdict"],
         reasons=tuple(row["reasons"] or ()),

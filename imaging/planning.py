@@ -20,7 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from imaging.arrivals import Arrivals, Expected, ImageFile, UnknownFile
+from imaging.arrivals import Arrivals, ImageFile, UnknownFile
+from imaging.expectations import Expected
 from imaging.experiment import Experiment
 from imaging.illumination import AWAITED
 from imaging.names import hash_of

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from imaging.errors import LostDataError
+from imaging.expectations import say_told
 from imaging.history import plate_history
 from imaging.illumination_rows import measure_illumination, write_fields
 from imaging.job import PlateJob
@@ -27,7 +28,16 @@ from imaging.planning import Plan
 from imaging.platemaps import PlateMap
 from imaging.publication_inputs import PublicationInputs
 from imaging.publish_tables import write_tables
-from imaging.records import ATTEMPTS, attempt_key, fault_key, fault_name, manifest_key, missing_key, publication_key
+from imaging.records import (
+    ATTEMPTS,
+    INSTRUMENT,
+    attempt_key,
+    fault_key,
+    fault_name,
+    manifest_key,
+    missing_key,
+    publication_key,
+)
 from imaging.site import read_part
 from imaging.store import Store
 from imaging.typical import History
@@ -229,7 +239,7 @@ def collect_inputs(
             if site.state not in ("failed", "missing") and (site.well, site.site) not in measured
         },
         faults=tuple(_open_faults(job, plan, manifests, read_record)),
-        decisions=tuple(_decisions(job, plan, read_record)),
+        decisions=(*_expectation(job), *_decisions(job, plan, read_record)),
         plate_map=plate_map,
         is_declared=not declared or job.plate in declared,
         read_part=lambda manifest, entry: read_part(job.store, manifest, entry),
@@ -279,8 +289,18 @@ def _decisions(job: PlateJob, plan: Plan, read_record: ReadRecord) -> list[dict[
     ]
 
 
+def _expectation(job: PlateJob) -> Iterator[dict[str, Any]]:
+    """That the instrument's files decided what was expected, where they did."""
+    arrivals = job.arrivals
+    if arrivals.is_told:
+        said = say_told(job.experiment, arrivals.expected, arrivals.told)
+        yield {"kind": "expected", "by": INSTRUMENT, "reason": said, "well": None, "site": None, "channel": None}
+
+
 def _decided(item: dict[str, Any]) -> list[Any]:
     """A decision as part of a publication's name."""
+    if item["kind"] == "expected":
+        return [item["reason"]]
     return [item["well"], item["site"], item["channel"], *([item["plane"]] if item.get("plane") else [])]
 
 
@@ -293,7 +313,7 @@ def _failed(job: PlateJob, plan: Plan, read_record: ReadRecord) -> Iterator[dict
 def _record(
     job: PlateJob, plan: Plan, inputs: PublicationInputs, number: int, tables: dict[str, str]
 ) -> dict[str, Any]:
-    is_complete = not inputs.failed and not any(site.missing for site in plan.sites)
+    is_complete = not inputs.failed and not any(site.missing or site.lacking for site in plan.sites)
     return {
         "number": number,
         "run": inputs.run,

@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from imaging.arrivals import Arrivals, Expected, SiteKey, expected_by_layout
+from imaging.arrivals import Arrivals
+from imaging.expectations import SiteKey, say_told
 from imaging.job import PlateJob
 from imaging.planning import Plan, SitePlan
 from imaging.publication import Publication, read_manifests, read_publication
@@ -83,7 +84,7 @@ def reconcile(job: PlateJob, *, loaded: Collection[int] | None = None) -> PlateR
     """
     plan = job.survey()
     publication = _current(job, plan)
-    notes = list(_notes(job.arrivals, expected_by_layout(job.experiment)))
+    notes = list(_notes(job))
     if loaded is None:
         notes.append("no warehouse: loaded means tables that are published")
     reasons = _Reasons(job, plan)
@@ -129,8 +130,9 @@ class _Reasons:
         records = self._read(fault_key(job.prefix, fault_name(file)) for *_, file in plan.faulted)
         for (well, site, channel, file), record in zip(plan.faulted, records, strict=True):
             self.faults[well, site].append(f"{channel} unreadable: {file.shown}: {record['reason']}")
+        self.unreadable = {(well, site, channel) for well, site, channel, _ in plan.faulted}
         self.decided: dict[SiteKey, list[str]] = defaultdict(list)
-        places = list(plan.decided())
+        places = [place for place in plan.decided() if place[:3] not in self.unreadable]  # these have a better reason
         records = self._read(missing_key(job.prefix, *place) for place in places)
         for (well, site, channel, z), record in zip(places, records, strict=True):
             plane = f" (plane {z})" if z else ""
@@ -149,7 +151,7 @@ class _Reasons:
         """Clauses about a site."""
         place = site.well, site.site
         found = [*self.faults.get(place, ()), *self.decided.get(place, ())]
-        found += [f"{channel} is waited for" for channel in site.awaited]
+        found += [f"{channel} is waited for" for channel in site.awaited if (*place, channel) not in self.unreadable]
         found += self.twins.get(place, ())
         if site.state == "failed":
             record = self._read([attempt_key(self.job.prefix, site.name, ATTEMPTS)])[0]
@@ -165,14 +167,11 @@ def _twin(other: Mapping[str, Any]) -> str:
     return f"{other['channel']} superseded: {other['name']}: a newer file gives this image"
 
 
-def _notes(arrivals: Arrivals, by_layout: Expected) -> Iterator[str]:
+def _notes(job: PlateJob) -> Iterator[str]:
     """What a manifest changed, when it came, and planes that nobody uses."""
+    arrivals = job.arrivals
     if arrivals.is_told:
-        told, laid_out = _planes(arrivals.expected), _planes(by_layout)
-        names = ", ".join(name.rpartition("/")[2] for name in arrivals.told.manifests[:3])
-        changed = f"{len(told - laid_out)} planes more and {len(laid_out - told)} fewer than the layout"
-        late = _lateness(arrivals)
-        yield f"expected by {names or 'the instrument'}: {changed}{late}"
+        yield f"expected: {say_told(job.experiment, arrivals.expected, arrivals.told)}{_lateness(arrivals)}"
     if arrivals.unused:
         yield f"planes of z-stacks that the recipe does not use: {arrivals.unused}"
 
@@ -181,15 +180,6 @@ def _lateness(arrivals: Arrivals) -> str:
     times = [file.modified for file in arrivals.files()]
     before = sum(time < (arrivals.told_at or 0.0) for time in times)
     return f"; it came after {before} of {len(times)} images" if before else ""
-
-
-def _planes(expected: Expected) -> set[tuple[str, int, str, int]]:
-    return {
-        (*site, channel, z)
-        for site, channels in expected.items()
-        for channel, planes in channels.items()
-        for z in planes or (1,)
-    }
 
 
 def _kind(reason: str) -> str:

@@ -26,6 +26,8 @@ from imaging.arrivals import ImageFile
 from imaging.names import hash_of
 from imaging.store import Listing
 
+INSTRUMENT = "instrument"
+"""Who decided, where the instrument's own files say so."""
 ATTEMPTS = 3
 """Failures of a site's task after which the site counts as failed."""
 

@@ -193,11 +193,12 @@ def _write_data(
         group = f"{well.row_name}/{well.column}/s{task.plan.site}x{fresh}"
         colors, pinned = dict(task.colors), {channel["name"]: channel for channel in pins["pixels"]["channels"]}
         channels = [{"name": name, "color": colors[name], "full_scale": pinned[name]["full_scale"]} for name in planes]
+        pixels = measured.thumbnails if is_preview(pins) else np.stack(list(planes.values()))
         objects = write_site(
             store,
             f"{task.zarr}/{group}",
-            planes=measured.thumbnails if is_preview(pins) else np.stack(list(planes.values())),
-            thumbnails=measured.thumbnails,
+            planes=pixels,
+            thumbnails=measured.thumbnails.astype(pixels.dtype, copy=False),  # wider where the full scale is
             factor=1 if is_preview(pins) else measured.factor,
             labels=measured.labels,
             channels=channels,

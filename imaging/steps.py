@@ -10,10 +10,10 @@ from typing import Any
 from imaging.job import PlateJob
 from imaging.names import to_json
 from imaging.planning import Gap, Plan, SitePlan
-from imaging.records import ATTEMPTS, attempt_key, heartbeat_key, missing_key
+from imaging.records import ATTEMPTS, INSTRUMENT, attempt_key, heartbeat_key, missing_key
 from imaging.site import SiteTask
 
-PATIENCE, INSTRUMENT = "patience", "instrument"
+PATIENCE = "patience"
 _WRITERS = 16
 
 

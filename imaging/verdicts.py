@@ -83,6 +83,9 @@ def judge_image(row: Mapping[str, Any], rules: Rules, *, is_empty_well: bool = F
             continue
         found.append(_judge_limit(limit, row.get(limit.metric), where))
     findings = [item for item in found if item is not None]
+    if is_partial(row):
+        what = f"{row['planes_measured']} of {row['planes_expected']} planes of its z-stack came"
+        findings.append(Finding("warn", "images without all planes", where, what))
     empty = [item for item in findings if item.kind == "empty images"]
     return empty or findings  # of an empty image nothing else is worth saying
 
@@ -162,6 +165,11 @@ def site_name(well: str, site: int, time_point: int = 1) -> str:
 def image_name(row: Mapping[str, Any]) -> str:
     """An image in words: ``DNA in B03 site 1``."""
     return f"{row['channel']} in {site_name(row['well'], row['site'], row.get('time_point') or 1)}"
+
+
+def is_partial(row: Mapping[str, Any]) -> bool:
+    """Whether an image was made from fewer planes of its z-stack than were expected."""
+    return 0 < (row.get("planes_measured") or 0) < (row.get("planes_expected") or 0)
 
 
 def is_flat(row: Mapping[str, Any]) -> bool:

@@ -77,7 +77,7 @@ class Htd:
     def _steps(self, code: str, arrived: Arrived) -> int:
         """Planes of a channel: those asked for, unless what has come shows that it was taken in one.
 
-        Such a channel lies outside of the ZStep folders, or in the first one while another channel has reached the last.
+        Such a channel lies outside of the ZStep folders, or in the first while another channel has reached the last.
         """
         last = arrived.last_steps.get(code)
         is_single = last == 0 or (last == 1 and max(arrived.last_steps.values()) >= self.steps)

@@ -1,5 +1,6 @@
 -- One row per published plate, time point and feature of the declared statistics, in the order of the plates' first
--- publication: how well the controls are separated, and how much each of them varies (CV: standard deviation over mean, in %).
+-- publication: how well the controls are separated, and how much each of them varies (CV: standard deviation over
+-- mean, in %).
 SELECT
   statistics.experiment,
   statistics.plate,

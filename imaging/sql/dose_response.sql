@@ -1,5 +1,6 @@
 -- One row per plate, time point, treatment and concentration: nuclei per measured site (so that a well that lacks a
--- site does not look emptier), mean and standard deviation over its wells, and their mean in % of that of the negative controls.
+-- site does not look emptier), mean and standard deviation over its wells, and their mean in % of that of the negative
+-- controls.
 SELECT
   counted.experiment,
   counted.plate,

@@ -9,6 +9,7 @@ SELECT
   CAST(NULL AS STRING) AS name, reason,
   decided_by
 FROM decisions
+WHERE kind <> 'expected'
 UNION ALL
 SELECT
   experiment, plate, recipe, 'site' AS source, state AS kind, well, site, time_point, CAST(NULL AS STRING) AS channel,

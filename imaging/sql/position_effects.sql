@@ -1,6 +1,6 @@
 -- Does the place on the plate matter? One row per plate, time point, channel, metric (or count) and position: the
--- median of the wells there, how far that is from the median of the plate (difference, in the metric's unit), and the same in robust
--- standard deviations of the plate's wells (effect, with its sign). axis says what position is:
+-- median of the wells there, how far that is from the median of the plate (difference, in the metric's unit), and the
+-- same in robust standard deviations of the plate's wells (effect, with its sign). axis says what position is:
 --
 --     edge      edge or interior: edge wells are those of the outermost ring that was imaged
 --     row       A to AF

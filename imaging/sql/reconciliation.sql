@@ -1,6 +1,6 @@
 -- What was expected, what arrived, what was processed, what was loaded, in planes of images, and why they differ: one
--- row per plate (level plate) and one per site (level site). Plates that are not published yet show the sites measured so
--- far. Files that count for no site, such as unknown names, stand in the plate's row.
+-- row per plate (level plate) and one per site (level site). Plates that are not published yet show the sites measured
+-- so far. Files that count for no site, such as unknown names, stand in the plate's row.
 WITH planes AS (
   SELECT
     experiment, plate, recipe, well, site, time_point, TRUE AS is_loaded,
@@ -23,6 +23,11 @@ WITH planes AS (
     AND plate_runs.is_current
   WHERE plate_runs.run IS NULL
 ),
+unreadable AS (
+  SELECT DISTINCT experiment, plate, recipe, well, site, time_point, channel
+  FROM faults
+  WHERE kind = 'unreadable'
+),
 found AS (
   SELECT
     experiment, plate, recipe, well, site, time_point, kind,
@@ -30,12 +35,22 @@ found AS (
   FROM faults
   UNION ALL
   SELECT
-    experiment, plate, recipe, well, site, time_point, kind,
+    decided.experiment, decided.plate, decided.recipe, decided.well, decided.site, decided.time_point, decided.kind,
     CONCAT(
-      COALESCE(CONCAT(channel, ' '), ''), kind, COALESCE(CONCAT(' plane ', CAST(plane AS STRING)), ''), ': ', reason,
-      ' (', decided_by, ')'
+      COALESCE(CONCAT(decided.channel, ' '), ''), decided.kind,
+      COALESCE(CONCAT(' plane ', CAST(decided.plane AS STRING)), ''),
+      ': ', decided.reason, ' (', decided.decided_by, ')'
     ) AS reason
-  FROM decisions
+  FROM decisions AS decided
+  LEFT JOIN unreadable
+    ON decided.experiment = unreadable.experiment
+    AND decided.plate = unreadable.plate
+    AND decided.recipe = unreadable.recipe
+    AND decided.well = unreadable.well
+    AND decided.site = unreadable.site
+    AND decided.time_point = unreadable.time_point
+    AND decided.channel = unreadable.channel
+  WHERE unreadable.well IS NULL
   UNION ALL
   SELECT
     experiment, plate, recipe, well, site, time_point, 'failed' AS kind, ARRAY_TO_STRING(reasons, '; ') AS reason

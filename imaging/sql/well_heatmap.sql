@@ -1,5 +1,6 @@
 -- One row per well, time point, channel and image metric, the mean over the well's images; and per well, time point
--- and count of objects (which has no channel), the mean over its measured sites, so that a well that lacks a site does not look emptier.
+-- and count of objects (which has no channel), the mean over its measured sites, so that a well that lacks a site does
+-- not look emptier.
 SELECT
   measured.experiment,
   measured.plate,
