@@ -190,7 +190,7 @@ def _decode_png(data: bytes | memoryview, max_pixels: int) -> NDArray[np.uint8 |
     if _check_png_parts(data) > _HARMLESS:
         _refuse_excess(data, rows + 8 * (height + 8))  # a byte before each row; interlaced ones have more rows
     try:
-        return np.array(imagecodecs.png_decode(data))
+        return np.array(imagecodecs.png_decode(data))  # pyright: ignore[reportArgumentType]
     except RuntimeError as error:
         raise UnreadableImageError("its pixel data are damaged: they are not PNG data") from error
 
