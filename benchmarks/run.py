@@ -9,6 +9,7 @@ import pytest
 
 BENCHMARKS = (
     "planning",
+    "names",
     "uploads",
     "messages",
     "overhead",

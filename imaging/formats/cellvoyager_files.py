@@ -12,6 +12,7 @@ from imaging.formats.xml_stream import PIECE, read_xml
 from imaging.wells import PLATE_SHAPES, Well
 
 MAX_RECORDS = 5_000_000
+LAST_COLUMN = 48
 _MAX_BYTES = 4 * 1024**3
 
 
@@ -183,7 +184,7 @@ _TAKEN = frozenset(
 @lru_cache(maxsize=2048)
 def well_at(row: int, column: int) -> Well:
     """Well of a row and column counted from 1; ``ValueError`` outside any plate."""
-    if not (1 <= row <= 32 and 1 <= column <= 48):
+    if not (1 <= row <= 32 and 1 <= column <= LAST_COLUMN):
         raise ValueError(f"row {row}, column {column} is no well")
     return Well(row - 1, column)
 

@@ -30,7 +30,8 @@ def image(field: int = 1, channel: int = 1, z: int = 1, well: str = "B03", **mor
 
 
 def mlf(*records: str) -> bytes:
-    return f'\ufeff<?xml version="1.0" encoding="utf-8"?><bts:MeasurementData {NS}>{"".join(records)}</bts:MeasurementData>'.encode()
+    head = f'\ufeff<?xml version="1.0" encoding="utf-8"?><bts:MeasurementData {NS}>'
+    return f"{head}{''.join(records)}</bts:MeasurementData>".encode()
 
 
 def told(*records: str, **files: bytes) -> Told:
@@ -125,7 +126,8 @@ def test_a_list_that_cannot_be_read_expects_nothing_and_says_so(data: bytes, wor
 MRF = f"""\ufeff<?xml version="1.0" encoding="utf-8"?><bts:MeasurementDetail {NS} bts:RowCount="16" bts:ColumnCount="24"
 bts:TargetSystem="CV7000"><bts:MeasurementSamplePlate bts:Name="Plate 7"/><bts:MeasurementChannel bts:Ch="1"
 bts:HorizontalPixelDimension="0.65" bts:InputBitDepth="14" bts:ShadingCorrectionSource="SC_1.tif"/>
-<bts:MeasurementChannel bts:Ch="2" bts:HorizontalPixelDimension="0.65" bts:InputBitDepth="16"/></bts:MeasurementDetail>"""
+<bts:MeasurementChannel bts:Ch="2" bts:HorizontalPixelDimension="0.65" bts:InputBitDepth="16"/>
+</bts:MeasurementDetail>"""
 MES = f"""<bts:MeasurementSetting {NS}><bts:TargetWell bts:Column="3" bts:Row="2">true</bts:TargetWell><bts:TargetWell
 bts:Column="4" bts:Row="2">false</bts:TargetWell><bts:ActionAcquire3D bts:SliceLength="-2.5"/><bts:Channel bts:Ch="1"
 bts:Target="405nm" bts:Acquisition="BP445/45" bts:ExposureTime="250"/><bts:Channel bts:Ch="2" bts:Target="488"
