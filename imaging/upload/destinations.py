@@ -17,7 +17,7 @@ from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import GCSStore
 
 from imaging.errors import (
@@ -36,6 +36,7 @@ from imaging.upload.sums import Sums
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _CLIENT_FAULT = re.compile(r"status code: (4\d\d)")
+_FORBIDDEN = ("401", "403")
 _PASSING = ("404", "408", "429")  # the bucket may be away, the request may have been slow, there may be too many
 _REFUSALS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ, errno.EACCES, errno.EPERM)
 LONGEST_KEY = 1024
@@ -254,12 +255,13 @@ class BucketDestination(Destination):
             return False
 
     def _of_listing(self, cause: BaseException | None) -> PlateError:
-        if isinstance(cause, PermissionDeniedError | UnauthenticatedError):
+        found = _CLIENT_FAULT.search(str(cause))
+        status = found[1] if found else ""
+        if status in _FORBIDDEN:
             return ForbiddenFileError(
                 f"the bucket {self._bucket} may not be read by this account; give it the role roles/storage.objectUser"
             )
-        status = _CLIENT_FAULT.search(str(cause))
-        if status and status[1] == "404":
+        if status == "404":
             return ConfigurationError(f"there is no bucket {self._bucket}; make it, or give another store")
         return StoreUnavailableError(_first_line(cause), key=self.prefix)
 
@@ -267,9 +269,8 @@ class BucketDestination(Destination):
         """Whether one file is refused, which no waiting helps, or the store does not serve us now."""
         reason = _first_line(error)
         status = _CLIENT_FAULT.search(str(error))
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
-            self.find("")  # raises, if we are refused altogether
-            return RefusedNameError(f"the bucket refuses it ({reason})", key=path)
+        if status and status[1] in _FORBIDDEN:
+            self.find(path)  # raises, if we are refused altogether
         if status and status[1] not in _PASSING:
             return RefusedNameError(f"the bucket refuses it ({reason})", key=path)
         return StoreUnavailableError(reason, key=path)

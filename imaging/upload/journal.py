@@ -73,7 +73,8 @@ def _read(path: Path) -> list[tuple[str, Noted]]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             name, size, mtime_ns, md5, crc32c, token = json.loads(line)
-        except ValueError:  # cut short by a kill, or written by two at once
+        except (ValueError, TypeError):  # cut short by a kill, or written by two at once
             continue
-        found.append((name, Noted(size, mtime_ns, Sums(size, md5, crc32c), token)))
+        if isinstance(name, str):
+            found.append((name, Noted(size, mtime_ns, Sums(size, md5, crc32c), token)))
     return found

@@ -75,6 +75,19 @@ def is_manifest(file: SourceFile) -> bool:
     return file.size <= LARGEST_MANIFEST and name[name.rfind(".") :] in MANIFEST_SUFFIXES if "." in name else False
 
 
+def refuse_name(name: str) -> str:
+    """Why a name is not taken; nothing if it is. Windows has names that take up to 765 bytes."""
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        return "the name is no valid Unicode; rename it"
+    if not name.isprintable():
+        return "the name has a control character; rename it"
+    if "\\" in name:
+        return "the name has a backslash, which other systems take for a folder; rename it"
+    return "" if length <= 255 else f"the name takes {length} bytes, and 255 are allowed; shorten it"
+
+
 def system_path(path: Path) -> str:
     """Path in the form that the system takes at any length; Windows stops at 260 characters without the prefix."""
     if os.name != "nt":
@@ -107,7 +120,7 @@ def is_network_drive(folder: Path) -> bool:
 def _add(entries: list[os.DirEntry[str]], prefix: str, found: Scan) -> None:
     for entry in entries:
         path = prefix + entry.name
-        reason = _refusal(entry.name)
+        reason = refuse_name(entry.name)
         if reason:
             found.refused.append(Refusal(printable(path), reason))
             continue
@@ -160,19 +173,6 @@ def _is_junction(entry: os.DirEntry[str]) -> bool:
 
 def _is_temporary(name: str) -> bool:
     return name.lower().endswith(_TEMPORARY_ENDS) or name.startswith(_TEMPORARY_STARTS)
-
-
-def _refusal(name: str) -> str:
-    """Why a name is not taken, or nothing."""
-    try:
-        length = len(name.encode())
-    except UnicodeEncodeError:
-        return "the name is no valid Unicode; rename it"
-    if not name.isprintable():
-        return "the name has a control character; rename it"
-    if "\\" in name:
-        return "the name has a backslash, which other systems take for a folder; rename it"
-    return "" if length <= 255 else f"the name takes {length} bytes, and 255 are allowed; shorten it"
 
 
 def printable(path: str) -> str:

@@ -336,7 +336,9 @@ class Uploader:
             if self.ledger.count(*OPEN) or self.backoff.away_since is not None:
                 return []
             stop = threading.Event()
-            threading.Timer(STOP_S, stop.set).start()
+            limit = threading.Timer(STOP_S, stop.set)
+            limit.daemon = True  # the process does not wait for it
+            limit.start()
         there = self._patiently(self.destination.list, stop)
         if there is None:
             return []

@@ -66,6 +66,9 @@ class _Handler(BaseHTTPRequestHandler):
         is_json = address.path.startswith(("/storage/v1/b", "/upload/storage/v1/b", "/download/storage/v1/b"))
         self.server.requests.append(f"{self.command} {self.path}")
         try:
+            refused = next((name for name in self.server.refused if unquote(address.path).endswith(name)), "")
+            if refused and self.command == "PUT":
+                raise RefusedRequestError(self.server.refused[refused], "a refusal that the test asked for")
             if self.server.failures:
                 raise RefusedRequestError(self.server.failures.pop(), "a failure that the test asked for")
             reply = self._json(address.path, query, body) if is_json else self._xml(address.path, query, body)
@@ -297,6 +300,7 @@ class _Server(ThreadingHTTPServer):
         self.storage = Storage(folder)
         self.requests: list[str] = []
         self.failures: list[int] = []
+        self.refused: dict[str, int] = {}
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -371,6 +375,11 @@ class GcsStandIn:
             self._server.storage.uploads.clear()
         self.requests.clear()
         self._server.failures.clear()
+        self._server.refused.clear()
+
+    def refuse(self, end: str, status: int) -> None:
+        """Answer every upload of an object whose name ends so with this error status."""
+        self._server.refused[end] = status
 
     def fail_next(self, *statuses: int) -> None:
         """Answer the next requests, one each, with these error statuses."""

@@ -5,7 +5,8 @@ with Network(server_port) as network:
     network.cut()               connections are reset, new ones are refused
     network.restore()
     network.reset_after(5_000)  each connection is reset once so many bytes went up; None: no longer
-    network.lose_answers(3)     the next three answers are lost: the request arrived, the connection is reset
+    network.replace(b"a", b"b") what goes up is damaged on its way
+        network.lose_answers(3)     the next three answers are lost: the request arrived, the connection is reset
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Network:
         self._lock = threading.Lock()
         self._limit: int | None = None
         self._answers_to_lose = 0
+        self._damage = b"", b""
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._listener = self._listen(0)
         self.port = self._listener.getsockname()[1]
@@ -75,6 +77,10 @@ class Network:
         with self._lock:
             self._answers_to_lose = count
 
+    def replace(self, old: bytes, new: bytes) -> None:
+        """Damage what goes up: of the same length, and within one piece."""
+        self._damage = old, new
+
     def _listen(self, port: int) -> socket.socket:
         listener = socket.create_server(("127.0.0.1", port), backlog=128)
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
@@ -107,7 +113,7 @@ class Network:
                     break
                 if self.bytes_per_s:
                     time.sleep(len(data) * len(self._pairs) / self.bytes_per_s)
-                server.sendall(data)
+                server.sendall(data.replace(*self._damage) if self._damage[0] else data)
             else:
                 self._part(pair)
                 return
