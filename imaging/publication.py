@@ -152,7 +152,7 @@ def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
 
 
 def _acquisition_state(job: PlateJob) -> list[str | None]:
-    """What decides which acquisition of the plate's barcode is shown; nothing where the folder is a plate of its own."""
+    """What decides which acquisition of a barcode is shown; nothing where the folder is a plate of its own."""
     barcode = job.experiment.barcode_of(job.plate)
     return [barcode, job.experiment.current_acquisition] if barcode != job.plate else []
 
