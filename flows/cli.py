@@ -5,6 +5,7 @@ flows/cli_results.py and flows/cli_reconcile.py, those that decide in flows/cli_
 flows/cli_recipes.py, those that run something in flows/cli_run.py, the upload in flows/cli_upload.py, the warehouse in
 flows/cli_warehouse.py, what segments and measures any images in flows/cli_segment.py and flows/cli_measure.py. Each
 imports what it needs when it runs, so that ``--help`` answers at once.
+
 A fault of the plate or of what it needs is one sentence on stderr, without a traceback. Exit status: 0 done, 1 failed,
 2 bad input, 3 a part (program, service, package) is missing.
 """
