@@ -17,7 +17,7 @@ from imaging.byte_sources import ByteSource
 from imaging.errors import ChangedObjectError, ForbiddenFileError, UnreadableImageError
 from imaging.formats.contract import Delivery, Folder, Format, FoundPlane, PassedOver
 from imaging.formats.inside import Inside, open_source, parse_inside, read_contents
-from imaging.formats.members import ARCHIVES, COMPRESSED, Contents
+from imaging.formats.members import ARCHIVES, COMPRESSED, Contents, show
 from imaging.store import StoredObject
 
 CHANGED = "it changed after it was listed; it is read again at the next look"
@@ -113,7 +113,9 @@ def open_archives(objects: Sequence[StoredObject], folder: Folder) -> Opened:
     endings = (*ARCHIVES, *COMPRESSED)
     for item in objects:
         name = item.key.lower()
-        if not name.endswith(endings):
+        if not name.isprintable():  # what a bucket may list, a folder refuses before
+            passed.append(PassedOver(show(item.key), "unknown", "the name has a control character; rename the file"))
+        elif not name.endswith(endings):
             taken.append(item)
         elif name.endswith(COMPRESSED):
             reason = "a compressed archive cannot be read in place; upload a .zip, or a .tar that is not compressed"

@@ -50,6 +50,15 @@ def test_an_odd_name_is_sorted_like_any_other(form: Format, name: str) -> None:
     form.count([name])
 
 
+def test_a_name_with_a_control_character_is_shown_and_refused() -> None:
+    listed = [StoredObject(name, 9, "gone", 1.0) for name in ("new\nline_B03f00d0.TIF", "\ud800_B03f00d0.TIF")]
+    delivery = read_through_archives(CELLOMICS, listed, PlateFolder(open_store("memory://no-objects"), ""))
+    assert [(passed.name, passed.reason) for passed in delivery.passed_over] == [
+        ("new\\nline_B03f00d0.TIF", "the name has a control character; rename the file"),
+        ("\\ud800_B03f00d0.TIF", "the name has a control character; rename the file"),
+    ]
+
+
 def test_names_with_foreign_digits_are_no_images() -> None:
     assert CELLOMICS.count([name for name in ODD if name.startswith("P_")]) == 0
     assert CELLVOYAGER.count(ODD) == 0
