@@ -139,7 +139,7 @@ def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
 
 
 def _acquisition_state(job: PlateJob) -> list[str | None]:
-    """What decides which acquisition of the plate's barcode is shown; nothing where the folder is a plate of its own."""
+    """What decides which acquisition of the barcode is shown; nothing where the folder is a plate of its own."""
     barcode = job.experiment.barcode_of(job.plate)
     return [barcode, job.experiment.current_acquisition] if barcode != job.plate else []
 
@@ -305,5 +305,6 @@ def _record(
         "tables": tables,
         "history": [{"plate": plate, "run": run} for plate, run in (inputs.history or History()).plates],
         "compared": list(inputs.compared.others),
+        "suspicions": [item.evidence for item in inputs.suspicions],
         "manifests": [manifest_key(job.prefix, site.name) for site in plan.of("done")],
     }

@@ -181,10 +181,11 @@ def _compare(
     difference of two correlations with one and the same (Meng, Rosenthal and Rubin 1992, Psychological Bulletin
     111:172).
     """
+    expected = {well: known[label] for well, label in labels.items() if label in known}
     triples = [
-        (value, known[there], known[here])
+        (value, expected[move[well]], expected[well])
         for well, value in by_well.items()
-        if (here := labels.get(well)) in known and (there := labels.get(move.get(well, ""))) in known
+        if well in expected and move.get(well) in expected
     ]
     if len(triples) < FEWEST_WELLS:
         return None
@@ -201,6 +202,29 @@ def _compare(
     h = (1 - f * square) / (1 - square)
     spread = math.sqrt(2 * max(1 - between, 1e-9) * h / (len(triples) - 3))
     return _Lead(name, moved, declared, lead, len(triples), lead / spread)
+
+
+def _best(leads: Sequence[_Lead]) -> _Lead | None:
+    """The greatest lead; changes of place that fit equally well, as on a symmetrical map, are named together."""
+    best = max(leads, key=lambda item: item.lead, default=None)
+    if best is None:
+        return None
+    alike = [item.move for item in leads if best.lead - item.lead < _ALIKE]
+    return replace(best, move=" or ".join(alike))
+
+
+def _average(name: str, leads: Sequence[_Lead]) -> _Lead:
+    """What several measures say together."""
+    scores, declared, gaps, zs = zip(*((item.score, item.declared, item.lead, item.z) for item in leads), strict=True)
+    return _Lead(
+        name,
+        float(np.mean(scores)),
+        float(np.mean(declared)),
+        float(np.mean(gaps)),
+        min(item.n_wells for item in leads),
+        float(np.mean(zs)),
+        max(item.by_chance for item in leads),
+    )
 
 
 def _best(leads: Sequence[_Lead]) -> _Lead | None:
