@@ -28,8 +28,8 @@ def read_status(store: Store, settings: Settings | None = None) -> list[dict[str
     with its ``problem``), counts of images and sites, is_followed, publication number, run and status, machine_seconds,
     cost, cost_per_site and cost_estimate of the whole plate (USD, ``None`` without a price), sites_unpriced, and why it
     gets no more work (``refusal``). Of a plate whose images lie elsewhere nobody can tell more than what is published
-    and what it cost. Of a published one besides: its ``suspicions``, and the acquisition that views show of its barcode,
-    if it is another (``shown_instead``).
+    and what it cost. Of a published one besides: its ``suspicions``, and the acquisition of its barcode that views
+    show, if it is another (``shown_instead``).
     """
     settings = settings or Settings()
     budgets = Budgets(store, settings)

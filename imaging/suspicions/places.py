@@ -227,24 +227,6 @@ def _average(name: str, leads: Sequence[_Lead]) -> _Lead:
     )
 
 
-def _best(leads: Sequence[_Lead]) -> _Lead | None:
-    """The greatest lead; changes of place that fit equally well, as on a symmetrical map, are named together."""
-    best = max(leads, key=lambda item: item.lead, default=None)
-    if best is None:
-        return None
-    alike = [item.move for item in leads if best.lead - item.lead < _ALIKE]
-    return replace(best, move=" or ".join(alike))
-
-
-def _average(name: str, leads: Sequence[_Lead]) -> _Lead:
-    """What several measures say together."""
-    means = [
-        float(np.mean(column)) for column in zip(*((a.score, a.declared, a.lead, a.z) for a in leads), strict=True)
-    ]
-    by_chance = max(item.by_chance for item in leads)
-    return _Lead(name, *means[:3], min(item.n_wells for item in leads), means[3], by_chance)
-
-
 def rank_values(values: Sequence[float]) -> np.ndarray:
     """Ranks of values from 0 to 1, shape ``(n,)``; equal values share their mean rank."""
     _, places, counts = np.unique(np.asarray(values, float), return_inverse=True, return_counts=True)
