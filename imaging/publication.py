@@ -352,5 +352,6 @@ def _record(
         "tables": tables,
         "history": [{"plate": plate, "run": run} for plate, run in (inputs.history or History()).plates],
         "compared": list(inputs.compared.others),
+        "suspicions": [item.evidence for item in inputs.suspicions],
         "manifests": [manifest_key(job.prefix, site.name) for site in plan.of("done")],
     }

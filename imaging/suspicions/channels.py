@@ -119,8 +119,8 @@ def _reaches_beyond(
     nucleus: str, name: str, seen: Mapping[str, _Seen], n_sites: int, score: float, threshold: float
 ) -> Suspicion:
     evidence = (
-        f"{nucleus} is declared as the nuclei's channel, but the objects of {name} ({seen[name].count} at {n_sites} "
-        f"sites) lie inside those of {nucleus} ({seen[nucleus].count}): around them {nucleus} goes on at "
+        f"{nucleus} is declared as the nuclei's channel, but the objects of {name} ({seen[name].count} at "
+        f"{_sites(n_sites)}) lie inside those of {nucleus} ({seen[nucleus].count}): around them {nucleus} goes on at "
         f"{100 * score:.0f} % of its brightness more than {name} does around its own; are the codes of the two "
         "channels swapped?"
     )
@@ -129,7 +129,11 @@ def _reaches_beyond(
 
 def _shows_few(nucleus: str, name: str, seen: Mapping[str, _Seen], n_sites: int) -> Suspicion:
     evidence = (
-        f"{nucleus} is declared as the nuclei's channel, but shows {seen[nucleus].count} objects at {n_sites} sites, "
+        f"{nucleus} is declared as the nuclei's channel, but shows {seen[nucleus].count} objects at {_sites(n_sites)}, "
         f"and {name} {seen[name].count} compact ones of the size of nuclei; are the codes of the two channels swapped?"
     )
     return Suspicion("swapped channels", name, evidence, seen[name].count / max(seen[nucleus].count, 1), MANY_MORE)
+
+
+def _sites(count: int) -> str:
+    return "1 site" if count == 1 else f"{count} sites"

@@ -181,10 +181,11 @@ def _compare(
     difference of two correlations with one and the same (Meng, Rosenthal and Rubin 1992, Psychological Bulletin
     111:172).
     """
+    expected = {well: known[label] for well, label in labels.items() if label in known}
     triples = [
-        (value, known[there], known[here])
+        (value, expected[move[well]], expected[well])
         for well, value in by_well.items()
-        if (here := labels.get(well)) in known and (there := labels.get(move.get(well, ""))) in known
+        if well in expected and move.get(well) in expected
     ]
     if len(triples) < FEWEST_WELLS:
         return None
@@ -214,11 +215,16 @@ def _best(leads: Sequence[_Lead]) -> _Lead | None:
 
 def _average(name: str, leads: Sequence[_Lead]) -> _Lead:
     """What several measures say together."""
-    means = [
-        float(np.mean(column)) for column in zip(*((a.score, a.declared, a.lead, a.z) for a in leads), strict=True)
-    ]
-    by_chance = max(item.by_chance for item in leads)
-    return _Lead(name, *means[:3], min(item.n_wells for item in leads), means[3], by_chance)
+    scores, declared, gaps, zs = zip(*((item.score, item.declared, item.lead, item.z) for item in leads), strict=True)
+    return _Lead(
+        name,
+        float(np.mean(scores)),
+        float(np.mean(declared)),
+        float(np.mean(gaps)),
+        min(item.n_wells for item in leads),
+        float(np.mean(zs)),
+        max(item.by_chance for item in leads),
+    )
 
 
 def rank_values(values: Sequence[float]) -> np.ndarray:

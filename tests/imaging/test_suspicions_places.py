@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
-from imaging.platemaps import PlateMapRow
+from imaging.experiment import read_experiment
+from imaging.platemaps import PlateMapRow, read_plate_map
 from imaging.suspicions.declared import SuspicionLimits
 from imaging.suspicions.places import changes_of_place, label_of, rank_values, suspect_place
 from imaging.suspicions.suspicion import Suspicion
@@ -178,6 +180,44 @@ def test_doses_and_columns_of_controls_tell_of_a_plate_that_is_shifted() -> None
     found = suspect(moved(values, "shifted right by a column"), rows)
     assert found is not None
     assert "shifted right by a column" in found.points_to
+
+
+# BBBC013: dose responses of four rows, controls at both ends
+
+
+def halves() -> tuple[Rows, dict[str, ByWell], dict[str, ByWell]]:
+    """The plate map of BBBC013, and what the left and the right halves of its images show."""
+    folder = Path(__file__).parents[1] / "data" / "bbbc013"
+    experiment = read_experiment((folder / "experiment.yaml").read_bytes())
+    rows = read_plate_map(lambda name: (folder / name).read_bytes(), experiment, "P1").rows
+    left: dict[str, ByWell] = {}
+    right: dict[str, ByWell] = {}
+    for path in sorted((folder / "images").iterdir()):
+        channel, _, row, column = path.stem.split("-")
+        plane = tifffile.imread(path)
+        half = plane.shape[1] // 2
+        for seen, part in ((left, plane[:, :half]), (right, plane[:, half:])):
+            seen.setdefault(f"{channel} StdIntensity", {})[row + column] = float(part.std())
+            seen.setdefault(f"{channel} MedianIntensity", {})[row + column] = float(np.median(part))
+    return rows, left, right
+
+
+def test_rotated_dose_responses_are_found_by_an_earlier_plate_and_right_ones_are_not_suspected() -> None:
+    rows, seen, earlier = halves()
+    expected = {measure: gave(values, rows) for measure, values in earlier.items()}
+
+    def check(values: dict[str, ByWell]) -> Suspicion | None:
+        return suspect_place(
+            values, rows, 96, expected, moved_plate=LIMITS.moved_plate, moved_map=LIMITS.moved_map, other_plates=1
+        )
+
+    assert check(seen) is None
+    turned = "rotated by 180 degrees within the imaged wells"
+    found = check({name: moved(values, turned) for name, values in seen.items()})
+    assert found is not None
+    assert found.points_to == turned
+    for how in MOVES[1:]:  # rows are alike, and one dose more or less is not sure enough
+        assert check({name: moved(values, how) for name, values in seen.items()}) is None
 
 
 # The cell counts of LINCS: 28 plates, 7 maps of 384 wells, 4 replicates of each

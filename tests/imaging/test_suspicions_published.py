@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from imaging.acquisitions import decision_key
 from imaging.experiment import read_experiment
 from imaging.job import PlateJob
 from imaging.publication import Publication, is_current, publish
@@ -156,6 +157,18 @@ def test_acquisitions_are_decided_upon_when_they_are_published_and_when_the_rule
     assert lab.told("P1_b", publication) == []
     barcodes = "SELECT plate, barcode FROM plate_runs WHERE number = 1 ORDER BY plate"
     assert [row["barcode"] for row in run_query(lab.store, barcodes).to_pylist()] == ["P1", "P1"]
+
+
+def test_a_publisher_that_was_killed_before_it_decided_is_made_up_for(lab: Lab) -> None:
+    for plate, seed in (("P1_a", 50), ("P1_b", 90)):
+        lab.image(plate, BARCODE, images=other_cells(seed))
+    job = lab.job("P1_b", BARCODE)
+    lab.store.delete(decision_key("screen", "P1", 1))  # what was there when it had published and not decided
+    for item in lab.store.list(f"{job.prefix}projected/").objects:
+        lab.store.delete(item.key)
+    assert not is_current(job, job.survey())
+    follow(job)
+    assert lab.store.exists(decision_key("screen", "P1", 1))
 
 
 def test_a_changed_barcode_pattern_publishes_anew_and_frees_what_a_wrong_one_hid(lab: Lab) -> None:
