@@ -135,6 +135,14 @@ def open_recipes(store: Store, declared: Experiment, *, beside: tuple[Store, str
         If the record of a promotion is damaged.
     """
     place, folder = beside or (store, experiment_key(declared.name).rpartition("/")[0] + "/")
+    named, faults = read_recipes(declared, place, folder)
+    return RecipeBook(declared, named, faults, read_promotions(store, declared.name))
+
+
+def read_recipes(
+    declared: Experiment, place: Store, folder: str
+) -> tuple[dict[str, Experiment], dict[str, ConfigurationError]]:
+    """Read the recipes of files in the folder of an experiment.yaml; what is wrong with some is returned too."""
     named: dict[str, Experiment] = {}
     faults: dict[str, ConfigurationError] = {}
     for item in place.list(f"{folder}{FOLDER}").objects:
@@ -144,4 +152,4 @@ def open_recipes(store: Store, declared: Experiment, *, beside: tuple[Store, str
                 named[name] = read_recipe(place.read(item.key), declared, name=name, place=item.key)
             except ConfigurationError as error:
                 faults[name] = error
-    return RecipeBook(declared, named, faults, read_promotions(store, declared.name))
+    return named, faults
