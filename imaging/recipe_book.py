@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from imaging.declared import did_you_mean
 from imaging.errors import ConfigurationError
@@ -46,7 +47,7 @@ class RecipeBook:
         """The promotion that counts."""
         return self.promotions[-1] if self.promotions else None
 
-    @property
+    @cached_property
     def production(self) -> Experiment:
         """The recipe that new plates are processed under: the promoted one as it was then, or the declared one.
 
@@ -88,7 +89,7 @@ class RecipeBook:
             raise self.faults[reference]
         if reference == self.declared.recipe.name:
             return self.declared
-        found = self.named.get(reference) or self.by_id().get(reference)
+        found = self.named.get(reference) or self.by_id.get(reference)
         if found is None:
             found = next((self._restore(each) for each in reversed(self.promotions) if each.name == reference), None)
         if found is None:
@@ -100,6 +101,7 @@ class RecipeBook:
             )
         return found
 
+    @cached_property
     def by_id(self) -> dict[str, Experiment]:
         """Every recipe that values can be made under today, by its id."""
         known = {each.recipe_id: each for each in (self.declared, *self.named.values())}
