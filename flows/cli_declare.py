@@ -11,12 +11,14 @@ import typer
 from flows.cli_results import STORE, counted, open_existing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from imaging.errors import ConfigurationError
     from imaging.experiment import Experiment
     from imaging.formats.contract import PassedOver
     from imaging.initialize import FolderLook
     from imaging.platemaps import MapsCheck
+    from imaging.store import Store
 
 LISTED = 100
 """As many ignored and unknown names are printed."""
@@ -67,12 +69,14 @@ def check(
 ) -> None:
     """Check an experiment.yaml and the files that it names: all faults, each with its place and what to do."""
     from imaging.platemaps import check_plate_maps, find_in_folder
+    from imaging.recipe_book import read_recipes
     from imaging.store import open_store
 
-    declared, read = _open_stored(store, experiment) if experiment or store else _open_file(file)
+    declared, read, folder = _open_stored(store, experiment) if experiment or store else _open_file(file)
     plates = _plates_in_store(store, experiment) if experiment or store else []
     find_in_plate = (lambda path: find_in_folder(open_store(str(images)), "", path)) if images is not None else None
     result = _describe(declared) | _describe_plate_maps(check_plate_maps(read, declared, plates, find_in_plate))
+    result["recipes"] = _describe_recipes(*read_recipes(declared, *folder))
     result["illumination"] = _describe_illumination(declared, read)
     if images is not None:
         result["images"] = _count_images(declared, images)
@@ -85,10 +89,11 @@ def check(
 COMMANDS = (init, check)
 
 
-def _open_file(file: Path) -> tuple[Experiment, Callable[[str], bytes]]:
-    """The declaration in a file, and a reader of the files beside it."""
+def _open_file(file: Path) -> tuple[Experiment, Callable[[str], bytes], tuple[Store, str]]:
+    """The declaration in a file, a reader of the files beside it, and their store and folder."""
     from imaging.errors import ConfigurationError
     from imaging.experiment import read_experiment
+    from imaging.store import FolderStore
 
     try:
         data = file.read_bytes()
@@ -96,11 +101,12 @@ def _open_file(file: Path) -> tuple[Experiment, Callable[[str], bytes]]:
         raise ConfigurationError(
             f"{file} cannot be read ({error.strerror}); `platestream init FOLDER` writes a first one"
         ) from error
-    return read_experiment(data, place=str(file)), lambda name: (file.parent / name).read_bytes()
+    beside = FolderStore(file.resolve().parent), ""
+    return read_experiment(data, place=str(file)), lambda name: (file.parent / name).read_bytes(), beside
 
 
-def _open_stored(store: str, name: str) -> tuple[Experiment, Callable[[str], bytes]]:
-    """The declaration of an experiment in the store, and a reader of the files beside it."""
+def _open_stored(store: str, name: str) -> tuple[Experiment, Callable[[str], bytes], tuple[Store, str]]:
+    """The declaration of an experiment in the store, a reader of the files beside it, and their store and folder."""
     from flows.settings import Settings
     from imaging.errors import ConfigurationError
     from imaging.job import open_experiment
@@ -110,7 +116,7 @@ def _open_stored(store: str, name: str) -> tuple[Experiment, Callable[[str], byt
         raise ConfigurationError("which experiment of the store? give --experiment NAME")
     root = open_existing(Settings(store=store) if store else Settings())
     folder = experiment_key(check_name("experiment", name)).rpartition("/")[0]
-    return open_experiment(root, name), lambda file: root.read(f"{folder}/{file}")
+    return open_experiment(root, name), lambda file: root.read(f"{folder}/{file}"), (root, f"{folder}/")
 
 
 def _count_images(declared: Experiment, folder: Path) -> dict[str, Any]:
@@ -229,6 +235,24 @@ def _say_map(said: dict[str, Any]) -> str:
     return f"{', '.join(parts)}; for {shown}"
 
 
+def _describe_recipes(
+    named: Mapping[str, Experiment], faults: Mapping[str, ConfigurationError]
+) -> list[dict[str, Any]]:
+    """Recipes of files beside experiment.yaml: name and id.
+
+    Raises
+    ------
+    ConfigurationError
+        With the faults of all their files.
+    """
+    from imaging.errors import ConfigurationError
+
+    if faults:
+        problems = [f"{error.message}: {problem}" for error in faults.values() for problem in error.problems]
+        raise ConfigurationError("experiment.yaml is sound, and recipes beside it are not:", tuple(problems))
+    return [{"name": name, "recipe": each.recipe_id} for name, each in named.items()]
+
+
 def _describe_illumination(declared: Experiment, read: Callable[[str], bytes]) -> dict[str, Any]:
     """Where the field of illumination comes from, and how uneven declared ones are by channel."""
     section = declared.illumination
@@ -253,6 +277,8 @@ def _print_result(result: dict[str, Any]) -> None:
         f"{result['sites'] * len(result['channels'])} images"
     )
     typer.echo(f"objects     {', '.join(result['objects']) or 'none: recipe.nuclei is not given, images are measured'}")
+    for recipe in result["recipes"]:
+        typer.echo(f"recipe      {recipe['recipe']} (recipes/{recipe['name']}.yaml)")
     for file, said in result["plate_maps"].items():
         typer.echo(f"plate map   {file}: {_say_map(said)}")
     for warning in result["plate_map_warnings"]:

@@ -97,10 +97,15 @@ def open_existing(settings: Settings) -> Store:
 def _published_manifests(store: Store, experiment: str, plate: str) -> list[str]:
     """Addresses of the site manifests of a plate's newest publication, which its OME-Zarr describes."""
     from imaging.errors import ConfigurationError
+    from imaging.names import is_experimental
     from imaging.query import read_catalog
 
     current = read_catalog(store).current.values()
-    records = [item for item in current if (item["experiment"], item["plate"]) == (experiment, plate)]
+    records = [
+        item
+        for item in current
+        if (item["experiment"], item["plate"]) == (experiment, plate) and not is_experimental(item["recipe"])
+    ]
     if not records:
         message = "the plate is not published yet; `platestream status` shows how far it is"
         raise ConfigurationError(message, experiment=experiment, plate=plate)

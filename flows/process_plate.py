@@ -47,8 +47,6 @@ def process_plate(experiment: str, plate: str, recipe: str = "", priority: int =
     job = open_job(open_data_store(settings), experiment, plate, settle_s=settings.settle_s, recipe=recipe)
     refuse_run(job.experiment, settings, plate)
     plan = job.survey()
-    if is_experimental(job.recipe):
-        priority = min(priority, EXPERIMENTAL)
     if is_followed(plan, stale_s=settings.heartbeat_stale_s) or not find_need(job, plan):
         get_run_logger().info("%s/%s is followed by another run, or has nothing to be done", experiment, plate)
         return
@@ -62,10 +60,15 @@ def process_plate(experiment: str, plate: str, recipe: str = "", priority: int =
         if costs.refuse(plan):
             display.show(plan)
         else:
-            follow_plate(job, settings, run, display, costs, reporter, priority=priority)
+            follow_plate(job, settings, run, display, costs, reporter, priority=priority_of(job, priority))
         report_costs(reporter, costs.spent, costs.excess)
         if costs.excess:
             tell_excess(job, costs.excess, settings)
+
+
+def priority_of(job: PlateJob, asked: int) -> int:
+    """Priority of a plate's sites on the cluster: as asked, and behind all others where they are experimental."""
+    return min(asked, EXPERIMENTAL) if is_experimental(job.recipe) else asked
 
 
 def follow_plate(

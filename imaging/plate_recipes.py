@@ -45,7 +45,7 @@ def find_plate_recipes(store: Store, book: RecipeBook, plate: str) -> tuple[Plat
         If the promoted recipe does not go with experiment.yaml any more.
     """
     begun = store.list_folders(f"results/{book.declared.name}/{plate}/")
-    known = book.by_id()
+    known = book.by_id
     ours = [recipe for recipe in begun if recipe in known]
     production = _production(store, book, plate, ours)
     others = [recipe for recipe in ours if recipe != production.recipe_id]
@@ -60,4 +60,4 @@ def _production(store: Store, book: RecipeBook, plate: str, ours: Sequence[str])
     published = [recipe for recipe in ours if store.list(f"{folder}{recipe}/publications/").objects]
     if newest.recipe_id in (published or ours):
         return newest
-    return book.by_id()[max(published or ours, key=lambda recipe: (book.rank(recipe), recipe))]
+    return book.by_id[max(published or ours, key=lambda recipe: (book.rank(recipe), recipe))]

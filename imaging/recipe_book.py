@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from imaging.declared import did_you_mean
 from imaging.errors import ConfigurationError
@@ -46,7 +47,7 @@ class RecipeBook:
         """The promotion that counts."""
         return self.promotions[-1] if self.promotions else None
 
-    @property
+    @cached_property
     def production(self) -> Experiment:
         """The recipe that new plates are processed under: the promoted one as it was then, or the declared one.
 
@@ -88,7 +89,7 @@ class RecipeBook:
             raise self.faults[reference]
         if reference == self.declared.recipe.name:
             return self.declared
-        found = self.named.get(reference) or self.by_id().get(reference)
+        found = self.named.get(reference) or self.by_id.get(reference)
         if found is None:
             found = next((self._restore(each) for each in reversed(self.promotions) if each.name == reference), None)
         if found is None:
@@ -100,6 +101,7 @@ class RecipeBook:
             )
         return found
 
+    @cached_property
     def by_id(self) -> dict[str, Experiment]:
         """Every recipe that values can be made under today, by its id."""
         known = {each.recipe_id: each for each in (self.declared, *self.named.values())}
@@ -135,6 +137,14 @@ def open_recipes(store: Store, declared: Experiment, *, beside: tuple[Store, str
         If the record of a promotion is damaged.
     """
     place, folder = beside or (store, experiment_key(declared.name).rpartition("/")[0] + "/")
+    named, faults = read_recipes(declared, place, folder)
+    return RecipeBook(declared, named, faults, read_promotions(store, declared.name))
+
+
+def read_recipes(
+    declared: Experiment, place: Store, folder: str
+) -> tuple[dict[str, Experiment], dict[str, ConfigurationError]]:
+    """Read the recipes of files in the folder of an experiment.yaml; what is wrong with some is returned too."""
     named: dict[str, Experiment] = {}
     faults: dict[str, ConfigurationError] = {}
     for item in place.list(f"{folder}{FOLDER}").objects:
@@ -144,4 +154,4 @@ def open_recipes(store: Store, declared: Experiment, *, beside: tuple[Store, str
                 named[name] = read_recipe(place.read(item.key), declared, name=name, place=item.key)
             except ConfigurationError as error:
                 faults[name] = error
-    return RecipeBook(declared, named, faults, read_promotions(store, declared.name))
+    return named, faults

@@ -88,7 +88,7 @@ class Rounds:
         return sent
 
     def _load_decisions(self) -> None:
-        """Load promotions and what was decided about acquisitions: they change what is shown of plates that are closed."""
+        """Load promotions and decisions about acquisitions: they change what is shown of plates that are closed."""
         for experiment in self.store.list_folders("results/"):
             try:
                 self._admit(experiment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 
 def sleep(seconds: float) -> float:
@@ -37,3 +38,8 @@ def mark_time(folder: Path, name: str) -> float:
     """When the task began, by this machine's clock that is never set."""
     (folder / name).touch()
     return time.monotonic()
+
+
+def known_keys(dask_scheduler: Any) -> set[str]:
+    """Keys of all tasks that the scheduler knows."""
+    return set(dask_scheduler.tasks)

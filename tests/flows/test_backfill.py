@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +255,7 @@ def test_a_plate_that_cannot_be_done_stops_no_other(run, root: FolderStore, monk
         raise MissingPartError("no workers")
 
     monkeypatch.setattr(flows.backfill, "process_job", fail_first)
+    monkeypatch.setattr(flows.backfill, "open_for_run", lambda settings: nullcontext("tcp://127.0.0.1:9"))
     arguments = ("backfill", "screen", "--recipe", "v2", "--plates", "P1,P2", "--store", root.root, "--workers", 1)
     outcome = run(*arguments)
     assert outcome.status == 1

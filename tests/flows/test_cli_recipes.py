@@ -95,3 +95,16 @@ def test_a_folder_is_processed_under_a_recipe_beside_its_file_and_its_manifest_i
     assert (first[:15], second[:3]) == ("v2+experimental", "v2-")
     assert f"experimental, as manifest.yaml asks for, under the recipe {first}:" in outcome.out.splitlines()
     assert EXPERIMENT in UPLOADS
+
+
+def test_check_looks_at_recipes_beside_the_file_too(run, root: FolderStore) -> None:
+    declared = root.root / "experiments" / "screen"
+    sound = run("check", declared / "experiment.yaml")
+    assert [line.split()[1][:3] for line in sound.out.splitlines() if line.startswith("recipe ")] == ["v2-"]
+    root.write("experiments/screen/recipes/v3.yaml", b"nuclei: 3\n")
+    root.write("experiments/screen/recipes/v4.yaml", b"cells: {}\n")
+    for arguments in ((declared / "experiment.yaml",), ("--experiment", "screen", "--store", root.root)):
+        outcome = run("check", *arguments)
+        assert outcome.status == 2
+        assert "recipes/v3.yaml has 1 fault: nuclei: must be a mapping (name: value), got '3' (line 1)" in outcome.err
+        assert "recipes/v4.yaml has " in outcome.err

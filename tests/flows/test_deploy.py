@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.declared import ROOT, read_automations, read_deployments, read_environment
+from flows.declared import FOLDER, PROJECT, ROOT, read_automations, read_deployments, read_environment
 from flows.deploy import Applied, deploy
 from flows.events import BACKGROUND_WORK, IMAGES_ARRIVED
 from flows.serve import background_places, load_flow, make_deployment, serve_service
@@ -60,6 +61,25 @@ def test_what_can_wait_is_run_by_few_at_a_time_behind_plates_that_are_imaged() -
     assert trigger["expect"] == [BACKGROUND_WORK]
     assert trigger["parameters"] == production.triggers[0]["parameters"]
     assert background_places(read_deployments()) == background.concurrency_limit
+
+
+def test_the_queue_of_what_can_wait_comes_behind_that_of_plates(server: str, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+
+    shutil.copytree(ROOT / FOLDER, tmp_path / FOLDER)
+    declared = yaml.safe_load((ROOT / PROJECT).read_text())
+    for each in declared["deployments"]:
+        each["entrypoint"] = "tests.flows.tiny_flow.tiny"
+        each["triggers"] = []
+    del declared["deployments"][2:]
+    (tmp_path / PROJECT).write_text(yaml.safe_dump(declared))
+    deploy(settings=Settings(api_url=server), root=tmp_path)
+    with get_client(sync_client=True) as client:
+        queues = {each.name: each.priority for each in client.read_work_queues(work_pool_name="platestream")}
+        background = client.read_deployment_by_name("tiny/process-plate-background")
+        client.delete_deployment(background.id)
+    assert background.work_queue_name == "background"
+    assert queues["default"] < queues["background"]  # Prefect takes runs of the smallest number first
 
 
 def test_our_automations_call_runs_without_a_heartbeat_crashed() -> None:

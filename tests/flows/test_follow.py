@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from imaging.projection import publish_and_project
 from imaging.records import heartbeat_key
 from imaging.site import SiteOutcome, SiteTask
 from imaging.steps import is_followed
-from tests.flows.jobs import mark_time, wait_for_file
+from tests.flows.jobs import known_keys, mark_time, wait_for_file
 from tests.imaging.small_plate import EXPERIMENT, FEATURES, draw_plate, follow, make_job, read_rows
 
 
@@ -218,6 +219,8 @@ def test_sites_of_a_higher_priority_go_first_however_late_they_came(compute: Com
         for n in range(4)
     ]
     soon = [compute.submit(mark_time, tmp_path, f"soon-{n}", key=f"soon-{tmp_path.name}-{n}") for n in range(4)]
+    while not {future.key for future in (*late, *soon)} <= compute.client().run_on_scheduler(known_keys):
+        time.sleep(0.02)
     gate.touch()
     began = {kind: [future.result() for future in futures] for kind, futures in (("late", late), ("soon", soon))}
     assert [future.result() for future in blocking] == [None] * 6

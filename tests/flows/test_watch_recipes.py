@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.events import BACKGROUND_WORK, IMAGES_ARRIVED
+from flows.process_plate import priority_of
 from flows.status import read_status
 from flows.watch import Need, Watch, event_of
 from imaging.job import open_experiment, open_job
@@ -124,6 +125,15 @@ def test_a_manifest_at_fault_wakes_nobody_but_for_the_plates_own(root: FolderSto
 def test_a_run_that_may_wait_is_asked_for_by_an_event_of_its_own() -> None:
     kinds = [event_of(Need("screen", "P1", "v1-x", "", each)).kind for each in (PRODUCTION, BACKGROUND, EXPERIMENTAL)]
     assert kinds == [IMAGES_ARRIVED, BACKGROUND_WORK, BACKGROUND_WORK]
+
+
+def test_sites_of_an_experimental_run_come_behind_all_others_whatever_was_asked(root: FolderStore) -> None:
+    root.write("raw/screen/P1/manifest.yaml", WIDER)
+    job = open_job(root, "screen", "P1", settle_s=0.0)
+    experimental = job.under(asked_of(root))
+    assert [priority_of(job, asked) for asked in (PRODUCTION, BACKGROUND)] == [PRODUCTION, BACKGROUND]
+    assert [priority_of(experimental, asked) for asked in (PRODUCTION, BACKGROUND)] == [EXPERIMENTAL] * 2
+    assert EXPERIMENTAL < BACKGROUND < PRODUCTION
 
 
 def test_the_status_names_each_recipe_of_a_plate(root: FolderStore) -> None:
