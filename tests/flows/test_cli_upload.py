@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.cli_upload import parse_duration
 from flows.settings import child_environment
-from imaging.errors import ConfigurationError
+from imaging.errors import ConfigurationError, RefusedNameError
 from tests.parts import ROOT
 from tests.standins.gcs import GcsStandIn
 
@@ -70,7 +70,7 @@ def test_a_file_that_is_refused_is_exit_status_1(folder: Path, tmp_path: Path) -
 def test_what_cannot_be_done_is_one_sentence(folder: Path, tmp_path: Path, arguments: list[str], sentence: str) -> None:
     places = {"folder": str(folder), "store": str(tmp_path / "store")}
     result = CliRunner().invoke(app, ["upload", *(argument.format(**places) for argument in arguments)])
-    assert isinstance(result.exception, ConfigurationError)
+    assert isinstance(result.exception, ConfigurationError | RefusedNameError)
     assert sentence in str(result.exception)
 
 
