@@ -385,6 +385,23 @@ def test_a_folder_that_comes_back_is_followed_on(source: Path, url: str, tmp_pat
     assert away.sentence() == "the folder cannot be read for 0 s (No such file or directory)"
 
 
+def test_a_store_whose_drive_goes_away_is_waited_for(source: Path, tmp_path: Path) -> None:
+    acquisition(source)
+    store, seen = tmp_path / "store", list[Progress]()
+
+    def unplug(progress: Progress) -> None:
+        seen.append(progress)
+        if len(seen) == 1:
+            store.rename(tmp_path / "unplugged")
+        elif progress.away_s is not None and (tmp_path / "unplugged").exists():
+            assert not store.exists()
+            (tmp_path / "unplugged").rename(store)
+
+    assert upload(source, str(store), report=unplug, settle_s=0.2).is_complete
+    assert held(str(store)) == contents(source)
+    assert any(f"the folder {store} is not there" in progress.sentence() for progress in seen)
+
+
 def test_a_store_inside_the_folder_is_refused(source: Path) -> None:
     acquisition(source)
     with pytest.raises(ConfigurationError, match="lies in the folder"):
