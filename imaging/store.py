@@ -24,6 +24,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import obstore
@@ -112,6 +113,13 @@ class Store:
         with _translated(key):
             result = obstore.get(self._inner, key, options={"if_match": token} if token else None)
             return bytes(result.bytes())
+
+    @contextlib.contextmanager
+    def opened(self, key: str) -> Iterator[IO[bytes]]:
+        """Open an object to be read piece by piece; what fails while it is open is told as by ``read``."""
+        with _translated(key):
+            file: Any = obstore.open_reader(self._inner, key)
+            yield file
 
     def write(self, key: str, data: bytes) -> None:
         """Write an object whole: fresh-named data, or a projection that may be made again."""
@@ -215,6 +223,12 @@ class FolderStore(Store):
             if token and _file_token(os.fstat(descriptor)) != token:
                 raise _changed(key)
         return data
+
+    @contextlib.contextmanager
+    def opened(self, key: str) -> Iterator[IO[bytes]]:
+        """Open a file to be read piece by piece."""
+        with _translated_os(key), open(self.local_path(key), "rb") as file:
+            yield file
 
     def write(self, key: str, data: bytes) -> None:
         """Write a file whole."""

@@ -1,0 +1,145 @@
+"""AnnData files (.h5ad): features as X, metadata as obs, the dictionary of features as var.
+
+X is written block by block into a file of AnnData's own layout; memory holds a block and the metadata of all rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from imaging.errors import ConfigurationError, MissingPartError
+from imaging.export.rows import Rows, describe_feature, read_dictionary
+from imaging.table_files import join_texts, staged, without_lists
+
+REMEDY = "pip install 'platestream[anndata]'"
+_CHUNK = (1024, 128)
+_VAR = ("family", "objects", "channel", "unit", "statistic", "definition", "null_when", "source")
+
+
+def require_anndata() -> Any:
+    """The packages that write AnnData files.
+
+    Raises
+    ------
+    MissingPartError
+        If they are not installed.
+    """
+    try:
+        import anndata.io
+        import h5py
+        import pandas
+    except ModuleNotFoundError as error:
+        raise MissingPartError(
+            f"AnnData files need the package {error.name}, which is not installed: {REMEDY}"
+        ) from error
+    return anndata.io, h5py, pandas
+
+
+def write_anndata(rows: Rows, out: Path) -> None:
+    """Write rows as an AnnData file; a NULL feature is NaN in X.
+
+    Raises
+    ------
+    MissingPartError
+        If the package anndata is not installed.
+    ConfigurationError
+        If there are no features.
+    StoredDataError
+        If the published file is gone or damaged.
+    StoreUnavailableError
+        If the file cannot be written.
+    """
+    io, h5py, pandas = require_anndata()
+    published = rows.published
+    if not rows.features:
+        raise ConfigurationError(
+            f"{rows.table} holds no features, which AnnData is about: the recipe finds no objects; export it as csv or "
+            "parquet",
+            experiment=published.experiment,
+            plate=published.plate,
+        )
+    texts = without_lists(pa.schema(list(rows.schema)[: rows.n_metadata]))
+    described: list[pa.Table] = []
+    with staged(out) as path, _file(h5py, path) as file:
+        shape = (rows.count, len(rows.features))
+        values = file.create_dataset(
+            "X",
+            shape,
+            np.float32,
+            chunks=tuple(max(1, min(pair)) for pair in zip(shape, _CHUNK, strict=True)),
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
+            fillvalue=np.nan,
+        )
+        values.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        start = 0
+        for block in rows.blocks():
+            values[start : start + block.num_rows] = _matrix(block, rows.features)
+            described.append(join_texts(block.select(rows.metadata), texts))
+            start += block.num_rows
+        obs = _obs(pandas, pa.concat_tables([texts.empty_table(), *described]), rows.identity)
+        parts = {"obs": obs, "var": _var(pandas, rows), "uns": _uns(rows)}
+        for name in ("layers", "obsm", "obsp", "varm", "varp"):
+            parts[name] = {}
+        for name, part in parts.items():
+            io.write_elem(file, name, part)
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+
+
+@contextlib.contextmanager
+def _file(h5py: Any, path: Path) -> Iterator[Any]:
+    with h5py.File(path, "x") as file:
+        yield file
+
+
+def _matrix(block: pa.Table, features: list[str]) -> np.ndarray:
+    """Features of a block, shape ``(n, features)``, float32; NULL is NaN."""
+    values = np.empty((block.num_rows, len(features)), np.float32)
+    for number, name in enumerate(features):
+        values[:, number] = block[name].to_numpy()
+    return values
+
+
+def _obs(pandas: Any, rows: pa.Table, identity: list[str]) -> Any:
+    """Metadata as a data frame whose index names each row, texts as categories (which may lack values)."""
+    frame = pandas.DataFrame(index=pandas.Index(_names(rows, identity), dtype=object))
+    for name in rows.column_names:
+        column = rows[name]
+        if pa.types.is_string(column.type):
+            frame[name] = pandas.Categorical(column.to_pylist())
+        elif pa.types.is_integer(column.type):
+            frame[name] = pandas.array(column.to_pylist(), "Int64")
+        else:
+            frame[name] = column.to_numpy()
+    return frame
+
+
+def _names(rows: pa.Table, identity: list[str]) -> list[str]:
+    columns = [rows[name].to_pylist() for name in identity]
+    return ["_".join(map(str, parts)) for parts in zip(*columns, strict=True)]
+
+
+def _var(pandas: Any, rows: Rows) -> Any:
+    dictionary = read_dictionary(rows.published)
+    said = [describe_feature(name, dictionary) for name in rows.features]
+    columns = {name: pandas.Categorical([item.get(name) or None for item in said]) for name in _VAR}
+    return pandas.DataFrame(columns, index=pandas.Index(rows.features, dtype=object))
+
+
+def _uns(rows: Rows) -> dict[str, Any]:
+    published = rows.published
+    return {
+        "experiment": published.experiment,
+        "plate": published.plate,
+        "recipe": published.recipe,
+        "run": published.record["run"],
+        "publication": published.number,
+        "table": rows.table,
+    }

@@ -1,0 +1,148 @@
+"""Which publication of each plate is exported: the newest one under the recipe that is asked for, or declared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from imaging.errors import ConfigurationError, StoredDataError
+from imaging.job import open_experiment
+from imaging.live import read_records
+from imaging.names import check_name, results_prefix
+from imaging.records import publication_key, publication_numbers
+from imaging.store import Store
+
+WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True)
+class Published:
+    """The publication of a plate that is exported."""
+
+    store: Store
+    experiment: str
+    plate: str
+    recipe: str
+    number: int
+    record: Mapping[str, Any]
+
+    def key(self, table: str) -> str:
+        """Address of a table's Parquet file.
+
+        Raises
+        ------
+        StoredDataError
+            If the publication has no such table.
+        """
+        try:
+            return self.record["tables"][table]
+        except KeyError:
+            message = f"the publication has no table {table}: it is of older software; publish the plate again"
+            raise StoredDataError(message, experiment=self.experiment, plate=self.plate) from None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Publications in the order of their plates, and what has to be said of the choice, one sentence each."""
+
+    plates: tuple[Published, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, recipe: str = "") -> Selection:
+    """Choose a publication of each plate.
+
+    Parameters
+    ----------
+    store
+        Where the results are.
+    experiment
+        Name of the experiment.
+    plates
+        Names of its plates; none means all that are published.
+    recipe
+        A recipe such as ``v1-3fa9c2d4``, or its name (``v1``). Left out, the one that is declared; a plate that has
+        no results of it is exported as it was published last, and a remark says so.
+
+    Raises
+    ------
+    ConfigurationError
+        If a plate is not there or not published, or none is; all such plates are named.
+    """
+    check_name("experiment", experiment)
+    there = store.list_folders(f"results/{experiment}/")
+    wanted = list(dict.fromkeys(check_name("plate", plate) for plate in plates)) or there
+    declared = "" if recipe else _declared_recipe(store, experiment)
+    found: list[Published] = []
+    remarks: list[str] = []
+    problems: list[str] = []
+    for plate in wanted:
+        if plate not in there:
+            problems.append(f"{plate}: {_no_such_plate(plate, there)}")
+            continue
+        published = [item for item in _publications(store, experiment, plate) if _is_asked(item.recipe, recipe)]
+        shown = [item for item in published if item.record["status"] != WITHDRAWN]
+        if not shown:
+            reason = _why_none(plate, is_withdrawn=bool(published), recipe=recipe)
+            (problems if plates else remarks).append(reason)
+            continue
+        chosen = next((item for item in shown if item.recipe == declared), None)
+        if chosen is None:
+            chosen = max(shown, key=lambda item: item.record["published_at"])
+            if declared or len(shown) > 1:
+                remarks.append(_other_recipe(chosen, declared))
+        found.append(chosen)
+    if problems or not found:
+        message = "there is nothing to export" if not found else "not all of these plates can be exported"
+        raise ConfigurationError(message, tuple(problems or remarks), experiment=experiment)
+    return Selection(tuple(found), tuple(remarks))
+
+
+def _declared_recipe(store: Store, experiment: str) -> str:
+    """The recipe of experiment.yaml; empty where that is gone or at fault: what is published can still be exported."""
+    try:
+        return open_experiment(store, experiment).recipe_id
+    except ConfigurationError:
+        return ""
+
+
+def _publications(store: Store, experiment: str, plate: str) -> list[Published]:
+    """The newest publication of a plate under each recipe."""
+    found = []
+    for recipe in store.list_folders(f"results/{experiment}/{plate}/"):
+        prefix = results_prefix(experiment, plate, recipe)
+        numbers = publication_numbers(prefix, store.list(f"{prefix}publications/"))
+        if numbers:
+            key = publication_key(prefix, numbers[-1])
+            (record,) = read_records(store, [key])
+            lacking = [name for name in ("run", "status", "published_at", "tables") if name not in record]
+            if lacking:
+                raise StoredDataError(f"the publication record lacks {', '.join(lacking)}", key=key)
+            found.append(Published(store, experiment, plate, recipe, numbers[-1], record))
+    return found
+
+
+def _is_asked(found: str, asked: str) -> bool:
+    """Whether a recipe is the one that is asked for, by its whole name or without its hash."""
+    return not asked or asked in (found, found.rpartition("-")[0])
+
+
+def _no_such_plate(plate: str, there: Sequence[str]) -> str:
+    near = get_close_matches(plate, there, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "; `platestream status` shows the plates"
+    return f"the experiment has no such plate{hint}"
+
+
+def _why_none(plate: str, *, is_withdrawn: bool, recipe: str) -> str:
+    under = f" under the recipe {recipe}" if recipe else ""
+    if is_withdrawn:
+        return f"{plate}: the plate is withdrawn{under}"
+    return f"{plate}: the plate is not published{under or ' yet'}; `platestream status` shows how far it is"
+
+
+def _other_recipe(chosen: Published, declared: str) -> str:
+    if declared:
+        return f"{chosen.plate}: not published under the declared recipe {declared}, exported under {chosen.recipe}"
+    return f"{chosen.plate}: published under several recipes, exported under the newest, {chosen.recipe}"
