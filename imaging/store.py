@@ -1,7 +1,7 @@
 """The one seam to storage: a folder, memory or Google Cloud Storage behind five verbs.
 
     list            objects under a prefix with size, version token and time, and the names that were refused
-    read            whole object; with a token only that version (if-match)
+    read            whole object; with a token only that version (if-match); ``opened`` reads it piece by piece
     write           fresh data and projections
     create          create-if-absent: the verb that decides every race
     delete          absent is fine
@@ -17,6 +17,7 @@ Folders are listed and read by the operating system's own calls: one odd name (a
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
 import time
@@ -24,7 +25,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import obstore
@@ -117,9 +118,8 @@ class Store:
     @contextlib.contextmanager
     def opened(self, key: str) -> Iterator[IO[bytes]]:
         """Open an object to be read piece by piece; what fails while it is open is told as by ``read``."""
-        with _translated(key):
-            file: Any = obstore.open_reader(self._inner, key)
-            yield file
+        with _translated(key), _ObjectReader(obstore.open_reader(self._inner, key)) as file:
+            yield cast(IO[bytes], file)
 
     def write(self, key: str, data: bytes) -> None:
         """Write an object whole: fresh-named data, or a projection that may be made again."""
@@ -164,6 +164,30 @@ class Store:
     def local_path(self, key: str) -> Path | None:
         """Path of the object where the store is a folder, else ``None``."""
         return None
+
+
+class _ObjectReader(io.RawIOBase):
+    """An object that is read piece by piece, as a file of Python's; obstore's own has ``closed`` as a method."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = bytes(data)
+        return len(data)
 
 
 class FolderStore(Store):

@@ -5,8 +5,6 @@ X is written block by block into a file of AnnData's own layout; memory holds a 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +54,12 @@ def write_anndata(rows: Rows, out: Path) -> None:
         If the file cannot be written.
     """
     io, h5py, pandas = require_anndata()
-    published = rows.published
     if not rows.features:
-        raise ConfigurationError(
-            f"{rows.table} holds no features, which AnnData is about: the recipe finds no objects; export it as csv or "
-            "parquet",
-            experiment=published.experiment,
-            plate=published.plate,
-        )
+        message = f"{rows.table} holds no features, without which there is no AnnData; export it as parquet or csv"
+        raise ConfigurationError(message, experiment=rows.published.experiment, plate=rows.published.plate)
     texts = without_lists(pa.schema(list(rows.schema)[: rows.n_metadata]))
     described: list[pa.Table] = []
-    with staged(out) as path, _file(h5py, path) as file:
+    with staged(out) as path, h5py.File(path, "x") as file:
         shape = (rows.count, len(rows.features))
         values = file.create_dataset(
             "X",
@@ -85,18 +78,10 @@ def write_anndata(rows: Rows, out: Path) -> None:
             described.append(join_texts(block.select(rows.metadata), texts))
             start += block.num_rows
         obs = _obs(pandas, pa.concat_tables([texts.empty_table(), *described]), rows.identity)
-        parts = {"obs": obs, "var": _var(pandas, rows), "uns": _uns(rows)}
-        for name in ("layers", "obsm", "obsp", "varm", "varp"):
-            parts[name] = {}
-        for name, part in parts.items():
+        empty: dict[str, Any] = {name: {} for name in ("layers", "obsm", "obsp", "varm", "varp")}
+        for name, part in {"obs": obs, "var": _var(pandas, rows), "uns": _uns(rows), **empty}.items():
             io.write_elem(file, name, part)
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-
-
-@contextlib.contextmanager
-def _file(h5py: Any, path: Path) -> Iterator[Any]:
-    with h5py.File(path, "x") as file:
-        yield file
 
 
 def _matrix(block: pa.Table, features: list[str]) -> np.ndarray:

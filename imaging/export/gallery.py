@@ -2,7 +2,7 @@
 
     <project>/<source>/
       images/<batch>/images/<plate>/...                             the images, where they are copied
-      workspace/load_data_csv/<batch>/<plate>/load_data.csv         where each site's images are, for CellProfiler's LoadData
+      workspace/load_data_csv/<batch>/<plate>/load_data.csv         where images are, for CellProfiler's LoadData
       workspace/metadata/platemaps/<batch>/barcode_platemap.csv     which plate map a plate has
       workspace/metadata/platemaps/<batch>/platemap/<map>.txt       what is in its wells
       workspace/profiles/<batch>/<plate>/<plate>.csv.gz             one row per well
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imaging.errors import ConfigurationError, StoredDataError
+from imaging.errors import StoredDataError
 from imaging.export.rows import open_rows, read_whole
 from imaging.export.selection import Published
 from imaging.export.tabular import write_csv
@@ -186,8 +186,6 @@ def _map_row(plate: str, well: Row) -> Row:
 
 def _copy_image(published: Published, name: str, out: Path) -> None:
     key = raw_prefix(published.experiment, published.plate) + name
-    if out.resolve() != (out.parent.resolve() / out.name) or ".." in name.split("/"):
-        raise ConfigurationError("the image's name leads out of the folder; it cannot be copied", key=key)
     try:
         data = published.store.read(key)
     except FileNotFoundError as error:

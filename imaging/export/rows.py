@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imaging.cell_statistics import STATISTICS
-from imaging.errors import StoredDataError
+from imaging.errors import StoredDataError, StoreUnavailableError
 from imaging.export.selection import Published
 from imaging.table_schema import TEXTS, Table
 from imaging.tables import FEATURES, IMAGE_METRICS, PLACE, TABLES, WELLS
@@ -166,12 +166,21 @@ def _opened(published: Published, table: str) -> Iterator[pq.ParquetFile]:
     key = published.key(table)
     place: dict[str, Any] = {"experiment": published.experiment, "plate": published.plate, "key": key}
     try:
-        with published.store.opened(key) as source, pq.ParquetFile(source) as file:
+        with published.store.opened(key) as source, _undamaged(place), pq.ParquetFile(source) as file:
             yield file
     except FileNotFoundError as error:
         message = "a published table is gone; withdraw the publication or publish the plate again"
         raise StoredDataError(message, **place) from error
-    except pa.ArrowInvalid as error:
+
+
+@contextlib.contextmanager
+def _undamaged(place: dict[str, Any]) -> Iterator[None]:
+    """Give what Arrow says of a damaged file our words; of damaged pages it says OSError, without a number."""
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        if (isinstance(error, OSError) and error.errno is not None) or isinstance(error, StoreUnavailableError):
+            raise
         words = str(error).splitlines()[0]
         raise StoredDataError(f"a published table cannot be read: {words}; publish the plate again", **place) from error
 

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from imaging.export.rows import Rows
 from imaging.table_files import join_texts, replacing, without_lists
 
-MOST_BYTES = 256_000_000
+MOST_BYTES = 128_000_000
 """Size of a row group in memory at most."""
-_CHUNK_BYTES = 64_000
+_CHUNK_BYTES = 32_000
 """Size of a column's values in a row group: of many columns fewer groups, as each costs every column an entry."""
 
 
