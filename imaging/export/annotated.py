@@ -61,16 +61,7 @@ def write_anndata(rows: Rows, out: Path) -> None:
     described: list[pa.Table] = []
     with staged(out) as path, h5py.File(path, "x") as file:
         shape = (rows.count, len(rows.features))
-        values = file.create_dataset(
-            "X",
-            shape,
-            np.float32,
-            chunks=tuple(max(1, min(pair)) for pair in zip(shape, _CHUNK, strict=True)),
-            compression="gzip",
-            compression_opts=1,
-            shuffle=True,
-            fillvalue=np.nan,
-        )
+        values = file.create_dataset("X", shape, np.float32, **_packing(shape))
         values.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
         start = 0
         for block in rows.blocks():
@@ -82,6 +73,14 @@ def write_anndata(rows: Rows, out: Path) -> None:
         for name, part in {"obs": obs, "var": _var(pandas, rows), "uns": _uns(rows), **empty}.items():
             io.write_elem(file, name, part)
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+
+
+def _packing(shape: tuple[int, int]) -> dict[str, Any]:
+    """How X is packed; what has no rows cannot be."""
+    if not shape[0]:
+        return {}
+    chunks = tuple(min(pair) for pair in zip(shape, _CHUNK, strict=True))
+    return {"chunks": chunks, "compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
 def _matrix(block: pa.Table, features: list[str]) -> np.ndarray:

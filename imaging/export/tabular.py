@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.csv
@@ -14,6 +17,7 @@ from imaging.table_files import join_texts, replacing, without_lists
 
 MOST_BYTES = 128_000_000
 """Size of a row group in memory at most."""
+_GZIP_LEVEL = 4
 _CHUNK_BYTES = 32_000
 """Size of a column's values in a row group: of many columns fewer groups, as each costs every column an entry."""
 
@@ -42,10 +46,15 @@ def write_csv(rows: Rows, out: Path) -> None:
     """
     texts = without_lists(rows.schema)
     with replacing(out) as file:
-        sink = pa.CompressedOutputStream(file, "gzip") if out.suffix == ".gz" else pa.PythonFile(file, "w")
-        with sink, pyarrow.csv.CSVWriter(sink, texts) as writer:
+        packed = _packed(file) if out.suffix == ".gz" else contextlib.nullcontext(file)
+        with packed as sink, pyarrow.csv.CSVWriter(sink, texts) as writer:
             for block in rows.blocks():
                 writer.write_table(join_texts(block, texts))
+
+
+def _packed(file: IO[bytes]) -> gzip.GzipFile:
+    """Gzip without a name and a time in it: the same rows give the same bytes."""
+    return gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0)
 
 
 def gathered(blocks: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
