@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_pixels_channels_and_pixel_size_are_those_that_were_written(plate):
 def test_labels_are_read_by_the_name_of_their_objects(plate, folder):
     site = folder / small_zarr.group_of("A01", 2)
     container = open_ome_zarr_container(site, mode="r")
-    described = zarr.open_group(site, mode="r").attrs["platestream"]
+    described: Any = zarr.open_group(site, mode="r").attrs["platestream"]
     assert described["object_sets"] == ["Nuclei", "Cells"]
     label = open_label(site / described["objects"])
     for number, name in enumerate(described["object_sets"]):
