@@ -17,7 +17,6 @@ Folders are listed and read by the operating system's own calls: one odd name (a
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import stat
 import time
@@ -25,7 +24,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import obstore
@@ -41,6 +40,7 @@ from imaging.errors import (
     StoreUnavailableError,
 )
 from imaging.google_storage import open_bucket
+from imaging.object_reader import ObjectReader
 
 STAGING = ".staging"
 """Folder under a local root where files lie before they are put into place; nothing is listed there."""
@@ -118,7 +118,7 @@ class Store:
     @contextlib.contextmanager
     def opened(self, key: str) -> Iterator[IO[bytes]]:
         """Open an object to be read piece by piece; what fails while it is open is told as by ``read``."""
-        with _translated(key), _ObjectReader(obstore.open_reader(self._inner, key)) as file:
+        with _translated(key), ObjectReader(obstore.open_reader(self._inner, key)) as file:
             yield cast(IO[bytes], file)
 
     def write(self, key: str, data: bytes) -> None:
@@ -164,30 +164,6 @@ class Store:
     def local_path(self, key: str) -> Path | None:
         """Path of the object where the store is a folder, else ``None``."""
         return None
-
-
-class _ObjectReader(io.RawIOBase):
-    """An object that is read piece by piece, as a file of Python's; obstore's own has ``closed`` as a method."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._file.read(len(buffer))
-        buffer[: len(data)] = bytes(data)
-        return len(data)
 
 
 class FolderStore(Store):
