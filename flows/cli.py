@@ -1,9 +1,10 @@
 """`platestream`: the command line.
 
 Commands that describe an experiment (``init``, ``check``) stand in flows/cli_declare.py, those that look at results in
-flows/cli_results.py, exports in flows/cli_export.py, those that run something in flows/cli_run.py, the warehouse in
-flows/cli_warehouse.py, what segments and measures any images in flows/cli_segment.py and flows/cli_measure.py. Each
-imports what it needs when it runs, so that ``--help`` answers at once.
+flows/cli_results.py, exports in flows/cli_export.py, those that run something in flows/cli_run.py, recipes in
+flows/cli_recipes.py, the warehouse in flows/cli_warehouse.py, what segments and measures any images in
+flows/cli_segment.py and flows/cli_measure.py. Each imports what it needs when it runs, so that ``--help`` answers at
+once.
 
 A fault of the plate or of what it needs is one sentence on stderr, without a traceback. Exit status: 0 done, 1 failed,
 2 bad input, 3 a part (program, service, package) is missing.
@@ -17,7 +18,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flows import cli_declare, cli_export, cli_measure, cli_results, cli_run, cli_segment, cli_warehouse
+from flows import (
+    cli_declare,
+    cli_export,
+    cli_measure,
+    cli_recipes,
+    cli_results,
+    cli_run,
+    cli_segment,
+    cli_warehouse,
+)
 from flows.ours import find_strangers
 
 if TYPE_CHECKING:
@@ -60,6 +70,7 @@ PANELS = (
     (cli_declare, "Describe"),
     (cli_run, "Run"),
     (cli_warehouse, "Run"),
+    (cli_recipes, "Recipes"),
     (cli_results, "Look"),
     (cli_export, "Look"),
     (cli_segment, _ANY_IMAGES),

@@ -24,6 +24,7 @@ def process(
     folder: Path | None = typer.Argument(None, help="Folder of one plate's images; left out, the plate in the store."),
     experiment: str = typer.Option(..., help="Its experiment.yaml; without FOLDER, the experiment's name."),
     plate: str = typer.Option("", help="Name of the plate.", show_default="the folder's name"),
+    recipe: str = typer.Option("", help="Name of a recipe of the experiment.", show_default="the promoted one"),
     store: str = STORE,
     workers: int = WORKERS,
 ) -> None:
@@ -39,7 +40,7 @@ def process(
     if folder is None and not plate:
         raise ConfigurationError("which plate? give the FOLDER of its images, or --plate NAME of one in the store")
     settings = _settings(store, workers)
-    told: dict[str, Any] = {"on_start": _show_page, "on_look": _show_progress}
+    told: dict[str, Any] = {"recipe": recipe, "on_start": show_page, "on_look": show_progress}
     if folder is not None:
         name = plate or folder.resolve().name
         processed = process_folder(folder, Path(experiment), plate=name, settings=settings, **told)
@@ -149,14 +150,14 @@ def log_to_terminal() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it names every request
 
 
-def _show_page(job: PlateJob) -> None:
+def show_page(job: PlateJob) -> None:
     """Say where the page is that shows the plate from now on."""
     from imaging.projection import page_address
 
     typer.echo(f"page, from the first site on: {page_address(job)}", err=True)
 
 
-def _show_progress(plan: Plan) -> None:
+def show_progress(plan: Plan) -> None:
     """Rewrite one line of a terminal with the number of sites that ended."""
     if sys.stderr.isatty():
         ended = sum(site.state in ("done", "failed", "missing") for site in plan.sites)

@@ -135,14 +135,16 @@ class Compute:
             self._counted_at = time.monotonic()
         return self._workers
 
-    def submit(self, function: Callable[..., Any], *args: Any, key: str) -> Future:
+    def submit(self, function: Callable[..., Any], *args: Any, key: str, priority: int = 0) -> Future:
         """Start a task; a key that is known already, from this or another run, shares its future.
+
+        Of the tasks that wait for a worker, those of the highest priority go first, however late they came.
 
         The task is marked as one that needs no other's data: then the scheduler hands a worker one task per thread.
         Otherwise a few sites wait inside a worker, and those behind a site that kills workers are blamed with it.
         """
         task = Task(key, function, *args, _data_producer=True)
-        future: Any = self.client().get({key: task}, key, sync=False)
+        future: Any = self.client().get({key: task}, key, sync=False, priority=priority)
         return future
 
     def check_versions(self) -> None:

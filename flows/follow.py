@@ -37,8 +37,8 @@ class Cluster(Protocol):
         """Number of workers now."""
         ...
 
-    def submit(self, function: Callable[..., object], *args: object, key: str) -> Future:
-        """Start a task under a key; the same key anywhere shares its result."""
+    def submit(self, function: Callable[..., object], *args: object, key: str, priority: int = 0) -> Future:
+        """Start a task under a key, those of higher priority first; the same key anywhere shares its result."""
         ...
 
     def ensure_connected(self) -> bool:
@@ -76,6 +76,8 @@ class Follower:
         Called with each new plan, for progress.
     refuse
         Called with each new plan: says why no further site may be handed out, such as a budget; empty where one may.
+    priority
+        Of the plate's sites on the cluster: those of a higher one go first, whoever came first.
     """
 
     job: PlateJob
@@ -87,6 +89,7 @@ class Follower:
     sites_in_flight: int = 3
     on_look: Callable[[Plan], None] = lambda plan: None
     refuse: Callable[[Plan], str] = lambda plan: ""
+    priority: int = 0
     refusal: str = ""
     plan: Plan | None = None
     finished_sites: int = 0
@@ -191,7 +194,7 @@ class Follower:
                 continue
             self.job.ensure_pins()
             task: SiteTask = site_task(self.job, site)
-            future = self.cluster.submit(measure_site, task, key=task.key)
+            future = self.cluster.submit(measure_site, task, key=task.key, priority=self.priority)
             future.add_done_callback(lambda _: self._ended_one.set())
             self._in_flight[site.name] = _InFlight(future, site)
             room -= 1

@@ -21,6 +21,7 @@ from imaging.names import check_name
 from imaging.planning import Plan
 from imaging.projection import page_folder, publish_and_project, read_table
 from imaging.publication import Publication
+from imaging.recipe_book import open_recipes
 from imaging.store import FolderStore
 
 OnStart = Callable[[PlateJob], None]
@@ -45,6 +46,7 @@ def process_folder(
     *,
     plate: str,
     settings: Settings,
+    recipe: str = "",
     on_start: OnStart = lambda job: None,
     on_look: OnLook = lambda plan: None,
 ) -> ProcessedPlate:
@@ -54,6 +56,8 @@ def process_folder(
     ----------
     folder, experiment_file, plate, settings
         The images, what they should be, the plate's name, and where everything is.
+    recipe
+        Name or id of a recipe; left out, the promoted one, or where none is that of the experiment's file.
     on_start
         Called once with the plate, when it is known that there is something to do.
     on_look
@@ -70,7 +74,8 @@ def process_folder(
     PlateError
         If the plate holds no image of the experiment.
     """
-    return _process(folder_job(folder, experiment_file, plate=plate, settings=settings), settings, on_start, on_look)
+    job = folder_job(folder, experiment_file, plate=plate, settings=settings, recipe=recipe)
+    return process_job(job, settings, on_start=on_start, on_look=on_look)
 
 
 def process_stored(
@@ -78,15 +83,16 @@ def process_stored(
     plate: str,
     *,
     settings: Settings,
+    recipe: str = "",
     on_start: OnStart = lambda job: None,
     on_look: OnLook = lambda plan: None,
 ) -> ProcessedPlate:
     """Process a plate that lies under ``raw/`` of the store and is finished; see ``process_folder``."""
-    job = open_job(open_data_store(settings), experiment, plate, settle_s=0.0)
-    return _process(_impatient(job), settings, on_start, on_look)
+    job = open_job(open_data_store(settings), experiment, plate, settle_s=0.0, recipe=recipe)
+    return process_job(job, settings, on_start=on_start, on_look=on_look)
 
 
-def folder_job(folder: Path, experiment_file: Path, *, plate: str, settings: Settings) -> PlateJob:
+def folder_job(folder: Path, experiment_file: Path, *, plate: str, settings: Settings, recipe: str = "") -> PlateJob:
     """Describe the processing of a folder anywhere on this machine into the store."""
     if not folder.is_dir():
         raise ConfigurationError("there is no such folder; give the folder of one plate's images", key=str(folder))
@@ -103,7 +109,8 @@ def folder_job(folder: Path, experiment_file: Path, *, plate: str, settings: Set
     maps = FolderStore(experiment_file.resolve().parent)
     check_name("plate", plate)
     raw = FolderStore(folder.resolve())
-    return _impatient(PlateJob(store, raw, "", experiment, plate, maps, "", settle_s=0.0))
+    chosen = open_recipes(store, experiment, beside=(maps, "")).find(recipe)
+    return PlateJob(store, raw, "", chosen, plate, maps, "", settle_s=0.0)
 
 
 def _impatient(job: PlateJob) -> PlateJob:
@@ -112,7 +119,16 @@ def _impatient(job: PlateJob) -> PlateJob:
     return PlateJob(job.store, job.raw, job.raw_folder, experiment, job.plate, job.maps, job.maps_folder, job.settle_s)
 
 
-def _process(job: PlateJob, settings: Settings, on_start: OnStart, on_look: OnLook) -> ProcessedPlate:
+def process_job(
+    job: PlateJob,
+    settings: Settings,
+    *,
+    priority: int = 0,
+    on_start: OnStart = lambda job: None,
+    on_look: OnLook = lambda plan: None,
+) -> ProcessedPlate:
+    """Process a plate that is finished, at a priority of Dask's; see ``process_folder``."""
+    job = _impatient(job)
     refuse_run(job.experiment, settings, job.plate)
     if job.store.url.startswith("memory://"):
         raise ConfigurationError("a store in memory is not shared with the workers; give a folder or gs://")
@@ -142,6 +158,7 @@ def _process(job: PlateJob, settings: Settings, on_start: OnStart, on_look: OnLo
             relist_s=0.5,
             on_look=_each(on_look, display.show),
             refuse=costs.refuse,
+            priority=priority,
         ) as follower,
     ):
         while True:

@@ -29,10 +29,20 @@ STAGES = 20
 
 
 @flow(name="process-plate", flow_run_name="{experiment}/{plate}")
-def process_plate(experiment: str, plate: str) -> None:
-    """Process a plate while its images arrive, and publish it when each expected site is done or given up."""
+def process_plate(experiment: str, plate: str, recipe: str = "", priority: int = 0) -> None:
+    """Process a plate while its images arrive, and publish it when each expected site is done or given up.
+
+    Parameters
+    ----------
+    experiment, plate
+        The plate.
+    recipe
+        Name or id of a recipe; left out, the promoted one, or where none is that of experiment.yaml.
+    priority
+        Of its sites on the cluster; below 0, they wait for those of plates in production.
+    """
     settings = Settings()
-    job = open_job(open_data_store(settings), experiment, plate, settle_s=settings.settle_s)
+    job = open_job(open_data_store(settings), experiment, plate, settle_s=settings.settle_s, recipe=recipe)
     refuse_run(job.experiment, settings, plate)
     plan = job.survey()
     if is_followed(plan, stale_s=settings.heartbeat_stale_s) or not find_need(job, plan):
@@ -48,19 +58,34 @@ def process_plate(experiment: str, plate: str) -> None:
         if costs.refuse(plan):
             display.show(plan)
         else:
-            follow_plate(job, settings, run, display, costs, reporter)
+            follow_plate(job, settings, run, display, costs, reporter, priority=priority)
         report_costs(reporter, costs.spent, costs.excess)
         if costs.excess:
             tell_excess(job, costs.excess, settings)
 
 
 def follow_plate(
-    job: PlateJob, settings: Settings, run: str, display: Display, costs: PlateCosts, reporter: Reporter
+    job: PlateJob,
+    settings: Settings,
+    run: str,
+    display: Display,
+    costs: PlateCosts,
+    reporter: Reporter,
+    *,
+    priority: int = 0,
 ) -> None:
     """Hand sites to the cluster as their images come, and publish, until nothing happens or nothing may be begun."""
     with (
         connect(settings) as compute,
-        Follower(job, compute, run, **settings.following(), on_look=display.show, refuse=costs.refuse) as follower,
+        Follower(
+            job,
+            compute,
+            run,
+            **settings.following(),
+            on_look=display.show,
+            refuse=costs.refuse,
+            priority=priority,
+        ) as follower,
     ):
         stage = max(len(job.experiment.expected_sites()) // STAGES, 1)
         while not (follower.is_idle or follower.is_stopped):

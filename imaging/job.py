@@ -16,6 +16,7 @@ from imaging.illumination_record import read_frozen
 from imaging.names import check_name, experiment_key, hash_of, plate_zarr, raw_prefix, results_prefix, to_json
 from imaging.planning import Plan, plan_plate
 from imaging.platemaps import PlateMap, read_plate_map
+from imaging.recipe_book import open_recipes
 from imaging.store import Store
 
 SETTLE_S = 3.0
@@ -142,18 +143,28 @@ class PlateJob:
         return {"recipe": self.recipe, "pixels": self.experiment.pixel_part(), "illumination": illumination}
 
 
-def open_job(store: Store, experiment: str, plate: str, *, settle_s: float = SETTLE_S) -> PlateJob:
+def open_job(store: Store, experiment: str, plate: str, *, settle_s: float = SETTLE_S, recipe: str = "") -> PlateJob:
     """Open a plate whose images lie under ``raw/`` of the store.
+
+    Parameters
+    ----------
+    store, experiment, plate
+        Where the plate is.
+    settle_s
+        Age in seconds below which a local file is not there yet.
+    recipe
+        Name or id of a recipe; left out, the promoted one, or where none is that of experiment.yaml.
 
     Raises
     ------
     RefusedNameError
         If a name cannot serve as a folder.
     ConfigurationError
-        If the experiment is not declared, or its declaration is at fault.
+        If the experiment is not declared, its declaration is at fault, or it has no such recipe.
     """
     check_name("experiment", experiment)
-    return plate_job(store, open_experiment(store, experiment), plate, settle_s=settle_s)
+    recipes = open_recipes(store, open_experiment(store, experiment))
+    return plate_job(store, recipes.find(recipe), plate, settle_s=settle_s)
 
 
 def plate_job(store: Store, declared: Experiment, plate: str, *, settle_s: float = SETTLE_S) -> PlateJob:

@@ -12,6 +12,9 @@ from imaging.errors import RefusedNameError
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._+()-]{0,98}[A-Za-z0-9_+()-])?")
 
+EXPERIMENTAL = "+experimental"
+"""Ends the name of a recipe that came with an upload; no declared recipe can be called so."""
+
 
 def check_name(kind: str, text: str) -> str:
     """Return the name of an experiment, plate or recipe when it can serve as folder, key and label.
@@ -47,6 +50,11 @@ def plate_zarr(experiment: str, plate: str) -> str:
 def results_prefix(experiment: str, plate: str, recipe: str) -> str:
     """Folder of the records, parts and publications of one plate under one recipe."""
     return f"results/{experiment}/{plate}/{recipe}/"
+
+
+def is_experimental(recipe: str) -> bool:
+    """Whether a recipe's id is that of parameters that came with an upload: ``v1+experimental-3fa9c2d4``."""
+    return f"{EXPERIMENTAL}-" in recipe
 
 
 def to_json(value: Any) -> bytes:

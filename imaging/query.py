@@ -1,9 +1,9 @@
 """SQL over everything that is published, and over plates in progress: DuckDB in memory over Parquet files.
 
-For each published table there is ``<table>_all`` with the rows of every publication, and ``<table>`` with those of the
-current ones; ``plate_runs`` says which is which. ``images_live`` and ``sites_live`` show plates in progress. The views
-of ``imaging/sql`` stand on these. Nothing is opened for writing and nothing stays open, so any number of queries run
-beside the pipeline.
+For each published table there is ``<table>_all`` with the rows of every publication, and ``<table>`` with those that
+are shown: ``shown_runs`` says which, from ``plate_runs`` and ``promotions``. ``images_live`` and ``sites_live`` show
+plates in progress. The views of ``imaging/sql`` stand on these. Nothing is opened for writing and nothing stays open,
+so any number of queries run beside the pipeline.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,13 @@ from sqlglot.errors import ParseError, TokenError
 
 from imaging.errors import PlateError, StoredDataError
 from imaging.live import PlateFolder, read_fault_rows, read_live_rows, read_records
-from imaging.names import results_prefix
+from imaging.names import is_experimental, results_prefix
+from imaging.promotions import Promotion, promotion_row, read_promotions
 from imaging.store import Store
 from imaging.table_schema import Table, arrow_schema, table_of
-from imaging.tables import FAULT_RECORDS, PLATE_RUNS, PUBLISHED, TABLES
+from imaging.tables import FAULT_RECORDS, PLATE_RUNS, PROMOTIONS, PUBLISHED, TABLES
 from imaging.views import (
+    SHOWN_RUNS,
     duckdb_current_rows,
     duckdb_view,
     ordered_views,
@@ -55,10 +57,11 @@ class QueryError(PlateError, ValueError):
 
 @dataclass(frozen=True)
 class Catalog:
-    """All plates with results, and every publication record, by plate and number."""
+    """All plates with results, every publication record by plate and number, promotions by experiment, in order."""
 
     folders: tuple[PlateFolder, ...]
     publications: tuple[Mapping[str, Any], ...]
+    promotions: Mapping[str, tuple[Promotion, ...]] = field(default_factory=dict)
 
     @property
     def current(self) -> dict[PlateFolder, Mapping[str, Any]]:
@@ -125,7 +128,7 @@ def connect(store: Store, *, tables: Iterable[str] | None = None) -> duckdb.Duck
         connection.execute("SET TimeZone = 'UTC'")
         allowed = _add_tables(connection, store, catalog, wanted)
         for name in ordered_views():
-            if name in wanted:
+            if name in wanted and name != SHOWN_RUNS:
                 _create_view(connection, name, duckdb_view(name))
         _lock(connection, allowed)
         until_ready.pop_all()
@@ -133,16 +136,17 @@ def connect(store: Store, *, tables: Iterable[str] | None = None) -> duckdb.Duck
 
 
 def read_catalog(store: Store) -> Catalog:
-    """List the plates with results and read their publication records, lowest number first.
+    """List the plates with results and read the records of publications, lowest number first, and of promotions.
 
     Raises
     ------
     StoredDataError
         If a record is gone or damaged.
     """
+    experiments = store.list_folders("results/")
     folders = tuple(
         (experiment, plate, recipe)
-        for experiment in store.list_folders("results/")
+        for experiment in experiments
         for plate in store.list_folders(f"results/{experiment}/")
         for recipe in store.list_folders(f"results/{experiment}/{plate}/")
     )
@@ -157,7 +161,8 @@ def read_catalog(store: Store) -> Catalog:
         lacking = [name for name in ("experiment", "plate", "recipe", "run", "number", "status") if name not in record]
         if lacking:
             raise StoredDataError(f"the publication record lacks {', '.join(lacking)}", key=record["key"])
-    return Catalog(folders, tuple(sorted(records, key=lambda record: (*_folder(record), record["number"]))))
+    publications = tuple(sorted(records, key=lambda record: (*_folder(record), record["number"])))
+    return Catalog(folders, publications, {name: read_promotions(store, name) for name in experiments})
 
 
 def _folder(record: Mapping[str, Any]) -> PlateFolder:
@@ -249,6 +254,8 @@ def _lock(connection: duckdb.DuckDBPyConnection, allowed: Sequence[Path]) -> Non
 def _add_tables(connection: duckdb.DuckDBPyConnection, store: Store, catalog: Catalog, wanted: set[str]) -> list[Path]:
     """Create the wanted tables; return the files that they read."""
     connection.register("plate_runs", _plate_runs(catalog))
+    connection.register("promotions", _promotions(catalog))
+    _create_view(connection, SHOWN_RUNS, duckdb_view(SHOWN_RUNS))
     allowed: list[Path] = []
     for table in PUBLISHED:
         if f"{table.name}_all" in wanted:
@@ -268,10 +275,20 @@ def _plate_runs(catalog: Catalog) -> pa.Table:
         {
             **{column.name: record.get(column.name) for column in PLATE_RUNS.columns},
             "is_current": record is current[_folder(record)],
+            "is_experimental": is_experimental(record["recipe"]),
         }
         for record in catalog.publications
     ]
     return table_of(PLATE_RUNS, rows)
+
+
+def _promotions(catalog: Catalog) -> pa.Table:
+    rows = [
+        promotion_row(experiment, promotion) | {"is_current": promotion is promotions[-1]}
+        for experiment, promotions in catalog.promotions.items()
+        for promotion in promotions
+    ]
+    return table_of(PROMOTIONS, rows)
 
 
 def _add_published(connection: duckdb.DuckDBPyConnection, store: Store, catalog: Catalog, table: Table) -> list[Path]:

@@ -118,8 +118,12 @@ class Store:
     @contextlib.contextmanager
     def opened(self, key: str) -> Iterator[IO[bytes]]:
         """Open an object to be read piece by piece; what fails while it is open is told as by ``read``."""
-        with _translated(key), ObjectReader(obstore.open_reader(self._inner, key)) as file:
-            yield cast(IO[bytes], file)
+        if path := self.local_path(key):
+            with _translated_os(key), open(path, "rb") as file:
+                yield file
+        else:
+            with _translated(key), ObjectReader(obstore.open_reader(self._inner, key)) as reader:
+                yield cast(IO[bytes], reader)
 
     def write(self, key: str, data: bytes) -> None:
         """Write an object whole: fresh-named data, or a projection that may be made again."""
@@ -223,12 +227,6 @@ class FolderStore(Store):
             if token and _file_token(os.fstat(descriptor)) != token:
                 raise _changed(key)
         return data
-
-    @contextlib.contextmanager
-    def opened(self, key: str) -> Iterator[IO[bytes]]:
-        """Open a file to be read piece by piece."""
-        with _translated_os(key), open(self.local_path(key), "rb") as file:
-            yield file
 
     def write(self, key: str, data: bytes) -> None:
         """Write a file whole."""

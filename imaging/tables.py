@@ -8,6 +8,7 @@
     illumination                      the plate's own fields of illumination, against the frozen one
     site_runs                         provenance: the only table with times, hosts and devices
     plate_runs                        which publication of a plate is current; made from the publication records
+    promotions                        which recipe the tables show; made from the promotion records
 
 Feature columns depend on the recipe: ``wells`` has them as float64, ``cells`` and ``image_features`` as float32.
 """
@@ -261,6 +262,20 @@ PLATE_RUNS = Table(
         Column("status", TEXT, "", "complete, with-missing or withdrawn"),
         Column("published_at", TIME, "UTC", "when the publication was recorded"),
         Column("is_current", FLAG, "", "whether it is the plate's newest under this recipe"),
+        Column("is_experimental", FLAG, "", "whether the parameters came with an upload; tables do not show its rows"),
+    ),
+)
+PROMOTIONS = Table(
+    "promotions",
+    "One row per promotion of a recipe; the last of an experiment says what its tables show.",
+    (
+        PLACE[0],
+        Column("number", INTEGER, "", "promotions of an experiment count from 1"),
+        Column("recipe", TEXT, "", "recipe that was promoted"),
+        Column("instead_of", TEXT, "", "recipe that plates were processed under before"),
+        Column("because", TEXT, "", "why, in the words of who did it"),
+        Column("promoted_at", TIME, "UTC", "when it was promoted"),
+        Column("is_current", FLAG, "", "whether it is the experiment's last"),
     ),
 )
 _LIVE = (
@@ -311,7 +326,7 @@ PUBLISHED = (
 )
 """Tables a publication writes, one Parquet file each."""
 
-TABLES = {table.name: table for table in (*PUBLISHED, PLATE_RUNS, IMAGES_LIVE, SITES_LIVE, FAULT_RECORDS)}
+TABLES = {table.name: table for table in (*PUBLISHED, PLATE_RUNS, PROMOTIONS, IMAGES_LIVE, SITES_LIVE, FAULT_RECORDS)}
 """Every table by name."""
 
 

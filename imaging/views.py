@@ -1,6 +1,7 @@
 """The views of ``imaging/sql``: BigQuery's dialect in files, one view each, and what each stands on.
 
-    current_rows.sql    the pattern of ``wells``, ``images``, ...: rows of current publications
+    current_rows.sql    the pattern of ``wells``, ``images``, ...: rows of the publications that are shown
+    shown_runs.sql      which those are; it stands on ``plate_runs`` and ``promotions`` alone, and the tables on it
     every other file    a view with the file's name
 
 A view may stand on tables and on other views.
@@ -19,6 +20,7 @@ from imaging.tables import PUBLISHED, TABLES
 
 _SQL = Path(__file__).parent / "sql"
 _CURRENT_ROWS = "current_rows"
+SHOWN_RUNS = "shown_runs"
 
 
 def table_names() -> list[str]:
@@ -54,7 +56,7 @@ def read_view(name: str) -> exp.Query:
 
 
 def current_rows(table: str) -> exp.Query:
-    """Parsed SQL of a table's rows in current publications."""
+    """Parsed SQL of a table's rows in the publications that are shown."""
     tree = read_view(_CURRENT_ROWS)
     for item in tree.find_all(exp.Table):
         if item.name == "rows_all":
@@ -79,7 +81,7 @@ def with_foundations(names: Iterable[str]) -> set[str]:
         if name in view_names():
             queue += tables_in(read_view(name))
         elif name in TABLES:
-            queue += [f"{name}_all", "plate_runs"]
+            queue += [f"{name}_all", SHOWN_RUNS]
     return wanted
 
 
@@ -91,5 +93,5 @@ def duckdb_view(name: str) -> str:
 
 @lru_cache
 def duckdb_current_rows(table: str) -> str:
-    """SQL for DuckDB of a table's rows in current publications."""
+    """SQL for DuckDB of a table's rows in the publications that are shown."""
     return current_rows(table).sql("duckdb")

@@ -1,4 +1,8 @@
-"""Which publication of each plate is exported: the newest one under the recipe that is asked for, or declared."""
+"""Which publication of each plate is exported: the current one under the recipe that is asked for, promoted or declared.
+
+What the default views show is what is exported: of several recipes the one that was promoted last and that the plate
+has, never an experimental one. Where none was promoted, the declared recipe comes first.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from typing import Any
 from imaging.errors import ConfigurationError, StoredDataError
 from imaging.job import open_experiment
 from imaging.live import read_records
-from imaging.names import check_name, results_prefix
+from imaging.names import check_name, is_experimental, results_prefix
+from imaging.promotions import read_promotions
 from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
 
@@ -63,8 +68,9 @@ def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, 
     plates
         Names of its plates; none means all that are published.
     recipe
-        A recipe such as ``v1-3fa9c2d4``, or its name (``v1``). Left out, the one that is declared; a plate that has
-        no results of it is exported as it was published last, and a remark says so.
+        A recipe such as ``v1-3fa9c2d4``, or its name (``v1``). Left out, the one that is promoted, or else declared; a
+        plate that has no results of it is exported under the recipe promoted before, or published last, and a remark
+        says so.
 
     Raises
     ------
@@ -74,7 +80,8 @@ def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, 
     check_name("experiment", experiment)
     there = store.list_folders(f"results/{experiment}/")
     wanted = list(dict.fromkeys(check_name("plate", plate) for plate in plates)) or there
-    declared = "" if recipe else _declared_recipe(store, experiment)
+    ranks = {} if recipe else _ranks(store, experiment)
+    wanted_recipe = max(ranks, key=ranks.__getitem__, default="")
     found: list[Published] = []
     remarks: list[str] = []
     problems: list[str] = []
@@ -88,11 +95,9 @@ def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, 
             reason = _why_none(plate, is_withdrawn=bool(published), recipe=recipe)
             (problems if plates else remarks).append(reason)
             continue
-        chosen = next((item for item in shown if item.recipe == declared), None)
-        if chosen is None:
-            chosen = max(shown, key=lambda item: item.record["published_at"])
-            if declared or len(shown) > 1:
-                remarks.append(_other_recipe(chosen, declared))
+        chosen = max(shown, key=lambda item: (ranks.get(item.recipe, -1), item.record["published_at"]))
+        if chosen.recipe != wanted_recipe and (wanted_recipe or len(shown) > 1):
+            remarks.append(_other_recipe(chosen, wanted_recipe))
         found.append(chosen)
     if problems or not found:
         message = "there is nothing to export" if not found else "not all of these plates can be exported"
@@ -100,12 +105,21 @@ def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, 
     return Selection(tuple(found), tuple(remarks))
 
 
-def _declared_recipe(store: Store, experiment: str) -> str:
-    """The recipe of experiment.yaml; empty where that is gone or at fault: what is published can still be exported."""
+def _ranks(store: Store, experiment: str) -> dict[str, int]:
+    """Recipes that go before others, the higher the sooner: those promoted, or else the declared one.
+
+    Where experiment.yaml is gone or at fault there is none: what is published can still be exported.
+    """
+    ranks: dict[str, int] = {}
+    for promotion in read_promotions(store, experiment):
+        for recipe, number in ((promotion.instead_of, promotion.number - 1), (promotion.recipe, promotion.number)):
+            ranks[recipe] = max(number, ranks.get(recipe, -1))
+    if ranks:
+        return ranks
     try:
-        return open_experiment(store, experiment).recipe_id
+        return {open_experiment(store, experiment).recipe_id: 0}
     except ConfigurationError:
-        return ""
+        return {}
 
 
 def _publications(store: Store, experiment: str, plate: str) -> list[Published]:
@@ -125,8 +139,8 @@ def _publications(store: Store, experiment: str, plate: str) -> list[Published]:
 
 
 def _is_asked(found: str, asked: str) -> bool:
-    """Whether a recipe is the one that is asked for, by its whole name or without its hash."""
-    return not asked or asked in (found, found.rpartition("-")[0])
+    """Whether a recipe is the one that is asked for, by its whole name or without its hash; else any for production."""
+    return asked in (found, found.rpartition("-")[0]) if asked else not is_experimental(found)
 
 
 def _no_such_plate(plate: str, there: Sequence[str]) -> str:
@@ -142,7 +156,7 @@ def _why_none(plate: str, *, is_withdrawn: bool, recipe: str) -> str:
     return f"{plate}: the plate is not published{under or ' yet'}; `platestream status` shows how far it is"
 
 
-def _other_recipe(chosen: Published, declared: str) -> str:
-    if declared:
-        return f"{chosen.plate}: not published under the declared recipe {declared}, exported under {chosen.recipe}"
+def _other_recipe(chosen: Published, wanted: str) -> str:
+    if wanted:
+        return f"{chosen.plate}: not published under the recipe {wanted}, exported under {chosen.recipe}"
     return f"{chosen.plate}: published under several recipes, exported under the newest, {chosen.recipe}"

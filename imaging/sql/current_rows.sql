@@ -1,9 +1,8 @@
--- Rows of the current publications; rows_all stands for the table of all publications.
+-- Rows of the publications that are shown; rows_all stands for the table of all publications.
 SELECT item.*
 FROM rows_all AS item
-INNER JOIN plate_runs
-  ON item.experiment = plate_runs.experiment
-  AND item.plate = plate_runs.plate
-  AND item.recipe = plate_runs.recipe
-  AND item.run = plate_runs.run
-WHERE plate_runs.is_current AND plate_runs.status <> 'withdrawn'
+INNER JOIN shown_runs
+  ON item.experiment = shown_runs.experiment
+  AND item.plate = shown_runs.plate
+  AND item.recipe = shown_runs.recipe
+  AND item.run = shown_runs.run

@@ -3,9 +3,11 @@ SELECT
   plates.experiment,
   plates.plate,
   plates.recipe,
+  shown_runs.is_promoted,
+  shown_runs.shown_instead_of,
   plates.status,
-  plate_runs.number AS publication,
-  plate_runs.published_at,
+  shown_runs.number AS publication,
+  shown_runs.published_at,
   plates.is_declared,
   plates.images_expected,
   plates.images_arrived,
@@ -23,8 +25,7 @@ SELECT
   ARRAY_TO_STRING(plates.reasons, '; ') AS reasons,
   ARRAY_TO_STRING(plates.not_judged, '; ') AS not_judged
 FROM plates
-INNER JOIN plate_runs
-  ON plates.experiment = plate_runs.experiment
-  AND plates.plate = plate_runs.plate
-  AND plates.recipe = plate_runs.recipe
-  AND plate_runs.is_current
+INNER JOIN shown_runs
+  ON plates.experiment = shown_runs.experiment
+  AND plates.plate = shown_runs.plate
+  AND plates.recipe = shown_runs.recipe

@@ -19,7 +19,7 @@ from imaging.store import Store
 from imaging.table_schema import Table, table_of
 from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.jobs import job_name, load_rows
-from imaging.warehouse.publications import to_parquet
+from imaging.warehouse.parquet import to_parquet
 from imaging.warehouse.schemas import FAULT_RECORDS_ALL, IMAGE_METRICS_LIVE, LIVE_DAYS, SITE_METRICS_LIVE
 
 log = logging.getLogger(__name__)

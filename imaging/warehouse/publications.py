@@ -15,13 +15,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from imaging.columns import read_time
 from imaging.errors import RefusedLoadError, StoredDataError
 from imaging.live import PlateFolder, read_records
 from imaging.names import hash_of, results_prefix
+from imaging.promotions import read_promotions
 from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
 from imaging.table_schema import table_of
@@ -29,6 +27,8 @@ from imaging.tables import PLATE_RUNS, SITE_RUNS
 from imaging.warehouse import fingerprints
 from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.jobs import change_rows, job_name, load_rows
+from imaging.warehouse.parquet import to_parquet
+from imaging.warehouse.promotions import load_promotions
 from imaging.warehouse.schemas import AT_ONCE, LOADED, RUNS_ALL, Schemas
 from imaging.warehouse.sheets import Sheet, read_sheet
 from imaging.warehouse.views import ensure_versions, ensure_views
@@ -84,6 +84,7 @@ class Loader:
     admit: Callable[[str], None] = lambda experiment: None
     schemas: Schemas = field(init=False)
     _joined: set[str] = field(default_factory=set, init=False)
+    _promoted: dict[str, int] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.schemas = Schemas(self.warehouse)
@@ -100,6 +101,7 @@ class Loader:
         """
         self.schemas = Schemas(self.warehouse)
         self._joined.clear()
+        self._promoted.clear()
         self.schemas.ensure_base()
         ensure_views(self.warehouse)
 
@@ -120,9 +122,27 @@ class Loader:
         return publication_numbers(prefix, self.store.list(f"{prefix}publications/"))
 
     def load_plate(self, experiment: str, plate: str) -> list[Loaded | Refused]:
-        """Load every publication of a plate that is not loaded, under any recipe."""
+        """Load every publication of a plate that is not loaded, under any recipe, and its experiment's promotions."""
+        self.load_promotions(experiment)
         recipes = self.store.list_folders(f"results/{experiment}/{plate}/")
         return [item for recipe in recipes for item in self.load_missing((experiment, plate, recipe))]
+
+    def load_promotions(self, experiment: str) -> int:
+        """Load an experiment's promotions that are not loaded; return how many.
+
+        Raises
+        ------
+        WarehouseUnavailableError
+            If BigQuery does not answer.
+        """
+        known = self._promoted.get(experiment, 0)
+        promotions = read_promotions(self.store, experiment)
+        if len(promotions) <= known:
+            return 0
+        self.admit(experiment)
+        loaded = load_promotions(self.warehouse, experiment, promotions)
+        self._promoted[experiment] = len(promotions)
+        return loaded
 
     def load_missing(self, folder: PlateFolder, known: Iterable[int] = ()) -> list[Loaded | Refused]:
         """Load the publications of a plate under one recipe that are not loaded, the newest first.
@@ -234,7 +254,8 @@ class Loader:
     def _add_run(self, record: Mapping[str, Any], place: Mapping[str, str], measured_until: datetime | None) -> int:
         """Append the publication's row, which makes its rows visible; return the jobs begun."""
         folder = (place["experiment"], place["plate"], place["recipe"])
-        row = {column.name: record.get(column.name) for column in PLATE_RUNS.columns if column.name != "is_current"}
+        declared = {column.name for column in RUNS_ALL.columns}
+        row = {column.name: record.get(column.name) for column in PLATE_RUNS.columns if column.name in declared}
         row |= {"measured_until": measured_until, "loaded_at": datetime.now(UTC)}
         data = to_parquet(table_of(RUNS_ALL, [row]))
         name = job_name(self.warehouse, RUNS_ALL.name, hash_of(list(folder)), str(record["number"]))
@@ -257,13 +278,6 @@ def google_address(store: Store, key: str) -> str | None:
 
 def _equals(columns: Iterable[str]) -> str:
     return " AND ".join(f"{column} = @{column}" for column in columns)
-
-
-def to_parquet(rows: pa.Table) -> bytes:
-    """Rows as a Parquet file."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink, compression="zstd")
-    return sink.getvalue().to_pybytes()
 
 
 def _identity(place: Mapping[str, str]) -> tuple[str, str]:

@@ -75,10 +75,21 @@ class Rounds:
             self._known = self.loader.loaded()
         self._is_prepared = False  # until this round ended well: what is gone from the dataset is made again
         self._barred.clear()
+        self._load_promotions()
         open_folders = [folder for plate in self._due(now) for folder in self._look(plate, now)]
         sent = self.live.load(open_folders, datetime.fromtimestamp(now, UTC))
         self._is_prepared = True
         return sent
+
+    def _load_promotions(self) -> None:
+        """Load promotions of all experiments: they change what is shown of plates that are closed."""
+        for experiment in self.store.list_folders("results/"):
+            try:
+                self.loader.load_promotions(experiment)
+            except (WarehouseUnavailableError, StoreUnavailableError):
+                raise
+            except PlateError as error:
+                self._say_once(f"{experiment}: {error}")
 
     def _due(self, now: float) -> Iterator[tuple[str, str]]:
         for experiment in self.store.list_folders("results/"):

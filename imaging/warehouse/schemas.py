@@ -22,7 +22,7 @@ from google.cloud import bigquery
 from imaging.errors import RefusedLoadError, SchemaDriftError
 from imaging.names import hash_of
 from imaging.table_schema import TIME, Column, Table, bigquery_schema
-from imaging.tables import CELLS, FAULT_RECORDS, IMAGES_LIVE, PLATE_RUNS, PUBLISHED, SITES_LIVE
+from imaging.tables import CELLS, FAULT_RECORDS, IMAGES_LIVE, PLATE_RUNS, PROMOTIONS, PUBLISHED, SITES_LIVE
 from imaging.warehouse.connection import Warehouse
 
 AT_ONCE = 8
@@ -41,9 +41,17 @@ RUNS_ALL = Table(
     "plate_runs_all",
     "One row per publication of a plate whose rows are all here; the view plate_runs shows each once.",
     (
-        *(column for column in PLATE_RUNS.columns if column.name != "is_current"),
+        *(column for column in PLATE_RUNS.columns if column.name not in ("is_current", "is_experimental")),
         Column("measured_until", TIME, "UTC", "when the last of its sites was measured; NULL when it is withdrawn"),
         Column("loaded_at", TIME, "UTC", "when its rows were found to be right"),
+    ),
+)
+PROMOTIONS_ALL = Table(
+    "promotions_all",
+    "One row per promotion of a recipe, as loaded; the view promotions shows each once.",
+    (
+        *(column for column in PROMOTIONS.columns if column.name != "is_current"),
+        Column("loaded_at", TIME, "UTC", "when the row was made"),
     ),
 )
 
@@ -61,6 +69,8 @@ def _live(name: str, shown: Table, made: str) -> Table:
 IMAGE_METRICS_LIVE = _live("image_metrics_live", IMAGES_LIVE, "is_published")
 SITE_METRICS_LIVE = _live("site_metrics_live", SITES_LIVE, "is_published")
 FAULT_RECORDS_ALL = _live("fault_records_all", FAULT_RECORDS, "")
+BASE = (RUNS_ALL, PROMOTIONS_ALL, IMAGE_METRICS_LIVE, SITE_METRICS_LIVE, FAULT_RECORDS_ALL)
+"""Tables that are no published ones."""
 PASSING = (IMAGE_METRICS_LIVE.name, SITE_METRICS_LIVE.name)
 """Tables whose rows expire."""
 CLUSTER = ["experiment", "plate"]
@@ -93,7 +103,7 @@ class Schemas:
         """Make or widen dataset and tables; of those with features a version without any, so that views have one."""
         self.ensure_dataset()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(self.ensure, (*LOADED, RUNS_ALL, IMAGE_METRICS_LIVE, SITE_METRICS_LIVE, FAULT_RECORDS_ALL)))
+            list(pool.map(self.ensure, (*LOADED, *BASE)))
 
     def ensure_dataset(self) -> None:
         """Make the dataset unless it is there."""
@@ -159,7 +169,7 @@ def _new_table(warehouse: Warehouse, name: str, table: Table, schema: list[bigqu
     made.description = table.description
     kept_ms = LIVE_DAYS * 86_400_000 if name in PASSING else None
     made.time_partitioning = bigquery.TimePartitioning(type_=bigquery.TimePartitioningType.DAY, expiration_ms=kept_ms)
-    made.clustering_fields = CLUSTER
+    made.clustering_fields = [column for column in CLUSTER if column in {item.name for item in schema}]
     return made
 
 

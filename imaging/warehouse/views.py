@@ -1,8 +1,9 @@
 """Views of the dataset, under the names that they have on DuckDB, so that the same SQL runs on both.
 
     wells_all           rows of all versions of a table with features, joined by name
-    images, wells, ...  rows of current publications: imaging/sql/current_rows.sql
-    plate_runs, images_live, sites_live, fault_records    what DuckDB makes from records: imaging/warehouse/sql
+    images, wells, ...  rows of the publications that are shown: imaging/sql/current_rows.sql
+    plate_runs, images_live, sites_live, fault_records, promotions
+                        what DuckDB makes from records: imaging/warehouse/sql
     plate_overview, ... the views of imaging/sql that need no cells
 
 A view is a projection: it is written again whenever its text differs.
@@ -22,19 +23,15 @@ from imaging.errors import RefusedLoadError, SchemaDriftError
 from imaging.table_schema import Table
 from imaging.warehouse.connection import Warehouse, present, translated
 from imaging.warehouse.schemas import (
+    BASE,
     COLUMN_LIMIT,
-    FAULT_RECORDS_ALL,
-    IMAGE_METRICS_LIVE,
     LOADED,
-    RUNS_ALL,
-    SITE_METRICS_LIVE,
     is_version,
 )
 
 VERSION_LIMIT = 500
 """Versions of one table that a view joins; BigQuery takes 1,000 tables in a query."""
 _OWN = Path(__file__).parent / "sql"
-_BASE = (RUNS_ALL, IMAGE_METRICS_LIVE, SITE_METRICS_LIVE, FAULT_RECORDS_ALL)
 
 
 def ensure_views(warehouse: Warehouse) -> None:
@@ -90,7 +87,7 @@ def _joined(warehouse: Warehouse, table: Table, versions: list[str]) -> str:
 def _ordered(warehouse: Warehouse) -> Iterator[tuple[str, str]]:
     """Views with their texts, each after those that it stands on."""
     texts = view_texts()
-    known = {table.name for table in _BASE} | {f"{table.name}_all" for table in LOADED}
+    known = {table.name for table in BASE} | {f"{table.name}_all" for table in LOADED}
     while ready := [name for name, tree in texts.items() if _needed(tree) <= known]:
         for name in ready:
             yield name, qualified(texts.pop(name), known, warehouse)

@@ -90,4 +90,4 @@ def test_what_was_chosen_for_a_plate_without_the_declared_recipe_is_said(run, st
     open_store(store).write("experiments/screen/experiment.yaml", small_screen.YAML)
     outcome = run("export", "screen", "P1", "--out", "out", "--store", store)
     assert outcome.status == 0
-    assert outcome.err.startswith("P1: not published under the declared recipe v1-")
+    assert outcome.err.startswith("P1: not published under the recipe v1-")

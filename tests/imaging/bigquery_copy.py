@@ -13,7 +13,7 @@ from imaging.query import connect
 from imaging.store import Store
 from imaging.table_schema import bigquery_schema
 from imaging.tables import PUBLISHED, TABLES
-from imaging.views import current_rows, ordered_views, read_view
+from imaging.views import SHOWN_RUNS, current_rows, ordered_views, read_view
 
 BASE = {f"{table.name}_all": table for table in PUBLISHED} | {
     name: table for name, table in TABLES.items() if table not in PUBLISHED
@@ -26,10 +26,12 @@ def copy_store(store: Store, client: Client, dataset: Dataset) -> None:
     with connect(store) as connection:
         for name in BASE:
             load(connection.sql(f'SELECT * FROM "{name}"').to_arrow_table(), name, client, dataset)
+    create_view(SHOWN_RUNS, read_view(SHOWN_RUNS), client, dataset)
     for table in PUBLISHED:
         create_view(table.name, current_rows(table.name), client, dataset)
     for name in ordered_views():
-        create_view(name, read_view(name), client, dataset)
+        if name != SHOWN_RUNS:
+            create_view(name, read_view(name), client, dataset)
 
 
 def load(rows: pa.Table, name: str, client: Client, dataset: Dataset) -> None:

@@ -178,18 +178,19 @@ def inputs(**changes: Any) -> PublicationInputs:
     return PublicationInputs(**(given | changes))
 
 
-def results(plate: str = "P1") -> str:
-    return f"results/screen/{plate}/{RECIPE}/"
+def results(plate: str = "P1", recipe: str = RECIPE) -> str:
+    return f"results/screen/{plate}/{recipe}/"
 
 
 def publish(store: Store, number: int = 1, **changes: Any) -> dict[str, str]:
     """Write the tables of a publication and its record; ``published_at`` is the record's."""
     times = {name: changes.pop(name) for name in ("published_at",) if name in changes}
     given = inputs(**changes)
-    folder = results(given.plate)
+    folder = results(given.plate, given.recipe)
     keys = write_tables(store, f"{folder}published/{number:06d}-fresh", given)
     counted = [f"{folder}sites/{item['well']}-{item['site']}-{item['inputs']}.json" for item in given.manifests]
-    record(store, number, plate=given.plate, run=given.run, tables=keys, manifests=counted, **times)
+    place = {"plate": given.plate, "recipe": given.recipe, "run": given.run}
+    record(store, number, **place, tables=keys, manifests=counted, **times)
     return keys
 
 
@@ -205,7 +206,18 @@ def record(store: Store, number: int, *, plate: str = "P1", status: str = "compl
         "published_at": "2026-02-03T05:00:00.000+00:00",
         "tables": {},
     }
-    store.create(f"{results(plate)}publications/{number:06d}.json", to_json(content | more))
+    folder = results(plate, more.get("recipe", RECIPE))
+    store.create(f"{folder}publications/{number:06d}.json", to_json(content | more))
+
+
+def promote(store: Store, *recipes: str) -> None:
+    """Write promotion records, the last one last."""
+    before = RECIPE
+    for number, recipe in enumerate(recipes, start=1):
+        content = {"experiment": "screen", "number": number, "recipe": recipe, "name": recipe.partition("-")[0]}
+        content |= {"instead_of": before, "because": "better", "promoted_at": f"2026-02-1{number}T05:00:00.000+00:00"}
+        store.create(f"experiments/screen/promotions/{number:06d}.json", to_json(content | {"declared": {}}))
+        before = recipe
 
 
 def write_manifest(store: Store, item: Mapping[str, Any]) -> str:

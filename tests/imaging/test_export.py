@@ -76,7 +76,37 @@ def test_a_plate_without_the_declared_recipe_is_exported_as_it_was_published_las
     chosen = select_plates(folder_store, "screen")
     assert [item.recipe for item in chosen.plates] == ["v9-99999999"]
     declared = small_screen.experiment().recipe_id
-    assert chosen.remarks == (f"P1: not published under the declared recipe {declared}, exported under v9-99999999",)
+    assert chosen.remarks == (f"P1: not published under the recipe {declared}, exported under v9-99999999",)
+
+
+def promote(store: Store, number: int, recipe: str, instead_of: str) -> None:
+    said = {"number": number, "recipe": recipe, "name": recipe[:2], "instead_of": instead_of, "because": ""}
+    record = said | {"promoted_at": "2026-03-01T00:00:00+00:00", "declared": {}}
+    store.create(f"experiments/screen/promotions/{number:06d}.json", to_json(record))
+
+
+def test_the_recipe_that_was_promoted_last_and_that_the_plate_has_goes_before_the_declared_one(folder_store):
+    declared = small_screen.experiment().recipe_id
+    folder_store.write("experiments/screen/experiment.yaml", small_screen.YAML)
+    promote(folder_store, 1, "v2-22222222", declared)
+    promote(folder_store, 2, "v3-33333333", "v2-22222222")
+    for plate, recipes in {"P1": [declared], "P2": [declared, "v2-22222222"], "P3": ["v3-33333333", declared]}.items():
+        for day, recipe in enumerate(recipes, 1):
+            under(folder_store, recipe, published_at=f"2026-01-0{day}T00:00:00+00:00", plate=plate)
+    chosen = select_plates(folder_store, "screen")
+    assert [item.recipe for item in chosen.plates] == [declared, "v2-22222222", "v3-33333333"]
+    assert chosen.remarks == (
+        f"P1: not published under the recipe v3-33333333, exported under {declared}",
+        "P2: not published under the recipe v3-33333333, exported under v2-22222222",
+    )
+
+
+def test_experimental_results_are_exported_only_when_they_are_asked_for(folder_store):
+    under(folder_store, "v1-11111111", published_at="2026-01-01T00:00:00+00:00")
+    under(folder_store, "v1+experimental-99999999", published_at="2026-02-01T00:00:00+00:00")
+    assert [item.recipe for item in select_plates(folder_store, "screen").plates] == ["v1-11111111"]
+    asked = select_plates(folder_store, "screen", recipe="v1+experimental")
+    assert [item.recipe for item in asked.plates] == ["v1+experimental-99999999"]
 
 
 def test_without_a_declaration_several_recipes_are_said(folder_store):

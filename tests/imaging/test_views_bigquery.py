@@ -30,6 +30,9 @@ def screen() -> Store:
         small_screen.publish(store, plate=plate, run=f"run {plate}", published_at=published_at, **_contents(plate))
     small_screen.record(store, 2, plate="P3", run="run P3", status="withdrawn", published_at="2026-02-09T05:00:00Z")
     small_screen.publish(store, 2, plate="P2", run="again", published_at="2026-02-10T05:00:00Z", **_contents("P2", 3))
+    small_screen.publish(store, plate="P1", recipe="v2-89abcdef", run="v2", **_contents("P1", 5))
+    small_screen.publish(store, plate="P1", recipe="v1+experimental-11112222", run="trial", **_contents("P1", 4))
+    small_screen.promote(store, "v2-89abcdef")
     for site in (1, 2):
         saturated = small_screen.manifest("A01", site, plate="P4")
         saturated["image_metrics"][0]["PercentSaturated"] = 2.5 * site
