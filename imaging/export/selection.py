@@ -1,4 +1,4 @@
-"""Which publication of each plate is exported: the current one under the recipe that is asked for, promoted or declared.
+"""Which publication of a plate is exported: the current one under the recipe asked for, promoted or declared.
 
 What the default views show is what is exported: of several recipes the one that was promoted last and that the plate
 has, never an experimental one. Where none was promoted, the declared recipe comes first.
