@@ -26,9 +26,10 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
 from imaging.errors import PlateError, StoredDataError
-from imaging.live import PlateFolder, read_fault_rows, read_live_rows, read_records
+from imaging.live import PlateFolder, read_fault_rows, read_live_rows
 from imaging.names import is_experimental, results_prefix
 from imaging.promotions import Promotion, promotion_row, read_promotions
+from imaging.publication_records import read_publications
 from imaging.store import Store
 from imaging.table_schema import Table, arrow_schema, table_of
 from imaging.tables import FAULT_RECORDS, PLATE_RUNS, PROMOTIONS, PUBLISHED, TABLES
@@ -156,11 +157,7 @@ def read_catalog(store: Store) -> Catalog:
         for item in store.list(f"{results_prefix(*folder)}publications/").objects
         if _RECORD.fullmatch(item.key)
     ]
-    records = read_records(store, keys)
-    for record in records:
-        lacking = [name for name in ("experiment", "plate", "recipe", "run", "number", "status") if name not in record]
-        if lacking:
-            raise StoredDataError(f"the publication record lacks {', '.join(lacking)}", key=record["key"])
+    records = read_publications(store, keys)
     publications = tuple(sorted(records, key=lambda record: (*_folder(record), record["number"])))
     return Catalog(folders, publications, {name: read_promotions(store, name) for name in experiments})
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from imaging.errors import ConfigurationError, StoredDataError
 from imaging.job import open_experiment
-from imaging.live import read_records
 from imaging.names import check_name, is_experimental, results_prefix
 from imaging.promotions import read_promotions
+from imaging.publication_records import read_publications
 from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
 
@@ -130,10 +130,7 @@ def _publications(store: Store, experiment: str, plate: str) -> list[Published]:
         numbers = publication_numbers(prefix, store.list(f"{prefix}publications/"))
         if numbers:
             key = publication_key(prefix, numbers[-1])
-            (record,) = read_records(store, [key])
-            lacking = [name for name in ("run", "status", "published_at", "tables") if name not in record]
-            if lacking:
-                raise StoredDataError(f"the publication record lacks {', '.join(lacking)}", key=key)
+            (record,) = read_publications(store, [key])
             found.append(Published(store, experiment, plate, recipe, numbers[-1], record))
     return found
 

@@ -21,9 +21,9 @@ from google.cloud import bigquery
 
 from imaging.errors import RefusedLoadError, SchemaDriftError
 from imaging.names import hash_of
-from imaging.table_schema import TIME, Column, Table, bigquery_schema
+from imaging.table_schema import TEXT, TEXTS, TIME, Column, Table, bigquery_schema
 from imaging.tables import CELLS, FAULT_RECORDS, IMAGES_LIVE, PLATE_RUNS, PROMOTIONS, PUBLISHED, SITES_LIVE
-from imaging.warehouse.connection import Warehouse
+from imaging.warehouse.connection import Warehouse, present
 
 AT_ONCE = 8
 """Requests that are made at the same time."""
@@ -43,6 +43,7 @@ RUNS_ALL = Table(
     (
         *(column for column in PLATE_RUNS.columns if column.name not in ("is_current", "is_experimental")),
         Column("measured_until", TIME, "UTC", "when the last of its sites was measured; NULL when it is withdrawn"),
+        Column("manifests", TEXTS, "", "marks of the manifests of sites that it counts"),
         Column("loaded_at", TIME, "UTC", "when its rows were found to be right"),
     ),
 )
@@ -56,19 +57,29 @@ PROMOTIONS_ALL = Table(
 )
 
 
-def _live(name: str, shown: Table, made: str) -> Table:
-    observed = Column("observed_at", TIME, "UTC", "when the row was made; the newest counts")
-    columns = tuple(column for column in shown.columns if column.name != made)
+_OBSERVED_AT = Column("observed_at", TIME, "UTC", "when the row was made; the newest counts")
+_MANIFEST = Column("manifest", TEXT, "", "mark of the site's manifest")
+
+
+def _as_they_came(name: str, shown: Table, *more: Column) -> Table:
+    columns = tuple(column for column in shown.columns if column.name != "is_published")
     return Table(
         name,
         f"Rows of {shown.name} as they came, the same several times; the view shows the newest.",
-        (*columns, observed),
+        (*columns, *more),
     )
 
 
-IMAGE_METRICS_LIVE = _live("image_metrics_live", IMAGES_LIVE, "is_published")
-SITE_METRICS_LIVE = _live("site_metrics_live", SITES_LIVE, "is_published")
-FAULT_RECORDS_ALL = _live("fault_records_all", FAULT_RECORDS, "")
+def mark_of(manifest: str) -> str:
+    """Name a site's manifest by ten digits: a publication has thousands, and each query of what is live reads them."""
+    return hash_of(manifest)[:10]
+
+
+IMAGE_METRICS_LIVE = _as_they_came("image_metrics_live", IMAGES_LIVE, _MANIFEST, _OBSERVED_AT)
+SITE_METRICS_LIVE = _as_they_came("site_metrics_live", SITES_LIVE, _MANIFEST, _OBSERVED_AT)
+FAULT_RECORDS_ALL = _as_they_came("fault_records_all", FAULT_RECORDS, _OBSERVED_AT)
+LIVE = ((IMAGES_LIVE, IMAGE_METRICS_LIVE), (SITES_LIVE, SITE_METRICS_LIVE))
+"""Views of plates in progress, and the tables that they stand on."""
 BASE = (RUNS_ALL, PROMOTIONS_ALL, IMAGE_METRICS_LIVE, SITE_METRICS_LIVE, FAULT_RECORDS_ALL)
 """Tables that are no published ones."""
 PASSING = (IMAGE_METRICS_LIVE.name, SITE_METRICS_LIVE.name)
@@ -129,13 +140,16 @@ class Schemas:
             If the table in the dataset contradicts the declared one.
         RefusedLoadError
             If it would have too many columns.
+        WarehouseUnavailableError
+            If BigQuery does not answer, or the dataset or the table was dropped meanwhile.
         """
         name = base_name(table, features) if table in LOADED else table.name
         wanted = [bigquery.SchemaField.from_api_repr(item) for item in bigquery_schema(table, features)]
         check_width(name, len(wanted))
         if name in self._right:
             return False
-        is_new = self._make_or_widen(name, table, wanted)
+        with present(self.warehouse.dataset):
+            is_new = self._make_or_widen(name, table, wanted)
         self._right.add(name)
         return is_new
 

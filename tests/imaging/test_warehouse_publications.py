@@ -177,7 +177,7 @@ def test_answers_that_are_lost_or_late_cost_nothing(
 @pytest.mark.parametrize("table", ["wells_", "plate_runs_all"])
 def test_a_job_that_failed_has_used_its_name_up(bigquery_jobs: BigQueryJobs, folder_store: Store, table: str) -> None:
     publish(folder_store)
-    bigquery_jobs.fail_jobs(table, "backendError", "quotaExceeded")
+    bigquery_jobs.fail_jobs(table, "backendError", "rateLimitExceeded")
     load(bigquery_jobs.client(), folder_store)
     assert shown(bigquery_jobs) == SHOWN
     tried = [line.rpartition("-")[2] for line in bigquery_jobs.loads() if line.startswith(table)]
@@ -191,6 +191,22 @@ def test_a_job_that_goes_on_failing_is_left_for_later(bigquery_jobs: BigQueryJob
         load(bigquery_jobs.client(), folder_store)
     assert shown(bigquery_jobs) == NOTHING
     load(bigquery_jobs.client(), folder_store)
+    assert shown(bigquery_jobs) == SHOWN
+
+
+def test_where_a_quota_is_used_up_there_is_one_job_a_time_and_what_failed_is_not_asked_about_again(
+    bigquery_jobs: BigQueryJobs, folder_store: Store
+) -> None:
+    publish(folder_store)
+    loader = prepared(bigquery_jobs.client(), folder_store)
+    bigquery_jobs.fail_jobs("sites_all", *["quotaExceeded"] * 3)
+    for _ in range(3):
+        with pytest.raises(WarehouseUnavailableError, match="BigQuery has no room to change sites_all"):
+            loader.load_plate("screen", "P1")
+    loader.load_plate("screen", "P1")
+    tried = [line.rpartition("-")[2] for line in bigquery_jobs.loads() if line.startswith("sites_all")]
+    assert tried == ["1", "2", "3", "4"]
+    assert not [line for line in bigquery_jobs.requests if line.startswith("job platestream-screens-sites_all")]
     assert shown(bigquery_jobs) == SHOWN
 
 
@@ -254,13 +270,48 @@ def test_doubled_rows_are_deleted_and_loaded_again_before_they_are_shown(
     loader = prepared(bigquery_jobs.client(), folder_store)
 
     def double() -> None:
-        target = {"datasetId": "screens", "tableId": "images_all"}
+        target = {"datasetId": "screens", "tableId": "images_all$20260203"}
         bigquery_jobs.tables.load(target, [folder_store.read(keys["images"])], infers_lists=True)
         assert shown(bigquery_jobs) == NOTHING
 
     bigquery_jobs.trouble("load images_all", double)
     loader.load_plate("screen", "P1")
     assert [rows for table, _, rows in bigquery_jobs.tables.loads if table == "images_all"] == [24, 24, 24]
+    assert counts(bigquery_jobs.client(), "images_all") == {"images_all": 24}
+    assert shown(bigquery_jobs) == SHOWN
+    (repair,) = [line.removeprefix("change ") for line in bigquery_jobs.requests if line.startswith("change platestr")]
+    assert bigquery_jobs.client().get_job(repair).query.endswith("AND _PARTITIONTIME = TIMESTAMP '2026-02-03'")
+
+
+def test_rows_are_counted_in_their_partition_alone(bigquery_jobs: BigQueryJobs, folder_store: Store) -> None:
+    publish(folder_store)
+    load(bigquery_jobs.client(), folder_store)
+    counted = [line for line in bigquery_jobs.requests if line.startswith("query SELECT COUNT(*) AS m0")]
+    assert len(counted) == 10
+    assert all(line.endswith("AND _PARTITIONTIME = TIMESTAMP '2026-02-03'") for line in counted)
+
+
+def test_a_run_lies_in_the_partition_of_its_first_publication_whichever_is_loaded(
+    bigquery_jobs: BigQueryJobs, folder_store: Store
+) -> None:
+    publish(folder_store, 1)
+    record(folder_store, 2, status="withdrawn", published_at="2026-02-05T05:00:00+00:00")
+    publish(folder_store, 3, published_at="2026-02-07T05:00:00+00:00")
+    load(bigquery_jobs.client(), folder_store)
+    days = {partition for table, partition, _ in bigquery_jobs.tables.loads if table == "images_all"}
+    assert days == {"20260203"}
+    assert shown(bigquery_jobs) == SHOWN | {"plate_runs": 3}
+
+
+def test_rows_that_lie_in_another_partition_are_found_and_not_doubled(
+    bigquery_jobs: BigQueryJobs, folder_store: Store
+) -> None:
+    publish(folder_store)
+    load(bigquery_jobs.client(), folder_store)
+    moved = "UPDATE screens.images_all SET _PARTITIONTIME = TIMESTAMP '2026-03-01' WHERE TRUE"
+    bigquery_jobs.tables.query(moved, {})
+    bigquery_jobs.client().delete_table("lab.screens.plate_runs_all")
+    load(bigquery_jobs.client(), folder_store)
     assert counts(bigquery_jobs.client(), "images_all") == {"images_all": 24}
     assert shown(bigquery_jobs) == SHOWN
 
