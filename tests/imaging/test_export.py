@@ -163,7 +163,7 @@ def test_names_that_lead_elsewhere_and_empty_stores_are_refused(folder_store):
 def test_a_record_that_lacks_entries_is_named(folder_store):
     key = f"{small_screen.results()}publications/000001.json"
     folder_store.create(key, b'{"run": "r", "status": "complete", "published_at": "2026-02-03T05:00:00Z"}')
-    with pytest.raises(StoredDataError, match="the publication record lacks experiment, plate, recipe, number") as caught:
+    with pytest.raises(StoredDataError, match="record lacks experiment, plate, recipe, number") as caught:
         select_plates(folder_store, "screen")
     assert caught.value.key == key
 

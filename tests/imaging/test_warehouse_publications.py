@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +19,7 @@ from imaging.warehouse.schemas import LOADED
 from tests.imaging import small_screen
 from tests.imaging.small_screen import AREA, RATIO, publish, record
 from tests.imaging.small_warehouse import counts, load, open_warehouse, prepared, rows
+from tests.parts import ROOT
 from tests.standins.bigquery_jobs import LOST, BigQueryJobs
 
 SHOWN = {"images": 24, "sites": 12, "wells": 6, "plates": 1, "image_features": 24, "site_runs": 12, "plate_runs": 1}
@@ -115,6 +117,23 @@ def test_the_newest_publication_is_shown_and_older_ones_are_kept(
         {"number": 1, "is_current": False},
         {"number": 2, "is_current": True},
     ]
+
+
+def test_superseded_rows_are_deleted_as_the_operations_guide_says(
+    bigquery_jobs: BigQueryJobs, folder_store: Store
+) -> None:
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    (sql,) = re.findall(r"^    DELETE FROM DATASET\.images_all.*?^    \)$", guide, re.MULTILINE | re.DOTALL)
+    publish(folder_store, 1)
+    publish(folder_store, 2, run="run2", manifests=tuple(small_screen.manifests()[:4]))
+    loader = prepared(bigquery_jobs.client(), folder_store)
+    loader.load_plate("screen", "P1")
+    before = shown(bigquery_jobs)
+    assert counts(bigquery_jobs.client(), "images_all") == {"images_all": 48}
+    bigquery_jobs.tables.query(sql.replace("DATASET", "screens"), {})
+    assert counts(bigquery_jobs.client(), "images_all") == {"images_all": 24}
+    assert shown(bigquery_jobs) == before
+    assert loader.load_plate("screen", "P1") == []
 
 
 def test_withdrawn_plate_is_hidden_and_its_run_published_again_is_loaded_once(

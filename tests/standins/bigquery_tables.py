@@ -223,11 +223,13 @@ class Tables:
 @lru_cache(2_000)
 def _to_duckdb(sql: str, project: str) -> str:
     tree = _parse(sql).copy()
+    is_query = isinstance(tree, exp.Query)
+    changed = [] if is_query else list(tree.this.find_all(exp.Table))
     for item in tree.find_all(exp.Table):
         if item.catalog not in ("", project):
             raise RefusedError(404, "notFound", f"Not found: Project {item.catalog}")
         item.set("catalog", None)
-        if not isinstance(tree, exp.Query) or _PARTITION in sql:
+        if item in changed or (is_query and _PARTITION in sql):
             item.set("this", exp.to_identifier(f"{item.name}{_ROWS}", quoted=True))
     return tree.sql("duckdb").replace("FULL OUTER UNION ALL BY NAME", "UNION ALL BY NAME")
 
