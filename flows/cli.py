@@ -1,8 +1,9 @@
 """`platestream`: the command line.
 
 Commands that describe an experiment (``init``, ``check``) stand in flows/cli_declare.py, those that look at results in
-flows/cli_results.py, exports in flows/cli_export.py, those that run something in flows/cli_run.py, recipes in
-flows/cli_recipes.py, the warehouse in flows/cli_warehouse.py, what segments and measures any images in
+flows/cli_results.py and flows/cli_reconcile.py, exports in flows/cli_export.py, those that decide in
+flows/cli_decide.py, recipes in flows/cli_recipes.py, those that run something in flows/cli_run.py, the upload in
+flows/cli_upload.py, the warehouse in flows/cli_warehouse.py, what segments and measures any images in
 flows/cli_segment.py and flows/cli_measure.py. Each imports what it needs when it runs, so that ``--help`` answers at
 once.
 
@@ -19,13 +20,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from flows import (
+    cli_decide,
     cli_declare,
     cli_export,
     cli_measure,
     cli_recipes,
+    cli_reconcile,
     cli_results,
     cli_run,
     cli_segment,
+    cli_upload,
     cli_warehouse,
 )
 from flows.ours import find_strangers
@@ -69,10 +73,13 @@ _ANY_IMAGES = "Segment and measure any images"
 PANELS = (
     (cli_declare, "Describe"),
     (cli_run, "Run"),
+    (cli_upload, "Run"),
     (cli_warehouse, "Run"),
     (cli_recipes, "Recipes"),
     (cli_results, "Look"),
+    (cli_reconcile, "Look"),
     (cli_export, "Look"),
+    (cli_decide, "Decide"),
     (cli_segment, _ANY_IMAGES),
     (cli_measure, _ANY_IMAGES),
 )

@@ -1,4 +1,4 @@
-"""`platestream recipes` and `promote`: the recipes of an experiment side by side, and which one counts."""
+"""`platestream recipes`, `promote` and `backfill`: recipes side by side, which one counts, and plates that lack one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from flows.cli_results import STORE, open_existing
-from flows.printed_rows import plain
+from flows.printed_rows import counted, plain
 
 if TYPE_CHECKING:
+    from flows.settings import Settings
+    from imaging.backfill import BackfillPlan
+    from imaging.experiment import Experiment
     from imaging.recipe_book import RecipeBook
     from imaging.store import Store
 
@@ -66,7 +69,40 @@ def promote(
         )
 
 
-COMMANDS = (recipes, promote)
+def backfill(
+    experiment: str = EXPERIMENT,
+    recipe: str = typer.Option("", help="Name or id of the recipe.", show_default="the promoted one"),
+    plates: str = typer.Option(..., help="Names with commas between them; '*' stands for any text."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show what would be done, and what it takes."),
+    here: bool = typer.Option(False, "--here", help="Process on this machine, also where a Prefect server answers."),
+    as_json: bool = typer.Option(False, "--json", help="Print the plan as JSON."),
+    store: str = STORE,
+    workers: int = typer.Option(0, min=0, max=1024, help="Worker processes.", show_default="one per CPU core"),
+) -> None:
+    """Process plates under a recipe that they lack, when nothing else is to be done; again does what is left.
+
+    Where a Prefect server answers, it gets a run for each plate; else plates are processed here, one after the other.
+    """
+    from flows.settings import Settings
+    from imaging.backfill import plan_backfill
+
+    said = {name: value for name, value in (("store", store), ("workers", workers)) if value}
+    settings = Settings(**said)
+    root = open_existing(settings)
+    chosen = open_book(root, experiment).find(recipe)
+    names = [name.strip() for name in plates.split(",") if name.strip()]
+    plan = plan_backfill(root, chosen, names, stale_s=settings.heartbeat_stale_s, settle_s=settings.settle_s)
+    if as_json:
+        typer.echo(json.dumps(_plan_as_dict(plan), indent=2))
+    else:
+        _print_plan(plan, settings)
+    if not dry_run and plan.todo:
+        _do_backfill(plan, chosen, root, settings, here=here)
+    if any(plate.state == "at fault" for plate in plan.plates):
+        raise typer.Exit(1)
+
+
+COMMANDS = (recipes, promote, backfill)
 
 
 def open_book(store: Store, experiment: str) -> RecipeBook:
@@ -122,3 +158,97 @@ def _describe(store: Store, book: RecipeBook) -> list[dict[str, Any]]:
 
 def _row(name: str, recipe: str, declared_in: str, note: str = "") -> dict[str, Any]:
     return {"name": name, "recipe": recipe, "declared_in": declared_in, "note": note}
+
+
+def _plan_as_dict(plan: BackfillPlan) -> dict[str, Any]:
+    basis = plan.basis
+    return {
+        "experiment": plan.experiment,
+        "recipe": plan.recipe,
+        "plates": [
+            {
+                **{name: getattr(plate, name) for name in ("plate", "state", "sites", "done", "todo")},
+                "machine_seconds": plan.seconds(plate.todo),
+                "cost": plan.cost(plate.todo),
+                "problem": plate.problem or None,
+            }
+            for plate in plan.plates
+        ],
+        "plates_todo": len(plan.todo),
+        "sites_todo": plan.sites_todo,
+        "machine_seconds": plan.seconds(plan.sites_todo),
+        "cost": plan.cost(plan.sites_todo),
+        "basis": basis
+        and {"of": basis.of, "sites": basis.measured.sites, "seconds_per_site": round(basis.seconds_per_site, 4)},
+    }
+
+
+def _print_plan(plan: BackfillPlan, settings: Settings) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from imaging.cost_words import money_words, time_words
+
+    table = Table("plate", "state", "sites", "done under it", "to do", "worker time", "cost", box=None)
+    for plate in plan.plates:
+        todo = plate.todo if plate.state == "to do" else 0
+        seconds, cost = plan.seconds(todo), plan.cost(todo)
+        table.add_row(
+            plain(plate.plate),
+            plate.state,
+            *map(str, (plate.sites, plate.done, todo)),
+            time_words(seconds) if todo and seconds is not None else "",
+            money_words(cost) if todo and cost is not None else "",
+        )
+    typer.echo(f"{plan.experiment} under {plan.recipe}:")
+    Console().print(table)
+    for plate in plan.plates:
+        if plate.problem:
+            typer.echo(f"{plate.plate}: {plate.problem}")
+    typer.echo(_sum_words(plan, settings))
+
+
+def _sum_words(plan: BackfillPlan, settings: Settings) -> str:
+    """What is left to do in all, how long and for how much, and what that rests on."""
+    import os
+
+    from imaging.cost_words import money_words, time_words
+
+    if not plan.todo:
+        return "nothing is left to do"
+    left = f"{counted(len(plan.todo), 'plate')}, {counted(plan.sites_todo, 'site')} to do"
+    seconds, cost = plan.seconds(plan.sites_todo), plan.cost(plan.sites_todo)
+    if plan.basis is None or seconds is None:
+        return f"{left}; nothing of this experiment was measured yet, so time and cost cannot be estimated"
+    workers = settings.workers or os.cpu_count() or 1
+    money = f"about {money_words(cost)}" if cost is not None else "cost unknown, as those sites have no price"
+    return (
+        f"{left}: about {time_words(seconds)} of worker time, {time_words(seconds / workers)} with "
+        f"{counted(workers, 'worker')}, {money}\nestimated by {counted(plan.basis.measured.sites, 'measured site')} "
+        f"({plan.basis.of}): {plan.basis.seconds_per_site:.2f} s a site"
+    )
+
+
+def _do_backfill(plan: BackfillPlan, chosen: Experiment, store: Store, settings: Settings, *, here: bool) -> None:
+    """Ask the server for runs, or process here; what ended badly is told last."""
+    from flows.backfill import backfill_here, request_runs
+    from flows.cli_run import show_progress
+    from flows.server import is_healthy
+
+    if not here and is_healthy(settings.api_url):
+        outcomes = iter(request_runs(plan, settings))
+    else:
+        outcomes = backfill_here(
+            plan,
+            chosen,
+            store,
+            settings,
+            on_begin=lambda plate: typer.echo(f"{plate}: begun", err=True),
+            on_look=show_progress,
+        )
+    is_well = True
+    for outcome in outcomes:
+        is_well &= outcome.is_well
+        typer.echo(f"{outcome.plate}: {outcome.said}", err=True)
+    if not is_well:
+        raise typer.Exit(1)

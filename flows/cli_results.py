@@ -113,13 +113,17 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
 
     has_price = any(row.get("cost") is not None for row in rows)
     spent = "cost" if has_price else "machine time"
-    table = Table("experiment", "plate", "state", "images", "sites", "failed", "published as", spent, box=None)
+    places = [(row["experiment"], row["plate"]) for row in rows]
+    has_recipes = len(set(places)) < len(places)
+    shown = ("recipe",) if has_recipes else ()
+    table = Table("experiment", "plate", *shown, "state", "images", "sites", "failed", "published as", spent, box=None)
     for row in rows:
         images = f"{row['images_arrived']}/{row['images_expected']}" if "images_expected" in row else ""
         sites = f"{row['sites_done']}/{row['sites_expected']}" if "sites_expected" in row else ""
         cells = (
             row["experiment"],
             row["plate"],
+            *(row.get(name, "") for name in shown),
             row["state"],
             images,
             sites,

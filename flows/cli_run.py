@@ -47,6 +47,7 @@ def process(
     else:
         processed = process_stored(experiment, plate, settings=settings, **told)
     _print_processed(processed, settings)
+    _process_asked(processed, settings)
 
 
 def watch(store: str = STORE) -> None:
@@ -162,6 +163,21 @@ def show_progress(plan: Plan) -> None:
     if sys.stderr.isatty():
         ended = sum(site.state in ("done", "failed", "missing") for site in plan.sites)
         typer.echo(f"\r{ended} of {len(plan.sites)} sites", nl=ended == len(plan.sites), err=True)
+
+
+def _process_asked(processed: ProcessedPlate, settings: Settings) -> None:
+    """Make the experimental results that the plate's upload asks for; where their budget ends, the plate is done."""
+    from flows.process_folder import process_asked
+    from imaging.errors import SpentBudgetError
+
+    try:
+        asked = process_asked(processed, settings, show_progress)
+    except SpentBudgetError as error:
+        typer.echo(f"experimental results are not complete: {error}", err=True)
+        return
+    if asked:
+        typer.echo(f"experimental, as manifest.yaml asks for, under the recipe {asked.job.recipe}:")
+        _print_processed(asked, settings)
 
 
 def _print_processed(processed: ProcessedPlate, settings: Settings) -> None:

@@ -18,6 +18,7 @@ from flows.server import api_client
 from imaging.errors import MissingPartError
 
 IMAGES_ARRIVED = "plate.images-arrived"
+BACKGROUND_WORK = "plate.background-work"
 PUBLISHED = "plate.published"
 BUDGET_EXCEEDED = "plate.budget-exceeded"
 RETRY_FOR_S = 5.0
@@ -113,6 +114,12 @@ class ImagesArrived(PlateEvent):
     reason: str = ""
 
 
+class BackgroundWork(ImagesArrived):
+    """A plate has images to process under a recipe that can wait, and nobody follows it."""
+
+    kind: ClassVar[str] = BACKGROUND_WORK
+
+
 class Published(PlateEvent):
     """A plate has a new publication.
 
@@ -139,7 +146,7 @@ class BudgetExceeded(PlateEvent):
     Parameters
     ----------
     budget
-        Which: ``plate`` or ``day``.
+        Which: ``plate``, ``day`` or ``uploads``.
     spent, limit
         USD spent and allowed.
     reason
@@ -148,7 +155,7 @@ class BudgetExceeded(PlateEvent):
 
     kind: ClassVar[str] = BUDGET_EXCEEDED
 
-    budget: Literal["plate", "day"]
+    budget: Literal["plate", "day", "uploads"]
     spent: float = Field(ge=0)
     limit: float = Field(ge=0)
     reason: str = ""

@@ -19,6 +19,7 @@ from imaging.experiment import read_experiment
 from imaging.job import PlateJob, open_job
 from imaging.names import check_name
 from imaging.planning import Plan
+from imaging.plate_recipes import EXPERIMENTAL
 from imaging.projection import page_folder, publish_and_project, read_table
 from imaging.publication import Publication
 from imaging.recipe_book import open_recipes
@@ -115,8 +116,21 @@ def folder_job(folder: Path, experiment_file: Path, *, plate: str, settings: Set
 
 def _impatient(job: PlateJob) -> PlateJob:
     """The plate is finished: nothing more is waited for."""
-    experiment = job.experiment.model_copy(update={"patience_s": -1.0})
-    return PlateJob(job.store, job.raw, job.raw_folder, experiment, job.plate, job.maps, job.maps_folder, job.settle_s)
+    return job.under(job.experiment.model_copy(update={"patience_s": -1.0}))
+
+
+def process_asked(processed: ProcessedPlate, settings: Settings, on_look: OnLook) -> ProcessedPlate | None:
+    """Process a plate that is done once more, as its upload's manifest asks for; ``None`` where there is none.
+
+    Raises
+    ------
+    SpentBudgetError
+        If the budget of experimental results is used up before it is done.
+    """
+    asked = processed.plan.asked
+    if asked is None:
+        return None
+    return process_job(processed.job.under(asked), settings, priority=EXPERIMENTAL, on_look=on_look)
 
 
 def process_job(

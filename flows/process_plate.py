@@ -19,7 +19,9 @@ from flows.settings import Settings
 from flows.watch import find_need
 from imaging.errors import MissingPartError
 from imaging.job import PlateJob, open_job
+from imaging.names import is_experimental
 from imaging.planning import Plan
+from imaging.plate_recipes import EXPERIMENTAL
 from imaging.projection import page_address, publish_and_project
 from imaging.publication import Publication
 from imaging.steps import is_followed
@@ -39,12 +41,14 @@ def process_plate(experiment: str, plate: str, recipe: str = "", priority: int =
     recipe
         Name or id of a recipe; left out, the promoted one, or where none is that of experiment.yaml.
     priority
-        Of its sites on the cluster; below 0, they wait for those of plates in production.
+        Of its sites on the cluster; below 0, they wait for those of plates in production. Experimental ones always do.
     """
     settings = Settings()
     job = open_job(open_data_store(settings), experiment, plate, settle_s=settings.settle_s, recipe=recipe)
     refuse_run(job.experiment, settings, plate)
     plan = job.survey()
+    if is_experimental(job.recipe):
+        priority = min(priority, EXPERIMENTAL)
     if is_followed(plan, stale_s=settings.heartbeat_stale_s) or not find_need(job, plan):
         get_run_logger().info("%s/%s is followed by another run, or has nothing to be done", experiment, plate)
         return

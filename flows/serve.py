@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +24,8 @@ from imaging.errors import ConfigurationError
 
 WAREHOUSE = "load-warehouse"
 """Deployment that is of use with a BigQuery dataset only."""
+BACKGROUND = "background"
+"""Tag of deployments whose runs can wait."""
 QUERY_S = 1.0
 """Seconds between two questions for scheduled runs."""
 
@@ -47,6 +50,11 @@ def load_flow(entrypoint: str) -> Any:
 def served_deployments(settings: Settings) -> list[Deployment]:
     """Deployments of this machine's runner; without a dataset none that would do nothing at each publication."""
     return [each for each in read_deployments() if settings.dataset or each.name != WAREHOUSE]
+
+
+def background_places(served: Iterable[Deployment]) -> int:
+    """Runs that can wait, at the same time: they get places of their own and take none of those of plates."""
+    return sum(each.concurrency_limit or 0 for each in served if BACKGROUND in each.tags)
 
 
 def make_deployment(declared: Deployment) -> Any:
@@ -117,8 +125,10 @@ def main() -> None:
 
     with get_client(sync_client=True) as client:
         apply_automations(client, read_automations())
-    deployments = [make_deployment(declared) for declared in served_deployments(settings)]
-    serve(*deployments, limit=settings.plates_at_once, query_seconds=QUERY_S, print_starting_message=False)
+    served = served_deployments(settings)
+    deployments = [make_deployment(declared) for declared in served]
+    limit = settings.plates_at_once + background_places(served)
+    serve(*deployments, limit=limit, query_seconds=QUERY_S, print_starting_message=False)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,15 @@ from flows.budget import Budgets
 from flows.settings import Settings
 from flows.watch import FAULTS
 from imaging.costs import Spending, count_costs, read_book
+from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job
-from imaging.names import results_prefix
+from imaging.names import is_experimental, results_prefix
 from imaging.planning import Plan, SiteState
+from imaging.plate_recipes import find_plate_recipes
 from imaging.projection import page_folder
 from imaging.publication import is_current, read_publication
 from imaging.query import read_catalog
+from imaging.recipe_book import open_recipes
 from imaging.steps import is_followed
 from imaging.store import Store
 
@@ -24,11 +27,11 @@ def read_status(store: Store, settings: Settings | None = None) -> list[dict[str
 
     Returns
     -------
-    One dict per plate: experiment, plate, recipe, state (``imaging``, ``publishable``, ``published``, or ``at fault``
-    with its ``problem``), counts of images and sites, is_followed, publication number, run and status, machine_seconds,
-    cost, cost_per_site and cost_estimate of the whole plate (USD, ``None`` without a price), sites_unpriced, and why it
-    gets no more work (``refusal``). Of a plate whose images lie elsewhere nobody can tell more than what is published
-    and what it cost.
+    One dict per plate and recipe, its production first: experiment, plate, recipe, is_experimental, state (``imaging``,
+    ``publishable``, ``published``, or ``at fault`` with its ``problem``), counts of images and sites, is_followed,
+    publication number, run and status, machine_seconds, cost, cost_per_site and cost_estimate of the whole plate (USD,
+    ``None`` without a price), sites_unpriced, and why it gets no more work (``refusal``). Of a plate whose images lie
+    elsewhere nobody can tell more than what is published and what it cost.
     """
     settings = settings or Settings()
     budgets = Budgets(store, settings)
@@ -36,16 +39,34 @@ def read_status(store: Store, settings: Settings | None = None) -> list[dict[str
     for experiment in store.list_folders("raw"):
         for plate in store.list_folders(f"raw/{experiment}"):
             try:
-                job = plate_job(store, open_experiment(store, experiment), plate, settle_s=settings.settle_s)
-                plan = job.survey()
-                rows.append(
-                    describe_plate(job, plan, stale_s=settings.heartbeat_stale_s) | describe_costs(job, plan, budgets)
-                )
+                rows += _describe_recipes(store, experiment, plate, settings, budgets)
             except FAULTS as error:
                 rows.append({"experiment": experiment, "plate": plate, "state": "at fault", "problem": str(error)})
     listed = {(row["experiment"], row["plate"]) for row in rows}
     current = read_catalog(store).current.values()
     return rows + [_describe_published(store, record) for record in current if _place(record) not in listed]
+
+
+def _describe_recipes(
+    store: Store, experiment: str, plate: str, settings: Settings, budgets: Budgets
+) -> list[dict[str, Any]]:
+    """Describe a plate under each of its recipes, its production first, an experimental one last."""
+    book = open_recipes(store, open_experiment(store, experiment))
+    rows = []
+    asked: Experiment | None = None
+    jobs = [
+        plate_job(store, each.experiment, plate, settle_s=settings.settle_s)
+        for each in find_plate_recipes(store, book, plate)
+    ]
+    for job in jobs:
+        plan = job.survey()
+        rows.append(describe_plate(job, plan, stale_s=settings.heartbeat_stale_s) | describe_costs(job, plan, budgets))
+        asked = asked or plan.asked
+    if asked:
+        job = jobs[0].under(asked)
+        plan = job.survey()
+        rows.append(describe_plate(job, plan, stale_s=settings.heartbeat_stale_s) | describe_costs(job, plan, budgets))
+    return rows
 
 
 def _place(record: Mapping[str, Any]) -> tuple[str, str]:
@@ -57,6 +78,7 @@ def _describe_published(store: Store, record: Mapping[str, Any]) -> dict[str, An
     page = f"{results_prefix(record['experiment'], record['plate'], record['recipe'])}page/index.html"
     return {
         **{name: record[name] for name in ("experiment", "plate", "recipe")},
+        "is_experimental": is_experimental(record["recipe"]),
         "state": "withdrawn" if record["status"] == "withdrawn" else "published",
         "is_followed": False,
         "publication": record["number"],
@@ -77,6 +99,7 @@ def describe_plate(job: PlateJob, plan: Plan, *, stale_s: float) -> dict[str, An
         "experiment": job.experiment.name,
         "plate": job.plate,
         "recipe": job.recipe,
+        "is_experimental": is_experimental(job.recipe),
         "state": "published" if is_published else "publishable" if plan.is_publishable else "imaging",
         "images_expected": plan.images_expected,
         "images_arrived": plan.images_arrived,

@@ -16,16 +16,18 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from flows.budget import Budgets
-from flows.events import ImagesArrived, emit
+from flows.events import BackgroundWork, ImagesArrived, emit
 from flows.google import open_data_store
 from flows.placement import find_run_refusal
 from flows.settings import Settings
 from imaging.errors import PlateError
 from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job
-from imaging.names import check_name
+from imaging.names import check_name, is_experimental
 from imaging.planning import Plan
+from imaging.plate_recipes import EXPERIMENTAL, PRODUCTION, PlateRecipe, find_plate_recipes
 from imaging.publication import is_current
+from imaging.recipe_book import RecipeBook, open_recipes
 from imaging.records import heartbeat_key
 from imaging.store import Store
 from imaging.sweep import sweep
@@ -48,12 +50,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Why a plate needs a follower."""
+    """Why a plate needs a follower under a recipe, and with what priority."""
 
     experiment: str
     plate: str
     recipe: str
     reason: str
+    priority: int = PRODUCTION
 
 
 @dataclass
@@ -83,10 +86,12 @@ class Watch:
     sweep_s: float | None = None
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _list_at: float = NEVER
-    _quiet_s: dict[tuple[str, str], float] = field(default_factory=dict)
+    _look_under_at: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    _quiet_s: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    _asked: dict[tuple[str, str], Experiment] = field(default_factory=dict)
     _marks: set[tuple[str, str]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _wakes: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    _wakes: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
 
     def mark(self, experiment: str, plate: str) -> None:
@@ -107,17 +112,16 @@ class Watch:
             self._list_at = tick + (self.sweep_s or 0.0)
         marked = self._take_marks()
         due = sorted(place for place, at in self._look_at.items() if at <= tick and place not in marked)
-        declared: dict[str, Experiment | None] = {}
+        books: dict[str, RecipeBook | None] = {}
         looked = 0
         for place in [*sorted(marked), *due]:
             name, plate = place
-            if name not in declared:
-                declared[name] = self._open_experiment(name)
-            if (experiment := declared[name]) is None:
+            if name not in books:
+                books[name] = self._open_recipes(name)
+            if (book := books[name]) is None:
                 self._put_off(place, tick)
                 continue
-            job = plate_job(self.store, experiment, plate, settle_s=self.settle_s)
-            looked += self._look(job, now, tick, is_marked=place in marked)
+            looked += self._look(book, plate, now, tick, is_marked=place in marked)
         return looked
 
     def _take_marks(self) -> set[tuple[str, str]]:
@@ -138,15 +142,18 @@ class Watch:
                 unlisted.add(experiment)
                 self._say_once(f"{experiment}: {error}")
         for place in [place for place in self._look_at if place not in found and place[0] not in unlisted]:
-            for known in (self._look_at, self._wakes, self._quiet_s):
-                known.pop(place, None)
+            self._look_at.pop(place, None)
+            self._asked.pop(place, None)
+            for known in (self._look_under_at, self._wakes, self._quiet_s):
+                for key in [key for key in known if key[:2] == place]:
+                    del known[key]
         for place in found:
             self._look_at.setdefault(place, NEVER)
 
-    def _open_experiment(self, name: str) -> Experiment | None:
-        """Read what an experiment should be; what is wrong with it is said."""
+    def _open_recipes(self, name: str) -> RecipeBook | None:
+        """Read what an experiment should be, and its recipes; what is wrong with it is said."""
         try:
-            return open_experiment(self.store, name)
+            return open_recipes(self.store, open_experiment(self.store, name))
         except FAULTS as error:
             self._say_once(f"{name}: {error}")
             return None
@@ -155,6 +162,8 @@ class Watch:
         """Look again soon at a plate that could not be looked at; one never seen before is found by its folder."""
         if self._look_at.get(place, NEVER) != NEVER:
             self._look_at[place] = tick + self.rescan_s
+            for key in [key for key in self._look_under_at if key[:2] == place]:
+                del self._look_under_at[key]
 
     def _folders(self, prefix: str, kind: str) -> Iterator[str]:
         for name in self.store.list_folders(prefix):
@@ -163,24 +172,50 @@ class Watch:
             except PlateError as error:
                 self._say_once(str(error))
 
-    def _look(self, job: PlateJob, now: float, tick: float, *, is_marked: bool) -> int:
-        """Look at one plate; whatever is wrong with it is said, and the others' turn comes all the same."""
-        place = (job.experiment.name, job.plate)
+    def _look(self, book: RecipeBook, plate: str, now: float, tick: float, *, is_marked: bool) -> int:
+        """Look at one plate under each recipe whose turn it is; return whether at any."""
+        place = (book.declared.name, plate)
+        is_new = not is_marked and self._look_at.get(place, NEVER) == NEVER
+        looked = 0
         try:
-            if not is_marked and self._look_at[place] == NEVER and self._is_closed(job, now):
-                self._look_at[place] = tick + (_offset(place) - now) % DAY_S
+            recipes = list(find_plate_recipes(self.store, book, plate))
+        except FAULTS as error:
+            self._put_off(place, tick)
+            self._say_once(f"{place[0]}/{plate}: {error}")
+            return 1
+        keys = []
+        for each in recipes:
+            key = (*place, each.experiment.recipe_id)
+            keys.append(key)
+            if is_marked or self._look_under_at.get(key, NEVER) <= tick:
+                job = plate_job(self.store, each.experiment, plate, settle_s=self.settle_s)
+                looked |= self._look_under(job, each.priority, now, tick, is_new=is_new)
+            if each.priority == PRODUCTION and (asked := self._asked.get(place)):
+                recipes.append(PlateRecipe(asked, EXPERIMENTAL))
+        self._look_at[place] = min(self._look_under_at[key] for key in keys)
+        return looked
+
+    def _look_under(self, job: PlateJob, priority: int, now: float, tick: float, *, is_new: bool) -> int:
+        """Look at a plate under one recipe; whatever is wrong is said, and the others' turn comes all the same."""
+        place = (job.experiment.name, job.plate)
+        key = (*place, job.recipe)
+        try:
+            if is_new and self._is_closed(job, now):
+                self._look_under_at[key] = tick + (_offset(place) - now) % DAY_S
                 return 0
             pause_s = self.sweep_s or self.rescan_s
-            self._look_at[place] = tick + pause_s
+            self._look_under_at[key] = tick + pause_s
             beat_at = self.store.modified(heartbeat_key(job.prefix))
             if beat_at is not None and abs(now - beat_at) < self.stale_s:
-                self._wakes.pop(place, None)
-                self._look_at[place] = tick + min(pause_s, max(self.rescan_s, beat_at + self.stale_s - now))
+                self._wakes.pop(key, None)
+                self._look_under_at[key] = tick + min(pause_s, max(self.rescan_s, beat_at + self.stale_s - now))
                 return 1
             plan = job.survey(now)
+            if priority == PRODUCTION:
+                self._note_asked(place, plan)
             reason = find_need(job, plan)
-            if reason and not plan.records.has_pins and (others := self._published_recipes(job)):
-                self._look_at[place] = tick + DAY_S
+            if reason and not plan.records.has_pins and (others := self._published_recipes(job, priority)):
+                self._look_under_at[key] = tick + DAY_S
                 self._say_once(
                     f"{place[0]}/{place[1]} is published with recipe {', '.join(others)}; to process it with "
                     f"{job.recipe} as well: platestream process --experiment {place[0]} --plate {place[1]}"
@@ -188,19 +223,26 @@ class Watch:
             elif reason and (refusal := self.refuse(job, plan)):
                 self._say_once(f"{place[0]}/{place[1]}: {refusal}")
             elif reason:
-                self._quiet_s.pop(place, None)
-                self._wake(Need(*place, job.recipe, reason), tick)
+                self._quiet_s.pop(key, None)
+                self._wake(Need(*key, reason, priority), tick)
             elif self._is_closed(job, now):
-                self._look_at[place] = tick + DAY_S
+                self._look_under_at[key] = tick + DAY_S
                 self._sweep(job, now)
             elif self.sweep_s and plan.is_publishable:
                 # a lab publishes hundreds of plates a day: looking at each every minute would hold up those with work
-                self._quiet_s[place] = min(2 * self._quiet_s.get(place, self.sweep_s / 2), LONGEST_SWEEP_S)
-                self._look_at[place] = tick + self._quiet_s[place]
+                self._quiet_s[key] = min(2 * self._quiet_s.get(key, self.sweep_s / 2), LONGEST_SWEEP_S)
+                self._look_under_at[key] = tick + self._quiet_s[key]
         except FAULTS as error:
-            self._look_at[place] = tick + self.rescan_s
+            self._look_under_at[key] = tick + self.rescan_s
             self._say_once(f"{place[0]}/{place[1]}: {error}")
         return 1
+
+    def _note_asked(self, place: tuple[str, str], plan: Plan) -> None:
+        """Remember what the upload's manifest asks for beside the plate's production."""
+        if plan.asked:
+            self._asked[place] = plan.asked
+        else:
+            self._asked.pop(place, None)
 
     def _sweep(self, job: PlateJob, now: float) -> None:
         """Delete what nothing names; where that fails, e.g. for want of a right, only the next day tries it again."""
@@ -211,12 +253,12 @@ class Watch:
 
     def _wake(self, need: Need, tick: float) -> None:
         """Ask for a run; the longer none comes, the longer the pause before the next asking."""
-        place = (need.experiment, need.plate)
-        woken_at, pause_s = self._wakes.get(place, (float("-inf"), REPEAT_S))
+        key = (need.experiment, need.plate, need.recipe)
+        woken_at, pause_s = self._wakes.get(key, (float("-inf"), REPEAT_S))
         if tick - woken_at < pause_s:
             return
         self.wake(need)
-        self._wakes[place] = (tick, pause_s if woken_at == float("-inf") else min(2 * pause_s, LONGEST_REPEAT_S))
+        self._wakes[key] = (tick, pause_s if woken_at == float("-inf") else min(2 * pause_s, LONGEST_REPEAT_S))
         log.info("%s/%s: %s; a run is asked for", need.experiment, need.plate, need.reason)
 
     def _is_closed(self, job: PlateJob, now: float) -> bool:
@@ -224,10 +266,12 @@ class Watch:
         published = self.store.list(f"{job.prefix}publications/").objects
         return bool(published) and now - max(item.modified for item in published) > DAY_S
 
-    def _published_recipes(self, job: PlateJob) -> list[str]:
-        """Other recipes that the plate is published under; a changed recipe must not reprocess all plates by itself."""
+    def _published_recipes(self, job: PlateJob, priority: int) -> list[str]:
+        """Other recipes that a plate's production is published under: a changed one must not begin all plates anew."""
+        if priority != PRODUCTION:
+            return []
         folder = f"results/{job.experiment.name}/{job.plate}/"
-        recipes = [recipe for recipe in self.store.list_folders(folder) if recipe != job.recipe]
+        recipes = [name for name in self.store.list_folders(folder) if name != job.recipe and not is_experimental(name)]
         return [recipe for recipe in recipes if self.store.list(f"{folder}{recipe}/publications/").objects]
 
     def _say_once(self, sentence: str) -> None:
@@ -243,7 +287,7 @@ def watch(settings: Settings) -> None:
     store = open_data_store(settings)
 
     def wake(need: Need) -> None:
-        emit(settings.api_url, ImagesArrived(**asdict(need)), auth=settings.auth)
+        emit(settings.api_url, event_of(need), auth=settings.auth)
 
     watcher = open_watch(store, wake, settings)
     arrivals = _arrivals(settings, watcher) if settings.subscription else None
@@ -256,6 +300,12 @@ def watch(settings: Settings) -> None:
         except PlateError as error:  # the store did not answer; it is asked again
             log.warning("%s", error)
         time.sleep(settings.rescan_s)
+
+
+def event_of(need: Need) -> ImagesArrived:
+    """The event that wakes a run: what can wait has a deployment of its own, so that it takes no plate's place."""
+    said = {name: value for name, value in asdict(need).items() if name != "priority"}
+    return ImagesArrived(**said) if need.priority >= PRODUCTION else BackgroundWork(**said)
 
 
 def open_watch(store: Store, wake: Callable[[Need], None], settings: Settings) -> Watch:

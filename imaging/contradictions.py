@@ -16,6 +16,7 @@ from imaging.declared import Fault, did_you_mean
 from imaging.feature_names import find_feature_faults
 from imaging.illumination import find_illumination_faults
 from imaging.layouts import Layout
+from imaging.names import EXPERIMENTAL
 from imaging.plain_yaml import Place
 from imaging.recipes import take_preset
 from imaging.rules import COUNTS
@@ -109,6 +110,9 @@ def _pattern(tree: Tree) -> Iterator[Fault]:
     if "channel" not in groups and len(_mappings(tree, "channels")) > 1:
         yield place, f"needs the group (?P<channel>...), as there is more than one channel{_HINT}"
     layout = _sound_layout(tree)
+    for group, name in (("t", "time_points"), ("z", "z")):
+        if group not in groups and layout is not None and getattr(layout, name) not in (None, 1, (1,)):
+            yield place, f"needs the group (?P<{group}>...), as layout.{name} is not 1{_HINT}"
     if "site" not in groups and layout is not None and layout.sites != (1,):
         yield place, f"needs the group (?P<site>...), as layout.sites is not 1{_HINT}"
 
@@ -117,6 +121,8 @@ def _recipe(tree: Tree) -> Iterator[Fault]:
     recipe = tree.get("recipe")
     if not isinstance(recipe, dict):
         return
+    if _text(recipe, "name").endswith(EXPERIMENTAL):
+        yield ("recipe", "name"), f"must not end with {EXPERIMENTAL}, as recipes of uploads do; choose another"
     entries = _mappings(tree, "channels")
     for part, role in (("nuclei", "nucleus"), ("cells", "cell")):
         settings = recipe.get(part)

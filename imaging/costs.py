@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -198,12 +198,12 @@ class DayCosts:
         self._read: dict[str, tuple[str, Spending]] = {}
         self._read_as, self._read_at = "", 0.0
 
-    def of(self, day: str, *, without: str = "") -> Spending:
-        """All plates' parts of a day together; ``without`` is the address of one that is left out."""
+    def of(self, day: str, *, without: str = "", counts: Callable[[str], bool] = lambda key: True) -> Spending:
+        """Plates' parts of a day together, those whose address counts; ``without`` is that of one that is left out."""
         if day != self._read_as or time.monotonic() - self._read_at >= self._age_s:
             self._look(day)
             self._read_as, self._read_at = day, time.monotonic()
-        return add_up(spent for key, (_, spent) in self._read.items() if key != without)
+        return add_up(spent for key, (_, spent) in self._read.items() if key != without and counts(key))
 
     def _look(self, day: str) -> None:
         listed = [item for item in self._store.list(f"{DAYS}{day}/").objects if item.key.endswith(".json")]

@@ -134,6 +134,15 @@ def _description(model: type[BaseModel], place: Place) -> str:
     return _model_at(model, place[:-1]).model_fields[str(place[-1])].description or "give a value"
 
 
+def model_at(model: type[BaseModel], path: Iterable[str]) -> type[BaseModel] | None:
+    """The mapping's model at a path of keys below another; ``None`` where there is no mapping."""
+    found: type[BaseModel] | None = model
+    for step in path:
+        field = found.model_fields.get(step) if found else None
+        found = _model_in(field.annotation) if field else None
+    return found
+
+
 def _model_at(model: type[BaseModel], place: Place) -> type[BaseModel]:
     """The mapping's model at a place below another."""
     for step in place:

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from imaging import records
-from imaging.arrivals import sort_arrivals
-from imaging.errors import ConfigurationError, StoredDataError
+from imaging.arrivals import Arrivals, UnknownFile
+from imaging.errors import ChangedObjectError, ConfigurationError, StoredDataError
 from imaging.experiment import Experiment, read_experiment
+from imaging.experimental import MANIFEST, Asked, read_manifest, refuse_size
+from imaging.folders import StoredFolder
 from imaging.illumination import AWAITED, pinned_values
 from imaging.illumination_record import read_frozen
-from imaging.names import check_name, experiment_key, hash_of, plate_zarr, raw_prefix, results_prefix, to_json
+from imaging.kept_arrivals import sort_folder
+from imaging.names import (
+    check_name,
+    experiment_key,
+    hash_of,
+    is_experimental,
+    plate_zarr,
+    raw_prefix,
+    results_prefix,
+    to_json,
+)
+from imaging.plain_yaml import MAX_BYTES
 from imaging.planning import Plan, plan_plate
-from imaging.platemaps import PlateMap, read_plate_map
-from imaging.recipe_book import open_recipes
-from imaging.store import Store
+from imaging.plate_recipes import find_plate_recipes
+from imaging.platemaps import PlateMap, find_in_folder, read_plate_map
+from imaging.recipe_book import RecipeBook, open_recipes
+from imaging.store import Listing, Store
 
 SETTLE_S = 3.0
 """A local file younger than this many seconds may still be being written: it is not there yet."""
@@ -51,6 +65,7 @@ class PlateJob:
     settle_s: float = SETTLE_S
     _pinned: dict[str, Any] = field(default_factory=dict, repr=False)
     _frozen: dict[str, Any] = field(default_factory=dict, repr=False)
+    _seen: dict[str, Arrivals] = field(default_factory=dict, repr=False)
 
     @property
     def recipe(self) -> str:
@@ -72,11 +87,40 @@ class PlateJob:
         published = self.store.list(f"{self.prefix}publications/")
         names = records.read_names(self.prefix, self.store.list(self.prefix), publications=published)
         listing = self.raw.list(self.raw_folder, min_age_s=self.settle_s)
-        arrivals = sort_arrivals(self.experiment, self.raw_folder, listing.objects, listing.refused)
+        arrivals = sort_folder(self.experiment, StoredFolder(self.raw, self.raw_folder), listing)
+        asked = self._read_manifest(listing)
+        if asked.refusal:
+            arrivals = replace(arrivals, unknown=(*arrivals.unknown, UnknownFile(MANIFEST, asked.refusal)))
+        self._seen["arrivals"] = arrivals
         field = self.field_name(is_frozen=names.has_field)
         pins = hash_of(pinned_values(self.read_pins() if names.has_pins else self._fresh_pins(), field))
         moment = time.time() if now is None else now
-        return plan_plate(self.experiment, arrivals, names, pins=pins, now=moment, field=field)
+        plan = plan_plate(self.experiment, arrivals, names, pins=pins, now=moment, field=field)
+        return replace(plan, asked=asked.experiment) if asked.experiment else plan
+
+    def under(self, experiment: Experiment) -> PlateJob:
+        """The same plate under what another declaration says, such as another recipe."""
+        return PlateJob(
+            self.store, self.raw, self.raw_folder, experiment, self.plate, self.maps, self.maps_folder, self.settle_s
+        )
+
+    def _read_manifest(self, listing: Listing) -> Asked:
+        """What the upload's manifest asks for, and nothing to who is asked for by it."""
+        key = f"{self.raw_folder}{MANIFEST}"
+        found = next((item for item in listing.objects if item.key == key), None)
+        if found is None or is_experimental(self.recipe):
+            return Asked()
+        if found.size > MAX_BYTES:
+            return refuse_size(found.size)
+        try:
+            return read_manifest(self.raw.read(key, token=found.token), self.experiment)
+        except (FileNotFoundError, ChangedObjectError):  # gone or replaced since it was listed: the next look tells
+            return Asked()
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """The uploaded files as they were at the last look; none before the first."""
+        return self._seen.get("arrivals") or Arrivals({}, ())
 
     def field_name(self, *, is_frozen: bool) -> str | None:
         """The plate's field of illumination as sites know it: its digest, ``AWAITED``, or ``None`` without correction.
@@ -112,7 +156,12 @@ class PlateJob:
         ConfigurationError
             If a plate map is at fault.
         """
-        return read_plate_map(lambda name: self.maps.read(self.maps_folder + name), self.experiment, self.plate)
+        return read_plate_map(
+            lambda name: self.maps.read(self.maps_folder + name),
+            self.experiment,
+            self.plate,
+            lambda path: find_in_folder(self.raw, self.raw_folder, path, min_age_s=self.settle_s),
+        )
 
     def read_pins(self) -> dict[str, Any]:
         """Read what is pinned for this plate; once, for pins never change.
@@ -154,6 +203,7 @@ def open_job(store: Store, experiment: str, plate: str, *, settle_s: float = SET
         Age in seconds below which a local file is not there yet.
     recipe
         Name or id of a recipe; left out, the promoted one, or where none is that of experiment.yaml.
+        An experimental one by its id.
 
     Raises
     ------
@@ -163,8 +213,24 @@ def open_job(store: Store, experiment: str, plate: str, *, settle_s: float = SET
         If the experiment is not declared, its declaration is at fault, or it has no such recipe.
     """
     check_name("experiment", experiment)
-    recipes = open_recipes(store, open_experiment(store, experiment))
-    return plate_job(store, recipes.find(recipe), plate, settle_s=settle_s)
+    book = open_recipes(store, open_experiment(store, experiment))
+    if is_experimental(recipe):
+        return _experimental_job(store, book, plate, recipe, settle_s)
+    return plate_job(store, book.find(recipe), plate, settle_s=settle_s)
+
+
+def _experimental_job(store: Store, book: RecipeBook, plate: str, recipe: str, settle_s: float) -> PlateJob:
+    """Open a plate under what its upload's manifest asks for, if that is this recipe."""
+    for each in find_plate_recipes(store, book, check_name("plate", plate)):
+        job = plate_job(store, each.experiment, plate, settle_s=settle_s)
+        asked = job.survey().asked
+        if asked and asked.recipe_id == recipe:
+            return job.under(asked)
+    raise ConfigurationError(
+        f"the plate's {MANIFEST} does not ask for the recipe {recipe}, or not any more",
+        experiment=book.declared.name,
+        plate=plate,
+    )
 
 
 def plate_job(store: Store, declared: Experiment, plate: str, *, settle_s: float = SETTLE_S) -> PlateJob:

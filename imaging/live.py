@@ -20,9 +20,11 @@ from imaging.errors import ConfigurationError, StoredDataError
 from imaging.experiment import Experiment
 from imaging.job import open_experiment, plate_job
 from imaging.judging import judge_plate
-from imaging.names import results_prefix
+from imaging.names import is_experimental, results_prefix
 from imaging.rules import Rules
 from imaging.store import Store, StoredObject
+from imaging.tables import FAULT_RECORDS
+from imaging.time_points import site_columns
 
 READERS = 16
 """Small objects that are read at once."""
@@ -53,7 +55,7 @@ def read_records(store: Store, keys: Iterable[str]) -> list[dict[str, Any]]:
 def read_live_rows(
     store: Store, folders: Iterable[PlateFolder], published: Mapping[PlateFolder, Mapping[str, Any]]
 ) -> dict[str, list[Row]]:
-    """Read the rows of ``images_live`` and ``sites_live``.
+    """Read the rows of ``images_live`` and ``sites_live``; experimental recipes are in neither.
 
     Parameters
     ----------
@@ -68,6 +70,8 @@ def read_live_rows(
     sites: list[Row] = []
     declared: dict[str, Experiment | None] = {}
     for folder in folders:
+        if is_experimental(folder[2]):
+            continue
         plate = LivePlate(store, folder)
         if not plate.look(published.get(folder, {})):
             continue
@@ -172,13 +176,10 @@ def read_faults(store: Store, keys: Iterable[str]) -> list[Row]:
 
 def _fault_row(record: Mapping[str, Any]) -> Row:
     try:
-        return {**_without_key(record), "found_at": read_time(record["found_at"])}
+        given = {**record, **site_columns(record.get("site")), "found_at": read_time(record["found_at"])}
     except (KeyError, TypeError, ValueError) as error:
         raise _incomplete("the record of a fault", record, error) from error
-
-
-def _without_key(row: Mapping[str, Any]) -> Row:
-    return {name: value for name, value in row.items() if name != "key"}
+    return {column.name: given[column.name] for column in FAULT_RECORDS.columns if column.name in given}
 
 
 def _measured(store: Store, prefix: str, *, is_published: bool) -> list[str]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from imaging.acquisitions import decide_acquisition
 from imaging.atlas import PlatePictures, build_pictures
 from imaging.errors import StoredDataError
+from imaging.experiment import Experiment
 from imaging.illumination_shelf import offer_field
 from imaging.job import PlateJob
-from imaging.names import to_json
+from imaging.names import is_experimental, to_json
 from imaging.page import write_page
 from imaging.page_tables import page_from_tables
 from imaging.publication import Publication, publish, read_manifests
@@ -38,6 +40,7 @@ def publish_and_project(job: PlateJob) -> Publication | None:
         if not is_overtaken and job.store.exists(key):
             return publication
         project(job, publication)
+        decide_acquisition(job.store, job.experiment, job.plate)
         if _last_number(job) == publication.number:
             job.store.create(key, to_json({"number": publication.number, "run": publication.run}))
             return publication
@@ -49,10 +52,11 @@ def publish_and_project(job: PlateJob) -> Publication | None:
 def project(job: PlateJob, publication: Publication) -> None:
     """Write the page of a publication and the metadata of its images, and offer its field to later plates."""
     record = json.loads(job.store.read(publication_key(job.prefix, publication.number)))
-    offer_field(job.store, job.experiment, record)
+    if not is_experimental(job.recipe):
+        offer_field(job.store, job.experiment, record)
     names = [key.rsplit("/", 1)[-1].removesuffix(".json") for key in publication.manifests]
     manifests = [item for item in read_manifests(job.store, job.prefix, names) if item["zarr"]]
-    if manifests:
+    if manifests and not is_experimental(job.recipe):
         _describe_images(job, manifests)
     layout = job.experiment.layout
     tables = {name: read_table(job, publication, name) for name in PAGE_TABLES}
@@ -96,6 +100,11 @@ def _describe_images(job: PlateJob, manifests: list[dict[str, Any]]) -> None:
     )
 
 
+def site_numbers(experiment: Experiment, found: Iterable[int]) -> tuple[int, ...]:
+    """Numbers of the sites of a well in order: those of the layout, and what else a manifest of the instrument adds."""
+    return tuple(sorted({*experiment.layout.site_numbers, *found}))
+
+
 def _draw(job: PlateJob, manifests: list[dict[str, Any]]) -> PlatePictures:
     def thumbnails() -> Iterator[tuple[str, int, dict[str, np.ndarray]]]:
         for manifest in manifests:
@@ -109,6 +118,6 @@ def _draw(job: PlateJob, manifests: list[dict[str, Any]]) -> PlatePictures:
     return build_pictures(
         thumbnails,
         shape=PLATE_SHAPES[job.experiment.layout.wells],
-        sites=job.experiment.layout.sites,
+        sites=site_numbers(job.experiment, (manifest["site"] for manifest in manifests)),
         channels=[channel.name for channel in job.experiment.channels],
     )

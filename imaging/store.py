@@ -1,7 +1,7 @@
 """The one seam to storage: a folder, memory or Google Cloud Storage behind five verbs.
 
     list            objects under a prefix with size, version token and time, and the names that were refused
-    read            whole object; with a token only that version (if-match); ``opened`` reads it piece by piece
+    read            an object or a range of it; with a token only that version (if-match)
     write           fresh data and projections
     create          create-if-absent: the verb that decides every race
     delete          absent is fine
@@ -24,7 +24,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import obstore
@@ -40,7 +40,9 @@ from imaging.errors import (
     StoreUnavailableError,
 )
 from imaging.google_storage import open_bucket
-from imaging.object_reader import ObjectReader
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
 
 STAGING = ".staging"
 """Folder under a local root where files lie before they are put into place; nothing is listed there."""
@@ -101,8 +103,8 @@ class Store:
             result = obstore.list_with_delimiter(self._inner, prefix=prefix.rstrip("/") or None)
         return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in result["common_prefixes"])
 
-    def read(self, key: str, *, token: str | None = None) -> bytes:
-        """Read an object; with a token, that version only.
+    def read(self, key: str, *, token: str | None = None, start: int = 0, size: int | None = None) -> bytes:
+        """Read an object, or at most ``size`` bytes from ``start``; with a token, that version only.
 
         Raises
         ------
@@ -110,20 +112,16 @@ class Store:
             If there is no such object.
         ChangedObjectError
             If the object has another token by now.
+        StoreUnavailableError
+            If the storage does not answer, or the object ends before ``start``.
         """
+        if size == 0:
+            return b""
+        options: GetOptions = {"if_match": token} if token else {}
+        if start or size is not None:
+            options["range"] = {"offset": start} if size is None else (start, start + size)
         with _translated(key):
-            result = obstore.get(self._inner, key, options={"if_match": token} if token else None)
-            return bytes(result.bytes())
-
-    @contextlib.contextmanager
-    def opened(self, key: str) -> Iterator[IO[bytes]]:
-        """Open an object to be read piece by piece; what fails while it is open is told as by ``read``."""
-        if path := self.local_path(key):
-            with _translated_os(key), open(path, "rb") as file:
-                yield file
-        else:
-            with _translated(key), ObjectReader(obstore.open_reader(self._inner, key)) as reader:
-                yield cast(IO[bytes], reader)
+            return bytes(obstore.get(self._inner, key, options=options).bytes())
 
     def write(self, key: str, data: bytes) -> None:
         """Write an object whole: fresh-named data, or a projection that may be made again."""
@@ -215,15 +213,16 @@ class FolderStore(Store):
             return []
         return sorted(name for name in names if _refusal(os.fsencode(name)) is None)
 
-    def read(self, key: str, *, token: str | None = None) -> bytes:
-        """Read a file; with a token, only if size and time of change are still those of the listing."""
+    def read(self, key: str, *, token: str | None = None, start: int = 0, size: int | None = None) -> bytes:
+        """Read a file or a part; with a token, only if size and time of change are still those of the listing."""
         flags = os.O_NOFOLLOW if token else 0
         path = self.local_path(key)
         with _translated_os(key), open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
             descriptor = file.fileno()
             if token and _file_token(os.fstat(descriptor)) != token:
                 raise _changed(key)
-            data = file.read()
+            file.seek(start)
+            data = file.read(-1 if size is None else size)
             if token and _file_token(os.fstat(descriptor)) != token:
                 raise _changed(key)
         return data

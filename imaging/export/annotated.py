@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from imaging.errors import ConfigurationError, MissingPartError
-from imaging.export.rows import Rows, describe_feature, read_dictionary
+from imaging.export.rows import Rows, describe_feature, metadata_name, read_dictionary
 from imaging.table_files import join_texts, staged, without_lists
 
 REMEDY = "pip install 'platestream[anndata]'"
@@ -106,8 +106,15 @@ def _obs(pandas: Any, rows: pa.Table, identity: list[str]) -> Any:
 
 
 def _names(rows: pa.Table, identity: list[str]) -> list[str]:
-    columns = [rows[name].to_pylist() for name in identity]
-    return ["_".join(map(str, parts)) for parts in zip(*columns, strict=True)]
+    """``P1_A01_1_7``: plate, well, site, cell; with ``t2`` after the well for rows of a second time point."""
+    columns = [_parts(name, rows[name].to_pylist()) for name in identity]
+    return ["_".join(filter(None, parts)) for parts in zip(*columns, strict=True)]
+
+
+def _parts(name: str, values: list[Any]) -> list[str]:
+    if name == metadata_name("time_point"):
+        return [f"t{value}" if value and value > 1 else "" for value in values]
+    return list(map(str, values))
 
 
 def _var(pandas: Any, rows: Rows) -> Any:

@@ -118,7 +118,7 @@ def write_plate(gallery: Gallery, published: Published) -> Iterator[tuple[Path, 
         yield gallery.images(plate), len(listed.names), ""
     yield gallery.load_data(plate), _write_rows(gallery.load_data(plate), listed.rows), _say_left_out(plate, listed)
     wells = read_whole(published, "wells").to_pylist()
-    described = [_map_row(plate, row) for row in wells]
+    described = {row["well"]: _map_row(plate, row) for row in wells}.values()  # once for all time points
     yield gallery.plate_map(plate), _write_rows(gallery.plate_map(plate), described, delimiter="\t"), ""
     profiles = open_rows(published, "profiles")
     gallery.profiles(plate).parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from imaging.cell_statistics import STATISTICS
 from imaging.errors import StoredDataError, StoreUnavailableError
 from imaging.export.selection import Published
+from imaging.object_reader import opened
 from imaging.table_schema import TEXTS, Table
 from imaging.tables import FEATURES, IMAGE_METRICS, PLACE, TABLES, WELLS
 
@@ -166,7 +167,7 @@ def _opened(published: Published, table: str) -> Iterator[pq.ParquetFile]:
     key = published.key(table)
     place: dict[str, Any] = {"experiment": published.experiment, "plate": published.plate, "key": key}
     try:
-        with published.store.opened(key) as source, _undamaged(place), pq.ParquetFile(source) as file:
+        with opened(published.store, key) as source, _undamaged(place), pq.ParquetFile(source) as file:
             yield file
     except FileNotFoundError as error:
         message = "a published table is gone; withdraw the publication or publish the plate again"

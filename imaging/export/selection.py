@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from imaging.acquisitions import decision_rows, list_decisions, read_decision
 from imaging.errors import ConfigurationError, StoredDataError
 from imaging.job import open_experiment
-from imaging.names import check_name, is_experimental, results_prefix
+from imaging.names import check_name, is_experimental, plate_folders, results_prefix
 from imaging.promotions import read_promotions
 from imaging.publication_records import read_publications
 from imaging.records import publication_key, publication_numbers
@@ -66,7 +67,7 @@ def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, 
     experiment
         Name of the experiment.
     plates
-        Names of its plates; none means all that are published.
+        Names of its plates; none means all that are published, and of a barcode's acquisitions the current one.
     recipe
         A recipe such as ``v1-3fa9c2d4``, or its name (``v1``). Left out, the one that is promoted, or else declared; a
         plate that has no results of it is exported under the recipe promoted before, or published last, and a remark
@@ -78,7 +79,8 @@ def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, 
         If a plate is not there or not published, or none is; all such plates are named.
     """
     check_name("experiment", experiment)
-    there = store.list_folders(f"results/{experiment}/")
+    there = plate_folders(store, experiment)
+    set_aside = {} if plates else _set_aside(store, experiment)
     wanted = list(dict.fromkeys(check_name("plate", plate) for plate in plates)) or there
     ranks = {} if recipe else _ranks(store, experiment)
     wanted_recipe = max(ranks, key=ranks.__getitem__, default="")
@@ -88,6 +90,9 @@ def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, 
     for plate in wanted:
         if plate not in there:
             problems.append(f"{plate}: {_no_such_plate(plate, there)}")
+            continue
+        if plate in set_aside:
+            remarks.append(f"{plate}: left out, as {set_aside[plate]} is the current acquisition of its barcode")
             continue
         published = [item for item in _publications(store, experiment, plate) if _is_asked(item.recipe, recipe)]
         shown = [item for item in published if item.record["status"] != WITHDRAWN]
@@ -103,6 +108,13 @@ def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, 
         message = "there is nothing to export" if not found else "not all of these plates can be exported"
         raise ConfigurationError(message, tuple(problems or remarks), experiment=experiment)
     return Selection(tuple(found), tuple(remarks))
+
+
+def _set_aside(store: Store, experiment: str) -> dict[str, str]:
+    """Acquisitions that are not the current one of their barcode, and which is."""
+    last = {barcode: numbers[-1] for barcode, numbers in list_decisions(store, experiment).items()}
+    rows = [row for item in last.items() for row in decision_rows(read_decision(store, experiment, *item))]
+    return {row["plate"]: row["chosen"] for row in rows if not row["is_chosen"]}
 
 
 def _ranks(store: Store, experiment: str) -> dict[str, int]:

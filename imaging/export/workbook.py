@@ -19,7 +19,7 @@ from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
 from imaging.errors import ConfigurationError
-from imaging.export.rows import Rows, open_rows, read_whole
+from imaging.export.rows import Rows, metadata_name, open_rows, read_whole
 from imaging.export.selection import Published
 from imaging.table_files import replacing
 from imaging.tables import FAULTS, FEATURES, PLACE, PLATES, STATISTICS
@@ -28,6 +28,7 @@ from imaging.wells import parse_well, row_name
 MOST_COLUMNS = 16_384
 """Columns of an Excel sheet."""
 _MOST_TEXT = 32_767
+_TIME = metadata_name("time_point")
 _COUNTS = ("Metadata_Count_Nuclei", "Metadata_Count_Cells")
 _TEXTS = ("Metadata_treatment", "Metadata_concentration", "Metadata_control", "Metadata_verdict")
 _BOLD = Font(bold=True)
@@ -120,29 +121,36 @@ def _add_wells(book: Workbook, wells: Rows) -> int:
 
 
 def _add_heat_maps(book: Workbook, wells: Rows, names: Sequence[str]) -> None:
-    """One map of the plate under the other, rows and columns as on the plate."""
-    maps: dict[str, dict[tuple[int, int], Any]] = {name: {} for name in names if name in wells.schema.names}
+    """One map of the plate under the other, rows and columns as on the plate; one for each time point."""
+    shown = [name for name in names if name in wells.schema.names]
+    maps: dict[tuple[str, int], dict[tuple[int, int], Any]] = {}
     for block in wells.blocks():
         places = [parse_well(well) for well in block["Metadata_Well"].to_pylist()]
-        for name, values in maps.items():
-            values |= {(place.row, place.column): v for place, v in zip(places, block[name].to_pylist(), strict=True)}
+        times = block[_TIME].to_pylist() if _TIME in block.column_names else [1] * len(places)
+        for name in shown:
+            for place, time, value in zip(places, times, block[name].to_pylist(), strict=True):
+                maps.setdefault((name, time or 1), {})[place.row, place.column] = value
     sheet = book.create_sheet("Heat maps")
     line = 0
-    for name, values in maps.items():
-        if all(value is None for value in values.values()):
-            continue
-        n_rows = max(row for row, _ in values) + 1
-        n_columns = max(column for _, column in values)
-        columns = range(1, n_columns + 1)
-        sheet.append([_cell(sheet, name, bold=True)])
-        sheet.append([None, *columns])
-        for row in range(n_rows):
-            sheet.append([row_name(row), *(_cell(sheet, values.get((row, column))) for column in columns)])
-        sheet.append([])
-        if name not in _TEXTS:
-            area = f"B{line + 3}:{get_column_letter(n_columns + 1)}{line + 2 + n_rows}"
-            sheet.conditional_formatting.add(area, _COLORS)
-        line += n_rows + 3
+    for (name, time), values in maps.items():
+        if any(value is not None for value in values.values()):
+            title = name if time == 1 else f"{name}, time point {time}"
+            line += _add_heat_map(sheet, title, values, line, is_colored=name not in _TEXTS)
+
+
+def _add_heat_map(sheet: Any, title: str, values: Mapping[tuple[int, int], Any], line: int, *, is_colored: bool) -> int:
+    """Write a map below a line; return how many lines it takes."""
+    n_rows = max(row for row, _ in values) + 1
+    columns = range(1, max(column for _, column in values) + 1)
+    sheet.append([_cell(sheet, title, bold=True)])
+    sheet.append([None, *columns])
+    for row in range(n_rows):
+        sheet.append([row_name(row), *(_cell(sheet, values.get((row, column))) for column in columns)])
+    sheet.append([])
+    if is_colored:
+        area = f"B{line + 3}:{get_column_letter(len(columns) + 1)}{line + 2 + n_rows}"
+        sheet.conditional_formatting.add(area, _COLORS)
+    return n_rows + 3
 
 
 def _cell(sheet: Any, value: Any, *, bold: bool = False) -> Any:

@@ -64,7 +64,7 @@ SELECT
   recipe,
   against,
   COUNT(difference) AS n_wells,
-  CORR(value, other_value) AS correlation,
+  CASE WHEN NOT IS_NAN(CORR(value, other_value)) THEN CORR(value, other_value) END AS correlation,
   ANY_VALUE(SAFE_DIVIDE(median_difference, other_robust_sd)) AS median_shift,
   ANY_VALUE(median_difference) AS median_difference,
   ANY_VALUE(other_robust_sd) AS against_robust_sd,

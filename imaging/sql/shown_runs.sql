@@ -1,4 +1,5 @@
--- The publications whose rows the tables show: the current ones that are neither withdrawn nor experimental. Where a
+-- The publications whose rows the tables show: the current ones of current acquisitions that are neither withdrawn nor
+-- experimental. Where a
 -- recipe of the experiment was promoted, one per plate: that of the recipe which was promoted last among those that the
 -- plate has; shown_instead_of then names the promoted recipe that it lacks.
 SELECT
@@ -35,6 +36,7 @@ FROM (
   ) AS known
     ON plate_runs.experiment = known.experiment
     AND plate_runs.recipe = known.recipe
-  WHERE plate_runs.is_current AND plate_runs.status <> 'withdrawn' AND NOT plate_runs.is_experimental
+  WHERE plate_runs.is_current AND plate_runs.is_current_acquisition AND plate_runs.status <> 'withdrawn'
+    AND NOT plate_runs.is_experimental
 ) AS ranked
 WHERE ranked.promoted IS NULL OR ranked.choice = 1

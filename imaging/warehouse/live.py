@@ -14,7 +14,7 @@ from typing import Any
 
 from imaging.errors import PlateError, RefusedLoadError, StoreUnavailableError
 from imaging.live import LivePlate, PlateFolder, list_faults, read_declared, read_faults
-from imaging.names import digest_of
+from imaging.names import digest_of, is_experimental
 from imaging.store import Store
 from imaging.table_schema import Table, table_of
 from imaging.warehouse.connection import Warehouse
@@ -71,7 +71,7 @@ class LiveLoader:
     _said: set[str] = field(default_factory=set)
 
     def look(self, folder: PlateFolder, published: Mapping[str, Any]) -> bool:
-        """Look at a plate's sites; return whether there are some that its publication lacks.
+        """Look at a plate's sites; return whether there are some that its publication lacks, and are to be shown.
 
         Parameters
         ----------
@@ -85,6 +85,8 @@ class LiveLoader:
         StoredDataError
             If a manifest is damaged.
         """
+        if is_experimental(folder[2]):
+            return False
         plate = self._plates.get(folder) or LivePlate(self.store, folder)
         is_live = plate.look(published)
         if is_live:
@@ -168,11 +170,13 @@ class LiveLoader:
         sites: list[dict[str, Any]] = []
         if folder in self._plates:
             for site in self._plates[folder].judge(read_declared(self.store, folder[0])):
-                if _is_new(sent, ("site", site.row["well"], site.row["site"]), _state(site.key, site.row), now):
-                    sites.append(site.row | {"manifest": mark_of(site.key)})
+                at_site = site.row["well"], site.row["site"], site.row["time_point"]
+                mark = {"manifest": mark_of(site.key)}
+                if _is_new(sent, ("site", *at_site), _state(site.key, site.row), now):
+                    sites.append(site.row | mark)
                 for row in site.images:
-                    if _is_new(sent, (row["well"], row["site"], row["channel"]), _state(site.key, row), now):
-                        images.append(row | {"manifest": mark_of(site.key)})
+                    if _is_new(sent, (*at_site, row["channel"]), _state(site.key, row), now):
+                        images.append(row | mark)
         keys = list_faults(self.store, folder)
         new = [key for key in keys if ("fault", key) not in sent] if len(keys) > loaded else []
         sent |= {("fault", key): (key, now) for key in keys}

@@ -3,7 +3,7 @@
     wells_all           rows of all versions of a table with features, joined by name
     images, wells, ...  rows of the publications that are shown: imaging/sql/current_rows.sql
     images_live, sites_live    plates in progress: imaging/warehouse/sql/live_rows.sql
-    plate_runs, fault_records, promotions
+    plate_runs, acquisition_decisions, promotions, fault_records
                         what DuckDB makes from records: imaging/warehouse/sql
     plate_overview, ... the views of imaging/sql that need no cells
 
@@ -144,8 +144,8 @@ def _live_rows(table: Table) -> exp.Query:
             item.set("this", exp.to_identifier(table.name))
     columns = {column.name for column in table.columns}
     for window in tree.find_all(exp.Window):
-        kept = [item for item in window.args["partition_by"] if item.table or item.name in columns]
-        window.set("partition_by", kept)
+        parts = window.args["partition_by"]
+        window.set("partition_by", [item for item in parts if item.name != "channel" or "channel" in columns])
     return tree
 
 

@@ -31,3 +31,9 @@ def mark_and_sleep(folder: Path, name: str, seconds: float) -> int:
     time.sleep(seconds)
     (folder / f"{name}-ended-{os.getpid()}").touch()
     return os.getpid()
+
+
+def mark_time(folder: Path, name: str) -> float:
+    """When the task began, by this machine's clock that is never set."""
+    (folder / name).touch()
+    return time.monotonic()

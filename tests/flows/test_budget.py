@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from flows.process_plate import process_plate
 from flows.settings import Settings
 from flows.status import read_status
 from flows.watch import Need, open_watch
-from imaging.costs import DayCosts, read_book, sum_costs
+from imaging.costs import CostBook, DayCosts, Spending, day_key, read_book, sum_costs
 from imaging.errors import SpentBudgetError
+from imaging.experiment import read_experiment
+from imaging.experimental import read_manifest
 from imaging.job import PlateJob, open_job
+from imaging.names import to_json
 from imaging.projection import page_folder, publish_and_project
 from imaging.steps import plan_work
 from imaging.store import FolderStore
@@ -266,3 +270,57 @@ def test_the_status_tells_what_plates_cost_and_which_are_over_budget(root: Folde
     assert {name: (spent.machine_seconds, spent.cost) for name, spent in sum_costs([*rows, *rows]).items()} == {
         "screen": (180.0, 4.0)
     }
+
+
+# Experimental results
+
+
+def experimental(job: PlateJob, limit: float | None = 1.0) -> PlateJob:
+    """The same plate under an experimental recipe with a budget of its own."""
+    text = f"{EXPERIMENT}uploads: {{allow: [nuclei]{'' if limit is None else f', budget_usd: {limit}'}}}\n"
+    asked = read_manifest(b"recipe: {nuclei: {diameter_px: [6, 30]}}", read_experiment(text.encode())).experiment
+    assert asked is not None
+    return job.under(asked)
+
+
+def spend(job: PlateJob, cost: float) -> None:
+    """Let a plate have cost so many USD today."""
+    job.store.write(day_key(job, flows.budget.today()), to_json(asdict(Spending(1, 1.0, cost))))
+
+
+def excess_of(job: PlateJob, **budgets: float) -> str:
+    found = Budgets(job.store, Settings(**budgets)).find_excess(job, CostBook())
+    return f"{found.of} {found.spent:g} of {found.limit:g}" if found else ""
+
+
+def test_experimental_results_end_with_their_own_budget_of_the_day(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    other = PlateJob(job.store, job.raw, "", job.experiment, "P2", job.maps, "")
+    spend(experimental(other), 0.5)
+    spend(job, 100.0)
+    assert excess_of(experimental(job)) == ""
+    assert excess_of(experimental(job, 0.5)) == "uploads 0.5 of 0.5"
+    assert excess_of(experimental(job, None)) == ""
+    assert excess_of(job) == ""
+
+
+def test_what_experimental_results_cost_ends_no_other_plates_work(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    spend(experimental(job), 100.0)
+    other = PlateJob(job.store, job.raw, "", job.experiment, "P2", job.maps, "")
+    assert excess_of(other, budget_per_day=2.0) == ""
+    spend(job, 3.0)
+    assert excess_of(other, budget_per_day=2.0) == "day 3 of 2"
+
+
+def test_experimental_results_end_with_the_budget_of_all(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    spend(job, 3.0)
+    assert excess_of(experimental(job, 50.0), budget_per_day=2.0) == "day 3 of 2"
+
+
+def test_a_budget_of_uploads_says_where_to_raise_it() -> None:
+    assert str(flows.budget.Excess("uploads", 2.0, 2.0)) == (
+        "the day's budget of experimental results is used up (2.00 USD of 2.00 USD are spent), no new site is begun "
+        "before 00:00 UTC; raise uploads.budget_usd in experiment.yaml to go on sooner"
+    )

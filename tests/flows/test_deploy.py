@@ -9,10 +9,11 @@ import yaml
 
 from flows.declared import ROOT, read_automations, read_deployments, read_environment
 from flows.deploy import Applied, deploy
-from flows.events import IMAGES_ARRIVED
-from flows.serve import load_flow, make_deployment, serve_service
+from flows.events import BACKGROUND_WORK, IMAGES_ARRIVED
+from flows.serve import background_places, load_flow, make_deployment, serve_service
 from flows.settings import Settings
 from imaging.errors import ConfigurationError, MissingPartError
+from imaging.plate_recipes import BACKGROUND
 
 
 def change(path: Path, edit: Callable[[Any], Any]) -> None:
@@ -38,14 +39,27 @@ UNCHANGED = {POOL: "unchanged", DEPLOYMENT: "unchanged", TRIGGER: "unchanged", D
 
 
 def test_our_prefect_yaml_declares_the_flow_of_a_plate() -> None:
-    declared, _ = read_deployments()
+    declared = read_deployments()[0]
     assert declared.entrypoint == "flows.process_plate.process_plate"
     (trigger,) = declared.triggers
     assert trigger["expect"] == [IMAGES_ARRIVED]
     assert (trigger["threshold"], trigger["within"], trigger["for_each"]) == (1, 30, ["prefect.resource.id"])
     assert declared.work_pool.name == read_environment("local").work_pool.name
     flow = load_flow(declared.entrypoint)
-    assert set(trigger["parameters"]) == set(flow.parameters.properties) == {"experiment", "plate"}
+    assert set(trigger["parameters"]) == {"experiment", "plate", "recipe"}
+    assert set(flow.parameters.properties) == {"experiment", "plate", "recipe", "priority"}
+
+
+def test_what_can_wait_is_run_by_few_at_a_time_behind_plates_that_are_imaged() -> None:
+    production, background, _ = read_deployments()
+    assert background.entrypoint == production.entrypoint
+    assert background.parameters == {"priority": BACKGROUND}
+    assert background.concurrency_limit is not None
+    assert background.work_pool.work_queue_name != production.work_pool.work_queue_name
+    (trigger,) = background.triggers
+    assert trigger["expect"] == [BACKGROUND_WORK]
+    assert trigger["parameters"] == production.triggers[0]["parameters"]
+    assert background_places(read_deployments()) == background.concurrency_limit
 
 
 def test_our_automations_call_runs_without_a_heartbeat_crashed() -> None:

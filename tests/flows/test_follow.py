@@ -21,6 +21,7 @@ from imaging.projection import publish_and_project
 from imaging.records import heartbeat_key
 from imaging.site import SiteOutcome, SiteTask
 from imaging.steps import is_followed
+from tests.flows.jobs import mark_time, wait_for_file
 from tests.imaging.small_plate import EXPERIMENT, FEATURES, draw_plate, follow, make_job, read_rows
 
 
@@ -207,3 +208,39 @@ def test_an_image_that_comes_while_the_run_lingers_is_published(tmp_path: Path, 
         follower._changed_at += 100.0
         plan = follower.measure(99)
         assert plan.is_publishable
+
+
+def test_sites_of_a_higher_priority_go_first_however_late_they_came(compute: Compute, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    blocking = [compute.submit(wait_for_file, gate, key=f"gate-{tmp_path.name}-{n}") for n in range(6)]
+    late = [
+        compute.submit(mark_time, tmp_path, f"late-{n}", key=f"late-{tmp_path.name}-{n}", priority=-20)
+        for n in range(4)
+    ]
+    soon = [compute.submit(mark_time, tmp_path, f"soon-{n}", key=f"soon-{tmp_path.name}-{n}") for n in range(4)]
+    gate.touch()
+    began = {kind: [future.result() for future in futures] for kind, futures in (("late", late), ("soon", soon))}
+    assert [future.result() for future in blocking] == [None] * 6
+    assert max(began["soon"]) < min(began["late"])
+
+
+def test_a_follower_hands_its_priority_on_with_each_site(tmp_path: Path) -> None:
+    given: list[int] = []
+
+    class Noting:
+        workers = 2
+
+        def submit(self, function: Any, *args: Any, key: str, priority: int = 0) -> Any:
+            given.append(priority)
+            raise StopIteration
+
+        def ensure_connected(self) -> bool:
+            return True
+
+    for priority in (0, -20):
+        with (
+            pytest.raises(StopIteration),
+            Follower(make_job(tmp_path), Noting(), "test", priority=priority) as follower,
+        ):
+            follower.measure(1)
+    assert given == [0, -20]

@@ -6,14 +6,13 @@ import itertools
 import shutil
 import socket
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows.events import ImagesArrived, emit
-from flows.watch import DAY_S, LONGEST_SWEEP_S, REPEAT_S, Need, Watch
+from flows.events import emit
+from flows.watch import DAY_S, LONGEST_SWEEP_S, REPEAT_S, Need, Watch, event_of
 from imaging.errors import MissingPartError, StoreUnavailableError
 from imaging.job import open_job
 from imaging.measure import measure_planes
@@ -305,7 +304,7 @@ def test_a_server_that_is_down_for_an_hour_loses_no_plate(root: FolderStore) -> 
         upload(root, plate)
 
     def wake(need: Need) -> None:
-        emit(f"http://127.0.0.1:{port}/api", ImagesArrived(**asdict(need)))
+        emit(f"http://127.0.0.1:{port}/api", event_of(need))
 
     watch = Watch(root, wake, rescan_s=1.0, settle_s=0.0, sweep_s=60.0)
     now = time.time()

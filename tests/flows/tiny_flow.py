@@ -6,5 +6,5 @@ from prefect import flow
 
 
 @flow(name="tiny", flow_run_name="{experiment}/{plate}")
-def tiny(experiment: str, plate: str) -> str:
+def tiny(experiment: str, plate: str, recipe: str = "", priority: int = 0) -> str:
     return f"{experiment}/{plate}"

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from imaging.acquisitions import decision_key
 from imaging.errors import ConfigurationError, RefusedNameError, StoredDataError, StoreUnavailableError
 from imaging.export import tabular
 from imaging.export.forms import Export, refuse_overwriting
@@ -109,6 +110,19 @@ def test_experimental_results_are_exported_only_when_they_are_asked_for(folder_s
     assert [item.recipe for item in asked.plates] == ["v1+experimental-99999999"]
 
 
+def test_of_a_plate_that_was_measured_twice_the_current_acquisition_is_exported_unless_another_is_named(folder_store):
+    for plate in ("P1", "P1-again", "P2"):
+        small_screen.publish(folder_store, plate=plate)
+    listed = [{"plate": plate, "status": "complete", "first_image_at": 1.0} for plate in ("P1", "P1-again")]
+    said = {"experiment": "screen", "barcode": "P1", "number": 1, "reason": "", "decided_by": "rule", "rule": "first"}
+    decision = said | {"plate": "P1-again", "by_hand": None, "acquisitions": listed}
+    folder_store.write(decision_key("screen", "P1", 1), to_json(decision | {"decided_at": "2026-03-01T00:00:00+00:00"}))
+    chosen = select_plates(folder_store, "screen")
+    assert [item.plate for item in chosen.plates] == ["P1-again", "P2"]
+    assert chosen.remarks == ("P1: left out, as P1-again is the current acquisition of its barcode",)
+    assert [item.plate for item in select_plates(folder_store, "screen", ["P1"]).plates] == ["P1"]
+
+
 def test_without_a_declaration_several_recipes_are_said(folder_store):
     under(folder_store, "v7-77777777", published_at="2026-02-01T00:00:00+00:00")
     under(folder_store, "v9-99999999", published_at="2026-01-01T00:00:00+00:00")
@@ -184,6 +198,7 @@ def test_profiles_have_the_fields_names_and_the_published_values(store, tmp_path
             "Metadata_recipe": RECIPE,
             "Metadata_run": "run1",
             "Metadata_Well": "A03",
+            "Metadata_time_point": 1,
             "Metadata_row": "A",
             "Metadata_column": 3,
             "Metadata_treatment": "compound A03",

@@ -7,6 +7,8 @@ import sys
 import anndata
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from imaging.errors import ConfigurationError, MissingPartError
@@ -56,6 +58,19 @@ def test_files_can_be_used_without_being_read_whole(folder_store, tmp_path):
     assert isinstance(backed.file._file["X"], h5py.Dataset)
     assert backed[backed.obs["Metadata_Well"] == "A03"].X[0, 0] == 317
     backed.file.close()
+
+
+def test_rows_of_a_second_time_point_have_names_of_their_own(folder_store, tmp_path):
+    chosen = published(folder_store)
+    cells = folder_store.local_path(chosen.key("cells"))
+    rows = pq.read_table(cells)
+    place = rows.column_names.index("time_point")
+    later = rows.set_column(place, "time_point", pa.array([2] * rows.num_rows))
+    pq.write_table(pa.concat_tables([rows, later]), cells)
+    (written,) = export(chosen, "anndata", tmp_path, "cells")
+    names = anndata.read_h5ad(written.path).obs_names
+    assert names.is_unique
+    assert (names[0], names[36]) == ("P1_A01_1_1", "P1_A01_t2_1_1")
 
 
 def test_a_plate_with_no_cell_is_an_empty_file(folder_store, tmp_path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zipfile
 
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from imaging.errors import ConfigurationError
@@ -54,9 +56,25 @@ def test_no_sheet_holds_a_formula_or_a_nan(folder_store, tmp_path):
 
 
 def test_the_summary_says_what_came_and_how_well_controls_are_separated(book):
-    rows = {row[0]: row[1] for row in book["Plate"].iter_rows(values_only=True) if row[0]}
+    lines = list(book["Plate"].iter_rows(values_only=True))
+    rows = {row[0]: row[1] for row in lines if row[0]}
     assert (rows["Plate"], rows["images_arrived"], rows["sites_done"], rows["status"]) == ("P1", 24, 12, "complete")
-    assert rows[AREA] == rows["z_prime"]
+    names = next(row for row in lines if "ssmd" in row)
+    statistics = dict(zip(names, lines[-1], strict=True))
+    assert (statistics["feature"], statistics["z_prime"]) == (AREA, rows["z_prime"])
+
+
+def test_each_time_point_has_a_heat_map_of_its_own(folder_store, tmp_path):
+    chosen = published(folder_store)
+    wells = folder_store.local_path(chosen.key("wells"))
+    rows = pq.read_table(wells)
+    later = rows.set_column(rows.column_names.index("time_point"), "time_point", pa.array([2] * rows.num_rows))
+    pq.write_table(pa.concat_tables([rows, later.set_column(later.column_names.index(AREA), AREA, [[7.0] * 6])]), wells)
+    (written,) = export(chosen, "xlsx", tmp_path)
+    lines = list(openpyxl.load_workbook(written.path)["Heat maps"].iter_rows(values_only=True))
+    titles = [row[0] for row in lines]
+    assert lines[titles.index(AREA) + 2] == ("A", 117, 217, 317)
+    assert lines[titles.index(f"{AREA}, time point 2") + 2] == ("A", 7, 7, 7)
 
 
 def test_heat_maps_have_the_plates_layout(book):
@@ -87,6 +105,6 @@ def test_lists_are_joined_and_times_are_utc(folder_store, tmp_path):
 
 def test_more_columns_than_a_sheet_has_are_refused(folder_store, tmp_path, monkeypatch):
     monkeypatch.setattr(workbook, "MOST_COLUMNS", 10)
-    with pytest.raises(ConfigurationError, match="the wells have 19 columns and an Excel sheet 10; export them as"):
+    with pytest.raises(ConfigurationError, match="the wells have 20 columns and an Excel sheet 10; export them as"):
         export(published(folder_store), "xlsx", tmp_path)
     assert list(tmp_path.glob("*.xlsx")) == []

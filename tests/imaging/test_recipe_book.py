@@ -190,5 +190,5 @@ def test_recipes_rank_by_when_they_were_promoted_last(store: Store) -> None:
 def test_no_declared_recipe_has_the_name_of_an_experimental_one(declared: Experiment) -> None:
     assert is_experimental("v1+experimental-3fa9c2d4")
     assert not is_experimental(declared.recipe_id)
-    with pytest.raises(ConfigurationError, match="must be 1 to 40 letters"):
+    with pytest.raises(ConfigurationError, match=r"must not end with \+experimental, as recipes of uploads do"):
         read_experiment(EXPERIMENT.replace("name: v1", "name: v1+experimental").encode())
