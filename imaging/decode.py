@@ -108,6 +108,11 @@ def _decode(data: bytes | memoryview, name: str, max_pixels: int, *, is_labels: 
         raise
 
 
+def is_image_start(start: bytes | memoryview) -> bool:
+    """Whether a file that begins so, with 28 bytes or more, is of a kind that is read."""
+    return start[:2] in (b"II", b"MM") or start[:8] == PNG or is_c01(start) or is_dib(start)
+
+
 def say_what_it_is(data: bytes | memoryview) -> str:
     """Say what a file that is neither TIFF nor PNG is."""
     if not data:
