@@ -169,7 +169,7 @@ def fetch_plane(store: Store, key: str, *, token: str, inside: str = "", size: i
             source = open_source(store, key, token, where, size)
             start = source.read(0, _START)
             if not is_image_start(start):  # before all of it is unpacked
-                raise UnreadableImageError(say_what_it_is(start))
+                raise UnreadableImageError(say_what_it_is(start, source.size))
             data = source.read(0, source.size)
         else:
             data = store.read(key, token=token)
