@@ -91,8 +91,9 @@ class Rounds:
         """Load what was decided about acquisitions; what is wrong in one experiment holds up no other."""
         for experiment in self.store.list_folders("results/"):
             try:
-                self._admit(experiment)
-                self.decisions.load(experiment)
+                if missing := self.decisions.find_missing(experiment):
+                    self._admit(experiment)
+                    self.decisions.load(missing)
             except (WarehouseUnavailableError, StoreUnavailableError):
                 raise
             except PlateError as error:
