@@ -105,8 +105,9 @@ class Rounds:
         """Load promotions and decisions about acquisitions: they change what is shown of plates that are closed."""
         for experiment in self._plates:
             try:
-                self._admit(experiment)
-                self.decisions.load(experiment)
+                if missing := self.decisions.find_missing(experiment):
+                    self._admit(experiment)
+                    self.decisions.load(missing)
                 self.loader.load_promotions(experiment)
             except (WarehouseUnavailableError, StoreUnavailableError):
                 raise
