@@ -123,12 +123,20 @@ class Folder(Protocol):
 class Format(Protocol):
     """An instrument's way of naming and describing its images."""
 
-    name: str
-    """Its word in experiment.yaml (``files.format``)."""
-    title: str
-    """Instrument and software, for people."""
-    example: str
-    """A name of an image."""
+    @property
+    def name(self) -> str:
+        """Its word in experiment.yaml (``files.format``)."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Instrument and software, for people."""
+        ...
+
+    @property
+    def example(self) -> str:
+        """A name of an image."""
+        ...
 
     def count(self, names: Sequence[str]) -> int:
         """How many of these paths it would take for images; of two formats the one that takes more is right."""
