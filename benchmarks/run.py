@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks import accuracy, features, messages, overhead, planning, quality, upload_to_row, warehouse
+from benchmarks import accuracy, features, messages, names, overhead, planning, quality, upload_to_row, warehouse
 
 
 def main() -> None:
     """Measure each in turn; each writes to benchmarks/results."""
     planning.main()
+    names.main()
     messages.main()
     overhead.main()
     quality.main()

@@ -113,18 +113,20 @@ def _count_images(declared: Experiment, folder: Path) -> dict[str, Any]:
     """How many files of a plate's folder are images, and which are not."""
     from imaging.arrivals import sort_arrivals
     from imaging.errors import ConfigurationError
+    from imaging.folders import StoredFolder
     from imaging.store import open_store
 
     if not folder.is_dir():
         raise ConfigurationError(f"there is no folder {folder}; give the folder of one plate's images")
-    listing = open_store(str(folder)).list("")
-    arrivals = sort_arrivals(declared, "", listing.objects, listing.refused)
+    store = open_store(str(folder))
+    listing = store.list("")
+    arrivals = sort_arrivals(declared, "", listing.objects, listing.refused, StoredFolder(store))
     arrived = sum(len(channels) for channels in arrivals.images.values())
     if not arrived:
         reason = f"; {arrivals.unknown[0].name}: {arrivals.unknown[0].reason}" if arrivals.unknown else ""
         raise ConfigurationError(f"no file in {folder} is an image of this experiment{reason}")
     return {
-        "expected": len(declared.expected_sites()) * len(declared.channels),
+        "expected": sum(len(channels) for channels in arrivals.expected.values()),
         "arrived": arrived,
         "unknown": [{"name": file.name, "reason": file.reason} for file in arrivals.unknown],
     }

@@ -38,6 +38,7 @@ _OTHERS = {
     b"<": "XML or HTML text",
     b"%PDF": "a PDF document",
 }
+_HARMLESS = 256 * 1024  # bytes of pixel data of a PNG that unpack to less than 300 MB whatever they are
 _PNG_COLOURS = {2: "RGB colour", 3: "a palette", 4: "greyscale with transparency", 6: "RGB colour with transparency"}
 _DECODERS: dict[str, Callable[..., Any]] = {
     "LZW": imagecodecs.lzw_decode,
@@ -46,7 +47,7 @@ _DECODERS: dict[str, Callable[..., Any]] = {
 }
 
 
-def decode_plane(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8 | np.uint16]:
+def decode_plane(data: bytes | memoryview, *, name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8 | np.uint16]:
     """Read the plane of an image file.
 
     Parameters
@@ -90,7 +91,7 @@ def decode_labels(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> ND
     return _decode(data, name, max_pixels, is_labels=True)
 
 
-def _decode(data: bytes, name: str, max_pixels: int, *, is_labels: bool) -> NDArray[Any]:
+def _decode(data: bytes | memoryview, name: str, max_pixels: int, *, is_labels: bool) -> NDArray[Any]:
     try:
         if data[:2] in (b"II", b"MM"):
             whole = WholeBytes(data)
@@ -107,16 +108,17 @@ def _decode(data: bytes, name: str, max_pixels: int, *, is_labels: bool) -> NDAr
         raise
 
 
-def say_what_it_is(data: bytes) -> str:
+def say_what_it_is(data: bytes | memoryview) -> str:
     """Say what a file that is neither TIFF nor PNG is."""
     if not data:
         return "the file is empty (0 bytes)"
-    if data.count(0) == len(data):
+    if not np.frombuffer(data, np.uint8).any():
         return f"the file is all zero bytes ({len(data):,} of them)"
+    start = bytes(data[:32])
     for magic, what in _OTHERS.items():
-        if data.startswith(magic):
+        if start.startswith(magic):
             return f"the file is {what}, not TIFF or PNG"
-    return f"the file is not TIFF or PNG: it begins with {data[:8].hex(' ')}"
+    return f"the file is not TIFF or PNG: it begins with {start[:8].hex(' ')}"
 
 
 def decode_segments(source: ByteSource, layout: TiffLayout) -> NDArray[Any]:
@@ -169,7 +171,7 @@ def _expand(compression: str, stored: memoryview | bytes, room: bytearray) -> me
         raise UnreadableImageError(f"its pixel data are damaged: they are not {compression} data") from error
 
 
-def _decode_png(data: bytes, max_pixels: int) -> NDArray[np.uint8 | np.uint16]:
+def _decode_png(data: bytes | memoryview, max_pixels: int) -> NDArray[np.uint8 | np.uint16]:
     """Check the frame of a PNG file and every part's checksum, then decode it."""
     if len(data) < 33:
         raise UnreadableImageError(f"the file ends after {len(data)} bytes, inside its header")
@@ -184,20 +186,38 @@ def _decode_png(data: bytes, max_pixels: int) -> NDArray[np.uint8 | np.uint16]:
         raise UnreadableImageError(
             f"the header claims {width:,} x {height:,} pixels in a file of {len(data):,} bytes, which no writer reaches"
         )
-    _check_png_parts(data)
+    rows = height * (width * bits // 8)
+    if _check_png_parts(data) > _HARMLESS:
+        _refuse_excess(data, rows + 8 * (height + 8))  # a byte before each row; interlaced ones have more rows
     try:
-        return np.array(imagecodecs.png_decode(data))
+        return np.array(imagecodecs.png_decode(data))  # pyright: ignore[reportArgumentType]
     except RuntimeError as error:
         raise UnreadableImageError("its pixel data are damaged: they are not PNG data") from error
 
 
-def _check_png_parts(data: bytes) -> None:
-    """Walk the parts (chunks) of a PNG file up to its end mark."""
-    start, kind = 8, b""
+def _refuse_excess(data: bytes | memoryview, most: int) -> None:
+    """Refuse pixel data that unpack to more than the pixels, for PNG decoders unpack all of it, however much it is."""
+    view, start, pieces = memoryview(data), 8, []
+    while start < len(data):
+        (size,) = struct.unpack_from(">I", data, start)
+        if data[start + 4 : start + 8] == b"IDAT":
+            pieces.append(view[start + 8 : start + 8 + size])
+        if data[start + 4 : start + 8] == b"IEND":
+            break
+        start += 12 + size
+    try:
+        imagecodecs.zlib_decode(b"".join(pieces), out=bytearray(most))
+    except RuntimeError as error:
+        raise UnreadableImageError("its pixel data are damaged, or more than its pixels") from error
+
+
+def _check_png_parts(data: bytes | memoryview) -> int:
+    """Walk the parts (chunks) of a PNG file up to its end mark, and count the bytes of its pixel data."""
+    start, kind, stored = 8, b"", 0
     while kind != b"IEND":
         if start + 12 > len(data):
             raise UnreadableImageError("the file is cut off: it ends before its end mark")
-        (size,), kind = struct.unpack_from(">I", data, start), data[start + 4 : start + 8]
+        (size,), kind = struct.unpack_from(">I", data, start), bytes(data[start + 4 : start + 8])
         end = start + 12 + size
         if end > len(data):
             raise UnreadableImageError(f"the file is cut off: it ends inside its part at byte {start:,}")
@@ -205,4 +225,6 @@ def _check_png_parts(data: bytes) -> None:
             raise UnreadableImageError(f"its part at byte {start:,} is damaged: the checksum differs")
         if kind in (b"tRNS", b"acTL"):
             raise UnreadableImageError("it has transparency or several frames; one plane of one channel is needed")
+        stored += size if kind == b"IDAT" else 0
         start = end
+    return stored

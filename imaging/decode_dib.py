@@ -18,22 +18,17 @@ from imaging.tiff_layout import MAX_EXPANSION
 
 _HEADER = struct.Struct("<IiiHHI")  # size of the header, width, height, planes, bits per pixel, compression
 _HEADER_SIZE = 40
+_MARKS = (b"\0\0\0\x10", b"\x10\0\0\0")
 _MASKS = 12
 _PALETTE = 4 * 256
 
 
-def is_c01(data: bytes) -> bool:
-    """Whether bytes begin like a .C01: a small number, then a zlib stream."""
-    return (
-        len(data) > 6
-        and data[0] > 0
-        and data[1:4] == b"\0\0\0"
-        and data[4] == 0x78
-        and (data[4] << 8 | data[5]) % 31 == 0
-    )
+def is_c01(data: bytes | memoryview) -> bool:
+    """Whether bytes begin like a .C01: the number 16 in four bytes, then a zlib stream."""
+    return data[:4] in _MARKS and len(data) > 6 and data[4] == 0x78 and (data[4] << 8 | data[5]) % 31 == 0
 
 
-def is_dib(data: bytes) -> bool:
+def is_dib(data: bytes | memoryview) -> bool:
     """Whether bytes begin like the header of a bitmap, with one plane of 8 or 16 bits."""
     if len(data) < _HEADER.size:
         return False
@@ -41,7 +36,7 @@ def is_dib(data: bytes) -> bool:
     return size == _HEADER_SIZE and planes == 1 and bits in (1, 4, 8, 16, 24, 32)
 
 
-def decode_c01(data: bytes, max_pixels: int) -> NDArray[np.uint8 | np.uint16]:
+def decode_c01(data: bytes | memoryview, max_pixels: int) -> NDArray[np.uint8 | np.uint16]:
     """Decompress a .C01, never beyond what its header claims, and read the bitmap.
 
     Raises
@@ -66,7 +61,7 @@ def decode_c01(data: bytes, max_pixels: int) -> NDArray[np.uint8 | np.uint16]:
     return _read_rows(bitmap, width, height, itemsize)
 
 
-def decode_dib(data: bytes, max_pixels: int) -> NDArray[np.uint8 | np.uint16]:
+def decode_dib(data: bytes | memoryview, max_pixels: int) -> NDArray[np.uint8 | np.uint16]:
     """Read a bitmap without a file header.
 
     Raises
@@ -90,7 +85,7 @@ def find_dib_fault(start: bytes, size: int, max_pixels: int) -> str | None:
     return None
 
 
-def _read_header(data: bytes, file_size: int, max_pixels: int) -> tuple[int, int, int]:
+def _read_header(data: bytes | memoryview, file_size: int, max_pixels: int) -> tuple[int, int, int]:
     """Width, height and bytes per pixel."""
     _, width, height, _, bits, compression = _HEADER.unpack_from(data)
     if bits not in (8, 16):
@@ -107,8 +102,8 @@ def _read_header(data: bytes, file_size: int, max_pixels: int) -> tuple[int, int
     return width, height, bits // 8
 
 
-def _read_rows(bitmap: bytes, width: int, height: int, itemsize: int) -> NDArray[np.uint8 | np.uint16]:
-    start, row_bytes = _find_rows(bitmap[: _HEADER_SIZE + _MASKS], len(bitmap), width, height, itemsize)
+def _read_rows(bitmap: bytes | memoryview, width: int, height: int, itemsize: int) -> NDArray[np.uint8 | np.uint16]:
+    start, row_bytes = _find_rows(bytes(bitmap[: _HEADER_SIZE + _MASKS]), len(bitmap), width, height, itemsize)
     rows = np.frombuffer(bitmap, np.uint8, row_bytes * height, start).reshape(height, row_bytes)
     return rows[:, : width * itemsize].copy().view(f"<u{itemsize}").astype(f"=u{itemsize}", copy=False)
 

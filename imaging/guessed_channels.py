@@ -76,8 +76,10 @@ def guess_channels(told: Iterable[ToldChannel], headers: Mapping[str, ImageHeade
 
 def _name(stain: str, code: str) -> str:
     """A stain's name in letters, digits and ``_``; a channel without one is named by its code."""
-    plain = re.sub(r"[^A-Za-z0-9]+", "_", stain).strip("_")[:32].strip("_")
-    return plain if re.match(r"[A-Za-z]", plain) else re.sub(r"[^A-Za-z0-9]+", "_", f"Channel{code}")
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", stain).strip("_")[:30].strip("_")
+    if not plain:
+        return re.sub(r"[^A-Za-z0-9]+", "_", f"Channel{code}")[:40]
+    return plain if plain[0].isalpha() else f"Channel_{plain}"
 
 
 def _by_number(code: str) -> tuple[int, str]:

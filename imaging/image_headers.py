@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 import tifffile
 
+from imaging.harmony_tiff import TAG, TakenImage, read_harmony_tag
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MAX_SAMPLE_VALUE = 281
 _CAMERA_SCALES = (1023, 4095, 16383)
@@ -24,6 +26,7 @@ class ImageHeader:
     stain: str | None = None
     emission_nm: float | None = None
     exposure_s: float | None = None
+    plate_wells: int | None = None
 
 
 def read_header(file: BinaryIO) -> ImageHeader:
@@ -38,14 +41,16 @@ def read_header(file: BinaryIO) -> ImageHeader:
             largest = page.tags.valueof(_MAX_SAMPLE_VALUE)
             full_scale = _full_scale(page.bitspersample, largest) if page.sampleformat in (None, 1) else None
             text = page.description[:65_536]
+            taken = read_harmony_tag(page.tags.valueof(TAG)) if TAG in page.tags else TakenImage()
     except (tifffile.TiffFileError, ValueError, IndexError, KeyError, OSError):
         return ImageHeader()
     return ImageHeader(
         full_scale=_camera_scale(text) or full_scale if full_scale == 65535 else full_scale,
-        pixel_size_um=_pixel_size(text),
-        stain=_stain(text),
+        pixel_size_um=_pixel_size(text) or taken.pixel_size_um,
+        stain=_stain(text) or taken.channel,
         emission_nm=_positive(_property(text, "wavelength")),
-        exposure_s=_exposure(text),
+        exposure_s=_exposure(text) or taken.exposure_s,
+        plate_wells=taken.plate_wells,
     )
 
 

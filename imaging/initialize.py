@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from imaging.errors import ConfigurationError
+from imaging.errors import ConfigurationError, PlateError
 from imaging.formats import recognise
 from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver, Told
-from imaging.formats.object_files import open_object
+from imaging.formats.object_files import open_file_of
 from imaging.guessed_channels import GuessedChannel, guess_channels
 from imaging.image_headers import ImageHeader, read_header
 from imaging.store import StoredObject
 from imaging.wells import PLATE_SHAPES, Well
+
+Number = TypeVar("Number", int, float)
 
 _HEADERS_TRIED = 3
 """As many images of a channel are opened until one has a header that says something."""
@@ -100,7 +103,7 @@ def look_at(objects: Sequence[StoredObject], folder: Folder, *, name: str = "") 
         title=found.title,
         pattern=pattern,
         plates=plates,
-        plate_wells=told.wells or _smallest_plate(imaged),
+        plate_wells=told.wells or _first(h.plate_wells for h in headers.values()) or _smallest_plate(imaged),
         wells=tuple(str(well) for well in sorted(seen)),
         imaged=compact_wells(imaged),
         sites=_numbers(address.site for address in (*addresses, *wanted)),
@@ -108,7 +111,7 @@ def look_at(objects: Sequence[StoredObject], folder: Folder, *, name: str = "") 
         planes=_numbers(address.z for address in (*addresses, *wanted)),
         stack=_stack(wanted),
         time_points=_numbers(address.t for address in (*addresses, *wanted)),
-        pixel_size_um=told.pixel_size_um or next((h.pixel_size_um for h in headers.values() if h.pixel_size_um), None),
+        pixel_size_um=told.pixel_size_um or _first(h.pixel_size_um for h in headers.values()),
         image_count=len(delivery.planes),
         expected=None if told.expected is None else len(told.expected),
         manifests=told.manifests,
@@ -143,6 +146,10 @@ def _row_runs(wells: Collection[Well]) -> list[tuple[int, int, int]]:
 
 def _spell_range(first: Well, last: Well) -> str:
     return str(first) if first == last else f"{first}-{last}"
+
+
+def _first(values: Iterable[Number | None]) -> Number | None:
+    return next((value for value in values if value), None)
 
 
 def _in_order(address: Address) -> tuple[Well, int, int, str, int]:
@@ -213,18 +220,27 @@ def _count_repeated(planes: Iterable[FoundPlane]) -> int:
 
 
 def _read_headers(planes: Iterable[FoundPlane], folder: Folder) -> dict[str, ImageHeader]:
-    """A header of each channel's first images, by code; planes inside of containers have none of their own."""
+    """A header of each channel's first images, by code; that of a file with several planes speaks for all of them."""
     headers: dict[str, ImageHeader] = {}
     tried: Counter[str] = Counter()
     for plane in planes:
         code = plane.address.code
-        known = headers.setdefault(code, ImageHeader())
-        if plane.inside or known.full_scale is not None or tried[code] == _HEADERS_TRIED:
-            continue
-        tried[code] += 1
-        with open_object(folder, plane.item) as file:
-            headers[code] = read_header(file)
+        if headers.setdefault(code, ImageHeader()).full_scale is None and tried[code] < _HEADERS_TRIED:
+            tried[code] += 1
+            headers[code] = _read_header_of(folder, plane)
     return headers
+
+
+def _read_header_of(folder: Folder, plane: FoundPlane) -> ImageHeader:
+    """The header of a plane's file; one that cannot be read says nothing here, and is a fault once it is processed."""
+    try:
+        file = open_file_of(folder, plane)
+        if file is None:
+            return ImageHeader()
+        with file:
+            return read_header(file)
+    except (PlateError, FileNotFoundError):
+        return ImageHeader()
 
 
 def _smallest_plate(wells: Collection[Well]) -> int:
@@ -264,15 +280,16 @@ def _missing(told: Told, addresses: list[Address]) -> Iterable[str]:
         count = len({address.site for address in addresses})
         yield f"not all wells have all {count} sites; those missing will be waited for"
     wells = {address.well for address in told.expected or ()} | set(told.imaged)
-    if wells - {address.well for address in addresses}:
-        count = len(wells - {address.well for address in addresses})
-        yield f"the instrument's file names {count} wells that have no image yet; they will be waited for"
-    times = {address.t for address in told.expected or ()} - {address.t for address in addresses}
-    if times:
-        yield f"no image has come of the time points {_some(map(str, sorted(times)))}; they will be waited for"
     codes = {address.code for address in addresses}
-    if codes and (late := [channel for channel in told.channels if channel.code not in codes]):
-        yield f"no image has come of {_some(channel.name or channel.code for channel in late)}; they will be waited for"
+    late = {
+        "well": compact_wells(wells - {address.well for address in addresses}),
+        "time point": [str(t) for t in sorted({a.t for a in told.expected or ()} - {a.t for a in addresses})],
+        "channel": [channel.name or channel.code for channel in told.channels if channel.code not in codes],
+    }
+    for what, names in late.items():
+        if names:
+            they = "s" if len(names) > 1 or "-" in names[0] else ""
+            yield f"no image has come of the {what}{they} {_some(names)}; {'they' if they else 'it'} will be waited for"
 
 
 def _repeated(planes: Iterable[FoundPlane]) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def hash_of(value: Any) -> str:
     return hashlib.sha256(to_json(value)).hexdigest()[:20]
 
 
-def digest_of(data: bytes) -> str:
+def digest_of(data: bytes | memoryview) -> str:
     """Name bytes by their content: 32 hexadecimal digits of their SHA-256."""
     return hashlib.sha256(data).hexdigest()[:32]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imaging.errors import ConfigurationError
-from imaging.formats import harmony, metaxpress, rxrx
+from imaging.formats import cellomics, cellvoyager, harmony, metaxpress, ome_tiff, ome_zarr, rxrx
+from imaging.formats.archives import open_archives, read_through_archives
 from imaging.formats.contract import Delivery, Folder, Format
 from imaging.formats.named import CONVENTIONS, guess_convention
 from imaging.formats.passed_over import base_name, is_image_name
@@ -16,14 +17,18 @@ FORMATS: dict[str, Format] = {
     for known in (
         harmony.FORMAT,
         metaxpress.FORMAT,
+        cellvoyager.CELLVOYAGER,
+        cellomics.CELLOMICS,
         rxrx.FORMAT,
+        ome_tiff.OME_TIFF,
+        ome_zarr.OME_ZARR,
     )
 }
 """Formats by their words in experiment.yaml; of two that take as many names the first is right."""
 
 
 def recognise(objects: Sequence[StoredObject], folder: Folder) -> tuple[Format, Delivery]:
-    """Find the format of a folder and read it.
+    """Find the format of a folder and read it, members of its archives too.
 
     The format that takes most names is right, unless a convention of names takes more than twice as many.
 
@@ -39,7 +44,7 @@ def recognise(objects: Sequence[StoredObject], folder: Folder) -> tuple[Format, 
     ConfigurationError
         If there is no image, or the names follow nothing known here; says how to write a pattern.
     """
-    names = [item.key for item in objects]
+    names = [item.key for item in open_archives(objects, folder).objects]
     counts = {name: known.count(names) for name, known in FORMATS.items()}
     best = max(FORMATS.values(), key=lambda known: counts[known.name])
     convention = guess_convention(names)
@@ -47,7 +52,7 @@ def recognise(objects: Sequence[StoredObject], folder: Folder) -> tuple[Format, 
         best = convention
     elif not counts[best.name]:
         raise ConfigurationError(_say_unknown(names))
-    return best, best.read(objects, folder)
+    return best, read_through_archives(best, objects, folder)
 
 
 def _say_unknown(names: Sequence[str]) -> str:

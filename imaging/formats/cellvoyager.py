@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from imaging.errors import ChangedObjectError
-from imaging.formats.cellvoyager_files import Record, Settings, read_records, read_settings
+from imaging.formats.cellvoyager_files import LAST_COLUMN, Record, Settings, read_records, read_settings
 from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver, Told, ToldChannel
 from imaging.store import StoredObject
 from imaging.wells import Well, parse_well
@@ -90,9 +90,10 @@ CELLVOYAGER = CellVoyager()
 @lru_cache(maxsize=4096)
 def _well(name: str) -> Well | None:
     try:
-        return parse_well(name)
+        well = parse_well(name)
     except ValueError:
         return None
+    return well if well.column <= LAST_COLUMN else None
 
 
 def _read_lists(folder: Folder, manifests: Iterable[StoredObject], problems: list[str]) -> dict[str, _Listed]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from imaging.errors import ChangedObjectError, ForbiddenFileError, UnreadableImageError
@@ -12,6 +12,7 @@ from imaging.formats.xml_stream import PIECE, read_xml
 from imaging.wells import PLATE_SHAPES, Well
 
 MAX_RECORDS = 5_000_000
+LAST_COLUMN = 48
 _MAX_BYTES = 4 * 1024**3
 
 
@@ -183,7 +184,7 @@ _TAKEN = frozenset(
 @lru_cache(maxsize=2048)
 def well_at(row: int, column: int) -> Well:
     """Well of a row and column counted from 1; ``ValueError`` outside any plate."""
-    if not (1 <= row <= 32 and 1 <= column <= 48):
+    if not (1 <= row <= 32 and 1 <= column <= LAST_COLUMN):
         raise ValueError(f"row {row}, column {column} is no well")
     return Well(row - 1, column)
 
@@ -219,7 +220,7 @@ def _take_detail(settings: Settings, attributes: dict[str, str]) -> None:
     bits = int(attributes.get("InputBitDepth") or 0)
     number = int(attributes["Ch"])
     known = settings.channels.get(number, ToldChannel(str(number)))
-    settings.channels[number] = _changed(
+    settings.channels[number] = replace(
         known,
         full_scale=(1 << bits) - 1 if 8 <= bits <= 16 else None,
         flat_field=attributes.get("ShadingCorrectionSource", ""),
@@ -231,18 +232,13 @@ def _take_channel(settings: Settings, attributes: dict[str, str]) -> None:
     number = int(attributes["Ch"])
     known = settings.channels.get(number, ToldChannel(str(number)))
     exposure = float(attributes.get("ExposureTime") or 0)
-    settings.channels[number] = _changed(
+    settings.channels[number] = replace(
         known,
         name=attributes.get("Fluorophore") or attributes.get("Acquisition") or attributes.get("Target") or "",
         emission_nm=_centre_of_filter(attributes.get("Acquisition", "")),
         excitation_nm=_wavelength(attributes.get("Target", "")),
         exposure_s=exposure / 1000 if exposure > 0 else None,
     )
-
-
-def _changed(channel: ToldChannel, **values: object) -> ToldChannel:
-    known = {name: getattr(channel, name) for name in ToldChannel.__dataclass_fields__}
-    return ToldChannel(**known | {name: value for name, value in values.items() if value not in (None, "")})
 
 
 def _centre_of_filter(text: str) -> float | None:

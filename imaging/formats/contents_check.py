@@ -16,6 +16,7 @@ from imaging.decode_dib import find_dib_fault, is_c01, is_dib
 from imaging.errors import UnreadableImageError
 from imaging.formats.contract import Folder
 from imaging.formats.inside import open_source, parse_inside
+from imaging.formats.members import DeflatedBytes
 from imaging.tiff_layout import TiffLayout, read_tiff_layout
 from imaging.tiff_pages import TiffPages
 
@@ -44,11 +45,12 @@ def find_content_fault(folder: Folder, name: str, token: str, size: int, inside:
     where = parse_inside(inside)
     if where.array:
         return None  # its chunks are counted where it is found
-    if size == 0 and not where.member:
-        return "the file is empty (0 bytes)"
     try:
         source = open_source(folder, name, token, where, size)
-        _look(source, where.page)
+        if not source.size:
+            return "the file is empty (0 bytes)"
+        if not isinstance(source, DeflatedBytes):  # a checksum goes with it, and all would have to be unpacked
+            _look(source, where.page)
     except UnreadableImageError as error:
         return error.message
     return None

@@ -109,7 +109,7 @@ class Delivery:
 class Folder(Protocol):
     """The folder that a listing is of."""
 
-    def read(self, name: str, *, token: str, start: int = 0, size: int | None = None) -> bytes:
+    def read(self, name: str, /, *, token: str, start: int = 0, size: int | None = None) -> bytes:
         """Bytes of one object of that version, from ``start``, at most ``size``.
 
         Raises

@@ -18,6 +18,7 @@ from imaging.formats.manifests import in_acquisition, read_manifest, tell_all
 from imaging.formats.measurements import Measurements, folder_of
 from imaging.formats.named import NamePattern
 from imaging.formats.passed_over import base_name, is_hidden, is_image_name, pass_over
+from imaging.formats.pauses import without_collecting
 from imaging.store import StoredObject
 
 INDEX_NAMES = ("index.xml", "index.idx.xml", "index.ref.xml")
@@ -49,6 +50,7 @@ class Harmony:
         read, read_old = _NAME.reader(), _OLD_NAME.reader()
         return sum(isinstance(read(name), Address) or isinstance(read_old(name), Address) for name in names)
 
+    @without_collecting()
     def read(self, objects: Sequence[StoredObject], folder: Folder) -> Delivery:
         """Sort a listing by its indices and names."""
         listed = sorted((item for item in objects if _is_index(item.key)), key=_rank)
@@ -116,8 +118,9 @@ def _pass_over(name: str, address: Address | str) -> PassedOver:
 
 
 def _say_orphans(orphans: list[str]) -> str:
-    some = f"{len(orphans)} images are" if len(orphans) > 1 else "1 image is"
-    return f"{some} not named by the index, such as {orphans[0]}; their names say where they belong"
+    if len(orphans) == 1:
+        return f"the index does not name {orphans[0]}; its name says where it belongs"
+    return f"the index does not name {len(orphans)} images, such as {orphans[0]}; their names say where they belong"
 
 
 def _in_acquisition(index: HarmonyIndex, acquisition: str) -> HarmonyIndex:

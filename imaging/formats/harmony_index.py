@@ -38,6 +38,7 @@ _CHANNEL_TAGS = (
 _METRES = {"m": 1e6, "mm": 1e3, "um": 1.0, "µm": 1.0, "μm": 1.0, "nm": 1e-3}
 _TIMES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "": 1.0}
 _T_IN_NAME = re.compile(r"sk(\d+)(?:fk|fl|\.)", re.IGNORECASE)
+_CHANNEL_IN_NAME = re.compile(r"-ch0*([1-9]\d{0,2})(?:sk|\.)", re.IGNORECASE)
 _Tag = tuple[str, str]
 """Text and unit of an element."""
 _Place = tuple[int, int, int, int, int, str]
@@ -134,7 +135,7 @@ class _Watched:
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.silence = file, 0
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         """The next bytes."""
         data = self._file.read(size)
         self.silence += len(data)
@@ -234,7 +235,7 @@ def _take_channel(gathered: _Gathered, code: str, tags: dict[str, _Tag]) -> None
 
 
 def _finish(gathered: _Gathered) -> HarmonyIndex:
-    heads, places = gathered.heads, gathered.images
+    heads, places = gathered.heads, _told_apart(gathered.images)
     listed = [*places.values(), *gathered.unrecorded]
     t_first = _first_time(places, listed)
     z_shift = int(any(place[3] == 0 for place in listed))
@@ -271,6 +272,15 @@ def _finish(gathered: _Gathered) -> HarmonyIndex:
     )
 
 
+def _told_apart(images: dict[str, _Place]) -> dict[str, _Place]:
+    """The places of files; by the channels of their names where the index gives several files one place."""
+    if len(set(images.values())) == len(images):
+        return images
+    named = {name: match[1] for name in images if (match := _CHANNEL_IN_NAME.search(name))}
+    apart = {name: (*place[:5], named.get(name, place[5])) for name, place in images.items()}
+    return apart if len(set(apart.values())) > len(set(images.values())) else images
+
+
 def _first_time(places: Mapping[str, _Place], listed: list[_Place]) -> int:
     """The number that the index gives to the first time point; names of files count it as 1."""
     for name, place in places.items():
@@ -281,9 +291,15 @@ def _first_time(places: Mapping[str, _Place], listed: list[_Place]) -> int:
 
 def _remarks(gathered: _Gathered) -> Iterator[str]:
     if gathered.unrecorded:
-        yield f"{len(gathered.unrecorded)} planes were not recorded by the instrument, as its index says"
+        count = len(gathered.unrecorded)
+        yield f"{count} plane{'s were' if count > 1 else ' was'} not recorded by the instrument, as its index says"
     if gathered.misplaced:
-        yield f"{gathered.misplaced} entries of the index give no place on a plate and are left out"
+        what = (
+            f"{gathered.misplaced} entries of the index give"
+            if gathered.misplaced > 1
+            else "1 entry of the index gives"
+        )
+        yield f"{what} no place on a plate and will be left out"
 
 
 def _channel(code: str, tags: Mapping[str, _Tag]) -> ToldChannel:

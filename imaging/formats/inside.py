@@ -166,7 +166,7 @@ def fetch_plane(store: Store, key: str, *, token: str, inside: str = "", size: i
             return _fetch_page(open_pages(store, key, token, where, size), where.page)
         if where.member:
             source = open_source(store, key, token, where, size)
-            data = bytes(source.read(0, source.size))
+            data = source.read(0, source.size)
         else:
             data = store.read(key, token=token)
     except UnreadableImageError as error:

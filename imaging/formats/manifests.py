@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, BinaryIO, TypeVar
 
-from imaging.errors import ChangedObjectError, ForbiddenFileError
+from imaging.errors import ChangedObjectError, ForbiddenFileError, UnreadableImageError
 from imaging.formats.contract import Address, Folder, Told, ToldChannel
 from imaging.formats.object_files import open_object
 from imaging.store import StoredObject
@@ -19,7 +19,7 @@ Parsed = TypeVar("Parsed")
 
 KEPT_BYTES = 512 * 1024 * 1024
 """Manifests of so many bytes in all are kept parsed; the index of 100,000 images has 150 MB and keeps 40."""
-_BLOCK = 1024 * 1024
+_BLOCK = 4 * 1024 * 1024
 
 
 class UnreadableManifestError(ValueError):
@@ -59,6 +59,8 @@ def read_manifest(
             result: tuple[Parsed | None, str] = parse(file), ""
     except UnreadableManifestError as error:
         result = None, f"{item.key} {error}; what it says is not known"
+    except UnreadableImageError as error:  # a member of a damaged archive
+        result = None, f"{item.key} cannot be read: {error.message}"
     except (ChangedObjectError, FileNotFoundError):
         return None, f"{item.key} changed while it was read; it is read again at the next look"
     except ForbiddenFileError:

@@ -12,11 +12,13 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal
 
-from imaging.byte_sources import ByteSource, PartOfBytes, WholeBytes
+from imaging.byte_sources import ByteSource, PartOfBytes
 from imaging.errors import UnreadableImageError
 
 MAX_MEMBERS = 200_000
 MAX_MEMBER_BYTES = 1024**3
+MAX_UNPACKED = 300 * 1024**2
+"""Bytes of a deflated member, which is unpacked in memory; those of a stored one are read where they are needed."""
 MAX_NAME_BYTES = 1_024
 MAX_DEFLATION = 1_100
 """Bytes that deflate can make of one; it reaches 1,032."""
@@ -84,6 +86,8 @@ def find_size_fault(member: Member, archive_size: int) -> str | None:
         return "the archive is cut off: the member reaches beyond its end"
     if member.size > MAX_MEMBER_BYTES:
         return f"it has {member.size:,} bytes unpacked; {MAX_MEMBER_BYTES:,} are the limit"
+    if member.method == "deflated" and member.size > MAX_UNPACKED:
+        return f"it has {member.size:,} bytes unpacked; {MAX_UNPACKED:,} are the limit, so pack it without compression"
     if member.method == "deflated" and member.size > MAX_DEFLATION * max(member.stored, 16):
         return f"it claims {member.size:,} bytes packed in {member.stored:,}, which no packer reaches"
     if member.method == "stored" and member.size != member.stored:
@@ -122,24 +126,53 @@ def open_data(archive: ByteSource, member: Member, data_start: int) -> ByteSourc
     if data_start + member.stored > archive.size:
         raise UnreadableImageError("the archive is cut off: the member reaches beyond its end")
     part = PartOfBytes(archive, data_start, member.stored)
-    if member.method == "stored":
-        return part
-    return WholeBytes(_inflate(part, member))
+    return part if member.method == "stored" else DeflatedBytes(part, member)
 
 
-def _inflate(part: PartOfBytes, member: Member) -> bytes:
-    stream, pieces, crc, size = zlib.decompressobj(-zlib.MAX_WBITS), [], 0, 0
+class DeflatedBytes:
+    """A deflated member; its beginning is unpacked by itself, for mostly nothing else is looked at."""
+
+    def __init__(self, part: PartOfBytes, member: Member) -> None:
+        self.size = member.size
+        self._part = part
+        self._member = member
+        self._head: bytes | None = None
+        self._whole: memoryview | None = None
+
+    def read(self, start: int, size: int) -> memoryview | bytes:
+        """Give a piece, from the beginning if it lies there.
+
+        Raises
+        ------
+        UnreadableImageError
+            If the member is damaged.
+        """
+        if self._whole is None and start + size <= _PIECE:
+            if self._head is None:
+                self._head = bytes(_inflate(self._part, self._member, min(_PIECE, self.size)))
+            return self._head[start : start + size]
+        if self._whole is None:
+            self._whole = memoryview(_inflate(self._part, self._member, self.size))
+        return self._whole[start : start + size]
+
+
+def _inflate(part: PartOfBytes, member: Member, most: int) -> bytearray:
+    """Unpack so many bytes of a member; all of them are checked."""
+    unpacked, end, crc, stream = bytearray(most), 0, 0, zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         for start in range(0, part.size, _PIECE):
             stored = part.read(start, _PIECE)
-            while stored and size <= member.size:
-                piece = stream.decompress(stored, _PIECE)
-                pieces.append(piece)
-                crc, size, stored = zlib.crc32(piece, crc), size + len(piece), stream.unconsumed_tail
+            while stored and end < most:
+                piece = stream.decompress(stored, min(_PIECE, most - end))
+                unpacked[end : end + len(piece)] = piece
+                crc, end, stored = zlib.crc32(piece, crc), end + len(piece), stream.unconsumed_tail
+            if end == most:
+                break
+        is_whole = most < member.size or (not stream.decompress(stored, 1) and stream.eof) if part.size else most == 0
     except zlib.error as error:
         raise UnreadableImageError("the member is damaged: its data cannot be unpacked") from error
-    if size != member.size or not stream.eof:
-        raise UnreadableImageError(f"the member is damaged: it yields {size:,} bytes of {member.size:,}")
-    if crc != member.crc:
+    if end != most or not is_whole:
+        raise UnreadableImageError(f"the member is damaged: it does not unpack to the {member.size:,} bytes it should")
+    if most == member.size and crc != member.crc:
         raise UnreadableImageError("the member is damaged: its checksum differs")
-    return b"".join(pieces)
+    return unpacked

@@ -13,13 +13,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver, Told
 from imaging.formats.manifests import read_manifest, tell_all
 from imaging.formats.measurements import Measurements, folder_of
 from imaging.formats.metaxpress_htd import MAX_HTD_BYTES, Arrived, Htd, read_htd
-from imaging.formats.named import named_well
+from imaging.formats.named import AddressBook, named_well
 from imaging.formats.passed_over import base_name, is_hidden, pass_over
+from imaging.formats.pauses import without_collecting
 from imaging.store import StoredObject
 
 _GUID = r"(?P<guid>_?\[?[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\]?)"
@@ -60,6 +63,7 @@ class MetaXpress:
         matches = (_NAME.fullmatch(base_name(name)) for name in names)
         return sum(match is not None and (has_htd or match.lastgroup != _BARE) for match in matches)
 
+    @without_collecting()
     def read(self, objects: Sequence[StoredObject], folder: Folder) -> Delivery:
         """Sort a listing by folders and names; the highest .HTD of each measurement says what should come."""
         listed = [item for item in objects if _is_htd(item.key) and not is_hidden(item.key)]
@@ -121,32 +125,47 @@ def _read_names(
     groups = [_NAME.groupindex[name] for name in ("well", "site", "wave", "z", "t")]
     named: list[tuple[StoredObject, _Spot, Address]] = []
     passed_over: list[PassedOver] = []
-    folder, spot, acquisition, skipped = None, _Spot("", 1, 0), "", False
+    folder, spot, book, skipped = None, _Spot("", 1, 0), _book("", 1, 0), False
     for item in objects:
         name = item.key
         cut = max(name.rfind("/"), 0)
         if name[:cut] != folder:
             folder = name[:cut]
             spot, skipped = spots[folder], is_hidden(folder)
-            acquisition = measurements.acquisition(spot.root)
+            book = _book(measurements.acquisition(spot.root), spot.t, spot.step)
         match = fullmatch(name, cut + 1 if cut else 0)
         if match is None or skipped or not (has_htd or match.lastgroup != _BARE):
             passed_over.append(_pass_over(name))
             continue
-        well, site, wave, z, t = match.group(*groups)
-        place = _Spot(spot.root, int(t or 0) or spot.t, int(z or 0) or spot.step) if z or t else spot
+        texts = match.group(*groups)
         try:
-            address = Address(
-                named_well(well), int(site or 1), _CODES[wave or "1"], place.step or 1, place.t, acquisition
-            )
+            address = book[texts]
         except ValueError as error:
             passed_over.append(pass_over(name, f"the name gives no place on the plate: {error}"))
             continue
-        if address.site:
-            named.append((item, place, address))
-        else:
-            passed_over.append(pass_over(name, "sites count from 1 in MetaXpress' names"))
+        named.append((item, _Spot(spot.root, address.t, address.z) if texts[3] else spot, address))
     return named, passed_over
+
+
+@lru_cache(maxsize=256)
+def _book(acquisition: str, t: int, step: int) -> AddressBook:
+    """Addresses of a folder's names; a plane and a time point in the name go before the folder's."""
+
+    def make(texts: tuple[Any, ...]) -> Address:
+        well, site, wave, own_z, own_t = texts
+        number = int(site or 1)
+        if not number:
+            raise ValueError("sites count from 1, got 0")
+        return Address(
+            named_well(well),
+            number,
+            str(int(wave or 1)),
+            int(own_z or 0) or step or 1,
+            int(own_t or 0) or t,
+            acquisition,
+        )
+
+    return AddressBook(make)
 
 
 class _Spots(dict[str, _Spot]):
@@ -159,17 +178,6 @@ class _Spots(dict[str, _Spot]):
     def __missing__(self, folder: str) -> _Spot:
         spot = self[folder] = replace(_spot(folder), root=self._measurements.of(_spot(folder).root))
         return spot
-
-
-class _Codes(dict[str, str]):
-    """Channel numbers without leading zeros."""
-
-    def __missing__(self, text: str) -> str:
-        code = self[text] = str(int(text))
-        return code
-
-
-_CODES = _Codes()
 
 
 def _spot(folder: str) -> _Spot:

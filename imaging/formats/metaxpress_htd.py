@@ -23,21 +23,15 @@ _LINE = re.compile(r'\s*"([^"]+)"\s*,\s*(.*?)\s*')
 
 @dataclass(slots=True)
 class Arrived:
-    """What has come of a measurement: its sites, channels that are stacks and those in one plane, the last plane."""
+    """What has come of a measurement: its sites, and of each channel the last plane, 0 outside of ZStep folders."""
 
     sites: set[int] = field(default_factory=set)
-    stacked: set[str] = field(default_factory=set)
-    flat: set[str] = field(default_factory=set)
-    last_step: int = 1
+    last_steps: dict[str, int] = field(default_factory=dict)
 
     def add(self, site: int, code: str, step: int) -> None:
-        """Take note of a channel's plane at a site; the step is 0 outside of ZStep folders."""
+        """Take note of a channel's plane at a site."""
         self.sites.add(site)
-        if step:
-            self.stacked.add(code)
-            self.last_step = max(self.last_step, step)
-        else:
-            self.flat.add(code)
+        self.last_steps[code] = max(step, self.last_steps.get(code, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +75,13 @@ class Htd:
         )
 
     def _steps(self, code: str, arrived: Arrived) -> int:
-        """Planes of a channel: those asked for, unless only single planes of it have come."""
-        if code in arrived.stacked:
-            return max(self.steps, arrived.last_step)
-        return 1 if code in arrived.flat else self.steps
+        """Planes of a channel: those asked for, unless what has come shows that it was taken in one.
+
+        Such a channel lies outside of the ZStep folders, or in the first while another channel has reached the last.
+        """
+        last = arrived.last_steps.get(code)
+        is_single = last == 0 or (last == 1 and max(arrived.last_steps.values()) >= self.steps)
+        return 1 if is_single else max(self.steps, last or 1)
 
     def _sites(self, arrived: Arrived) -> tuple[int, ...]:
         """Numbers of sites: 1, 2, 3 of those selected, or their places in the grid where names count so."""
@@ -107,7 +104,8 @@ def read_htd(file: BinaryIO) -> Htd:
     UnreadableManifestError
         If it is cut off or does not describe a plate.
     """
-    lines = dict(match.groups() for line in _decode(file.read()).splitlines() if (match := _LINE.fullmatch(line)))
+    text = _decode(file.read())
+    lines = {match[1]: match[2] for line in text.splitlines() if (match := _LINE.fullmatch(line))}
     if "HTSInfoFile" not in lines and "XWells" not in lines:
         raise UnreadableManifestError("is no description of a plate by MetaXpress")
     if not _is_whole(lines):

@@ -7,19 +7,24 @@ them. It must fit the whole base name, or the whole path where it holds a ``/``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver
 from imaging.formats.passed_over import base_name, is_hidden, is_image_name, is_system_file, pass_over
+from imaging.formats.pauses import without_collecting
 from imaging.store import StoredObject
 from imaging.wells import Well, parse_well
 
 _WELL = r"(?P<well>[A-Za-z]{1,2}\d{1,2})"
 _NO_FIT = "the name does not fit files.pattern of experiment.yaml"
 _UNLIKE = "the name is not built as those of the other images"
+_GROUPS = ("well", "row", "column", "site", "channel", "z", "t")
 _CACHED = 4096
+KEPT_ADDRESSES = 131_072
+"""As many addresses are kept of a pattern: a plate of 1,536 wells with 9 sites and 6 channels has 82,944."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,29 @@ CONVENTIONS = (
 """Conventions that are recognised, the more particular ones first."""
 
 
+class AddressBook(dict[tuple[str | Any, ...], Address]):
+    """Addresses by the texts that give them. Plates of one layout share them, and each is made once.
+
+    Parameters
+    ----------
+    make
+        Makes the address of texts; raises ``ValueError`` if they give none.
+    """
+
+    def __init__(self, make: Callable[[tuple[str | Any, ...]], Address]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, texts: tuple[str | Any, ...]) -> Address:
+        address = self._make(texts)
+        if len(self) >= KEPT_ADDRESSES:
+            self.clear()
+        self[texts] = address
+        return address
+
+
 class NamePattern:
-    """A pattern that reads many names fast: groups by number, wells and numbers from tables.
+    """A pattern that reads many names fast.
 
     Parameters
     ----------
@@ -67,63 +93,43 @@ class NamePattern:
 
     def __init__(self, pattern: str) -> None:
         compiled = re.compile(pattern)
+        named = [name for name in _GROUPS if name in compiled.groupindex]
         self._is_of_paths = "/" in pattern
         self._fullmatch = compiled.fullmatch
-        self._groups = compiled.groupindex
-        self._well = _well_reader(compiled.groupindex)
-
-    def fits(self, name: str) -> bool:
-        """Whether a path or base name gives a place."""
-        return isinstance(self.read(name), Address)
-
-    def read(self, name: str) -> Address | str:
-        """The place that a path gives, or the reason why it gives none."""
-        return self.reader()(name)
+        # two at least, so that a match gives a tuple
+        self._groups = [compiled.groupindex[name] for name in named] + [0] * (len(named) < 2)
+        self._book = AddressBook(_address_maker(named))
 
     def reader(self) -> Callable[[str], Address | str]:
-        """``read`` without a look into this object for each name."""
-        fullmatch, is_of_paths, well_of, groups = self._fullmatch, self._is_of_paths, self._well, self._groups
-        site_group, z_group, t_group = (groups.get(name, 0) for name in ("site", "z", "t"))
-        channel_group, numbers = groups.get("channel", 0), _NUMBERS
+        """A function that gives the place that a path says, or the reason why it says none."""
+        fullmatch, is_of_paths, groups, book = self._fullmatch, self._is_of_paths, self._groups, self._book
 
         def read(name: str) -> Address | str:
             match = fullmatch(name if is_of_paths else name[name.rfind("/") + 1 :])
             if match is None:
                 return _NO_FIT
             try:
-                return Address(
-                    well_of(match),
-                    numbers[match[site_group]] if site_group else 1,
-                    (match[channel_group] or "") if channel_group else "",
-                    numbers[match[z_group]] if z_group else 1,
-                    numbers[match[t_group]] if t_group else 1,
-                )
+                return book[match.group(*groups)]
             except ValueError as error:
                 return f"the name gives no place on the plate: {error}"
 
         return read
 
 
-class _Numbers(dict[str | None, int]):
-    """Numbers of texts; an absent or empty one is 1. Only so many are kept."""
+def _address_maker(named: Sequence[str]) -> Callable[[tuple[str | Any, ...]], Address]:
+    """A function that makes an address of the texts of these groups; what is absent or empty is 1, or no channel."""
+    well, row, column, site, channel, z, t = (named.index(name) if name in named else -1 for name in _GROUPS)
 
-    def __missing__(self, text: str | None) -> int:
-        number = int(text or 1)
-        if len(self) < _CACHED:
-            self[text] = number
-        return number
+    def make(texts: tuple[str | Any, ...]) -> Address:
+        return Address(
+            named_well(texts[well]) if well >= 0 else well_at(texts[row], texts[column]),
+            int(texts[site] or 1) if site >= 0 else 1,
+            (texts[channel] or "") if channel >= 0 else "",
+            int(texts[z] or 1) if z >= 0 else 1,
+            int(texts[t] or 1) if t >= 0 else 1,
+        )
 
-
-_NUMBERS = _Numbers()
-
-
-def _well_reader(index: Mapping[str, int]) -> Callable[[re.Match[str]], Well]:
-    """A function that takes the well from a match, by the groups that the pattern has."""
-    if "well" in index:
-        group = index["well"]
-        return lambda match: named_well(match[group])
-    row, column = index.get("row", 0), index.get("column", 0)
-    return lambda match: well_at(match[row], match[column])
+    return make
 
 
 @lru_cache(maxsize=_CACHED)
@@ -143,6 +149,11 @@ def well_at(row: str | None, column: str | None) -> Well:
     return Well(number - 1, place)
 
 
+@lru_cache(maxsize=32)
+def _pattern(pattern: str) -> NamePattern:
+    return NamePattern(pattern)
+
+
 @dataclass(frozen=True, slots=True)
 class PatternFormat:
     """Images whose names fit a pattern; an unsound one raises ``re.error`` once it is used.
@@ -158,12 +169,13 @@ class PatternFormat:
 
     def count(self, names: Sequence[str]) -> int:
         """How many names fit."""
-        read = NamePattern(self.pattern).reader()
+        read = _pattern(self.pattern).reader()
         return sum(isinstance(read(name), Address) for name in names)
 
+    @without_collecting()
     def read(self, objects: Sequence[StoredObject], folder: Folder) -> Delivery:
         """Sort a listing by names; nothing is opened."""
-        read = NamePattern(self.pattern).reader()
+        read = _pattern(self.pattern).reader()
         planes: list[FoundPlane] = []
         passed_over: list[PassedOver] = []
         for item in objects:

@@ -6,7 +6,7 @@ Versions 2010 to 2016 of the schema; only what a plate's reading needs is kept.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imaging.formats.contract import ToldChannel
 from imaging.formats.xml_stream import read_xml
@@ -202,8 +202,7 @@ class _Reader:
             return
         known = image.channels[number]
         if known.exposure_s is None:
-            values = {name: getattr(known, name) for name in ToldChannel.__dataclass_fields__}
-            image.channels[number] = ToldChannel(**values | {"exposure_s": float(seconds) * factor})
+            image.channels[number] = replace(known, exposure_s=float(seconds) * factor)
 
     def _begin_tiffdata(self, attributes: dict[str, str]) -> None:
         self._planes += 1

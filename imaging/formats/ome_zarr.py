@@ -178,9 +178,9 @@ def _well_of(described: dict[str, Any], path: str, rows: list[str], columns: lis
     """A well by the names of its row and column; its path says the same, else nobody knows which it is."""
     row_name, _, column_name = path.partition("/")
     by_path = parse_well(row_name + column_name)
-    indices = described.get("rowIndex"), described.get("columnIndex")
-    if None not in indices:
-        by_index = parse_well(rows[indices[0]] + columns[indices[1]])
+    row, column = described.get("rowIndex"), described.get("columnIndex")
+    if row is not None and column is not None:
+        by_index = parse_well(rows[row] + columns[column])
         if by_index != by_path:
             raise UnreadableImageError(f"its description is damaged: well {path} is said to be {by_index}")
     return by_path
@@ -219,13 +219,12 @@ def _read_field(reading: _Reading, place: _Field) -> None:
     if item is None:
         raise UnreadableImageError(f"the description of its array {image.path!r} is missing")
     layout = parse_layout(parse_json(_read(reading.folder, item.key, item.token)))
-    planes = list(image.planes(layout.shape))
-    if len(reading.expected) + len(planes) > MAX_PLANES:
+    if len(reading.expected) + image.count_planes(layout.shape) > MAX_PLANES:
         raise UnreadableImageError(f"it claims more than {MAX_PLANES:,} planes")
-    for index, c, z, t in planes:
+    for index, c, z, t in image.planes(layout.shape):
         address = Address(place.well, place.site, str(c), z, t, place.acquisition)
-        reading.expected.add(address)
         names = plane_objects(layout, image.axes, index)
+        reading.expected.add(address)
         chunks = [reading.objects[folder + name] for name in names if folder + name in reading.objects]
         if chunks:
             reading.used.update(chunk.key for chunk in chunks)

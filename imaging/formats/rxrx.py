@@ -15,6 +15,7 @@ from imaging.formats.manifests import in_acquisition
 from imaging.formats.measurements import Measurements, folder_of
 from imaging.formats.named import NamePattern
 from imaging.formats.passed_over import is_hidden, pass_over
+from imaging.formats.pauses import without_collecting
 from imaging.store import StoredObject
 
 _NAME = NamePattern(r"(?P<well>(?:[A-Z]|A[A-F])\d{2})_s(?P<site>\d{1,3})_w(?P<channel>\d{1,2})\.png")
@@ -36,6 +37,7 @@ class RxRx:
         read = _NAME.reader()
         return sum(isinstance(read(name), Address) for name in names)
 
+    @without_collecting()
     def read(self, objects: Sequence[StoredObject], folder: Folder) -> Delivery:
         """Sort a listing by folders and names; nothing is opened."""
         read = _NAME.reader()
@@ -48,10 +50,13 @@ class RxRx:
             found = read(item.key)
             if isinstance(found, str) or is_hidden(item.key) or not found.site:
                 passed_over.append(pass_over(item.key, _NO_FIT))
-            elif acquisition := acquisitions[folder_of(item.key)]:
-                planes.append(FoundPlane(item, in_acquisition(found, acquisition)))
             else:
                 planes.append(FoundPlane(item, found))
+        if len(measurements.roots) > 1:
+            planes = [
+                FoundPlane(plane.item, in_acquisition(plane.address, acquisitions[folder_of(plane.item.key)]))
+                for plane in planes
+            ]
         codes = sorted({plane.address.code for plane in planes})
         is_plain = set(codes) <= set(_STAINS) and measurements.roots != ("",)
         channels = tuple(ToldChannel(code, _STAINS[code] if is_plain else "") for code in codes)

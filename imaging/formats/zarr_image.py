@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -33,20 +34,28 @@ class ZarrImage:
     pixel_size_um: float | None = None
     z_step_um: float | None = None
 
-    def planes(self, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int, int, int]]:
-        """Yield the place of each plane along the axes but y and x, and its c, z, t counted from 1.
+    def count_planes(self, shape: tuple[int, ...]) -> int:
+        """Count the planes of an array of this shape.
 
         Raises
         ------
         UnreadableImageError
-            If the axes do not fit an array of this shape.
+            If the axes do not fit it.
         """
-        if len(shape) != len(self.axes):
-            raise UnreadableImageError(f"its axes {', '.join(self.axes)} do not fit an array of shape {shape}")
-        others = [(axis, length) for axis, length in zip(self.axes, shape, strict=True) if axis not in ("y", "x")]
+        return math.prod(length for _, length in self._others(shape))
+
+    def planes(self, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int, int, int]]:
+        """Yield the place of each plane along the axes but y and x, and its c, z, t counted from 1."""
+        others = self._others(shape)
         for index in itertools.product(*(range(length) for _, length in others)):
             at = {axis: place + 1 for (axis, _), place in zip(others, index, strict=True)}
             yield index, at.get("c", 1), at.get("z", 1), at.get("t", 1)
+
+    def _others(self, shape: tuple[int, ...]) -> list[tuple[str, int]]:
+        """Axes but y and x, with their lengths."""
+        if len(shape) != len(self.axes):
+            raise UnreadableImageError(f"its axes {', '.join(self.axes)} do not fit an array of shape {shape}")
+        return [(axis, length) for axis, length in zip(self.axes, shape, strict=True) if axis not in ("y", "x")]
 
 
 def parse_image(described: dict[str, Any]) -> ZarrImage:

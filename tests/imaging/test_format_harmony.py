@@ -107,7 +107,7 @@ def test_images_that_the_index_does_not_name_are_taken_by_name_and_told() -> Non
     delivery = read_held(FORMAT, NAMES, {"Images/Index.xml": index("V6", WHOLE[:-2])})
     assert len(delivery.planes) == 32
     assert delivery.told.remarks == (
-        f"2 images are not named by the index, such as {NAMES[-2]}; their names say where they belong",
+        f"the index does not name 2 images, such as {NAMES[-2]}; their names say where they belong",
     )
 
 
@@ -123,7 +123,7 @@ def test_planes_that_harmony_did_not_record_are_told_with_its_word() -> None:
     assert told.not_taken == {Address(Well(2, 3), 1, "2", 1, 2): "Harmony did not record it (state NotRecorded)"}
     assert told.expected is not None
     assert set(told.not_taken) <= told.expected
-    assert "1 planes were not recorded" in told.remarks[0]
+    assert told.remarks[:1] == ("1 plane was not recorded by the instrument, as its index says",)
 
 
 def test_time_points_count_from_one_whatever_the_index_begins_with() -> None:
@@ -140,7 +140,14 @@ def test_entries_off_every_plate_are_left_out_and_told() -> None:
     bad: Place = (40, 1, 1, 1, 0, "1")
     told = read_held(FORMAT, [], {"Index.xml": index("V5", [*WHOLE, bad])}).told
     assert len(told.expected or ()) == 32
-    assert told.remarks == ("1 entries of the index give no place on a plate and are left out",)
+    assert told.remarks == ("1 entry of the index gives no place on a plate and will be left out",)
+
+
+def test_files_that_the_index_gives_one_place_are_told_apart_by_the_channels_of_their_names() -> None:
+    places: list[Place] = [(1, 1, 1, 1, 0, code) for code in ("1", "2")]
+    same = index("V7", places).replace(b"<ChannelID>2<", b"<ChannelID>1<")
+    delivery = read_held(FORMAT, [], {"Index.xml": same})
+    assert {address.code for address in delivery.told.expected or ()} == {"1", "2"}
 
 
 # Damaged indices

@@ -201,6 +201,14 @@ def test_planes_are_expected_of_stacks_and_one_of_channels_that_come_without() -
     assert Counter(address.code for address in told(data, come).expected or ()) == {"1": 4, "2": 1, "3": 4}
 
 
+def test_a_channel_that_stays_in_the_first_folder_while_others_reach_the_last_is_expected_in_one_plane() -> None:
+    data = htd(wells="B02", sites=(1, 1), waves=2, steps=3)
+    begun = ("ZStep_1/x_B02_w1.TIF", "ZStep_1/x_B02_w2.TIF", "ZStep_2/x_B02_w1.TIF")
+    assert Counter(address.code for address in told(data, begun).expected or ()) == {"1": 3, "2": 3}
+    done = (*begun, "ZStep_3/x_B02_w1.TIF")
+    assert Counter(address.code for address in told(data, done).expected or ()) == {"1": 3, "2": 1}
+
+
 def test_planes_that_come_unannounced_are_expected_of_all_sites() -> None:
     come = ("ZStep_1/x_B02_s1_w1.TIF", "ZStep_2/x_B02_s1_w1.TIF")
     assert {a.z for a in told(htd(), come).expected or () if a.code == "1"} == {1, 2}
