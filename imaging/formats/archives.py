@@ -7,7 +7,9 @@ version is the archive's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -15,7 +17,7 @@ from imaging.byte_sources import ByteSource
 from imaging.errors import ChangedObjectError, ForbiddenFileError, UnreadableImageError
 from imaging.formats.contract import Delivery, Folder, Format, FoundPlane, PassedOver
 from imaging.formats.inside import Inside, open_source, parse_inside, read_contents
-from imaging.formats.members import ARCHIVES, COMPRESSED, Contents
+from imaging.formats.members import ARCHIVES, COMPRESSED, Contents, show
 from imaging.store import StoredObject
 
 CHANGED = "it changed after it was listed; it is read again at the next look"
@@ -77,8 +79,25 @@ def read_through_archives(form: Format, objects: Sequence[StoredObject], folder:
     What the format found; planes of members name the member in ``inside``. Archives that cannot be read, and members
     that are refused, are passed over as unknown with the reason.
     """
+    with _without_collecting():
+        return _read_opened(form, objects, folder)
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Look for no garbage meanwhile: a million small objects are made that stay, and each look would visit them all."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _read_opened(form: Format, objects: Sequence[StoredObject], folder: Folder) -> Delivery:
     opened = open_archives(objects, folder)
-    if not opened.places and not opened.passed_over:
+    if len(opened.objects) == len(objects) and not opened.places:
         return form.read(objects, folder)
     delivery = form.read(opened.objects, OpenedFolder(folder, opened))
     planes = tuple(_say_where(plane, opened.places) for plane in delivery.planes)
@@ -91,12 +110,16 @@ def open_archives(objects: Sequence[StoredObject], folder: Folder) -> Opened:
     taken: list[StoredObject] = []
     places: dict[str, Inside] = {}
     passed: list[PassedOver] = []
+    endings = (*ARCHIVES, *COMPRESSED)
     for item in objects:
-        if COMPRESSED.fullmatch(item.key):
+        name = item.key.lower()
+        if not name.isprintable():  # what a bucket may list, a folder refuses before
+            passed.append(PassedOver(show(item.key), "unknown", "the name has a control character; rename the file"))
+        elif not name.endswith(endings):
+            taken.append(item)
+        elif name.endswith(COMPRESSED):
             reason = "a compressed archive cannot be read in place; upload a .zip, or a .tar that is not compressed"
             passed.append(PassedOver(item.key, "unknown", reason))
-        elif not ARCHIVES.fullmatch(item.key):
-            taken.append(item)
         else:
             _open_one(item, folder, taken, places, passed)
     return Opened(tuple(taken), places, tuple(passed))

@@ -6,7 +6,6 @@ The instrument keeps what it knows in a database (.MDB) of its own, so names are
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -15,12 +14,12 @@ from imaging.store import StoredObject
 from imaging.wells import Well, parse_well
 
 _NAME = re.compile(
-    r"(?:.*/)?(?P<plate>[^/]*?)_?(?P<well>(?:[A-P]|A[A-F])\d{2})f(?P<field>\d{2,4})(?P<kind>[do])(?P<channel>\d{1,2})"
-    r"\.(?P<ending>tiff?|c01|dib)",
-    re.IGNORECASE | re.DOTALL,
+    r"(?:.*/)?(?:([^/]*)_)?((?:[A-P]|A[A-F])\d{2})f(\d{2,4})([do])(\d{1,2})\.(?:tiff?|c01|dib)",
+    re.IGNORECASE | re.DOTALL | re.ASCII,
 )
+"""Plate, well, field, data or overlay, channel."""
 _OTHERS = re.compile(
-    r".*\.(?:mdb|ldb|accdb|xml|csv|txt|log|ini|jpe?g|bmp|htm|html|asn|prt|rtf)", re.IGNORECASE | re.DOTALL
+    r".*\.(?:mdb|ldb|accdb|xml|csv|txt|log|ini|jpe?g|bmp|htm|html|asn|prt|rtf)", re.IGNORECASE | re.DOTALL | re.ASCII
 )
 
 
@@ -33,21 +32,23 @@ class Cellomics:
 
     def count(self, names: Sequence[str]) -> int:
         """Count the names of images."""
-        return sum((match := _NAME.fullmatch(name)) is not None and match["kind"] in "dD" for name in names)
+        fits = _NAME.fullmatch
+        return sum((match := fits(name)) is not None and match[4] in "dD" for name in names)
 
     def read(self, objects: Sequence[StoredObject], folder: Folder) -> Delivery:
         """Sort a listing by its names."""
         planes: list[FoundPlane] = []
         passed: list[PassedOver] = []
-        plates: Counter[str] = Counter()
+        plates: set[str] = set()
+        fits = _NAME.fullmatch
         for item in objects:
-            match = _NAME.fullmatch(item.key)
-            if match is None or match["kind"] not in "dD":
+            match = fits(item.key)
+            if match is None or match[4] not in "dD":
                 passed.append(_pass_over(item.key, match is not None))
                 continue
-            plates[match["plate"]] += 1
-            address = Address(_well(match["well"]), int(match["field"]) + 1, f"d{int(match['channel'])}")
-            planes.append(FoundPlane(item, address))
+            plate, well, field, _, channel = match.groups()
+            plates.add(plate or "")
+            planes.append(FoundPlane(item, Address(_well(well), int(field) + 1, _code(channel))))
         codes = sorted({plane.address.code for plane in planes}, key=lambda code: (len(code), code))
         told = Told(
             plate=next(iter(plates)) if len(plates) == 1 else "",
@@ -63,6 +64,11 @@ CELLOMICS = Cellomics()
 @lru_cache(maxsize=2048)
 def _well(name: str) -> Well:
     return parse_well(name)
+
+
+@lru_cache(maxsize=128)
+def _code(channel: str) -> str:
+    return f"d{int(channel)}"
 
 
 def _pass_over(name: str, is_overlay: bool) -> PassedOver:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from imaging.errors import ChangedObjectError
 from imaging.formats.cellvoyager_files import LAST_COLUMN, Record, Settings, read_records, read_settings
@@ -23,21 +24,20 @@ from imaging.store import StoredObject
 from imaging.wells import Well, parse_well
 
 _NAME = re.compile(
-    r"(?:.*/)?(?:[^/]*_)?([A-Z]{1,2}\d{2})_T(\d{4,})F(\d{3,})L(\d{2,})A(\d{2,})Z(\d{2,})C(\d{2,})\.(?:tiff?|png)",
-    re.IGNORECASE | re.DOTALL,
+    r"(?:.*/)?(?:[^/]*_)?([A-Z]{1,2}\d{2})_T(\d{4,6})F(\d{3,6})L(\d{2,4})A(\d{2,4})Z(\d{2,4})C(\d{2,4})\.(?:tiff?|png)",
+    re.IGNORECASE | re.DOTALL | re.ASCII,
 )
 _ORDER = (".mrf", ".mes", ".wpp", ".wpi")
 _CORRECTIONS = re.compile(
-    r"(?:.*/)?(?:SC_|DC_|CTC_|FF_|shading|crosstalk|geometry)[^/]*\.(?:tiff?|xml|png)", re.I | re.DOTALL
+    r"(?:.*/)?(?:SC_|DC_|CTC_|FF_|shading|crosstalk|geometry)[^/]*\.(?:tiff?|xml|png)", re.I | re.DOTALL | re.ASCII
 )
 _OTHERS = re.compile(
-    r".*\.(?:log|xml|txt|csv|ini|wpi|mlf|mrf|mes|wpp|icr|xsd|ppf|db|bmp|jpe?g|html?)", re.I | re.DOTALL
+    r".*\.(?:log|xml|txt|csv|ini|wpi|mlf|mrf|mes|wpp|icr|xsd|ppf|db|bmp|jpe?g|html?)", re.I | re.DOTALL | re.ASCII
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Shot:
-    """A plane with the timeline and action that took it."""
+class _Shot(NamedTuple):
+    """A plane with the timeline and action that took it; a tuple, for there are as many as images."""
 
     well: Well
     field: int
@@ -50,7 +50,7 @@ class _Shot:
 
 @dataclass
 class _Listed:
-    """What the .mlf of one folder lists."""
+    """What the .mlf of one folder lists: shots by the paths of their files."""
 
     shots: dict[str, _Shot] = field(default_factory=dict)
     failed: dict[_Shot, str] = field(default_factory=dict)
@@ -78,8 +78,8 @@ class CellVoyager:
         shots, passed = _match(objects, listed)
         settings = Settings()
         problems += read_settings(folder, _settings_files(manifests, shots, listed), settings)
-        place = _tell_apart([*(shot for _, shot in shots), *_all_shots(listed)], _acquisitions(listed))
-        planes = tuple(FoundPlane(item, place(posixpath.dirname(item.key), shot)) for item, shot in shots)
+        place = _tell_apart([*(shot for *_, shot in shots), *_all_shots(listed)], _acquisitions(listed))
+        planes = tuple(FoundPlane(item, place(of_folder, shot)) for item, of_folder, shot in shots)
         told = _tell(settings, listed, place, planes, problems)
         return Delivery(planes, tuple(passed), replace(told, manifests=tuple(sorted(item.key for item in manifests))))
 
@@ -110,16 +110,16 @@ def _read_lists(folder: Folder, manifests: Iterable[StoredObject], problems: lis
         if problem:
             problems.append(f"{item.key}: {problem}; which images should come is not known")
             listed.is_whole = False
-        _take_records(listed, records)
+        _take_records(listed, records, posixpath.dirname(item.key))
     return found
 
 
-def _take_records(listed: _Listed, records: Sequence[Record]) -> None:
+def _take_records(listed: _Listed, records: Sequence[Record], folder: str) -> None:
     for record in records:
         if record.is_error:
             continue
         shot = _shot_of(record)
-        listed.shots[posixpath.basename(record.name.replace("\\", "/"))] = shot
+        listed.shots[posixpath.join(folder, record.name.replace("\\", "/"))] = shot
         if record.position_um:
             listed.positions[str(record.well), record.field] = record.position_um
     known = set(listed.shots.values())
@@ -150,10 +150,10 @@ def _failed_shots(record: Record, parts: set[tuple[int, int, int, int, int, int]
 
 
 def _settings_files(
-    manifests: Iterable[StoredObject], shots: Iterable[tuple[StoredObject, _Shot]], listed: dict[str, _Listed]
+    manifests: Iterable[StoredObject], shots: Iterable[tuple[StoredObject, str, _Shot]], listed: dict[str, _Listed]
 ) -> list[tuple[str, str, int]]:
     """Name, token and size of the settings' files, what was done before what was set; those beside images, if any."""
-    with_images = {posixpath.dirname(item.key) for item, _ in shots} | set(listed)
+    with_images = {posixpath.dirname(item.key) for item, *_ in shots} | set(listed)
     ordered = sorted(manifests, key=lambda item: item.key)
     beside = [item for item in ordered if posixpath.dirname(item.key) in with_images]
     return [
@@ -166,24 +166,22 @@ def _settings_files(
 
 def _match(
     objects: Sequence[StoredObject], listed: dict[str, _Listed]
-) -> tuple[list[tuple[StoredObject, _Shot]], list[PassedOver]]:
-    """Which objects are which planes, and which are none."""
-    shots: list[tuple[StoredObject, _Shot]] = []
+) -> tuple[list[tuple[StoredObject, str, _Shot]], list[PassedOver]]:
+    """Which objects are which planes, of the measurement in which folder, and which are none."""
+    shots: list[tuple[StoredObject, str, _Shot]] = []
     passed: list[PassedOver] = []
     fits = _NAME.fullmatch
-    by_folder = {name: of_folder.shots for name, of_folder in listed.items()}
+    by_path = {path: (name, shot) for name, of_folder in listed.items() for path, shot in of_folder.shots.items()}
     for item in objects:
-        folder, _, base = item.key.rpartition("/")
-        shot = by_folder[folder].get(base) if folder in by_folder else None
-        if shot is None and (match := fits(item.key)) is not None:
-            well = _well(match[1])
-            if well is not None:
-                t, site, line, action, z, channel = map(int, match.groups()[1:])
-                shot = _Shot(well, site, channel, z, t, line, action)
-        if shot is None:
-            passed.append(_pass_over(item.key))
+        known = by_path.get(item.key)
+        if known is not None:
+            shots.append((item, *known))
+        elif (match := fits(item.key)) is not None and (well := _well(match[1])) is not None:
+            _, t, site, line, action, z, channel = match.groups()
+            shot = _Shot(well, int(site), int(channel), int(z), int(t), int(line), int(action))
+            shots.append((item, item.key.rpartition("/")[0], shot))
         else:
-            shots.append((item, shot))
+            passed.append(_pass_over(item.key))
     return shots, passed
 
 
@@ -222,12 +220,16 @@ def _tell_apart(shots: Sequence[_Shot], acquisitions: dict[str, str]) -> Callabl
             else:
                 actions.add((channel, line, action))
 
+    words: dict[tuple[str, int, int, int], tuple[str, str]] = {}
+
     def place(folder: str, shot: _Shot) -> Address:
-        code = str(shot.channel)
-        if (shot.channel, shot.timeline, shot.action) in actions:
-            code = f"{code}-A{shot.action}"
-        parts = (acquisitions.get(folder, ""), f"L{shot.timeline}" if shot.timeline in lines else "")
-        return Address(shot.well, shot.field, code, shot.z, shot.t, " ".join(part for part in parts if part))
+        well, site, channel, z, t, line, action = shot
+        key = (folder, channel, line, action)
+        if key not in words:
+            code = f"{channel}-A{action}" if (channel, line, action) in actions else str(channel)
+            parts = (acquisitions.get(folder, ""), f"L{line}" if line in lines else "")
+            words[key] = code, " ".join(part for part in parts if part)
+        return Address(well, site, words[key][0], z, t, words[key][1])
 
     return place
 

@@ -14,6 +14,7 @@ from imaging.wells import PLATE_SHAPES, Well
 MAX_RECORDS = 5_000_000
 LAST_COLUMN = 48
 _MAX_BYTES = 4 * 1024**3
+_GREATEST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class _RecordReader:
         is_error = get("Type", "IMG") == "ERR"
         if get("Type", "IMG") not in ("IMG", "ERR") or (is_error and "Row" not in self._attributes):
             return
-        number = {key: int(get(key) or 0) for key in ("FieldIndex", "Ch", "ZIndex", "TimePoint")}
+        number = {key: _count(get(key)) for key in ("FieldIndex", "Ch", "ZIndex", "TimePoint")}
         x, y = get("X"), get("Y")
         self.records.append(
             Record(
@@ -153,8 +154,8 @@ class _RecordReader:
                 number["Ch"],
                 number["ZIndex"] or (0 if is_error else 1),
                 number["TimePoint"] or (0 if is_error else 1),
-                int(get("TimelineIndex") or 1),
-                int(get("ActionIndex") or 1),
+                _count(get("TimelineIndex")) or 1,
+                _count(get("ActionIndex")) or 1,
                 (float(x), float(y)) if x and y else None,
             )
         )
@@ -208,6 +209,14 @@ def _take(settings: Settings, element: str, attributes: dict[str, str], text: st
         settings.z_step_um = settings.z_step_um or abs(float(attributes["SliceLength"])) or None
 
 
+def _count(text: str | None) -> int:
+    """A number from 0 on; nothing is 0."""
+    number = int(text or 0)
+    if not 0 <= number <= _GREATEST:
+        raise ValueError(f"the number {number}")
+    return number
+
+
 def _take_shape(settings: Settings, rows: str | None, columns: str | None) -> None:
     shapes = {(str(rows), str(columns)): wells for wells, (rows, columns) in PLATE_SHAPES.items()}
     settings.wells = settings.wells or shapes.get((rows or "", columns or ""))
@@ -218,7 +227,7 @@ def _take_detail(settings: Settings, attributes: dict[str, str]) -> None:
     size = float(attributes.get("HorizontalPixelDimension") or 0)
     settings.pixel_size_um = settings.pixel_size_um or (round(size, 9) if 0 < size <= 1_000 else None)
     bits = int(attributes.get("InputBitDepth") or 0)
-    number = int(attributes["Ch"])
+    number = _count(attributes["Ch"])
     known = settings.channels.get(number, ToldChannel(str(number)))
     settings.channels[number] = replace(
         known,
@@ -229,7 +238,7 @@ def _take_detail(settings: Settings, attributes: dict[str, str]) -> None:
 
 def _take_channel(settings: Settings, attributes: dict[str, str]) -> None:
     """Take a channel of the .mes: stain or filter, exposure, wavelengths."""
-    number = int(attributes["Ch"])
+    number = _count(attributes["Ch"])
     known = settings.channels.get(number, ToldChannel(str(number)))
     exposure = float(attributes.get("ExposureTime") or 0)
     settings.channels[number] = replace(

@@ -25,10 +25,10 @@ MAX_DEFLATION = 1_100
 _PIECE = 1024 * 1024
 
 _DRIVE = re.compile(r"[A-Za-z]:")
-ARCHIVES = re.compile(r".*\.(?:zip|tar)", re.IGNORECASE | re.DOTALL)
-"""Names of archives that are read in place."""
-COMPRESSED = re.compile(r".*\.(?:tar\.(?:gz|bz2|xz|zst|lz4|Z)|tgz|tbz2?|txz|gz|bz2|xz|zst|7z|rar)", re.I | re.DOTALL)
-"""Names of archives that are not: nothing in them can be found without unpacking all before it."""
+ARCHIVES = (".zip", ".tar")
+"""Endings of archives that are read in place, in small letters."""
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".tar.z", ".tgz", ".tbz", ".tbz2", ".txz", ".7z", ".rar")
+"""Endings of archives that are not: nothing in them can be found without unpacking all before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def find_name_fault(name: str) -> str | None:
         return "its name leads out of the folder (..)"
     if posixpath.normpath(name) != name:
         return "its name is no plain path"
-    if ARCHIVES.fullmatch(name) or COMPRESSED.fullmatch(name):
+    if name.lower().endswith((*ARCHIVES, *COMPRESSED)):
         return "it is an archive inside an archive, which is not read; unpack it once"
     return None
 

@@ -25,11 +25,12 @@ from imaging.formats.xml_stream import PIECE
 from imaging.store import StoredObject
 from imaging.wells import Well
 
-_IMAGE = re.compile(r".*\.ome\.(?:tiff?|tf[28]|btf)", re.IGNORECASE | re.DOTALL)
-_TIFF = re.compile(r".*\.(?:tiff?|tf[28]|btf)", re.IGNORECASE | re.DOTALL)
-_COMPANION = re.compile(r".*\.(?:companion\.ome|ome|ome\.xml)", re.IGNORECASE | re.DOTALL)
+_IMAGE = re.compile(r".*\.ome\.(?:tiff?|tf[28]|btf)", re.IGNORECASE | re.DOTALL | re.ASCII)
+_TIFF = re.compile(r".*\.(?:tiff?|tf[28]|btf)", re.IGNORECASE | re.DOTALL | re.ASCII)
+_COMPANION = re.compile(r".*\.(?:companion\.ome|ome|ome\.xml)", re.IGNORECASE | re.DOTALL | re.ASCII)
 _ENDING = re.compile(r"\.(?:companion\.ome|ome\.xml|ome\.[^.]+|[^.]+)$", re.IGNORECASE)
-_MAX_XML = 256 * 1024 * 1024
+_MAX_XML = 64 * 1024 * 1024
+_MAX_IMPLIED = 100_000  # planes of a folder that documents claim without listing them one by one
 _READERS = 8
 FIRST_WELL = Well(0, 1)
 
@@ -57,6 +58,7 @@ class _Reading:
     positions: dict[tuple[str, int], tuple[float, float]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
+    implied: int = 0
 
 
 class OmeTiff:
@@ -182,6 +184,9 @@ def _place_image(
     acquisition: str = "",
 ) -> None:
     """Expect all planes of an image, and find those whose file is there."""
+    reading.implied += max(0, image.count_planes() - len(image.tiff_data))
+    if reading.implied > _MAX_IMPLIED:
+        raise ValueError(f"more than {_MAX_IMPLIED:,} planes that it does not list one by one")
     planes = image.planes()
     in_file = Counter(file for *_, file in planes)
     single = {axis: image.sizes[axis] == 1 for axis in "CZT"}

@@ -49,6 +49,10 @@ class OmeImage:
     z_step_um: float | None = None
     significant_bits: int | None = None
 
+    def count_planes(self) -> int:
+        """Count all planes that the image claims to have."""
+        return max(1, self.sizes.get("C", 1) // self.samples) * self.sizes.get("Z", 1) * self.sizes.get("T", 1)
+
     def planes(self) -> list[tuple[int, int, int, int, str]]:
         """All planes that the document places: c, z, t from 0, the directory in the file, from 0, and the file.
 
@@ -59,7 +63,7 @@ class OmeImage:
         """
         n_channels = max(1, self.sizes["C"] // self.samples)
         lengths = {"C": n_channels, "Z": self.sizes["Z"], "T": self.sizes["T"]}
-        total = lengths["C"] * lengths["Z"] * lengths["T"]
+        total = self.count_planes()
         if not 0 < total <= MAX_PLANES:
             raise ValueError(f"an image of {total:,} planes; {MAX_PLANES:,} are the limit")
         order = [axis for axis in self.order[2:] if axis in lengths]

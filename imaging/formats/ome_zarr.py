@@ -22,14 +22,16 @@ from imaging.formats.inside import Inside
 from imaging.formats.places import find_place
 from imaging.formats.zarr_image import ZarrImage, parse_image
 from imaging.formats.zarr_layout import MAX_DESCRIPTION, parse_json, parse_layout
-from imaging.formats.zarr_planes import DESCRIPTIONS, plane_objects, token_of
+from imaging.formats.zarr_planes import DESCRIPTIONS, HERE, plane_objects, token_of
 from imaging.store import StoredObject
 from imaging.wells import PLATE_SHAPES, Well, parse_well
 
 _DESCRIPTION = re.compile(r"(?:(?P<folder>.*)/)?(?:\.zattrs|\.zgroup|\.zarray|\.zmetadata|zarr\.json)", re.DOTALL)
 _ROOT = re.compile(r"(?P<root>(?:.*/)?[^/]*\.zarr)/.*", re.DOTALL)
 MAX_PLANES = 1_000_000
-"""Planes that one Zarr may claim."""
+"""Planes that the Zarrs of a folder may claim."""
+MAX_IMAGE_PLANES = 50_000
+"""Planes that one image may claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class _Reading:
 
     def describe(self, folder: str) -> dict[str, Any] | None:
         """Attributes of a group; ``None`` where it has no description."""
-        for name in (f"{folder}/zarr.json", f"{folder}/.zattrs"):
+        for name in (posixpath.join(folder, "zarr.json"), posixpath.join(folder, ".zattrs")):
             item = self.objects.get(name)
             if item is not None:
                 described = parse_json(_read(self.folder, item.key, item.token))
@@ -88,7 +90,7 @@ class OmeZarr:
         roots = find_roots([item.key for item in objects])
         reading = _Reading({item.key: item for item in objects}, folder)
         for root in sorted(roots):
-            _guarded(reading, root, lambda root=root: _read_root(reading, root, alone=len(roots) == 1))
+            _guarded(reading, root or "the folder", lambda root=root: _read_root(reading, root, alone=len(roots) == 1))
         return Delivery(tuple(reading.planes), tuple(_pass_over(reading, objects, roots)), _tell(reading, roots))
 
 
@@ -99,6 +101,8 @@ def find_roots(names: Sequence[str]) -> frozenset[str]:
     """Folders that are a Zarr: those named ``.zarr``, and the topmost ones of others that have a description."""
     roots = {match["root"] for name in names if (match := _ROOT.fullmatch(name))}
     described = {match["folder"] or "" for name in names if (match := _DESCRIPTION.fullmatch(name))}
+    if "" in described:
+        return frozenset([""])  # the folder itself is one
     for folder in sorted(described - {""}):
         if not any(_lies_in(folder, root) for root in roots):
             roots.add(folder)
@@ -110,6 +114,8 @@ def _lies_in(path: str, folder: str) -> bool:
 
 
 def _root_of(name: str, roots: frozenset[str]) -> str | None:
+    if "" in roots:
+        return ""
     place = name.find("/")
     while place >= 0:
         if name[:place] in roots:
@@ -153,10 +159,11 @@ def _images_of(reading: _Reading, root: str, described: dict[str, Any]) -> Itera
     if "multiscales" in described:
         yield root
         return
-    inner = {key[len(root) + 1 :].partition("/")[0] for key in reading.objects if key.startswith(f"{root}/")}
+    start = f"{root}/" if root else ""
+    inner = {key[len(start) :].partition("/")[0] for key in reading.objects if key.startswith(start)}
     for name in sorted((name for name in inner if name.isdigit()), key=int):
-        if "multiscales" in (reading.describe(f"{root}/{name}") or {}):
-            yield f"{root}/{name}"
+        if "multiscales" in (reading.describe(start + name) or {}):
+            yield start + name
 
 
 def _read_plate(reading: _Reading, root: str, plate: dict[str, Any]) -> None:
@@ -169,9 +176,8 @@ def _read_plate(reading: _Reading, root: str, plate: dict[str, Any]) -> None:
         path = _inner_path(described["path"])
         well = _well_of(described, path, rows, columns)
         reading.imaged.add(well)
-        _guarded(
-            reading, f"{root}/{path}", lambda well=well, path=path: _read_well(reading, f"{root}/{path}", well, several)
-        )
+        folder = posixpath.join(root, path)
+        _guarded(reading, folder, lambda well=well, folder=folder: _read_well(reading, folder, well, several))
 
 
 def _well_of(described: dict[str, Any], path: str, rows: list[str], columns: list[str]) -> Well:
@@ -214,13 +220,15 @@ def _read_field(reading: _Reading, place: _Field) -> None:
         raise UnreadableImageError("the image's description is missing")
     image = parse_image(described)
     reading.images.append(image)
-    folder = f"{place.folder}/{_inner_path(image.path)}/"
+    path = _inner_path(image.path)
+    folder = f"{posixpath.join(place.folder, path)}/"
     item = next((reading.objects[folder + name] for name in DESCRIPTIONS if folder + name in reading.objects), None)
     if item is None:
         raise UnreadableImageError(f"the description of its array {image.path!r} is missing")
     layout = parse_layout(parse_json(_read(reading.folder, item.key, item.token)))
-    if len(reading.expected) + image.count_planes(layout.shape) > MAX_PLANES:
-        raise UnreadableImageError(f"it claims more than {MAX_PLANES:,} planes")
+    claimed = image.count_planes(layout.shape)
+    if claimed > MAX_IMAGE_PLANES or len(reading.expected) + claimed > MAX_PLANES:
+        raise UnreadableImageError(f"it claims {claimed:,} planes; {MAX_IMAGE_PLANES:,} are the limit of an image")
     for index, c, z, t in image.planes(layout.shape):
         address = Address(place.well, place.site, str(c), z, t, place.acquisition)
         names = plane_objects(layout, image.axes, index)
@@ -228,8 +236,9 @@ def _read_field(reading: _Reading, place: _Field) -> None:
         chunks = [reading.objects[folder + name] for name in names if folder + name in reading.objects]
         if chunks:
             reading.used.update(chunk.key for chunk in chunks)
-            plane = _stored_plane(place.folder, [item, *chunks], folder)
-            reading.planes.append(FoundPlane(plane, address, str(Inside(array=image.path, index=index))))
+            key, array = (place.folder, path) if place.folder else (path, HERE)
+            plane = _stored_plane(key, [item, *chunks], folder)
+            reading.planes.append(FoundPlane(plane, address, str(Inside(array=array, index=index))))
 
 
 def _stored_plane(image: str, objects: list[StoredObject], folder: str) -> StoredObject:

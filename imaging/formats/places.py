@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from imaging.wells import Well, parse_well
 
 _BREAK = r"(?:^|[_\-. /()\[\]])"
-_WELL = re.compile(rf"{_BREAK}(?:well[_\-]?)?([A-Pa-p]|A[A-F])(\d{{1,2}})(?=$|[_\-. /()\[\]])")
+_WELL = re.compile(rf"{_BREAK}(?:well[_\-]?)?([A-Pa-p]|A[A-F])(\d{{1,2}})(?=$|[_\-. /()\[\]])", re.ASCII)
 _NUMBERS = {
-    "site": re.compile(rf"{_BREAK}(?:s|site|f|fov|field)[_\-]?0*(\d{{1,4}})(?=$|[_\-. ])", re.IGNORECASE),
-    "channel": re.compile(rf"{_BREAK}(?:w|c|ch|channel)[_\-]?0*(\d{{1,3}})(?=$|[_\-. ])", re.IGNORECASE),
-    "z": re.compile(rf"{_BREAK}z[_\-]?0*(\d{{1,4}})(?=$|[_\-. ])", re.IGNORECASE),
-    "t": re.compile(rf"{_BREAK}t[_\-]?0*(\d{{1,4}})(?=$|[_\-. ])", re.IGNORECASE),
+    "site": re.compile(rf"{_BREAK}(?:s|site|f|fov|field)[_\-]?0*(\d{{1,4}})(?=$|[_\-. ])", re.I | re.A),
+    "channel": re.compile(rf"{_BREAK}(?:w|c|ch|channel)[_\-]?0*(\d{{1,3}})(?=$|[_\-. ])", re.I | re.A),
+    "z": re.compile(rf"{_BREAK}z[_\-]?0*(\d{{1,4}})(?=$|[_\-. ])", re.I | re.A),
+    "t": re.compile(rf"{_BREAK}t[_\-]?0*(\d{{1,4}})(?=$|[_\-. ])", re.I | re.A),
 }
 
 

@@ -118,7 +118,7 @@ def find_plane_fault(layout: ZarrLayout, axes: Sequence[str]) -> str | None:
 
 def _parse_v2(described: dict[str, Any]) -> ZarrLayout:
     chunks = _sides(described["chunks"])
-    separator = described.get("dimension_separator", ".")
+    separator = described.get("dimension_separator") or "."
     return ZarrLayout(
         _sides(described["shape"]), chunks, chunks, np.dtype(described["dtype"]), "", _separator(separator)
     )

@@ -7,10 +7,12 @@ of the versions of its objects, so an object that comes later, or is replaced, m
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,10 @@ from imaging.plane_arrays import PIXELS, Plane
 from imaging.store import Store, StoredObject
 
 DESCRIPTIONS = (".zarray", "zarr.json")
+HERE = "."
+"""The array's path where the key is the array's own: its image is the folder that it lies in."""
 _MAX_STORED = 1024**3
+_PIECE = 1024 * 1024
 # what zarr-python and its codecs say of descriptions and chunks that are damaged
 _DAMAGE = (
     ValueError,
@@ -35,6 +40,7 @@ _DAMAGE = (
     RuntimeError,
     OSError,
     EOFError,
+    ArithmeticError,
     zlib.error,
     struct.error,
 )
@@ -63,14 +69,15 @@ class FetchedZarrPlane:
         UnreadableImageError
             If a chunk is damaged, or the values are no pixels.
         """
-        for name, data in self.objects.items():
-            _refuse_bomb(name, data, self.objects, self.layout)
         place = iter(self.index)
         chosen = tuple(slice(None) if axis in ("y", "x") else next(place) for axis in self.axes)
         buffers = default_buffer_prototype().buffer
         try:
+            _refuse_bombs(self.objects, self.layout)
             held = MemoryStore({name: buffers.from_bytes(data) for name, data in self.objects.items()}, read_only=True)
             values = np.asarray(zarr.open_array(held, mode="r")[chosen])
+        except UnreadableImageError:
+            raise
         except _DAMAGE as error:
             raise UnreadableImageError(f"its pixels are damaged: {str(error).partition(chr(10))[0]}") from error
         except MemoryError as error:
@@ -103,18 +110,37 @@ def fetch_zarr_plane(store: Store, key: str, array: str, index: tuple[int, ...],
     ChangedObjectError
         If the plane has another version by now.
     """
-    folder = f"{key}/{array}/"
-    listed = {item.key.removeprefix(folder): item for item in store.list(folder).objects}
+    image, folder = (key.rpartition("/")[0], f"{key}/") if array == HERE else (key, f"{key}/{array}/")
+    try:
+        return _fetch(store, _listed(store, image, folder), folder, index, token)
+    except (ChangedObjectError, UnreadableImageError):
+        _listed.cache_clear()  # what is kept may be old
+        return _fetch(store, _listed(store, image, folder), folder, index, token)
+
+
+@lru_cache(maxsize=16)
+def _listed(store: Store, image: str, folder: str) -> tuple[dict[str, StoredObject], tuple[str, ...]]:
+    """Objects of an array by their names in it, and its axes; kept, for its planes are fetched one by one."""
+    return {item.key.removeprefix(folder): item for item in store.list(folder).objects}, read_axes(store, image)
+
+
+def _fetch(
+    store: Store,
+    kept: tuple[dict[str, StoredObject], tuple[str, ...]],
+    folder: str,
+    index: tuple[int, ...],
+    token: str,
+) -> FetchedZarrPlane:
+    listed, axes = kept
     description = next((name for name in DESCRIPTIONS if name in listed), None)
-    axes = read_axes(store, key)
     if description is None:
-        raise UnreadableImageError(f"the description of its array {array!r} is missing")
+        raise UnreadableImageError("the description of its array is missing")
     described = store.read(folder + description, token=listed[description].token, size=MAX_DESCRIPTION)
     layout = parse_layout(parse_json(described))
     names = plane_objects(layout, axes, index)
     there = [listed[name] for name in (description, *names) if name in listed]
     if token_of(there, folder) != token:
-        raise ChangedObjectError("the plane's objects changed after they were listed", key=key)
+        raise ChangedObjectError("the plane's objects changed after they were listed", key=folder)
     if len(there) - 1 < len(names):
         what = f"{len(names) - len(there) + 1:,} of the plane's {len(names):,} chunks are not stored"
         raise UnreadableImageError(f"{what}: the copy is incomplete, or its writer left out chunks of one value")
@@ -176,24 +202,28 @@ def parse_axes(described: dict[str, Any]) -> tuple[str, ...]:
         return ()
 
 
-def _refuse_bomb(name: str, data: bytes, objects: dict[str, bytes], layout: ZarrLayout) -> None:
+def _refuse_bombs(objects: dict[str, bytes], layout: ZarrLayout) -> None:
     """Refuse a chunk that would unpack to more than its pixels, where that can be told before."""
-    most = int(np.prod(layout.chunk, dtype=np.float64)) * layout.dtype.itemsize
-    if name in DESCRIPTIONS or layout.chunk != layout.stored:
-        return
+    most = math.prod(layout.chunk) * layout.dtype.itemsize
     described = parse_json(next(objects[name] for name in DESCRIPTIONS if name in objects))
-    codecs = [described.get("compressor") or {}] + [
-        {"id": codec.get("name")} for codec in described.get("codecs", []) if isinstance(codec, dict)
-    ]
-    kinds = {codec.get("id") for codec in codecs if isinstance(codec, dict)}
-    if "blosc" in kinds and len(data) >= 16 and struct.unpack_from("<I", data, 4)[0] > most:
-        raise UnreadableImageError(f"its pixels are damaged: a chunk claims more than the {most:,} bytes of its pixels")
-    if kinds & {"zlib", "gzip"}:
-        stream, size = zlib.decompressobj(zlib.MAX_WBITS | 32), 0
-        while data and size <= most:
-            size += len(stream.decompress(data, 1024 * 1024))
-            data = stream.unconsumed_tail
-        if size > most:
+    codecs = [described.get("compressor"), *(described.get("codecs") or [])]
+    kinds = [codec.get("id") or codec.get("name") for codec in codecs if isinstance(codec, dict)]
+    for name, data in objects.items():
+        if name in DESCRIPTIONS or layout.chunk != layout.stored:
+            continue
+        claimed = struct.unpack_from("<I", data, 4)[0] if "blosc" in kinds else 0
+        if "zlib" in kinds or "gzip" in kinds:
+            claimed = _unpacked_size(data, most)
+        if claimed > most:
             raise UnreadableImageError(
-                f"its pixels are damaged: a chunk yields more than the {most:,} bytes of its pixels"
+                f"its pixels are damaged: a chunk holds more than the {most:,} bytes of its pixels"
             )
+
+
+def _unpacked_size(data: bytes, most: int) -> int:
+    """Count what a zlib or gzip stream unpacks to, as far as a little beyond the limit."""
+    stream, size = zlib.decompressobj(zlib.MAX_WBITS | 32), 0
+    while data and size <= most:
+        size += len(stream.decompress(data, _PIECE))
+        data = stream.unconsumed_tail
+    return size

@@ -78,6 +78,12 @@ def test_the_list_goes_before_the_name() -> None:
     assert set(reasons(delivery, "unknown")) == {"any name.tif"}
 
 
+def test_the_list_may_lie_above_its_images() -> None:
+    below = record(text="Image\\W1F1.tif", Row=3, Column=4, FieldIndex=5, ZIndex=1, TimePoint=1, Ch=2)
+    delivery = read(CELLVOYAGER, {"m/M.mlf": mlf(below), "m/Image/W1F1.tif": b"x"})
+    assert [plane.address for plane in delivery.planes] == [Address(Well(2, 4), 5, "2")]
+
+
 def test_a_list_that_comes_last_changes_no_place() -> None:
     files = {name(field): b"x" for field in (1, 2)}
     before, after = read(CELLVOYAGER, files), read(CELLVOYAGER, files | {"M.mlf": mlf(image(1), image(2), image(3))})

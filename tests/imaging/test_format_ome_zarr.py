@@ -6,6 +6,7 @@ import json
 import shutil
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from imaging.formats.contract import Address, Delivery, FoundPlane
 from imaging.formats.folders import PlateFolder
 from imaging.formats.inside import read_plane
 from imaging.formats.ome_zarr import OME_ZARR
-from imaging.store import open_store
+from imaging.store import Store, open_store
 from imaging.wells import Well
 from tests.imaging.small_uploads import read_shared, reasons
 
@@ -281,7 +282,7 @@ def _change(path: Path, **changes: Any) -> None:
         (lambda root: _change(root / "B/03/0/0/.zarray", chunks=[1, 1, 10**6, 10**6]), "its chunks have"),
         (
             lambda root: _change(root / "B/03/0/0/.zarray", shape=[10**6, 10**6, 40, 50]),
-            "claims more than 1,000,000 planes",
+            "it claims 1,000,000,000,000 planes; 50,000 are the limit of an image",
         ),
         (
             lambda root: _change(root / "B/03/0/0/.zarray", shape=[40, 50], chunks=[20, 50]),
@@ -341,3 +342,26 @@ def test_the_real_skeleton_of_a_plate_expects_what_never_came() -> None:
     assert delivery.told.expected == {Address(B03, 1, "1", z) for z in (1, 2)}
     assert delivery.told.pixel_size_um == 0.1625
     assert [channel.name for channel in delivery.told.channels] == ["DAPI"]
+
+
+def copy(root: Path, store: Store, prefix: str) -> None:
+    for file in root.rglob("*"):
+        if file.is_file():
+            store.write(f"{prefix}{file.relative_to(root)}", file.read_bytes())
+
+
+@pytest.mark.parametrize("is_plate", [True, False])
+def test_a_folder_may_be_a_zarr_itself_in_any_store(tmp_path: Path, store: Store, is_plate: bool) -> None:
+    (write_plate if is_plate else write_image)(tmp_path / "p.zarr", "0.5")
+    copy(tmp_path / "p.zarr", store, "raw/A/P1/")
+    listed = [replace(item, key=item.key.removeprefix("raw/A/P1/")) for item in store.list("raw/A/P1/").objects]
+    delivery = OME_ZARR.read(listed, PlateFolder(store, "raw/A/P1/"))
+    plane = at(delivery, Address(C12 if is_plate else A01, 1, "2", 3))
+    assert (plane.item.key, plane.inside) == (
+        ("C/12/0", "array 0; index 1,2") if is_plate else ("0", "array .; index 1,2")
+    )
+    key = "raw/A/P1/" + plane.item.key
+    pixels, digest, size = read_plane(store, key, token=plane.item.token, inside=plane.inside)
+    np.testing.assert_array_equal(pixels, PIXELS[1, 2])
+    assert size == plane.item.size
+    assert digest == read_plane(store, key, token=plane.item.token, inside=plane.inside)[1]
