@@ -168,7 +168,8 @@ BOMB = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&
         (b'<!DOCTYPE html><html><body><p id="1"/></body></html>', "declares entities or a document type"),
         (b"<AssayLayout><PlateCols>24</PlateCols></AssayLayout>", "lists no images"),
         (b"<a>" * 60 + b"</a>" * 60, "has far more elements than an index"),
-        (b'<?xml version="1.0" encoding="no-such"?><a/>', "o"),
+        (b'<?xml version="1.0" encoding="no-such"?><a/>', "cannot be decoded: unknown encoding"),
+        (b'<?xml version="1.0" encoding="shift_jis"?><a/>', "cannot be decoded: multi-byte encodings"),
     ],
 )
 def test_a_damaged_index_is_one_problem_and_names_are_used(data: bytes, part: str) -> None:
