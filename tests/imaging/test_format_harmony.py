@@ -196,6 +196,7 @@ def test_an_index_of_endless_elements_is_given_up(monkeypatch: pytest.MonkeyPatc
 
 def test_a_long_index_holds_no_more_elements_than_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imaging.formats.harmony_index._MAX_ELEMENTS", 600)
+    monkeypatch.setattr("imaging.formats.harmony_index._MAX_SILENCE", 100_000)
     many: list[Place] = [
         (row, column, site, 1, 0, "1") for row in range(1, 17) for column in range(1, 25) for site in (1, 2)
     ]
