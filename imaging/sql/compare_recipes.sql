@@ -5,25 +5,28 @@
 -- against_null_share are the shares of wells without a value.
 WITH measured AS (
   SELECT
-    described.experiment, described.plate, described.recipe, described.well,
-    SPLIT(pair, '":')[SAFE_OFFSET(0)] AS feature,
-    SAFE_CAST(SPLIT(pair, '":')[SAFE_OFFSET(1)] AS FLOAT64) AS value
+    listed.experiment, listed.plate, listed.recipe, listed.well,
+    SPLIT(listed.pair, '":')[SAFE_OFFSET(0)] AS feature,
+    SAFE_CAST(SPLIT(listed.pair, '":')[SAFE_OFFSET(1)] AS FLOAT64) AS value
   FROM (
-    SELECT
-      wells_all.experiment, wells_all.plate, wells_all.recipe, wells_all.well,
-      TO_JSON_STRING(wells_all) AS columns
-    FROM wells_all
-    INNER JOIN plate_runs
-      ON wells_all.experiment = plate_runs.experiment
-      AND wells_all.plate = plate_runs.plate
-      AND wells_all.recipe = plate_runs.recipe
-      AND wells_all.run = plate_runs.run
-    WHERE plate_runs.is_current AND plate_runs.status <> 'withdrawn'
-  ) AS described
-  CROSS JOIN UNNEST(REGEXP_EXTRACT_ALL(
-    described.columns,
-    r'"((?:nuclei_count|cells_count|(?:(?:Mean|MAD|Count)_)?(?:Nuclei|Cells|Cytoplasm)_[A-Za-z0-9_]+)":(?:null|[-+.0-9eE]+))'
-  )) AS pair
+    SELECT described.experiment, described.plate, described.recipe, described.well, pair
+    FROM (
+      SELECT
+        wells_all.experiment, wells_all.plate, wells_all.recipe, wells_all.well,
+        TO_JSON_STRING(wells_all) AS columns
+      FROM wells_all
+      INNER JOIN plate_runs
+        ON wells_all.experiment = plate_runs.experiment
+        AND wells_all.plate = plate_runs.plate
+        AND wells_all.recipe = plate_runs.recipe
+        AND wells_all.run = plate_runs.run
+      WHERE plate_runs.is_current AND plate_runs.status <> 'withdrawn'
+    ) AS described
+    CROSS JOIN UNNEST(REGEXP_EXTRACT_ALL(
+      described.columns,
+      r'"((?:nuclei_count|cells_count|(?:(?:Mean|MAD|Count)_)?(?:Nuclei|Cells|Cytoplasm)_[A-Za-z0-9_]+)":(?:null|[-+.0-9eE]+))'
+    )) AS pair
+  ) AS listed
 ),
 paired AS (
   SELECT
