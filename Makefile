@@ -87,7 +87,7 @@ format: venv
 	$(RUN) -m ruff format .
 
 bench: venv
-	@$(RUN) -m benchmarks.run
+	@$(RUN) -m benchmarks.run $(ONLY)
 
 # One set of versions for Python 3.11 to 3.13, with hashes and without the address of an index. Only this needs uv, which
 # does not read pip.conf: another index than the usual one is named to it by UV_DEFAULT_INDEX.

@@ -1,7 +1,8 @@
 """`platestream`: the command line.
 
 Commands that describe an experiment (``init``, ``check``) stand in flows/cli_declare.py, those that look at results in
-flows/cli_results.py, those that run something in flows/cli_run.py, recipes in flows/cli_recipes.py, the warehouse in
+flows/cli_results.py and flows/cli_reconcile.py, those that decide in flows/cli_decide.py, recipes in
+flows/cli_recipes.py, those that run something in flows/cli_run.py, the upload in flows/cli_upload.py, the warehouse in
 flows/cli_warehouse.py, what segments and measures any images in flows/cli_segment.py and flows/cli_measure.py. Each
 imports what it needs when it runs, so that ``--help`` answers at once.
 
@@ -17,7 +18,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flows import cli_declare, cli_measure, cli_recipes, cli_results, cli_run, cli_segment, cli_warehouse
+from flows import (
+    cli_decide,
+    cli_declare,
+    cli_measure,
+    cli_recipes,
+    cli_reconcile,
+    cli_results,
+    cli_run,
+    cli_segment,
+    cli_upload,
+    cli_warehouse,
+)
 from flows.ours import find_strangers
 
 if TYPE_CHECKING:
@@ -59,9 +71,12 @@ _ANY_IMAGES = "Segment and measure any images"
 PANELS = (
     (cli_declare, "Describe"),
     (cli_run, "Run"),
+    (cli_upload, "Run"),
     (cli_warehouse, "Run"),
     (cli_recipes, "Recipes"),
     (cli_results, "Look"),
+    (cli_reconcile, "Look"),
+    (cli_decide, "Decide"),
     (cli_segment, _ANY_IMAGES),
     (cli_measure, _ANY_IMAGES),
 )

@@ -11,12 +11,17 @@ import typer
 from flows.cli_results import STORE, counted, open_existing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from imaging.errors import ConfigurationError
     from imaging.experiment import Experiment
+    from imaging.formats.contract import PassedOver
     from imaging.initialize import FolderLook
+    from imaging.platemaps import MapsCheck
     from imaging.store import Store
+
+LISTED = 100
+"""As many ignored and unknown names are printed."""
 
 
 def init(
@@ -26,18 +31,21 @@ def init(
     force: bool = typer.Option(False, "--force", help="Overwrite the file if it exists."),
     as_json: bool = typer.Option(False, "--json", help="Print what was found as JSON and write no file."),
 ) -> None:
-    """Write a first experiment.yaml from the names and headers of a folder of images."""
+    """Write a first experiment.yaml from the names, manifests and headers of a folder of images."""
     from imaging.errors import ConfigurationError
     from imaging.experiment_text import write_experiment_yaml
+    from imaging.folders import StoredFolder
     from imaging.initialize import look_at
     from imaging.names import check_name
+    from imaging.store import open_store
 
     check_name("experiment", name or folder.resolve().name)
     if not folder.is_dir():
         raise ConfigurationError(f"there is no folder {folder}; give the folder of one plate's images")
     if out.exists() and not (force or as_json):
         raise ConfigurationError(f"{out} exists; use --force to overwrite it, or --out for another file")
-    look = look_at(_names_below(folder), lambda path: (folder / path).open("rb"))
+    store = open_store(str(folder))
+    look = look_at(store.list("").objects, StoredFolder(store), name=folder.resolve().name)
     if as_json:
         typer.echo(json.dumps(_look_as_dict(look), indent=2))
         return
@@ -60,11 +68,14 @@ def check(
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
     """Check an experiment.yaml and the files that it names: all faults, each with its place and what to do."""
-    from imaging.platemaps import check_plate_maps
+    from imaging.platemaps import check_plate_maps, find_in_folder
     from imaging.recipe_book import read_recipes
+    from imaging.store import open_store
 
     declared, read, folder = _open_stored(store, experiment) if experiment or store else _open_file(file)
-    result = _describe(declared) | {"plate_maps": check_plate_maps(read, declared)}
+    plates = _plates_in_store(store, experiment) if experiment or store else []
+    find_in_plate = (lambda path: find_in_folder(open_store(str(images)), "", path)) if images is not None else None
+    result = _describe(declared) | _describe_plate_maps(check_plate_maps(read, declared, plates, find_in_plate))
     result["recipes"] = _describe_recipes(*read_recipes(declared, *folder))
     result["illumination"] = _describe_illumination(declared, read)
     if images is not None:
@@ -108,45 +119,76 @@ def _open_stored(store: str, name: str) -> tuple[Experiment, Callable[[str], byt
     return open_experiment(root, name), lambda file: root.read(f"{folder}/{file}"), (root, f"{folder}/")
 
 
-def _names_below(folder: Path) -> list[str]:
-    """Paths of all files below a folder, links left out."""
-    from imaging.store import open_store
-
-    return [item.key for item in open_store(str(folder)).list("").objects]
-
-
 def _count_images(declared: Experiment, folder: Path) -> dict[str, Any]:
     """How many files of a plate's folder are images, and which are not."""
     from imaging.arrivals import sort_arrivals
     from imaging.errors import ConfigurationError
+    from imaging.folders import StoredFolder
     from imaging.store import open_store
 
     if not folder.is_dir():
         raise ConfigurationError(f"there is no folder {folder}; give the folder of one plate's images")
-    listing = open_store(str(folder)).list("")
-    arrivals = sort_arrivals(declared, "", listing.objects, listing.refused)
+    store = open_store(str(folder))
+    listing = store.list("")
+    arrivals = sort_arrivals(declared, "", listing.objects, listing.refused, StoredFolder(store))
     arrived = sum(len(channels) for channels in arrivals.images.values())
     if not arrived:
         reason = f"; {arrivals.unknown[0].name}: {arrivals.unknown[0].reason}" if arrivals.unknown else ""
         raise ConfigurationError(f"no file in {folder} is an image of this experiment{reason}")
     return {
-        "expected": len(declared.expected_sites()) * len(declared.channels),
+        "expected": sum(len(channels) for channels in arrivals.expected.values()),
         "arrived": arrived,
         "unknown": [{"name": file.name, "reason": file.reason} for file in arrivals.unknown],
     }
 
 
 def _look_as_dict(look: FolderLook) -> dict[str, Any]:
+    """What was found, with lists of names cut to ``LISTED``."""
     from dataclasses import asdict
 
-    return asdict(look)
+    return {
+        "format": look.format,
+        "title": look.title,
+        "pattern": look.pattern or None,
+        "plates": [asdict(plate) for plate in look.plates],
+        "plate_wells": look.plate_wells,
+        "wells": list(look.wells),
+        "imaged": list(look.imaged),
+        "sites": list(look.sites),
+        "channels": [asdict(channel) for channel in look.channels],
+        "images": look.image_count,
+        "expected": look.expected,
+        "manifests": list(look.manifests),
+        "pixel_size_um": look.pixel_size_um,
+        "z": list(look.planes),
+        "time_points": list(look.time_points),
+        "ignored": _names_as_dict(look.ignored),
+        "unknown": _names_as_dict(look.unknown),
+        "notes": list(look.notes),
+    }
+
+
+def _names_as_dict(names: Sequence[PassedOver]) -> dict[str, Any]:
+    """Names with reasons, how many there are of each reason, and the first of them."""
+    from collections import Counter
+
+    return {
+        "count": len(names),
+        "reasons": dict(Counter(item.reason for item in names).most_common(LISTED)),
+        "names": [{"name": item.name, "reason": item.reason} for item in names[:LISTED]],
+    }
 
 
 def _describe_look(look: FolderLook) -> str:
     channels = ", ".join(channel.name for channel in look.channels)
+    more = [
+        f" of {look.expected} expected" if look.expected is not None else "",
+        f", {counted(len(look.planes), 'z plane')}" if len(look.planes) > 1 else "",
+        f", {counted(len(look.time_points), 'time point')}" if len(look.time_points) > 1 else "",
+    ]
     return (
-        f"{counted(look.image_count, 'image')}, wells {', '.join(look.imaged)} of {look.wells}, "
-        f"{counted(len(look.sites), 'site')} per well, channels {channels}"
+        f"{counted(look.image_count, 'image')}{more[0]}, wells {', '.join(look.imaged)} of {look.plate_wells}, "
+        f"{counted(len(look.sites), 'site')} per well, channels {channels}{more[1]}{more[2]}"
     )
 
 
@@ -183,6 +225,34 @@ def _describe_recipes(
     return [{"name": name, "recipe": each.recipe_id} for name, each in named.items()]
 
 
+def _plates_in_store(store: str, experiment: str) -> list[str]:
+    """Plates of an experiment that have a folder in the store."""
+    from flows.settings import Settings
+
+    root = open_existing(Settings(store=store) if store else Settings())
+    return root.list_folders(f"raw/{experiment}")
+
+
+def _describe_plate_maps(found: MapsCheck) -> dict[str, Any]:
+    """What each plate map says, by its file, and what is suspicious."""
+    from dataclasses import asdict
+
+    files = {item.file: asdict(item) for item in found.files}
+    for said in files.values():
+        del said["file"]
+    return {"plate_maps": files, "plate_map_warnings": list(found.warnings)}
+
+
+def _say_map(said: dict[str, Any]) -> str:
+    """``48 wells, 2 treatments, 8 negcon, 4 poscon; for P1, P2``."""
+    controls = [f"{number} {control}" for control, number in said["controls"].items()]
+    plates = list(said["plates"])
+    more = f" and {len(plates) - 4} more" if len(plates) > 4 else ""
+    shown = "every plate" if plates == ["*"] else ", ".join(plates[:4]) + more
+    parts = [counted(said["wells"], "well"), counted(said["treatments"], "treatment"), *controls]
+    return f"{', '.join(parts)}; for {shown}"
+
+
 def _describe_illumination(declared: Experiment, read: Callable[[str], bytes]) -> dict[str, Any]:
     """Where the field of illumination comes from, and how uneven declared ones are by channel."""
     section = declared.illumination
@@ -211,6 +281,11 @@ def _print_result(result: dict[str, Any]) -> None:
         typer.echo(f"recipe      {recipe['recipe']} (recipes/{recipe['name']}.yaml)")
     for file, wells in result["plate_maps"].items():
         typer.echo(f"plate map   {file}: {wells} wells")
+
+    for file, said in result["plate_maps"].items():
+        typer.echo(f"plate map   {file}: {_say_map(said)}")
+    for warning in result["plate_map_warnings"]:
+        typer.echo(f"warning     {warning}")
     illumination = result["illumination"]
     if illumination["source"] != "none":
         shown = (

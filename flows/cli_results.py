@@ -141,6 +141,10 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         if row.get("problem"):
             typer.echo(f"{row['experiment']}/{row['plate']}: {row['problem']}")
+        if row.get("shown_instead"):
+            typer.echo(f"{row['experiment']}/{row['plate']}: views show another acquisition, {row['shown_instead']}")
+        for evidence in row.get("suspicions", ()):
+            typer.echo(f"{row['experiment']}/{row['plate']}: {evidence}")
         if row.get("refusal"):
             typer.echo(f"{row['experiment']}/{row['plate']}: {row['refusal']}")
     if has_price:

@@ -5,6 +5,7 @@ A follower holds nothing that is not in the store: kill it, start two, start it 
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import logging
 import threading
@@ -17,6 +18,7 @@ from typing import Any, Protocol, Self
 from distributed import Future, KilledWorker
 
 from flows.sites import measure_site
+from imaging.arrival_check import ArrivalCheck
 from imaging.errors import CrashedSiteError, PlacementError, PlateError
 from imaging.job import PlateJob
 from imaging.planning import Plan, SitePlan
@@ -102,6 +104,11 @@ class Follower:
     _published: tuple[object, ...] | None = None
     _ended_one: threading.Event = field(default_factory=threading.Event)
     _is_over: threading.Event = field(default_factory=threading.Event)
+    _checking: concurrent.futures.Future[int] | None = None
+
+    def __post_init__(self) -> None:
+        self._check = ArrivalCheck(self.job)
+        self._side = concurrent.futures.ThreadPoolExecutor(1, "arrivals")
 
     def __enter__(self) -> Self:
         """Say that somebody follows the plate, and go on saying so, also while it is being published."""
@@ -115,6 +122,7 @@ class Follower:
         for item in self._in_flight.values():
             item.future.release()
         self._in_flight.clear()
+        self._side.shutdown(cancel_futures=True)
         self._is_over.set()
         self._heart.join()
         stop_beating(self.job)
@@ -138,7 +146,7 @@ class Follower:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is to be done and nothing came for ``linger_s``."""
-        if self.plan is None or self._in_flight or self.plan.todo:
+        if self.plan is None or self._in_flight or self.plan.todo or self._is_checking:
             return False
         return time.monotonic() - self._changed_at >= self.linger_s
 
@@ -182,7 +190,19 @@ class Follower:
             self._changed_at = self._looked_at
         if decide_due(self.job, self.plan):
             self._looked_at = 0.0
+        self._check_arrivals(self.plan)
         self.on_look(self.plan)
+
+    @property
+    def _is_checking(self) -> bool:
+        return self._checking is not None and not self._checking.done()
+
+    def _check_arrivals(self, plan: Plan) -> None:
+        """Look at files of waiting sites beside everything else, one batch at a time; faults show at the next look."""
+        if self._is_checking:
+            return
+        suspects = self._check.choose(plan)
+        self._checking = self._side.submit(self._check.check, suspects) if suspects else None
 
     def _submit(self) -> None:
         """Hand the next sites to the cluster, as many as it has room for; sites that back off wait for a later look."""

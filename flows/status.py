@@ -16,7 +16,7 @@ from imaging.planning import Plan, SiteState
 from imaging.plate_recipes import find_plate_recipes
 from imaging.projection import page_folder
 from imaging.publication import is_current, read_publication
-from imaging.query import read_catalog
+from imaging.query import Catalog, read_catalog
 from imaging.recipe_book import open_recipes
 from imaging.steps import is_followed
 from imaging.store import Store
@@ -31,7 +31,8 @@ def read_status(store: Store, settings: Settings | None = None) -> list[dict[str
     ``publishable``, ``published``, or ``at fault`` with its ``problem``), counts of images and sites, is_followed,
     publication number, run and status, machine_seconds, cost, cost_per_site and cost_estimate of the whole plate (USD,
     ``None`` without a price), sites_unpriced, and why it gets no more work (``refusal``). Of a plate whose images lie
-    elsewhere nobody can tell more than what is published and what it cost.
+    elsewhere nobody can tell more than what is published and what it cost. Of a published one besides: its
+    ``suspicions``, and the acquisition of its barcode that views show, if it is another (``shown_instead``).
     """
     settings = settings or Settings()
     budgets = Budgets(store, settings)
@@ -43,8 +44,21 @@ def read_status(store: Store, settings: Settings | None = None) -> list[dict[str
             except FAULTS as error:
                 rows.append({"experiment": experiment, "plate": plate, "state": "at fault", "problem": str(error)})
     listed = {(row["experiment"], row["plate"]) for row in rows}
-    current = read_catalog(store).current.values()
-    return rows + [_describe_published(store, record) for record in current if _place(record) not in listed]
+    catalog = read_catalog(store)
+    current = catalog.current.values()
+    rows += [_describe_published(store, record) for record in current if _place(record) not in listed]
+    return [row | _warnings_of(row, catalog) for row in rows]
+
+
+def _warnings_of(row: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
+    """Whether a published plate is the current acquisition of its barcode, and what looks wrong with it as a whole."""
+    record = catalog.current.get((row["experiment"], row["plate"], row.get("recipe", "")))
+    if record is None:
+        return {}
+    decided = [item for item in catalog.acquisitions if _place(item) == _place(record)]
+    barcode = record.get("barcode") or record["plate"]
+    hidden = [item["chosen"] for item in decided if item["barcode"] == barcode and not item["is_chosen"]]
+    return {"shown_instead": hidden[0] if hidden else None, "suspicions": list(record.get("suspicions", ()))}
 
 
 def _describe_recipes(

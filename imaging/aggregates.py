@@ -14,7 +14,8 @@ from typing import Any
 
 from imaging.platemaps import PlateMapRow
 from imaging.tables import IMAGE_METRICS
-from imaging.verdicts import Finding, verdict_of, verdict_of_plate
+from imaging.time_points import site_columns
+from imaging.verdicts import Finding, is_partial, verdict_of, verdict_of_plate
 from imaging.wells import parse_well
 
 Row = dict[str, Any]
@@ -27,8 +28,10 @@ _FILE_COLUMNS = ("name", "size_bytes", "digest", "height", "width", "dtype")
 class SiteResult:
     """How one expected site ended: with its manifest, failed with a reason, or missing; or that it is waiting.
 
-    ``faulted`` channels have a file that cannot be read; ``missing`` channels have none, or are given up; ``arrived``
-    channels of a waiting site have a file that nobody measured yet.
+    ``site`` is its number (``imaging.time_points``). ``faulted`` channels have a file that cannot be read; ``missing``
+    channels have none, or are given up; ``arrived`` channels of a waiting site have a file that nobody measured yet.
+    ``planes`` holds, of each channel that is expected, the number of planes that should come and of those that came;
+    ``None`` where that is not known: all channels, one plane each.
     """
 
     well: str
@@ -39,6 +42,7 @@ class SiteResult:
     missing: frozenset[str] = frozenset()
     faulted: frozenset[str] = frozenset()
     arrived: frozenset[str] = frozenset()
+    planes: Mapping[str, tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class SiteRows:
 
 
 def sort_sites(sites: Iterable[SiteResult]) -> list[SiteResult]:
-    """Sites in plate order: row by row, then by site number."""
+    """Sites in plate order: row by row, then by time point and site."""
     return sorted(sites, key=lambda item: (parse_well(item.well), item.site))
 
 
@@ -69,15 +73,16 @@ def aggregate_site(result: SiteResult, channels: Sequence[str], *, is_empty_well
     result
         How the site ended.
     channels
-        Names of all expected channels, in the declaration's order.
+        Names of all declared channels, in the declaration's order; those that the site is not to have are left out.
     is_empty_well
         Whether the plate map says that the well holds no cells.
     """
     counts = (result.manifest or {}).get("counts") or {}
-    images = tuple(_image_row(result, channel) for channel in channels)
+    wanted = [channel for channel in channels if result.planes is None or channel in result.planes]
+    images = tuple(_image_row(result, channel) for channel in wanted)
     site = {
         "well": result.well,
-        "site": result.site,
+        **site_columns(result.site),
         "state": result.state,
         "nuclei_count": counts.get("Nuclei"),
         "cells_count": counts.get("Cells"),
@@ -87,12 +92,13 @@ def aggregate_site(result: SiteResult, channels: Sequence[str], *, is_empty_well
 
 
 def aggregate_well(well: str, sites: Sequence[SiteRows], mapped: PlateMapRow | None) -> Row:
-    """Make the row of one well from those of its sites, judged before; features are added to it."""
+    """Make the row of one well at one time point from those of its sites, judged before; features are added to it."""
     place = parse_well(well)
     findings = [item for site in sites for item in site.findings]
     is_waiting = all(site.site["state"] == "waiting" for site in sites)
     return {
         "well": well,
+        "time_point": sites[0].site["time_point"],
         "row": place.row_name,
         "column": place.column,
         "treatment": mapped.treatment if mapped else None,
@@ -110,7 +116,9 @@ def aggregate_well(well: str, sites: Sequence[SiteRows], mapped: PlateMapRow | N
 def count_states(rows: SiteRows) -> Counter[str]:
     """Count a site and its images by state, e.g. ``sites_expected``, ``sites_done``, ``images_missing``."""
     states = [("sites", rows.site["state"]), *(("images", image["state"]) for image in rows.images)]
-    return Counter(f"{what}_{name}" for what, state in states for name in ("expected", state))
+    counts = Counter(f"{what}_{name}" for what, state in states for name in ("expected", state))
+    counts["images_partial"] = sum(is_partial(image) for image in rows.images)
+    return counts
 
 
 def aggregate_plate(
@@ -123,12 +131,15 @@ def aggregate_plate(
 ) -> Row:
     """Make the plate's row, but for its statistics, from the counts of all its sites.
 
-    Its status is ``complete`` when every expected image arrived and every site was measured, else ``with-missing``.
+    Its status is ``complete`` when every expected image arrived, with all its planes, and every site was measured, else
+    ``with-missing``.
     """
     counted = {name: counts.get(name, 0) for name in _COUNTED}
     is_waiting = counts.get("sites_waiting", 0) == counted["sites_expected"] > 0
     is_complete = (
-        counted["images_arrived"] == counted["images_expected"] and counted["sites_done"] == counted["sites_expected"]
+        counted["images_arrived"] == counted["images_expected"]
+        and counted["sites_done"] == counted["sites_expected"]
+        and not counts.get("images_partial", 0)
     )
     return {
         **counted,
@@ -159,11 +170,15 @@ def _image_row(result: SiteResult, channel: str) -> Row:
     file = next((image for image in manifest.get("images", ()) if image["channel"] == channel), {})
     metrics = next((item for item in manifest.get("image_metrics", ()) if item["channel"] == channel), {})
     state = _image_state(result, channel, has_file=bool(file))
+    expected, came = (result.planes or {}).get(channel, (1, int(state in ("arrived", "faulted"))))
     return {
         "well": result.well,
-        "site": result.site,
+        **site_columns(result.site),
         "channel": channel,
         "state": state,
+        "planes_expected": expected,
+        "planes_arrived": came,
+        "planes_measured": len(file.get("planes") or (file,)) if file else 0,
         **{column: file.get(column) for column in _FILE_COLUMNS},
         **{name: value for name, value in metrics.items() if name in _METRIC_NAMES},
         "not_measured": list(metrics.get("not_measured", ())) if metrics else _why_not_measured(state),

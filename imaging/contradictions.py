@@ -110,6 +110,9 @@ def _pattern(tree: Tree) -> Iterator[Fault]:
     if "channel" not in groups and len(_mappings(tree, "channels")) > 1:
         yield place, f"needs the group (?P<channel>...), as there is more than one channel{_HINT}"
     layout = _sound_layout(tree)
+    for group, name in (("t", "time_points"), ("z", "z")):
+        if group not in groups and layout is not None and getattr(layout, name) not in (None, 1, (1,)):
+            yield place, f"needs the group (?P<{group}>...), as layout.{name} is not 1{_HINT}"
     if "site" not in groups and layout is not None and layout.sites != (1,):
         yield place, f"needs the group (?P<site>...), as layout.sites is not 1{_HINT}"
 

@@ -1,6 +1,7 @@
 """One uploaded image file to one plane of pixels, or one sentence that says why not.
 
-TIFF (uncompressed, LZW, deflate, PackBits; strips or tiles) and PNG, unsigned 8 or 16 bits, one channel, one plane.
+TIFF (uncompressed, LZW, deflate, PackBits; strips or tiles), PNG and Cellomics' .C01 and .DIB, unsigned 8 or 16 bits,
+one channel, one plane.
 Everything is decided from the header before memory is taken, and a file that was cut off is refused wherever it was
 cut: missing pixels are never filled with zeros. Pixels that are all zero are an image; judging them is a matter of
 image quality.
@@ -17,23 +18,27 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.byte_sources import ByteSource, WholeBytes
+from imaging.decode_dib import decode_c01, decode_dib, is_c01, is_dib
 from imaging.errors import UnreadableImageError
 from imaging.tiff_layout import MAX_EXPANSION, TiffLayout, read_tiff_layout
 
 MAX_PIXELS = 128 * 1024 * 1024
 """Largest plane that is read, height x width: 256 MiB of 16-bit pixels."""
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 _OTHERS = {
     b"\xff\xd8\xff": "a JPEG image",
     b"GIF8": "a GIF image",
     b"BM": "a BMP image",
     b"\x1f\x8b": "a gzip file",
     b"PK": "a ZIP file",
-    b"\xd0\xcf\x11\xe0": "a Microsoft compound file (such as .C01)",
+    b"\xd0\xcf\x11\xe0": "a Microsoft compound file (some .C01 are)",
+    b"\x00\x01\x00\x00Standard Jet DB": "a Microsoft Access database",
     b"<": "XML or HTML text",
     b"%PDF": "a PDF document",
 }
+_HARMLESS = 256 * 1024  # bytes of pixel data of a PNG that unpack to less than 300 MB whatever they are
 _PNG_COLOURS = {2: "RGB colour", 3: "a palette", 4: "greyscale with transparency", 6: "RGB colour with transparency"}
 _DECODERS: dict[str, Callable[..., Any]] = {
     "LZW": imagecodecs.lzw_decode,
@@ -42,7 +47,7 @@ _DECODERS: dict[str, Callable[..., Any]] = {
 }
 
 
-def decode_plane(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8 | np.uint16]:
+def decode_plane(data: bytes | memoryview, *, name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8 | np.uint16]:
     """Read the plane of an image file.
 
     Parameters
@@ -86,42 +91,64 @@ def decode_labels(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> ND
     return _decode(data, name, max_pixels, is_labels=True)
 
 
-def _decode(data: bytes, name: str, max_pixels: int, *, is_labels: bool) -> NDArray[Any]:
+def _decode(data: bytes | memoryview, name: str, max_pixels: int, *, is_labels: bool) -> NDArray[Any]:
     try:
         if data[:2] in (b"II", b"MM"):
-            return _decode_tiff(data, read_tiff_layout(data, max_pixels=max_pixels, is_labels=is_labels))
-        if data[:8] == _PNG:
+            whole = WholeBytes(data)
+            return decode_segments(whole, read_tiff_layout(whole, max_pixels=max_pixels, is_labels=is_labels))
+        if data[:8] == PNG:
             return _decode_png(data, max_pixels)
-        raise UnreadableImageError(_what_it_is(data))
+        if is_c01(data):
+            return decode_c01(data, max_pixels)
+        if is_dib(data):
+            return decode_dib(data, max_pixels)
+        raise UnreadableImageError(say_what_it_is(data))
     except UnreadableImageError as error:
         error.key = name
         raise
 
 
-def _what_it_is(data: bytes) -> str:
+def say_what_it_is(data: bytes | memoryview) -> str:
     """Say what a file that is neither TIFF nor PNG is."""
     if not data:
         return "the file is empty (0 bytes)"
-    if data.count(0) == len(data):
+    if not np.frombuffer(data, np.uint8).any():
         return f"the file is all zero bytes ({len(data):,} of them)"
+    start = bytes(data[:32])
     for magic, what in _OTHERS.items():
-        if data.startswith(magic):
+        if start.startswith(magic):
             return f"the file is {what}, not TIFF or PNG"
-    return f"the file is not TIFF or PNG: it begins with {data[:8].hex(' ')}"
+    return f"the file is not TIFF or PNG: it begins with {start[:8].hex(' ')}"
 
 
-def _decode_tiff(data: bytes, layout: TiffLayout) -> NDArray[Any]:
-    """Decode each strip or tile to its place; each must yield all of its pixels."""
+def decode_segments(source: ByteSource, layout: TiffLayout) -> NDArray[Any]:
+    """Decode each strip or tile of a TIFF to its place; each must yield all of its pixels.
+
+    Parameters
+    ----------
+    source
+        The file, or as much of it as the layout's offsets count in.
+    layout
+        Where the plane lies.
+
+    Returns
+    -------
+    Pixels, shape ``(y, x)``, the layout's type in the machine's byte order.
+
+    Raises
+    ------
+    UnreadableImageError
+        If a segment is damaged.
+    """
     rows, columns = layout.segment_shape
     per_row = -(-layout.width // columns)
     plane = np.empty((layout.height, layout.width), layout.dtype.newbyteorder("="))
     room = bytearray(0 if layout.compression == "none" else rows * columns * layout.dtype.itemsize)
-    view = memoryview(data)
     for index, (start, size) in enumerate(zip(layout.offsets.tolist(), layout.byte_counts.tolist(), strict=True)):
         y, x = index // per_row * rows, index % per_row * columns
         place = plane[y : y + rows, x : x + columns]
         stored_rows = rows if columns != layout.width else place.shape[0]  # the last strip may hold fewer rows
-        stored = _expand(layout.compression, view[start : start + size], room)
+        stored = _expand(layout.compression, source.read(start, size), room)
         if len(stored) < stored_rows * columns * layout.dtype.itemsize:
             raise UnreadableImageError(
                 f"its pixel data are damaged: part {index + 1} of {len(layout.offsets)} yields {len(stored):,} bytes "
@@ -134,7 +161,7 @@ def _decode_tiff(data: bytes, layout: TiffLayout) -> NDArray[Any]:
     return plane
 
 
-def _expand(compression: str, stored: memoryview, room: bytearray) -> memoryview | bytearray:
+def _expand(compression: str, stored: memoryview | bytes, room: bytearray) -> memoryview | bytes | bytearray:
     """Decompress one segment into ``room``, never beyond it; what comes back may be shorter."""
     if compression == "none":
         return stored
@@ -144,7 +171,7 @@ def _expand(compression: str, stored: memoryview, room: bytearray) -> memoryview
         raise UnreadableImageError(f"its pixel data are damaged: they are not {compression} data") from error
 
 
-def _decode_png(data: bytes, max_pixels: int) -> NDArray[np.uint8 | np.uint16]:
+def _decode_png(data: bytes | memoryview, max_pixels: int) -> NDArray[np.uint8 | np.uint16]:
     """Check the frame of a PNG file and every part's checksum, then decode it."""
     if len(data) < 33:
         raise UnreadableImageError(f"the file ends after {len(data)} bytes, inside its header")
@@ -159,20 +186,38 @@ def _decode_png(data: bytes, max_pixels: int) -> NDArray[np.uint8 | np.uint16]:
         raise UnreadableImageError(
             f"the header claims {width:,} x {height:,} pixels in a file of {len(data):,} bytes, which no writer reaches"
         )
-    _check_png_parts(data)
+    rows = height * (width * bits // 8)
+    if _check_png_parts(data) > _HARMLESS:
+        _refuse_excess(data, rows + 8 * (height + 8))  # a byte before each row; interlaced ones have more rows
     try:
-        return np.array(imagecodecs.png_decode(data))
+        return np.array(imagecodecs.png_decode(data))  # pyright: ignore[reportArgumentType]
     except RuntimeError as error:
         raise UnreadableImageError("its pixel data are damaged: they are not PNG data") from error
 
 
-def _check_png_parts(data: bytes) -> None:
-    """Walk the parts (chunks) of a PNG file up to its end mark."""
-    start, kind = 8, b""
+def _refuse_excess(data: bytes | memoryview, most: int) -> None:
+    """Refuse pixel data that unpack to more than the pixels, for PNG decoders unpack all of it, however much it is."""
+    view, start, pieces = memoryview(data), 8, []
+    while start < len(data):
+        (size,) = struct.unpack_from(">I", data, start)
+        if data[start + 4 : start + 8] == b"IDAT":
+            pieces.append(view[start + 8 : start + 8 + size])
+        if data[start + 4 : start + 8] == b"IEND":
+            break
+        start += 12 + size
+    try:
+        imagecodecs.zlib_decode(b"".join(pieces), out=bytearray(most))
+    except RuntimeError as error:
+        raise UnreadableImageError("its pixel data are damaged, or more than its pixels") from error
+
+
+def _check_png_parts(data: bytes | memoryview) -> int:
+    """Walk the parts (chunks) of a PNG file up to its end mark, and count the bytes of its pixel data."""
+    start, kind, stored = 8, b"", 0
     while kind != b"IEND":
         if start + 12 > len(data):
             raise UnreadableImageError("the file is cut off: it ends before its end mark")
-        (size,), kind = struct.unpack_from(">I", data, start), data[start + 4 : start + 8]
+        (size,), kind = struct.unpack_from(">I", data, start), bytes(data[start + 4 : start + 8])
         end = start + 12 + size
         if end > len(data):
             raise UnreadableImageError(f"the file is cut off: it ends inside its part at byte {start:,}")
@@ -180,4 +225,6 @@ def _check_png_parts(data: bytes) -> None:
             raise UnreadableImageError(f"its part at byte {start:,} is damaged: the checksum differs")
         if kind in (b"tRNS", b"acTL"):
             raise UnreadableImageError("it has transparency or several frames; one plane of one channel is needed")
+        stored += size if kind == b"IDAT" else 0
         start = end
+    return stored

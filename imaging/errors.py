@@ -23,6 +23,8 @@ defaults, so that every error survives pickling between workers.
 
 from __future__ import annotations
 
+from imaging.time_points import split_site
+
 
 class PlateError(Exception):
     """Something is wrong with a plate, an experiment or what serves them.
@@ -63,11 +65,17 @@ class PlateError(Exception):
             ("experiment", self.experiment),
             ("plate", self.plate),
             ("well", self.well),
-            ("site", self.site),
+            *zip(("site", "time point"), self._site, strict=False),
             ("channel", self.channel),
             ("file", self.key),
         ]
         return ", ".join(f"{what} {value}" for what, value in named if value)
+
+    @property
+    def _site(self) -> tuple[int, ...]:
+        """The site, and its time point unless it is the first."""
+        site, time_point = split_site(self.site)
+        return (site, time_point) if time_point > 1 else (site,)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.place})" if self.place else self.message

@@ -3,7 +3,7 @@
     Experiment
       channels     Channel...     what was stained, and how its files are told apart
       layout       Layout         wells of the plate, which of them are imaged, sites per well
-      files        Files          how a file's name gives its place
+      files        Files          how files give their places: an instrument's format, or a pattern of names
       plate_maps   PlateMapSource...
       recipe       Recipe         every parameter that stored values depend on (imaging/recipes.py)
       illumination Illumination   whether and how planes are corrected (imaging/illumination.py)
@@ -18,14 +18,17 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from imaging.cell_statistics import Statistic
 from imaging.contradictions import find_contradictions
-from imaging.declared import Declared, Texts, explain_faults, one_or_many, spell_faults
+from imaging.declared import Declared, Texts, did_you_mean, explain_faults, one_or_many, spell_faults
 from imaging.errors import ConfigurationError, RefusedNameError
+from imaging.formats import FORMATS
+from imaging.formats.contract import Format
+from imaging.formats.named import PatternFormat
 from imaging.illumination import NO_CORRECTION, DeclaredIllumination
 from imaging.layouts import Layout
 from imaging.names import check_name, hash_of
@@ -34,11 +37,14 @@ from imaging.plain_yaml import read_plain_yaml
 from imaging.platemaps import PlateMapSource
 from imaging.recipes import NUMBERS_VERSION, Recipe
 from imaging.rules import Limit, Outlier, Rules, collect_rules
+from imaging.suspicions.declared import SuspicionLimits
 from imaging.uploads import Uploads
 
 _STAIN_COLORS = {"dna": "0000FF", "dapi": "0000FF", "hoechst": "0000FF", "gfp": "00FF00", "fitc": "00FF00"}
 _STAIN_COLORS |= {"er": "00FF00", "rna": "FFFF00", "agp": "FF8000", "mito": "FF0000", "rfp": "FF0000", "cy5": "FF00FF"}
 _ROLE_COLORS = {"nucleus": "0000FF", "cell": "00FF00", "other": "FFFFFF"}
+DEFAULT_ACQUISITION = "newest-complete"
+"""Rule that says which acquisition of a plate is current where none is declared."""
 _SECONDS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -80,9 +86,28 @@ class Channel(Declared):
 
 
 class Files(Declared):
-    """How the name of an uploaded file gives its place on the plate."""
+    """How uploaded files give their places on the plate: by the format of an instrument or a pattern of their names."""
 
-    pattern: str = Field(max_length=500, description="a regular expression with groups such as well, site")
+    format: str | None = Field(None, description="a format of an instrument, such as harmony")
+    pattern: str | None = Field(None, max_length=500, description="a regular expression with groups such as well, site")
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in FORMATS:
+            raise ValueError(f"{name!r} is no format; {did_you_mean(name, FORMATS)}")
+        return name
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.format is None) == (self.pattern is None):
+            raise ValueError("must have either format, such as harmony, or pattern, a regular expression")
+        return self
+
+    @property
+    def reader(self) -> Format:
+        """What reads a folder of such files."""
+        return FORMATS[self.format] if self.format else PatternFormat(self.pattern or "")
 
 
 class Analysis(Declared):
@@ -96,6 +121,14 @@ class Analysis(Declared):
     outliers: tuple[Outlier, ...] = Field(
         (), description="how far from what is typical values may lie; a metric that none names has the defaults"
     )
+    suspicions: SuspicionLimits = Field(
+        SuspicionLimits.model_validate({}), description="thresholds of the checks on the plate as a whole"
+    )
+
+    def as_json(self) -> dict[str, Any]:
+        """All it says, JSON-able; without thresholds of suspicions where they are the defaults."""
+        is_default = self.suspicions == SuspicionLimits.model_validate({})
+        return self.model_dump(mode="json", exclude={"suspicions"} if is_default else None)
 
 
 class Experiment(Declared):
@@ -104,7 +137,7 @@ class Experiment(Declared):
     name: str = Field(description="the experiment's name, as its folder")
     channels: tuple[Channel, ...] = Field(description="the list of channels")
     layout: Layout = Field(description="wells, sites and pixel size")
-    files: Files = Field(description="pattern of the file names")
+    files: Files = Field(description="format of the instrument, or pattern of the file names")
     plate_maps: tuple[PlateMapSource, ...] = Field((), description="files that say what is in the wells")
     recipe: Recipe = Field(Recipe.model_validate({}), description="how objects are found")
     illumination: DeclaredIllumination = Field(NO_CORRECTION, description="where the field of illumination comes from")
@@ -118,6 +151,25 @@ class Experiment(Declared):
     )
     images: Literal["zarr", "none"] = Field("zarr", description="zarr keeps the pixels as OME-Zarr, none does not")
     plates: Texts = Field((), description="names of the plates, where they are known beforehand")
+    barcode: str | None = Field(
+        None, max_length=500, description="a regular expression with the group barcode; left out, the folder's name"
+    )
+    current_acquisition: Literal["newest-complete", "first", "by-hand"] | None = Field(
+        None,
+        description="which acquisition of a barcode is shown: newest-complete, first or by-hand; left out, "
+        "newest-complete with a warning",
+    )
+
+    @field_validator("barcode")
+    @classmethod
+    def _finds_barcodes(cls, barcode: str | None) -> str | None:
+        try:
+            groups = re.compile(barcode or "(?P<barcode>)").groupindex
+        except re.error as error:
+            raise ValueError(f"is no regular expression ({error}), got {barcode!r}") from None
+        if "barcode" not in groups:
+            raise ValueError(f"must have a group barcode, such as '^(?P<barcode>[^_]+)__', got {barcode!r}")
+        return barcode
 
     @field_validator("name")
     @classmethod
@@ -131,11 +183,16 @@ class Experiment(Declared):
 
     @cached_property
     def _sites(self) -> tuple[tuple[str, int], ...]:
-        return tuple((str(well), site) for well in self.layout.imaged_wells for site in self.layout.sites)
+        return tuple((str(well), site) for well in self.layout.imaged_wells for site in self.layout.site_numbers)
 
     def expected_sites(self) -> tuple[tuple[str, int], ...]:
-        """Well name and site number of every site of a plate, in plate order."""
+        """Well name and number (``imaging.time_points``) of every site of a plate that the layout expects, in order."""
         return self._sites
+
+    def barcode_of(self, plate: str) -> str:
+        """Barcode of the physical plate that an acquisition shows; its folder's name where the pattern finds none."""
+        match = re.search(self.barcode, plate) if self.barcode else None
+        return (match["barcode"] if match else None) or plate
 
     @property
     def nucleus_channel(self) -> Channel | None:
@@ -164,7 +221,7 @@ class Experiment(Declared):
         File patterns, channel codes and colors are left out: the first two decide which file is which image, and a
         site's inputs hold that already.
         """
-        recipe = self.recipe.model_dump(mode="json")
+        recipe = self.recipe.as_json()
         for part, channel in (("nuclei", self.nucleus_channel), ("cells", self.cell_channel)):
             if recipe[part] is not None:
                 recipe[part]["channel"] = channel.name if channel else None
@@ -179,7 +236,7 @@ class Experiment(Declared):
 
     def analysis_part(self) -> dict[str, Any]:
         """All that a publication computes from stored values depends on, JSON-able, plate maps aside."""
-        return self.analysis.model_dump(mode="json") | self.rules.as_json() | self.illumination.analysis_part()
+        return self.analysis.as_json() | self.rules.as_json() | self.illumination.analysis_part()
 
     @property
     def recipe_id(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from imaging.initialize import FolderLook, GuessedChannel
+from imaging.guessed_channels import GuessedChannel
+from imaging.initialize import FolderLook
 
 
 def write_experiment_yaml(look: FolderLook, *, name: str) -> str:
@@ -23,8 +24,9 @@ def write_experiment_yaml(look: FolderLook, *, name: str) -> str:
 
 def _head(name: str, look: FolderLook) -> str:
     notes = "".join(f"# Note: {note}.\n" for note in look.notes)
+    how = f"named in the manner of {look.title}" if look.pattern else f"written by {look.title}"
     return (
-        f"# Guessed from {look.image_count} images named in the manner of {look.convention}. Read it once, then run\n"
+        f"# Guessed from {look.image_count} images {how}. Read it once, then run\n"
         f"# `platestream check`.\n{notes}name: {_quoted(name)}\n"
     )
 
@@ -45,19 +47,38 @@ def _channel(channel: GuessedChannel) -> str:
 
 
 def _layout(look: FolderLook) -> str:
-    is_counted = look.sites == tuple(range(1, len(look.sites) + 1))
-    sites = str(len(look.sites)) if is_counted else f"[{', '.join(map(str, look.sites))}]"
-    size = f"  pixel_size_um: {look.pixel_size_um:g}\n" if look.pixel_size_um else "  # pixel_size_um: 0.65\n"
+    size = f"  pixel_size_um: {look.pixel_size_um:.7g}\n" if look.pixel_size_um else "  # pixel_size_um: 0.65\n"
     return (
         "layout:\n"
-        f"  wells: {look.wells}   # of the whole plate\n"
+        f"  wells: {look.plate_wells}   # of the whole plate\n"
         f"  imaged: [{', '.join(look.imaged)}]   # wells seen so far; a plate being imaged may have more\n"
-        f"  sites: {sites}   # per well\n"
-        f"{size}"
+        f"  sites: {_counted(look.sites)}   # per well\n"
+        f"{_times(look)}{_planes(look)}{size}"
     )
 
 
+def _times(look: FolderLook) -> str:
+    if look.time_points == (1,):
+        return ""
+    return f"  time_points: {_counted(look.time_points)}   # each is a series of sites of its own\n"
+
+
+def _planes(look: FolderLook) -> str:
+    """The number of planes, which a manifest tells better where there is one."""
+    if look.expected is not None or look.stack in (None, 1):
+        return ""
+    return f"  z: {look.stack}   # planes of each stack seen so far\n"
+
+
+def _counted(numbers: tuple[int, ...]) -> str:
+    """How many there are, or all of them where they are not 1, 2, 3."""
+    is_counted = numbers == tuple(range(1, len(numbers) + 1))
+    return str(len(numbers)) if is_counted else f"[{', '.join(map(str, numbers))}]"
+
+
 def _files(look: FolderLook) -> str:
+    if not look.pattern:
+        return f"files:\n  format: {look.format}\n"
     pattern = look.pattern.replace("'", "''")
     return f"files:\n  pattern: '{pattern}'\n"
 
@@ -68,20 +89,33 @@ def _recipe(look: FolderLook) -> str:
         return (
             "recipe:\n"
             "  name: v1\n"
+            f"{_projection(look)}"
             f"  nuclei: {{{diameter}}}   # smallest and largest diameter of a nucleus; measure a few\n"
             "  cells: {}\n"
             "  # preset: jump   # for both of them: CellProfiler's steps as in JUMP's Cell Painting pipeline\n"
         )
     return (
         "# Without nuclei, images are measured and no objects. Once a channel has the role nucleus:\n"
-        f"recipe:\n  name: v1\n  # nuclei: {{{diameter}}}\n  # cells: {{}}\n"
+        f"recipe:\n  name: v1\n{_projection(look)}  # nuclei: {{{diameter}}}\n  # cells: {{}}\n"
+    )
+
+
+def _projection(look: FolderLook) -> str:
+    if len(look.planes) < 2:
+        return ""
+    return (
+        f"  projection: max   # of {len(look.planes)} z planes; or mean, best-focus, or instead of it "
+        f"plane: {look.planes[len(look.planes) // 2]}\n"
     )
 
 
 _REST = """\
-# What is in the wells: CSV or TSV files beside this one, with the columns well, treatment, concentration, control.
+# What is in the wells: CSV, Excel or Harmony files beside this one, with columns such as well, treatment, dose,
+# control; or a table that names the map of each barcode, and the maps beside it. docs/plate-maps.md shows more.
 # plate_maps:
 #   - {file: platemaps/plate1.csv, plates: ["*"], concentration_unit: uM}
+#   - {barcodes: barcode_platemap.csv}
+# barcode: '^(?P<barcode>[^_]+)__'   # the barcode in a plate's name; left out, the whole name
 
 # Where images may be processed: names of places, such as eu, europe-west4 or on-premises. Left out, anywhere.
 # placement:
@@ -98,6 +132,11 @@ _REST = """\
 #     - {metric: PowerLogLogSlope, NUCLEUSside: low, warn_z: 5, fail_z: 10, min_difference: 0.3}
 #     - {metric: nuclei_count, side: low, warn_z: 5}               # against the plate's wells
 #     - {metric: nuclei_count, against: history, warn_z: 5}        # the plate against the experiment's earlier plates
+#   suspicions: {swapped_channels: off}   # checks of the plate as a whole: docs/suspicions.md
+
+# Plates that were measured more than once: where the folder's name holds the barcode, and which acquisition is shown.
+# barcode: '^(?P<barcode>[^_]+)__'
+# current_acquisition: newest-complete   # or first, or by-hand
 
 # Uneven illumination: plate corrects each plate with its own field, previous with that of the plate before.
 # illumination: previous

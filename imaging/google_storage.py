@@ -9,12 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from obstore.store import GCSStore
 
+from imaging.errors import StoreUnavailableError
+
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
+    from obstore.store import ClientConfig, RetryConfig
+
+GOOGLE = "https://storage.googleapis.com"
+SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +49,69 @@ def use_google(access: GoogleAccess) -> None:
     _access = access
 
 
-def open_bucket(bucket: str, prefix: str, endpoint: str | None = None) -> GCSStore:
-    """Open a folder of a bucket; an endpoint of its own goes before the one that was said."""
+def open_bucket(
+    bucket: str,
+    prefix: str,
+    endpoint: str | None = None,
+    *,
+    client: ClientConfig | None = None,
+    retry: RetryConfig | None = None,
+) -> GCSStore:
+    """Open a folder of a bucket; an endpoint of its own goes before the one that was said.
+
+    Parameters
+    ----------
+    bucket, prefix, endpoint
+        The bucket, the folder in it (empty: all of it), and the address of a stand-in.
+    client, retry
+        What obstore is told of timeouts and of trying again, where its own choice does not do.
+    """
     folder, endpoint = prefix or None, endpoint or _access.endpoint
+    options: dict[str, Any] = {"prefix": folder, "client_options": client, "retry_config": retry}
     if endpoint:
         key = {"gcs_base_url": endpoint, "disable_oauth": True} | dict.fromkeys(
             ("client_email", "private_key", "private_key_id"), ""
         )
-        return GCSStore(bucket, prefix=folder, service_account_key=json.dumps(key), client_options={"allow_http": True})
+        options["client_options"] = {**(client or {}), "allow_http": True}
+        return GCSStore(bucket, service_account_key=json.dumps(key), **options)
     if _access.credentials is None:
-        return GCSStore(bucket, prefix=folder)
+        return GCSStore(bucket, **options)
     from obstore.auth.google import GoogleCredentialProvider  # its imports take a moment that few processes need
 
-    return GCSStore(bucket, prefix=folder, credential_provider=GoogleCredentialProvider(_access.credentials()))
+    return GCSStore(bucket, credential_provider=GoogleCredentialProvider(_access.credentials()), **options)
+
+
+def read_crc32c(bucket: str, name: str, endpoint: str | None = None, *, timeout_s: float = 30.0) -> tuple[int, str]:
+    """Ask the service for an object's size in bytes and its CRC32C in base64, which it knows of every object.
+
+    The client that reads and writes objects tells no more than their ETag, which is a sum of some of them only.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such object.
+    StoreUnavailableError
+        If the service does not answer.
+    """
+    import requests  # takes a moment; few objects are asked about in this way
+
+    endpoint = endpoint or _access.endpoint
+    address = f"{endpoint or GOOGLE}/storage/v1/b/{bucket}/o/{quote(name, safe='')}?fields=size,crc32c"
+    try:
+        with requests.Session() if endpoint else _authorized_session() as session:
+            answer = session.get(address, timeout=timeout_s)
+            if answer.status_code == requests.codes.not_found:
+                raise FileNotFoundError(name)
+            answer.raise_for_status()
+            told = answer.json()
+    except requests.RequestException as error:
+        raise StoreUnavailableError(f"the storage failed: {error}; try again", key=name) from error
+    return int(told["size"]), told["crc32c"]
+
+
+def _authorized_session() -> Any:
+    """An HTTP session that signs in as whoever opens the buckets."""
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    return AuthorizedSession(_access.credentials() if _access.credentials else google.auth.default(scopes=SCOPES)[0])

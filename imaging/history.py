@@ -10,20 +10,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imaging.job import PlateJob
-from imaging.names import results_prefix
+from imaging.names import plate_folders, results_prefix
 from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
 from imaging.tables import PLATE_METRICS
 from imaging.typical import MOST_PLATES, History, Measured, Typical, find_history
 
 _READERS = 16
-_Plate = tuple[str, str, dict[Measured, float]]
+_Medians = dict[int, dict[Measured, float]]
+"""Medians of a plate by time point."""
+_Plate = tuple[str, str, _Medians]
 
 
 def plate_history(job: PlateJob, numbers: Iterable[int]) -> History:
@@ -44,7 +47,7 @@ def plate_history(job: PlateJob, numbers: Iterable[int]) -> History:
 
 def look_up_history(job: PlateJob) -> History:
     """Look up what the experiment's other plates gave, as they are published now: the newest `MOST_PLATES`."""
-    others = [plate for plate in job.store.list_folders(f"results/{job.experiment.name}/") if plate != job.plate]
+    others = [plate for plate in plate_folders(job.store, job.experiment.name) if plate != job.plate]
     found: list[_Plate] = []
     with ThreadPoolExecutor(_READERS) as pool:
         last = pool.map(lambda plate: _last_publication(job, plate), others)
@@ -54,7 +57,13 @@ def look_up_history(job: PlateJob) -> History:
             read = pool.map(lambda item: _read_plate(job.store, item[1]), newest[:wanted])
             found += [plate for plate in read if plate is not None]
             newest = newest[wanted:]
-    return find_history(found)
+    times = {time_point for *_, medians in found for time_point in medians} - {1}
+    later = {time_point: _of_time(found, time_point).medians for time_point in sorted(times)}
+    return replace(_of_time(found, 1), later=later)
+
+
+def _of_time(plates: Iterable[_Plate], time_point: int) -> History:
+    return find_history((plate, run, medians.get(time_point, {})) for plate, run, medians in plates)
 
 
 def _used_history(job: PlateJob, number: int) -> History | None:
@@ -63,12 +72,18 @@ def _used_history(job: PlateJob, number: int) -> History | None:
     rows = _read_rows(job.store, record) if "history" in record else None
     if rows is None:
         return None
-    medians: dict[Measured, Typical] = {
-        (row["channel"], row["metric"]): Typical(row["history_plates"], row["history_median"], row["history_robust_sd"])
-        for row in rows
-        if row["history_plates"]
-    }
-    return History(tuple((used["plate"], used["run"]) for used in record["history"]), medians)
+    medians: dict[int, dict[Measured, Typical]] = {}
+    for row in rows:
+        if row["history_plates"]:
+            typical = Typical(row["history_plates"], row["history_median"], row["history_robust_sd"])
+            medians.setdefault(_time_of(row), {})[row["channel"], row["metric"]] = typical
+    plates = tuple((used["plate"], used["run"]) for used in record["history"])
+    return History(plates, medians.pop(1, {}), medians)
+
+
+def _time_of(row: dict[str, Any]) -> int:
+    """The time point of a row; tables of earlier versions have no such column."""
+    return row.get("time_point") or 1
 
 
 def _last_publication(job: PlateJob, plate: str) -> tuple[float, str] | None:
@@ -89,7 +104,10 @@ def _read_plate(store: Store, key: str) -> _Plate | None:
     rows = None if record["status"] == "withdrawn" else _read_rows(store, record)
     if rows is None:
         return None
-    medians = {(row["channel"], row["metric"]): row["median"] for row in rows if row["median"] is not None}
+    medians: _Medians = {}
+    for row in rows:
+        if row["median"] is not None:
+            medians.setdefault(_time_of(row), {})[row["channel"], row["metric"]] = row["median"]
     return record["plate"], record["run"], medians
 
 

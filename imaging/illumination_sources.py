@@ -15,7 +15,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from imaging.decode import decode_plane
 from imaging.errors import ChangedObjectError, ConfigurationError, LostDataError, UnreadableImageError
 from imaging.illumination_estimate import estimate_plate
 from imaging.illumination_field import PlateField
@@ -23,6 +22,7 @@ from imaging.illumination_files import read_declared_field
 from imaging.illumination_frozen import freeze_field
 from imaging.illumination_shelf import newest_offers
 from imaging.job import PlateJob
+from imaging.plane_files import read_plane
 from imaging.planning import Plan
 from imaging.records import preview_key
 
@@ -144,7 +144,7 @@ def _size_of_planes(job: PlateJob, plan: Plan) -> tuple[int, int] | None:
     """
     for file in (file for site in plan.todo for file in site.files.values()):
         try:
-            height, width = decode_plane(job.raw.read(job.raw_folder + file.name), name=file.name).shape
+            height, width = read_plane(job.raw, job.raw_folder, file).shape
         except (UnreadableImageError, ChangedObjectError, FileNotFoundError, PermissionError):
             continue
         return height, width

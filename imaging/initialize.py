@@ -1,99 +1,123 @@
-"""A first experiment.yaml from a folder of images: names and headers are looked at, no pixel is read."""
+"""A first experiment.yaml from a folder of images: names, manifests and headers are looked at, no pixel is read."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TypeVar
 
-from imaging.errors import ConfigurationError
+from imaging.errors import ConfigurationError, PlateError
+from imaging.formats import recognise
+from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver, Told
+from imaging.formats.object_files import open_file_of
+from imaging.guessed_channels import GuessedChannel, guess_channels
 from imaging.image_headers import ImageHeader, read_header
-from imaging.instrument_files import MAX_BYTES, NAMES, InstrumentFile, read_instrument_file
-from imaging.instruments import CONVENTIONS, NamedImage, read_name, recognise
+from imaging.store import StoredObject
 from imaging.wells import PLATE_SHAPES, Well
 
-_IMAGE = re.compile(r"[^.].*\.(?:tiff?|png)", re.IGNORECASE)
-_THUMBNAIL = re.compile(r"_thumb|thumbnail", re.IGNORECASE)
-_NUCLEAR = re.compile(r"dapi|hoechst|h33342|\bdna\b|draq5|nucle[iua]|h2b", re.IGNORECASE)
-_WHOLE_CELL = re.compile(r"\brna\b|syto|cellmask|cytoplasm", re.IGNORECASE)
-_FIRST = (0, 1)
+Number = TypeVar("Number", int, float)
+
+_HEADERS_TRIED = 3
+"""As many images of a channel are opened until one has a header that says something."""
 
 
 @dataclass(frozen=True, slots=True)
-class GuessedChannel:
-    """A channel as names and headers tell it; ``is_measured`` is false where the full scale is a guess."""
+class FoundPlate:
+    """One plate, or one acquisition of it, in the folder; ``expected`` is ``None`` where no manifest says it."""
 
     name: str
-    code: str
-    role: str
-    full_scale: int
-    is_measured: bool
+    images: int
+    expected: int | None
+    wells: int
+    sites: int
 
 
 @dataclass(frozen=True, slots=True)
 class FolderLook:
-    """What a folder seems to hold.
+    """What a folder seems to hold; layout, channels, planes and time points are those of all its plates together.
 
-    ``imaged`` holds wells and ranges, ``unknown`` images whose names do not fit, ``notes`` sentences for the user.
+    ``format`` is a word for ``files.format``, or ``pattern`` where ``pattern`` is one for ``files.pattern``; ``imaged``
+    holds wells and ranges, with those that a manifest names; ``stack`` the number of planes that each channel has, if
+    it is the same for all; ``notes`` sentences for the user.
     """
 
-    convention: str
+    format: str
+    title: str
     pattern: str
-    wells: int
+    plates: tuple[FoundPlate, ...]
+    plate_wells: int
+    wells: tuple[str, ...]
     imaged: tuple[str, ...]
     sites: tuple[int, ...]
     channels: tuple[GuessedChannel, ...]
+    planes: tuple[int, ...]
+    stack: int | None
+    time_points: tuple[int, ...]
     pixel_size_um: float | None
     image_count: int
-    unknown: tuple[str, ...]
+    expected: int | None
+    manifests: tuple[str, ...]
+    ignored: tuple[PassedOver, ...]
+    unknown: tuple[PassedOver, ...]
     notes: tuple[str, ...]
 
 
-def look_at(names: Iterable[str], open_file: Callable[[str], BinaryIO] | None = None) -> FolderLook:
-    """Guess how images are named and what the plate is.
+def look_at(objects: Sequence[StoredObject], folder: Folder, *, name: str = "") -> FolderLook:
+    """Guess which instrument wrote a folder and what the plate is.
 
     Parameters
     ----------
-    names
-        Paths of all files inside the folder, with ``/``.
-    open_file
-        Opens one of them for reading its header; without it nothing but names counts.
+    objects
+        All objects of the folder, their keys being paths inside it.
+    folder
+        The folder, for manifests and headers.
+    name
+        What a plate is called that no manifest names.
 
     Raises
     ------
     ConfigurationError
-        If there is no image, or the names follow no known convention; says how to write a pattern.
+        If there is no image, or the names follow nothing known; says how to write a pattern.
     """
-    paths = sorted(names)
-    images = [path for path in paths if _is_image(path)]
-    if not images:
-        raise ConfigurationError("the folder holds no image (.tif, .tiff, .png); give the folder of one plate's images")
-    found = recognise([_base(path) for path in images])
-    if found is None:
-        raise ConfigurationError(_how_to_write_a_pattern(_base(images[0])))
-    convention, pattern = found
-    named = {path: name for path in images if (name := read_name(pattern, _base(path)))}
-    unknown = tuple(path for path in images if path not in named)
-    told = _read_instrument_files(paths, open_file)
-    seen = {name.well for name in named.values()}
-    imaged = sorted(seen | set(told.imaged))
-    headers = _read_headers(named, open_file)
-    sites = tuple(sorted({name.site for name in named.values()}))
-    if sites[0] < 1:
+    ordered = sorted(objects, key=lambda item: item.key)
+    found, delivery = recognise(ordered, folder)
+    pattern = getattr(found, "pattern", "")
+    addresses = [plane.address for plane in delivery.planes]
+    if pattern and any(address.site < 1 for address in addresses):
         raise ConfigurationError("the names number sites from 0; they must count from 1: rename the files")
+    if not addresses:
+        raise ConfigurationError(
+            "the folder holds no image whose name gives a place on a plate; is it the right folder?"
+        )
+    if pattern:
+        pattern, addresses = _without_single_planes(pattern, addresses)
+    told = delivery.told
+    wanted = sorted(told.expected or addresses, key=_in_order)
+    seen = {address.well for address in addresses}
+    imaged = sorted(seen | set(told.imaged) | {address.well for address in wanted})
+    headers = _read_headers(delivery.planes, folder)
+    plates = _plates(delivery, name)
     return FolderLook(
-        convention=convention.name,
-        pattern=_without_single_planes(pattern.pattern, named.values()),
-        wells=told.wells or _smallest_plate(imaged),
+        format=found.name,
+        title=found.title,
+        pattern=pattern,
+        plates=plates,
+        plate_wells=told.wells or _first(h.plate_wells for h in headers.values()) or _smallest_plate(imaged),
+        wells=tuple(str(well) for well in sorted(seen)),
         imaged=compact_wells(imaged),
-        sites=sites,
-        channels=_channels(headers, told.channels),
-        pixel_size_um=told.pixel_size_um or next((h.pixel_size_um for h in headers.values() if h.pixel_size_um), None),
-        image_count=len(named),
-        unknown=unknown,
-        notes=tuple(_notes(named, unknown, seen, set(told.imaged), sites)),
+        sites=_numbers(address.site for address in (*addresses, *wanted)),
+        channels=guess_channels(told.channels, headers),
+        planes=_numbers(address.z for address in (*addresses, *wanted)),
+        stack=_stack(wanted),
+        time_points=_numbers(address.t for address in (*addresses, *wanted)),
+        pixel_size_um=told.pixel_size_um or _first(h.pixel_size_um for h in headers.values()),
+        image_count=len(delivery.planes),
+        expected=None if told.expected is None else len(told.expected),
+        manifests=told.manifests,
+        ignored=tuple(item for item in delivery.passed_over if item.kind == "ignored"),
+        unknown=tuple(item for item in delivery.passed_over if item.kind == "unknown"),
+        notes=tuple(_notes(delivery, addresses, plates)),
     )
 
 
@@ -124,85 +148,99 @@ def _spell_range(first: Well, last: Well) -> str:
     return str(first) if first == last else f"{first}-{last}"
 
 
-def _base(path: str) -> str:
-    return path.rpartition("/")[2]
+def _first(values: Iterable[Number | None]) -> Number | None:
+    return next((value for value in values if value), None)
 
 
-def _is_image(path: str) -> bool:
-    base = _base(path)
-    return _IMAGE.fullmatch(base) is not None and _THUMBNAIL.search(base) is None
+def _in_order(address: Address) -> tuple[Well, int, int, str, int]:
+    return address.well, address.t, address.site, address.code, address.z
 
 
-def _how_to_write_a_pattern(example: str) -> str:
-    known = ", ".join(convention.example for convention in CONVENTIONS)
-    return (
-        f"names such as {example!r} follow no convention known here ({known}). Write experiment.yaml by hand, with a "
-        "regular expression under files.pattern that fits the whole name: (?P<well>[A-P]\\d\\d) for the well, or "
-        "(?P<row>[A-P]) and (?P<column>\\d\\d), and (?P<site>\\d+), (?P<channel>\\w+) where the name has them; for "
-        r"B03_s1_DNA.tif it is '(?P<well>[A-P]\d\d)_s(?P<site>\d+)_(?P<channel>\w+)\.tif'"
+def _numbers(values: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(set(values)))
+
+
+def _without_single_planes(pattern: str, addresses: list[Address]) -> tuple[str, list[Address]]:
+    """Uncapture z or t where all names have one value that is not the first: it is then no stack and no series."""
+    for group, values in (("z", {a.z for a in addresses}), ("t", {a.t for a in addresses})):
+        if len(values) == 1 and values != {1}:
+            pattern = pattern.replace(f"(?P<{group}>", "(?:")
+            addresses = [
+                Address(a.well, a.site, a.code, 1 if group == "z" else a.z, 1 if group == "t" else a.t, a.acquisition)
+                for a in addresses
+            ]
+    return pattern, addresses
+
+
+def _stack(wanted: Sequence[Address]) -> int | None:
+    """Number of planes, counted from 1, that each channel has, if all have as many."""
+    planes: dict[str, set[int]] = {}
+    for address in wanted:
+        planes.setdefault(address.code, set()).add(address.z)
+    sets = {frozenset(found) for found in planes.values()}
+    one = sets.pop() if len(sets) == 1 else frozenset[int]()
+    return len(one) if one == frozenset(range(1, len(one) + 1)) and one else None
+
+
+def _plates(delivery: Delivery, name: str) -> tuple[FoundPlate, ...]:
+    """Plates by their acquisitions, or by folders where these hold mostly the same images."""
+    acquisitions = {plane.address.acquisition for plane in delivery.planes}
+    by_folder = acquisitions == {""} and 2 * _count_repeated(delivery.planes) >= len(delivery.planes)
+    groups: dict[str, list[Address]] = {}
+    for plane in delivery.planes:
+        folder = plane.item.key.rpartition("/")[0] or "."
+        groups.setdefault(folder if by_folder else plane.address.acquisition, []).append(plane.address)
+    told = delivery.told
+    alone = told.plate or name if len(groups) == 1 else "."
+    return tuple(
+        FoundPlate(
+            name=acquisition or alone,
+            images=len(addresses),
+            expected=None if told.expected is None else _count(told, acquisition, is_alone=len(acquisitions) == 1),
+            wells=len({address.well for address in addresses}),
+            sites=len({(address.well, address.site) for address in addresses}),
+        )
+        for acquisition, addresses in sorted(groups.items())
     )
 
 
-def _read_instrument_files(paths: list[str], open_file: Callable[[str], BinaryIO] | None) -> InstrumentFile:
-    path = next((path for path in paths if NAMES.fullmatch(_base(path))), None)
-    if path is None or open_file is None:
-        return InstrumentFile()
-    with open_file(path) as file:
-        return read_instrument_file(_base(path), file.read(MAX_BYTES))
+def _count(told: Told, acquisition: str, *, is_alone: bool) -> int:
+    """How many images of an acquisition a manifest expects."""
+    return sum(is_alone or address.acquisition == acquisition for address in told.expected or ())
 
 
-def _read_headers(named: dict[str, NamedImage], open_file: Callable[[str], BinaryIO] | None) -> dict[str, ImageHeader]:
-    """The header of each channel's first image, by code."""
+def _count_repeated(planes: Iterable[FoundPlane]) -> int:
+    """How many images lie in a second folder."""
+    first: dict[Address, str] = {}
+    repeated = 0
+    for plane in planes:
+        folder = plane.item.key.rpartition("/")[0]
+        repeated += first.setdefault(plane.address, folder) != folder
+    return repeated
+
+
+def _read_headers(planes: Iterable[FoundPlane], folder: Folder) -> dict[str, ImageHeader]:
+    """A header of each channel's first images, by code; that of a file with several planes speaks for all of them."""
     headers: dict[str, ImageHeader] = {}
-    for path, name in named.items():
-        if name.code in headers:
-            continue
-        headers[name.code] = ImageHeader()
-        if open_file is not None:
-            with open_file(path) as file:
-                headers[name.code] = read_header(file)
-    return dict(sorted(headers.items()))
+    tried: Counter[str] = Counter()
+    for plane in planes:
+        code = plane.address.code
+        if headers.setdefault(code, ImageHeader()).full_scale is None and tried[code] < _HEADERS_TRIED:
+            tried[code] += 1
+            headers[code] = _read_header_of(folder, plane)
+    return headers
 
 
-def _channels(headers: dict[str, ImageHeader], told: dict[str, str]) -> tuple[GuessedChannel, ...]:
-    """Channels in the order of their codes; at most one nucleus and one cell channel.
-
-    A stain is what the instrument's file, the header or the name says; one that two channels share names neither.
-    """
-    stains = {
-        code: told.get(code.lstrip("0")) or header.stain or (code if not code.isdigit() else "")
-        for code, header in headers.items()
-    }
-    names = {code: _channel_name(stain, code) for code, stain in stains.items()}
-    counts = Counter(name.casefold() for name in names.values())
-    channels: list[GuessedChannel] = []
-    for code, header in headers.items():
-        stain, name = stains[code], names[code]
-        if counts[name.casefold()] > 1:
-            stain, name = "", _channel_name("", code)
-        roles = {channel.role for channel in channels}
-        role = next((r for r, words in _ROLE_WORDS if words.search(stain) and r not in roles), "other")
-        channels.append(GuessedChannel(name, code, role, header.full_scale or 65535, header.full_scale is not None))
-    return tuple(channels)
-
-
-_ROLE_WORDS = (("nucleus", _NUCLEAR), ("cell", _WHOLE_CELL))
-
-
-def _channel_name(stain: str, code: str) -> str:
-    """A stain's name in letters, digits and ``_``; a channel without one is named by its code."""
-    plain = re.sub(r"[^A-Za-z0-9]+", "_", stain).strip("_")[:32]
-    return plain if re.match(r"[A-Za-z]", plain) else re.sub(r"[^A-Za-z0-9]+", "_", f"Channel{code}")
-
-
-def _without_single_planes(pattern: str, names: Iterable[NamedImage]) -> str:
-    """Uncapture z or t where all names have one value that is not the first: it is then no stack."""
-    images = list(names)
-    for group in ("z", "t"):
-        values = {getattr(image, group) for image in images}
-        if len(values) == 1 and not values & set(_FIRST):
-            pattern = pattern.replace(f"(?P<{group}>", "(?:")
-    return pattern
+def _read_header_of(folder: Folder, plane: FoundPlane) -> ImageHeader:
+    """The header of a plane's file; one that cannot be read says nothing here, and is a fault once it is processed."""
+    try:
+        file = open_file_of(folder, plane)
+        if file is None:
+            return ImageHeader()
+        with file:
+            return read_header(file)
+    except (PlateError, FileNotFoundError):
+        return ImageHeader()
 
 
 def _smallest_plate(wells: Collection[Well]) -> int:
@@ -214,28 +252,55 @@ def _smallest_plate(wells: Collection[Well]) -> int:
     return fitting[0]
 
 
-def _notes(
-    named: dict[str, NamedImage], unknown: tuple[str, ...], seen: set[Well], planned: set[Well], sites: tuple[int, ...]
-) -> Iterable[str]:
+def _notes(delivery: Delivery, addresses: list[Address], plates: tuple[FoundPlate, ...]) -> Iterable[str]:
+    told = delivery.told
+    yield from told.problems
+    yield from told.remarks
+    unknown = [item.name for item in delivery.passed_over if item.kind == "unknown"]
     if unknown:
-        yield f"{len(unknown)} image names do not fit the pattern and will be listed as unknown, such as {unknown[0]}"
-    if any(image.z not in _FIRST or image.t not in _FIRST for image in named.values()):
-        yield "there are several planes (z) or time points (t): only the first is processed"
-    if repeated := _first_repeated(named):
+        names = "1 file is" if len(unknown) == 1 else f"{len(unknown)} files are"
+        yield f"{names} no image that is known here and will be listed as unknown, such as {unknown[0]}"
+    if len(plates) > 1:
         yield (
-            f"the same image lies in several folders ({', '.join(repeated)}): give the folder of one plate, plane and "
-            "time point, or put the folder into files.pattern; else the newest counts"
+            f"the folder holds {len(plates)} plates or acquisitions ({_some(plate.name for plate in plates)}); upload "
+            "each as a folder of its own"
         )
-    sites_of = Counter(well for well, _ in {(image.well, image.site) for image in named.values()})
-    if len(set(sites_of.values())) > 1:
-        yield f"not all wells have all {len(sites)} sites; those missing will be waited for"
-    if planned - seen:
-        yield f"the instrument's file names {len(planned - seen)} wells that have no image yet; they will be waited for"
+        if len({(plate.wells, plate.sites) for plate in plates}) > 1:
+            yield "they differ in their wells or sites: the layout holds those of all of them"
+    elif repeated := _repeated(delivery.planes):
+        yield f"the same image lies in several places ({_some(repeated)}): the newest counts"
+    yield from _missing(told, addresses)
 
 
-def _first_repeated(named: dict[str, NamedImage]) -> tuple[str, ...]:
-    """Folders of the first image that occurs in more than one."""
-    folders: dict[NamedImage, list[str]] = {}
-    for path, image in named.items():
-        folders.setdefault(image, []).append(path.rpartition("/")[0] or ".")
-    return tuple(next((places for places in folders.values() if len(places) > 1), ()))
+def _missing(told: Told, addresses: list[Address]) -> Iterable[str]:
+    """What is not there yet and will be waited for."""
+    sites = {(address.acquisition, address.well, address.t, address.site) for address in addresses}
+    of_well = Counter(place[:3] for place in sites)
+    if told.expected is None and len(set(of_well.values())) > 1:
+        count = len({address.site for address in addresses})
+        yield f"not all wells have all {count} sites; those missing will be waited for"
+    wells = {address.well for address in told.expected or ()} | set(told.imaged)
+    codes = {address.code for address in addresses}
+    late = {
+        "well": compact_wells(wells - {address.well for address in addresses}),
+        "time point": [str(t) for t in sorted({a.t for a in told.expected or ()} - {a.t for a in addresses})],
+        "channel": [channel.name or channel.code for channel in told.channels if channel.code not in codes],
+    }
+    for what, names in late.items():
+        if names:
+            they = "s" if len(names) > 1 or "-" in names[0] else ""
+            yield f"no image has come of the {what}{they} {_some(names)}; {'they' if they else 'it'} will be waited for"
+
+
+def _repeated(planes: Iterable[FoundPlane]) -> tuple[str, ...]:
+    """Names of the first image that occurs more than once."""
+    names: dict[Address, list[str]] = {}
+    for plane in planes:
+        names.setdefault(plane.address, []).append(plane.item.key)
+    return tuple(next((places for places in names.values() if len(places) > 1), ()))
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return ", ".join(listed[:5]) + more

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from imaging import records
-from imaging.arrivals import UnknownFile, sort_arrivals
+from imaging.arrivals import Arrivals, UnknownFile
 from imaging.errors import ChangedObjectError, ConfigurationError, StoredDataError
 from imaging.experiment import Experiment, read_experiment
 from imaging.experimental import MANIFEST, Asked, read_manifest, refuse_size
+from imaging.folders import StoredFolder
 from imaging.illumination import AWAITED, pinned_values
 from imaging.illumination_record import read_frozen
+from imaging.kept_arrivals import sort_folder
 from imaging.names import (
     check_name,
     experiment_key,
@@ -27,7 +29,7 @@ from imaging.names import (
 from imaging.plain_yaml import MAX_BYTES
 from imaging.planning import Plan, plan_plate
 from imaging.plate_recipes import find_plate_recipes
-from imaging.platemaps import PlateMap, read_plate_map
+from imaging.platemaps import PlateMap, find_in_folder, read_plate_map
 from imaging.recipe_book import RecipeBook, open_recipes
 from imaging.store import Listing, Store
 
@@ -63,6 +65,7 @@ class PlateJob:
     settle_s: float = SETTLE_S
     _pinned: dict[str, Any] = field(default_factory=dict, repr=False)
     _frozen: dict[str, Any] = field(default_factory=dict, repr=False)
+    _seen: dict[str, Arrivals] = field(default_factory=dict, repr=False)
 
     @property
     def recipe(self) -> str:
@@ -84,10 +87,11 @@ class PlateJob:
         published = self.store.list(f"{self.prefix}publications/")
         names = records.read_names(self.prefix, self.store.list(self.prefix), publications=published)
         listing = self.raw.list(self.raw_folder, min_age_s=self.settle_s)
-        arrivals = sort_arrivals(self.experiment, self.raw_folder, listing.objects, listing.refused)
+        arrivals = sort_folder(self.experiment, StoredFolder(self.raw, self.raw_folder), listing)
         asked = self._read_manifest(listing)
         if asked.refusal:
             arrivals = replace(arrivals, unknown=(*arrivals.unknown, UnknownFile(MANIFEST, asked.refusal)))
+        self._seen["arrivals"] = arrivals
         field = self.field_name(is_frozen=names.has_field)
         pins = hash_of(pinned_values(self.read_pins() if names.has_pins else self._fresh_pins(), field))
         moment = time.time() if now is None else now
@@ -112,6 +116,11 @@ class PlateJob:
             return read_manifest(self.raw.read(key, token=found.token), self.experiment)
         except (FileNotFoundError, ChangedObjectError):  # gone or replaced since it was listed: the next look tells
             return Asked()
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """The uploaded files as they were at the last look; none before the first."""
+        return self._seen.get("arrivals") or Arrivals({}, ())
 
     def field_name(self, *, is_frozen: bool) -> str | None:
         """The plate's field of illumination as sites know it: its digest, ``AWAITED``, or ``None`` without correction.
@@ -147,7 +156,12 @@ class PlateJob:
         ConfigurationError
             If a plate map is at fault.
         """
-        return read_plate_map(lambda name: self.maps.read(self.maps_folder + name), self.experiment, self.plate)
+        return read_plate_map(
+            lambda name: self.maps.read(self.maps_folder + name),
+            self.experiment,
+            self.plate,
+            lambda path: find_in_folder(self.raw, self.raw_folder, path, min_age_s=self.settle_s),
+        )
 
     def read_pins(self) -> dict[str, Any]:
         """Read what is pinned for this plate; once, for pins never change.

@@ -64,15 +64,38 @@ def judge_plate(sites: Sequence[SiteRows], rules: Rules, history: History | None
     Returns
     -------
     The sites in the same order, with verdicts, reasons and findings. The same sites give the same verdicts in any
-    order.
+    order. What is typical is that of a site's own time point.
     """
+    times = sorted({site.site["time_point"] for site in sites})
+    if len(times) < 2:
+        return _judge_time_point(sites, rules, history.at(*times) if history and times else history)
+    parts = {
+        time: _judge_time_point(
+            [site for site in sites if site.site["time_point"] == time], rules, history.at(time) if history else None
+        )
+        for time in times
+    }
+    in_turn = {time: iter(part.sites) for time, part in parts.items()}
+    return JudgedPlate(
+        sites=tuple(next(in_turn[site.site["time_point"]]) for site in sites),
+        findings=tuple(finding for part in parts.values() for finding in part.findings),
+        metrics=tuple(row for part in parts.values() for row in part.metrics),
+        not_judged=tuple(dict.fromkeys(sentence for part in parts.values() for sentence in part.not_judged)),
+    )
+
+
+def _judge_time_point(sites: Sequence[SiteRows], rules: Rules, history: History | None) -> JudgedPlate:
+    time = sites[0].site["time_point"] if sites else 1
     wells = _find_typical_wells(sites)
     channels = list(dict.fromkeys(image["channel"] for site in sites for image in site.images))
-    findings = _judge_against_history(wells, channels, rules, history) if history else []
+    findings = _judge_against_history(wells, channels, rules, history, time) if history else []
     return JudgedPlate(
         sites=tuple(_judge_site(site, rules, wells) for site in sites),
         findings=tuple(findings),
-        metrics=tuple(_metric_row(key, wells.get(key, _UNKNOWN), history or History()) for key in _measured(channels)),
+        metrics=tuple(
+            {"time_point": time} | _metric_row(key, wells.get(key, _UNKNOWN), history or History())
+            for key in _measured(channels)
+        ),
         not_judged=tuple(_say_not_judged(wells, channels, rules, history)),
     )
 
@@ -107,11 +130,13 @@ def _judge_site(site: SiteRows, rules: Rules, wells: Mapping[Measured, Typical])
         row["site"],
         row["state"],
         nuclei_count=row["nuclei_count"],
+        time_point=row["time_point"],
         is_empty_well=site.is_empty_well,
         reason=site.reason,
     )
     if not site.is_empty_well:
-        own += _unlike_wells(rules.outliers_for(None, "plate"), row, None, site_name(row["well"], row["site"]), wells)
+        place = site_name(row["well"], row["site"], row["time_point"])
+        own += _unlike_wells(rules.outliers_for(None, "plate"), row, None, place, wells)
     images: list[Row] = []
     of_images: list[Finding] = []
     for image in site.images:
@@ -146,13 +171,13 @@ def _unlike_wells(
 
 
 def _judge_against_history(
-    wells: Mapping[Measured, Typical], channels: Iterable[str], rules: Rules, history: History
+    wells: Mapping[Measured, Typical], channels: Iterable[str], rules: Rules, history: History, time_point: int
 ) -> list[Finding]:
-    found = []
+    found, when = [], f" at time point {time_point}" if time_point > 1 else ""
     for channel in (*channels, None):
         for rule in rules.outliers_for(channel, "history"):
             usual = history.medians.get((channel, rule.metric), _UNKNOWN)
-            place = f"{channel} of the plate" if channel else "the plate"
+            place = f"{channel} of the plate{when}" if channel else f"the plate{when}"
             if usual.n >= FEWEST_PLATES:
                 median = wells.get((channel, rule.metric), _UNKNOWN).median
                 found.append(judge_outlier(rule, median, usual, place))

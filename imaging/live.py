@@ -23,6 +23,8 @@ from imaging.judging import judge_plate
 from imaging.names import is_experimental, results_prefix
 from imaging.rules import Rules
 from imaging.store import Store, StoredObject
+from imaging.tables import FAULT_RECORDS
+from imaging.time_points import site_columns
 
 READERS = 16
 """Small objects that are read at once."""
@@ -157,11 +159,9 @@ def list_faults(store: Store, folder: PlateFolder) -> list[str]:
 def read_faults(store: Store, keys: Iterable[str]) -> list[Row]:
     """Rows of ``fault_records`` of these records, in the order of their addresses."""
     rows = read_records(store, sorted(keys))
-    return [{**_without_key(row), "found_at": read_time(row["found_at"])} for row in rows]
-
-
-def _without_key(row: Mapping[str, Any]) -> Row:
-    return {name: value for name, value in row.items() if name != "key"}
+    kept = tuple(column.name for column in FAULT_RECORDS.columns)
+    given = ({**row, **site_columns(row.get("site")), "found_at": read_time(row["found_at"])} for row in rows)
+    return [{name: row[name] for name in kept if name in row} for row in given]
 
 
 def _measured(store: Store, prefix: str, *, is_published: bool) -> list[str]:

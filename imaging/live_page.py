@@ -59,7 +59,7 @@ _READERS, _BATCH = 8, 32
 """Sites that are read at once, and that are held at once."""
 
 _SHOWN = ("experiment", "plate", "recipe", "well", "site", "inputs", "content", "missing", "duplicates", "counts")
-_OF_IMAGES = ("channel", "name", "size_bytes", "digest", "height", "width", "dtype")
+_OF_IMAGES = ("channel", "name", "size_bytes", "digest", "height", "width", "dtype", "planes")
 
 Pictures = dict[str, np.ndarray]
 
@@ -74,17 +74,27 @@ class LivePage:
     """
 
     def __init__(self, job: PlateJob) -> None:
-        layout, channels = job.experiment.layout, job.experiment.channels
         self.job = job
-        self.atlas = LiveAtlas(
-            shape=PLATE_SHAPES[layout.wells],
-            sites=layout.sites,
-            channels={channel.name: channel.color for channel in channels},
-        )
+        self.atlas = self._new_atlas(job.experiment.layout.site_numbers)
         self._manifests: dict[str, dict[str, Any]] = {}
         self._records: dict[str, dict[str, Any]] = {}
         self._drawn: dict[tuple[str, int], tuple[str, list[str]]] = {}
         self._has_scripts = False
+
+    def _new_atlas(self, sites: tuple[int, ...]) -> LiveAtlas:
+        return LiveAtlas(
+            shape=PLATE_SHAPES[self.job.experiment.layout.wells],
+            sites=sites,
+            channels={channel.name: channel.color for channel in self.job.experiment.channels},
+        )
+
+    def _make_room(self, plan: Plan) -> None:
+        """Begin the pictures anew when the instrument's manifest adds sites that the overview has no room for."""
+        sites = tuple(sorted({*self.job.experiment.layout.site_numbers, *(number for _, number in plan.expected)}))
+        if not set(sites) <= set(self.atlas.grid.sites):
+            self.atlas = self._new_atlas(sites)
+            self._manifests.clear()
+            self._drawn.clear()
 
     @property
     def has_pictures(self) -> bool:
@@ -115,6 +125,7 @@ class LivePage:
         StoreUnavailableError
             If the storage does not answer.
         """
+        self._make_room(plan)
         keys = _list_manifests(plan, self.job.prefix)
         for key in self._manifests.keys() - set(keys):
             del self._manifests[key]
@@ -262,7 +273,7 @@ def _fault_of_map(error: PlateError, reason: str) -> dict[str, Any]:
 def _shown(manifest: dict[str, Any]) -> dict[str, Any]:
     """What a page needs of a manifest, the names in it held once for all sites."""
     kept: dict[str, Any] = {name: manifest[name] for name in _SHOWN}
-    kept["images"] = [{name: image[name] for name in _OF_IMAGES} for image in manifest["images"]]
+    kept["images"] = [{name: image[name] for name in _OF_IMAGES if name in image} for image in manifest["images"]]
     kept["image_metrics"] = [
         {sys.intern(name): value for name, value in metrics.items()} for metrics in manifest["image_metrics"]
     ]

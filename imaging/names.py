@@ -6,9 +6,12 @@ import hashlib
 import json
 import re
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imaging.errors import RefusedNameError
+
+if TYPE_CHECKING:
+    from imaging.store import Store
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._+()-]{0,98}[A-Za-z0-9_+()-])?")
 
@@ -52,6 +55,11 @@ def results_prefix(experiment: str, plate: str, recipe: str) -> str:
     return f"results/{experiment}/{plate}/{recipe}/"
 
 
+def plate_folders(store: Store, experiment: str) -> list[str]:
+    """Plates of an experiment that have results; folders that begin with ``_`` hold records of the experiment."""
+    return [name for name in store.list_folders(f"results/{experiment}/") if not name.startswith("_")]
+
+
 def is_experimental(recipe: str) -> bool:
     """Whether a recipe's id is that of parameters that came with an upload: ``v1+experimental-3fa9c2d4``."""
     return f"{EXPERIMENTAL}-" in recipe
@@ -68,7 +76,7 @@ def hash_of(value: Any) -> str:
     return hashlib.sha256(to_json(value)).hexdigest()[:20]
 
 
-def digest_of(data: bytes) -> str:
+def digest_of(data: bytes | memoryview) -> str:
     """Name bytes by their content: 32 hexadecimal digits of their SHA-256."""
     return hashlib.sha256(data).hexdigest()[:32]
 

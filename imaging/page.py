@@ -74,7 +74,10 @@ class PageImage:
 
 @dataclass(frozen=True)
 class PageSite:
-    """A site of a well; ``state`` is done, failed, missing or waiting, ``missing`` names channels without an image."""
+    """A site of a well; ``state`` is done, failed, missing or waiting, ``missing`` names channels without an image.
+
+    ``site`` is its number (``imaging.time_points``); ``label`` is shown instead.
+    """
 
     site: int
     state: str = "done"
@@ -83,6 +86,7 @@ class PageSite:
     missing: tuple[str, ...] = ()
     counts: Values = field(default_factory=dict)
     images: tuple[PageImage, ...] = ()
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ class PageFault:
     kind: str
     reason: str
     well: str | None = None
-    site: int | None = None
+    site: int | str | None = None
     channel: str | None = None
 
 
@@ -160,7 +164,7 @@ class PageDecision:
     reason: str
     by: str
     well: str | None = None
-    site: int | None = None
+    site: int | str | None = None
     channel: str | None = None
 
 
@@ -370,6 +374,7 @@ def _well(well: PageWell, channels: Mapping[str, int], image_metrics: list[str])
 def _site(site: PageSite, channels: Mapping[str, int], image_metrics: list[str]) -> dict[str, Any]:
     return {
         "site": site.site,
+        "label": site.label or str(site.site),
         "state": site.state,
         "verdict": site.verdict,
         "reasons": list(site.reasons),

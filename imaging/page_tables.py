@@ -35,6 +35,7 @@ from imaging.page import (
 )
 from imaging.table_schema import Column
 from imaging.tables import IMAGE_METRICS, WELLS
+from imaging.time_points import join_site
 from imaging.wells import parse_well
 
 MOST_METRICS = 200
@@ -59,7 +60,16 @@ _HEADLINES = (
 """What is looked at first, in this order: measures that a biologist can name, before those that only models read."""
 _BOOKKEEPING = frozenset({"Location", "Parent", "Children", "Number"})
 """Families that say where an object is and whose it is; as a median over a well's cells they tell nothing."""
-_OF_IMAGES = ["well", "site", "channel", "name", "verdict", "reasons", *(column.name for column in IMAGE_METRICS)]
+_OF_IMAGES = [
+    "well",
+    "site",
+    "time_point",
+    "channel",
+    "name",
+    "verdict",
+    "reasons",
+    *(column.name for column in IMAGE_METRICS),
+]
 Row = dict[str, Any]
 
 
@@ -93,28 +103,33 @@ def page_from_tables(
     """
     plate = tables["plates"].to_pylist()[0]
     images = tables["images"].select(_OF_IMAGES).to_pylist()
-    metrics, n_left_out = _choose_metrics(tables, [name for name, _ in channels])
+    times = _times(tables["sites"])
+    chosen, n_left_out = _choose_metrics(tables, [name for name, _ in channels], MOST_METRICS // len(times))
+    metrics = tuple(at_time(metric, time) for time in times for metric in chosen)
     return PageData(
         **{name: plate[name] for name in ("experiment", "plate", "recipe", "run", "status", "verdict")},
         rows=shape[0],
         columns=shape[1],
         reasons=tuple(plate["reasons"] or ()),
         not_judged=tuple(plate.get("not_judged") or ()),
-        counts=_counts(plate, tables["wells"].num_rows),
+        counts=_counts(plate, len(tables["wells"].column("well").unique())),
         costs=describe_costs(add_up(spending_of(row) for row in tables["site_runs"].to_pylist()))
         if "site_runs" in tables
         else (),
         channels=tuple(PageChannel(name, color) for name, color in channels),
         metrics=metrics,
-        wells=_wells(tables, images, metrics, IMAGE_METRICS if has_image_values else ()),
-        statistics=tuple(PageStatistic(**_pick(PageStatistic, row)) for row in tables["statistics"].to_pylist()),
-        faults=tuple(PageFault(**_pick(PageFault, row)) for row in tables["faults"].to_pylist()),
+        wells=_wells(tables, images, chosen, IMAGE_METRICS if has_image_values else ()),
+        statistics=tuple(
+            PageStatistic(**_pick(PageStatistic, row | {"feature": _with_time(row["feature"], _time_of(row))}))
+            for row in tables["statistics"].to_pylist()
+        ),
+        faults=tuple(PageFault(**_pick(PageFault, _labelled(row))) for row in tables["faults"].to_pylist()),
         decisions=tuple(
-            PageDecision(**_pick(PageDecision, row | {"by": row["decided_by"]}))
+            PageDecision(**_pick(PageDecision, _labelled(row) | {"by": row["decided_by"]}))
             for row in tables["decisions"].to_pylist()
         ),
         links=tuple(PageLink(label, url) for label, url in links),
-        note=_note(len(metrics), n_left_out),
+        note=_note(len(chosen), n_left_out),
         pictures=pictures,
     )
 
@@ -156,8 +171,44 @@ def _counts(plate: Row, n_wells: int) -> tuple[PageCount, ...]:
     return (*shown, *(PageCount(label, plate[name]) for label, name in counted if plate[name] is not None))
 
 
-def _choose_metrics(tables: Mapping[str, pa.Table], channels: Sequence[str]) -> tuple[tuple[PageMetric, ...], int]:
-    """Metrics of the page, in the order they are offered, and how many features are left out."""
+def _times(sites: pa.Table) -> list[int]:
+    """Time points of the plate in order."""
+    return sorted(time or 1 for time in sites.column("time_point").unique().to_pylist()) or [1]
+
+
+def _time_of(row: Mapping[str, Any]) -> int:
+    return row.get("time_point") or 1
+
+
+def _number_of(row: Mapping[str, Any]) -> int:
+    return join_site(row["site"], _time_of(row))
+
+
+def _labelled(row: Row) -> Row:
+    """A row whose site is what people read: with the time point where it is not the first."""
+    return row | {"site": f"{row['site']}, time point {_time_of(row)}"} if _time_of(row) > 1 else row
+
+
+def _with_time(text: str, time_point: int) -> str:
+    return text if time_point == 1 else f"{text} (time point {time_point})"
+
+
+def at_time(metric: PageMetric, time_point: int) -> PageMetric:
+    """The same metric at a later time point: a metric of its own."""
+    if time_point == 1:
+        return metric
+    label, group = _with_time(metric.label, time_point), f"Time point {time_point}: {metric.group}"
+    return PageMetric(_value_name(metric.name, time_point), label, metric.unit, metric.description, group)
+
+
+def _value_name(name: str, time_point: int) -> str:
+    return name if time_point == 1 else f"{name}@{time_point}"
+
+
+def _choose_metrics(
+    tables: Mapping[str, pa.Table], channels: Sequence[str], most: int
+) -> tuple[tuple[PageMetric, ...], int]:
+    """Metrics of the page at one time point, in the order they are offered, and how many features are left out."""
     columns = set(tables["wells"].column_names)
     features = [row for row in tables["features"].to_pylist() if row["feature"] in columns]
     known = {row["feature"]: _feature_metric(row) for row in features} | {row.name: row for row in _count_metrics()}
@@ -166,7 +217,7 @@ def _choose_metrics(tables: Mapping[str, pa.Table], channels: Sequence[str]) -> 
     assay = [PageMetric(item.name, item.label, item.unit, item.description, "Assay") for item in first]
     fixed = [*assay, *(item for item in _count_metrics() if item.name not in asked), *_image_metrics(channels)]
     others = [row for row in features if row["feature"] not in asked]
-    chosen = {row["feature"] for row in _by_interest(others)[: max(0, MOST_METRICS - len(fixed))]}
+    chosen = {row["feature"] for row in _by_interest(others)[: max(0, most - len(fixed))]}
     shown = [known[row["feature"]] for row in others if row["feature"] in chosen]
     return (*fixed, *shown), len(others) - len(shown)
 
@@ -245,26 +296,34 @@ def _wells(
     sites: dict[str, list[PageSite]] = defaultdict(list)
     images_of = _images_by_site(images, of_images)
     for row in tables["sites"].to_pylist():
-        sites[row["well"]].append(_site(row, images_of[row["well"], row["site"]]))
+        sites[row["well"]].append(_site(row, images_of[row["well"], _number_of(row)]))
     medians = _image_medians(images)
     wells = tables["wells"]
     shown = [column.name for column in WELLS.columns]
     values = [metric.name for metric in metrics if metric.name in set(wells.column_names)]
-    rows = wells.select(list(dict.fromkeys([*shown, *values]))).to_pylist()
+    rows_of: dict[str, list[Row]] = defaultdict(list)
+    for row in wells.select(list(dict.fromkeys([*shown, *values]))).to_pylist():
+        rows_of[row["well"]].append(row)
     return tuple(
-        PageWell(
-            well=row["well"],
-            treatment=row["treatment"],
-            concentration=row["concentration"],
-            unit=row["concentration_unit"],
-            control=row["control"],
-            state=_well_state(sites[row["well"]]),
-            verdict=row["verdict"],
-            reasons=tuple(row["reasons"] or ()),
-            values={name: row[name] for name in values} | medians[row["well"]],
-            sites=tuple(sorted(sites[row["well"]], key=lambda site: site.site)),
-        )
-        for row in sorted(rows, key=lambda row: parse_well(row["well"]))
+        _well(sorted(rows_of[well], key=_time_of), values, medians[well], sites[well])
+        for well in sorted(rows_of, key=parse_well)
+    )
+
+
+def _well(rows: Sequence[Row], values: Sequence[str], medians: Mapping[str, float], sites: list[PageSite]) -> PageWell:
+    """A well from its rows, one for each time point; its verdict is the worst of theirs."""
+    first, verdicts = rows[0], [row["verdict"] for row in rows]
+    return PageWell(
+        well=first["well"],
+        treatment=first["treatment"],
+        concentration=first["concentration"],
+        unit=first["concentration_unit"],
+        control=first["control"],
+        state=_well_state(sites),
+        verdict=next((verdict for verdict in ("fail", "warn", None) if verdict in verdicts), "pass"),
+        reasons=tuple(dict.fromkeys(reason for row in rows for reason in row["reasons"] or ())),
+        values={_value_name(name, _time_of(row)): row[name] for row in rows for name in values} | medians,
+        sites=tuple(sorted(sites, key=lambda site: site.site)),
     )
 
 
@@ -277,7 +336,8 @@ def _well_state(sites: Iterable[PageSite]) -> str:
 def _site(row: Row, images: Sequence[PageImage]) -> PageSite:
     counted = (("Nuclei", "nuclei_count"), ("Cells", "cells_count"))
     return PageSite(
-        site=row["site"],
+        site=_number_of(row),
+        label=str(_labelled(row)["site"]) if _time_of(row) > 1 else "",
         state=row["state"],
         verdict=row["verdict"],
         reasons=tuple(row["reasons"] or ()),
@@ -293,21 +353,22 @@ def _images_by_site(images: Iterable[Row], shown: Sequence[Column]) -> dict[tupl
         if row["name"] is not None:
             metrics = {column.name: row[column.name] for column in shown}
             image = PageImage(row["channel"], row["name"], metrics, row["verdict"], tuple(row["reasons"] or ()))
-            found[row["well"], row["site"]].append(image)
+            found[row["well"], _number_of(row)].append(image)
     return found
 
 
 def _image_medians(images: Iterable[Row]) -> dict[str, dict[str, float]]:
-    """Median over the images of each well, channel and image metric: well -> metric -> value."""
-    of_wells: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    """Median over the images of each well, time point, channel and image metric: well -> metric -> value."""
+    of_wells: dict[str, dict[tuple[str, int], list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in images:
-        of_wells[row["well"]][row["channel"]].append(row)
-    names: dict[tuple[str, str], str] = {}  # each name once, not once per well: a large plate has 340,000 values
+        of_wells[row["well"]][row["channel"], _time_of(row)].append(row)
+    names: dict[tuple[str, str, int], str] = {}  # each name once, not once per well: a large plate has 340,000 values
     medians: dict[str, dict[str, float]] = defaultdict(dict)
     for well, of_channels in of_wells.items():
-        for channel, rows in of_channels.items():
+        for (channel, time), rows in of_channels.items():
             for metric in (column.name for column in IMAGE_METRICS):
-                name = names.setdefault((metric, channel), f"ImageQuality_{metric}_{channel}")
+                shown = _value_name(f"ImageQuality_{metric}_{channel}", time)
+                name = names.setdefault((metric, channel, time), shown)
                 if values := [row[metric] for row in rows if row[metric] is not None]:
                     medians[well][name] = statistics.median(values)
     return medians

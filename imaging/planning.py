@@ -1,10 +1,12 @@
 """What is to be done for a plate: a pure function of one listing of its folder and the names of its records.
 
-    ready    every expected channel has an unfaulted file, or is decided missing, and at least one has
+    ready    each plane that is wanted of every expected channel has an unfaulted file, or is decided missing, and at
+             least one has
     done     a manifest named by the site's inputs is there
     failed   the third attempt at these inputs is recorded
     todo     ready, neither done nor failed
-    due      an image that nobody waits for any longer: patience_s passed since the plate's last arrival
+    due      a plane that nobody waits for any longer: patience_s passed since the plate's last arrival, or the
+             instrument says that it was not taken
 
 Sites of a plate that is corrected with its own field are ``previewed`` once their images are measured; when all are,
 have failed or are missing, the field is frozen, and from then on each is ready under other inputs, to be done.
@@ -14,10 +16,12 @@ No clock but ``now``, and that only for ``due``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from imaging.arrivals import Arrivals, ImageFile, UnknownFile
+from imaging.expectations import Expected
 from imaging.experiment import Experiment
 from imaging.illumination import AWAITED
 from imaging.names import hash_of
@@ -26,13 +30,26 @@ from imaging.records import ATTEMPTS, Records, fault_name
 SiteState = Literal["waiting", "todo", "previewed", "done", "failed", "missing"]
 
 
+class Gap(NamedTuple):
+    """A plane that is not there; of a channel with one plane z is 0. ``reason`` where the instrument gives one."""
+
+    well: str
+    site: int
+    channel: str
+    z: int = 0
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class SitePlan:
-    """One expected site: its state and what its values depend on.
+    """One expected site: its state and what its values depend on; ``site`` is its number (``imaging.time_points``).
 
-    ``files`` are the counting files by channel; ``others`` further files of the same images, by channel;
-    ``missing`` channels decided missing; ``awaited`` channels neither there nor decided; ``attempts`` failures so far;
-    ``field`` the frozen field of illumination, as ``imaging.illumination.pinned_values`` takes it.
+    ``files`` are the counting files by channel, of a stack the first plane; ``stacks`` all planes in order of the
+    channels that have several; ``others`` further files of the same planes, by channel; ``missing`` channels decided
+    missing; ``lacking`` planes decided missing of channels that have others; ``awaited`` channels of which something is
+    neither there nor decided; ``planes`` how many planes of each channel are expected, and how many came, readable or
+    not; ``attempts`` failures so far; ``field`` the frozen field of illumination, as
+    ``imaging.illumination.pinned_values`` takes it.
     """
 
     well: str
@@ -45,6 +62,9 @@ class SitePlan:
     inputs: str = ""
     attempts: int = 0
     field: str | None = None
+    stacks: tuple[tuple[str, tuple[ImageFile, ...]], ...] = ()
+    lacking: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    planes: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def name(self) -> str:
@@ -59,9 +79,11 @@ class Plan:
     sites: tuple[SitePlan, ...]
     unknown: tuple[UnknownFile, ...]
     faulted: tuple[tuple[str, int, str, ImageFile], ...]
-    due: tuple[tuple[str, int, str], ...]
+    due: tuple[Gap, ...]
     last_arrival: float | None
     records: Records
+    expected: Expected
+    unused: int
     is_field_due: bool = False
     """Whether the field of illumination is to be frozen now, before any other site is gone on with."""
     asked: Experiment | None = None
@@ -85,6 +107,17 @@ class Plan:
     def is_publishable(self) -> bool:
         """Nothing to do and nothing to wait for: each expected site is done, failed or decided missing."""
         return self.has_arrivals and all(site.state in ("done", "failed", "missing") for site in self.sites)
+
+    def decided(self) -> Iterator[tuple[str, int, str, int]]:
+        """Well, site, channel and plane of each decision that counts; plane 0 is the whole image."""
+        for site in self.sites:
+            missing = ((name, self.expected[site.well, site.site][name]) for name in site.missing)
+            for channel, planes in (*site.lacking, *missing):
+                place = site.well, site.site, channel
+                if place in self.records.missing:
+                    yield (*place, 0)
+                else:
+                    yield from ((*place, z) for z in planes if (*place, z) in self.records.missing_planes)
 
     @property
     def images_expected(self) -> int:
@@ -118,19 +151,25 @@ def plan_plate(
         The frozen field, as ``imaging.illumination.pinned_values`` takes it.
     """
     pinned = _Pinned(pins, field, is_preview=experiment.illumination.source == "plate" and field == AWAITED)
-    channels = tuple(channel.name for channel in experiment.channels)
-    faulted: list[tuple[str, int, str, ImageFile]] = []
-    sites = [
-        _plan_site(well, site, channels, arrivals, records, pinned, faulted)
-        for well, site in experiment.expected_sites()
-    ]
+    look = _Look(arrivals, records, [], [])
+    sites = [_plan_site(key, channels, look, pinned) for key, channels in arrivals.expected.items()]
     last = max((file.modified for file in arrivals.files() if file.modified <= now), default=None)
     if last is None and arrivals.images:  # all times lie in the future: a wrong clock must not stop the plate
         last = 0.0
     is_due = last is not None and now - last > experiment.patience_s
-    due = tuple((site.well, site.site, channel) for site in sites for channel in site.awaited) if is_due else ()
+    due = tuple(gap for gap in look.gaps if is_due or (gap.reason and last is not None))
     is_field_due = field == AWAITED and last is not None and _can_freeze(sites, is_preview=pinned.is_preview)
-    return Plan(tuple(sites), arrivals.unknown, tuple(faulted), due, last, records, is_field_due)
+    return Plan(
+        tuple(sites),
+        arrivals.unknown,
+        tuple(look.faulted),
+        due,
+        last,
+        records,
+        arrivals.expected,
+        arrivals.unused,
+        is_field_due,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,47 +189,111 @@ def _can_freeze(sites: list[SitePlan], *, is_preview: bool) -> bool:
     return any(site.state == "todo" for site in sites)
 
 
-def _plan_site(
-    well: str,
-    site: int,
-    channels: tuple[str, ...],
-    arrivals: Arrivals,
-    records: Records,
-    pinned: _Pinned,
-    faulted: list[tuple[str, int, str, ImageFile]],
-) -> SitePlan:
-    found = arrivals.images.get((well, site), {})
-    files: dict[str, ImageFile] = {}
-    others: list[tuple[str, ImageFile]] = []
-    missing: list[str] = []
-    awaited: list[str] = []
-    for channel in channels:
-        usable = []
-        for file in found.get(channel, ()):
-            if records.faults and fault_name(file) in records.faults:
-                faulted.append((well, site, channel, file))
-            else:
-                usable.append(file)
-        if usable:
-            files[channel] = usable[0]
-            others += [(channel, file) for file in usable[1:]]
-        elif (well, site, channel) in records.missing:
-            missing.append(channel)
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What there is, and what is noted meanwhile: files at fault and planes that are neither there nor decided."""
+
+    arrivals: Arrivals
+    records: Records
+    faulted: list[tuple[str, int, str, ImageFile]]
+    gaps: list[Gap]
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    """What there is of a channel: planes in order, further files of them, planes given up and planes awaited."""
+
+    planes: tuple[ImageFile, ...]
+    others: tuple[ImageFile, ...]
+    given_up: tuple[int, ...]
+    awaited: tuple[int, ...]
+    expected: int
+    came: int
+
+
+def _plan_site(key: tuple[str, int], expected: Mapping[str, tuple[int, ...]], look: _Look, pinned: _Pinned) -> SitePlan:
+    channels = {channel: _look_at(key, channel, wanted, look) for channel, wanted in expected.items()}
+    awaited = tuple(name for name, channel in channels.items() if channel.awaited)
+    there = {name: channel for name, channel in channels.items() if channel.planes and not channel.awaited}
+    missing = tuple(name for name, channel in channels.items() if not channel.planes and not channel.awaited)
+    others = tuple((name, file) for name, channel in channels.items() for file in channel.others)
+    files = {name: channel.planes[0] for name, channel in there.items()}
+    state: SiteState = "waiting" if awaited else "missing"
+    inputs, attempts = "", 0
+    if files and not awaited:
+        inputs = _inputs(there, others, missing, pinned)
+        state, attempts = _state_of(f"{key[0]}-{key[1]}-{inputs}", look.records, is_preview=pinned.is_preview)
+    return SitePlan(
+        *key,
+        state,
+        files,
+        others,
+        missing,
+        awaited,
+        inputs,
+        attempts,
+        pinned.field if inputs else None,
+        tuple((name, channel.planes) for name, channel in there.items() if len(channel.planes) > 1),
+        tuple((name, channel.given_up) for name, channel in there.items() if channel.given_up),
+        tuple((name, channel.expected, channel.came) for name, channel in channels.items()),
+    )
+
+
+def _look_at(key: tuple[str, int], channel: str, wanted: tuple[int, ...], look: _Look) -> _Channel:
+    """Sort the files of a channel into planes; those of one plane are ordered, the newest first."""
+    files, faults = look.arrivals.images.get(key, {}).get(channel, ()), look.records.faults
+    if len(files) == 1 and not faults and wanted == (files[0].z,):  # most are so, and a plate has thousands
+        return _Channel(files, (), (), (), 1, 1)
+    usable: dict[int, list[ImageFile]] = {}
+    came: set[int] = set()
+    for file in files:
+        came.add(file.z)
+        if faults and fault_name(file) in faults:
+            look.faulted.append((*key, channel, file))
         else:
-            awaited.append(channel)
-    if awaited or not files:
-        state: SiteState = "waiting" if awaited else "missing"
-        return SitePlan(well, site, state, files, tuple(others), tuple(missing), tuple(awaited))
-    inputs = hash_of(
+            usable.setdefault(file.z, []).append(file)
+    wanted = wanted or tuple(sorted(came)) or (1,)
+    lacking = [z for z in wanted if z not in usable]
+    decided = [z for z in lacking if _is_decided(look.records, (*key, channel), z)] if lacking else []
+    awaited = [z for z in lacking if z not in decided]
+    for z in awaited:
+        reason = look.arrivals.not_taken.get((*key, channel, z), "")
+        look.gaps.append(Gap(*key, channel, z if len(wanted) > 1 else 0, reason))
+    return _Channel(
+        tuple(usable[z][0] for z in wanted if z in usable),
+        tuple(file for z in wanted for file in usable.get(z, ())[1:]),
+        tuple(decided),
+        tuple(awaited),
+        len(wanted),
+        sum(z in came for z in wanted),
+    )
+
+
+def _is_decided(records: Records, place: tuple[str, int, str], z: int) -> bool:
+    return place in records.missing or (*place, z) in records.missing_planes
+
+
+def _inputs(
+    channels: Mapping[str, _Channel],
+    others: Iterable[tuple[str, ImageFile]],
+    missing: tuple[str, ...],
+    pinned: _Pinned,
+) -> str:
+    """Hash of all that the site's values depend on."""
+    return hash_of(
         [
-            [[channel, *file.version] for channel, file in files.items()],
-            [[channel, *file.version] for channel, file in others],
-            missing,
+            [[name, *file.version] for name, channel in channels.items() for file in channel.planes],
+            [[name, *file.version] for name, file in others],
+            list(missing),
             pinned.hash,
         ]
     )
-    name = f"{well}-{site}-{inputs}"
+
+
+def _state_of(name: str, records: Records, *, is_preview: bool) -> tuple[SiteState, int]:
+    """State of a site that is ready, by its name, and its failures so far."""
     attempts = records.attempts.get(name, 0)
-    measured, records_of = ("previewed", records.previews) if pinned.is_preview else ("done", records.manifests)
-    state = measured if name in records_of else "failed" if attempts >= ATTEMPTS else "todo"
-    return SitePlan(well, site, state, files, tuple(others), tuple(missing), (), inputs, attempts, pinned.field)
+    measured: SiteState = "previewed" if is_preview else "done"
+    if name in (records.previews if is_preview else records.manifests):
+        return measured, attempts
+    return "failed" if attempts >= ATTEMPTS else "todo", attempts

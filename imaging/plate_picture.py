@@ -42,8 +42,8 @@ def draw_verdicts(wells: Iterable[Mapping[str, Any]], shape: tuple[int, int]) ->
     Parameters
     ----------
     wells
-        Rows of the table ``wells``: ``well``, ``verdict`` (``None`` while it is waited for) and ``control``. Wells
-        without a row are not imaged: a dot.
+        Rows of the table ``wells``: ``well``, ``verdict`` (``None`` while it is waited for) and ``control``; of several
+        time points the worst verdict is shown. Wells without a row are not imaged: a dot.
     shape
         Rows and columns of the plate.
 
@@ -64,7 +64,7 @@ def draw_verdicts(wells: Iterable[Mapping[str, Any]], shape: tuple[int, int]) ->
             _dot(draw, left + column * cell + cell / 2, _LABEL_PX + row * cell + cell / 2)
     counts: Counter[str] = Counter()
     controls: set[str] = set()
-    for item in wells:
+    for item in _worst(wells):
         place, verdict = parse_well(item["well"]), item["verdict"] or "waiting"
         x, y = left + (place.column - 1) * cell, _LABEL_PX + place.row * cell
         _well(draw, (x, y), cell, verdict, item["control"])
@@ -72,6 +72,17 @@ def draw_verdicts(wells: Iterable[Mapping[str, Any]], shape: tuple[int, int]) ->
         controls |= {item["control"]} & CONTROL_WORDS.keys()
     _legend(draw, left, _LABEL_PX + rows * cell + 8, counts, controls)
     return np.asarray(picture)
+
+
+def _worst(wells: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """One row per well, that with the worst verdict; one that is waited for stands between warning and pass."""
+    order = ("fail", "warn", None, "pass")
+    worst: dict[str, Mapping[str, Any]] = {}
+    for item in wells:
+        known = worst.get(item["well"])
+        if known is None or order.index(item["verdict"]) < order.index(known["verdict"]):
+            worst[item["well"]] = item
+    return worst.values()
 
 
 def draw_overview(atlas: LiveAtlas, *, max_bytes: int) -> bytes:

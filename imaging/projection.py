@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from imaging.acquisitions import decide_acquisition
 from imaging.atlas import PlatePictures, build_pictures
 from imaging.errors import StoredDataError
+from imaging.experiment import Experiment
 from imaging.illumination_shelf import offer_field
 from imaging.job import PlateJob
 from imaging.names import is_experimental, to_json
@@ -38,6 +40,7 @@ def publish_and_project(job: PlateJob) -> Publication | None:
         if not is_overtaken and job.store.exists(key):
             return publication
         project(job, publication)
+        decide_acquisition(job.store, job.experiment, job.plate)
         if _last_number(job) == publication.number:
             job.store.create(key, to_json({"number": publication.number, "run": publication.run}))
             return publication
@@ -97,6 +100,11 @@ def _describe_images(job: PlateJob, manifests: list[dict[str, Any]]) -> None:
     )
 
 
+def site_numbers(experiment: Experiment, found: Iterable[int]) -> tuple[int, ...]:
+    """Numbers of the sites of a well in order: those of the layout, and what else a manifest of the instrument adds."""
+    return tuple(sorted({*experiment.layout.site_numbers, *found}))
+
+
 def _draw(job: PlateJob, manifests: list[dict[str, Any]]) -> PlatePictures:
     def thumbnails() -> Iterator[tuple[str, int, dict[str, np.ndarray]]]:
         for manifest in manifests:
@@ -110,6 +118,6 @@ def _draw(job: PlateJob, manifests: list[dict[str, Any]]) -> PlatePictures:
     return build_pictures(
         thumbnails,
         shape=PLATE_SHAPES[job.experiment.layout.wells],
-        sites=job.experiment.layout.sites,
+        sites=site_numbers(job.experiment, (manifest["site"] for manifest in manifests)),
         channels=[channel.name for channel in job.experiment.channels],
     )

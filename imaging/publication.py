@@ -17,7 +17,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from imaging.acquisitions import first_image_at
 from imaging.errors import LostDataError
+from imaging.expectations import say_told
 from imaging.experimental import MANIFEST
 from imaging.history import plate_history
 from imaging.illumination_rows import measure_illumination, write_fields
@@ -28,9 +30,19 @@ from imaging.planning import Plan
 from imaging.platemaps import PlateMap
 from imaging.publication_inputs import PublicationInputs
 from imaging.publish_tables import write_tables
-from imaging.records import ATTEMPTS, attempt_key, fault_key, fault_name, manifest_key, missing_key, publication_key
+from imaging.records import (
+    ATTEMPTS,
+    INSTRUMENT,
+    attempt_key,
+    fault_key,
+    fault_name,
+    manifest_key,
+    missing_key,
+    publication_key,
+)
 from imaging.site import read_part
 from imaging.store import Store
+from imaging.suspicions.gathering import choose_compared, find_suspicions
 from imaging.typical import History
 
 ReadRecord = Callable[[str], dict[str, Any]]
@@ -97,6 +109,8 @@ def _publish_as(job: PlateJob, plan: Plan, inputs: PublicationInputs, number: in
     folder = f"{job.prefix}published/{number:06d}-{uuid.uuid4().hex[:12]}/"
     try:
         inputs = replace(inputs, illumination=measure_illumination(job, inputs.manifests))
+        found = find_suspicions(job, inputs.manifests, inputs.plate_map, inputs.compared)
+        inputs = replace(inputs, suspicions=found)
         tables = write_tables(job.store, folder, inputs)
         record = _record(job, plan, inputs, number, tables)
         record["illumination"] = write_fields(job, folder, inputs.illumination.estimate)
@@ -122,6 +136,7 @@ def plate_state(job: PlateJob, plan: Plan) -> str:
 
 
 def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
+    state: list[Any] = [[list(item) for item in site.lacking] for site in plan.sites if site.lacking]
     return hash_of(
         [
             [[site.name, site.state] for site in plan.sites],
@@ -130,8 +145,16 @@ def _state(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> str:
             plate_map.digest if plate_map else None,
             job.experiment.analysis_part(),
             list(job.experiment.plates),
+            *state,
+            *_acquisition_state(job),
         ]
     )
+
+
+def _acquisition_state(job: PlateJob) -> list[str | None]:
+    """What decides which acquisition of a barcode is shown; nothing where the folder is a plate of its own."""
+    barcode = job.experiment.barcode_of(job.plate)
+    return [barcode, job.experiment.current_acquisition] if barcode != job.plate else []
 
 
 def is_current(job: PlateJob, plan: Plan) -> bool:
@@ -166,19 +189,22 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
     read_record = partial(_read_record, job)
     history = plate_history(job, plan.records.publications)
     inputs = collect_inputs(job, plan, plate_map, manifests, read_record, history)
+    compared = choose_compared(job, manifests, plate_map, plan.records.publications)
     identity = {
         "recipe": job.recipe,
         "sites": {f"{item['well']}-{item['site']}": item["content"] for item in manifests},
         "failed": [[item["well"], item["site"]] for item in inputs.failed],
         "missing": [list(item) for item in inputs.missing_sites],
         "faults": [_identity_of(item) for item in inputs.faults],
-        "decisions": [[item["well"], item["site"], item["channel"]] for item in inputs.decisions],
+        "decisions": [_decided(item) for item in inputs.decisions],
         "plate_map": plate_map.digest if plate_map else None,
         "analysis": job.experiment.analysis_part(),
         "is_declared": inputs.is_declared,
         "history": [list(used) for used in history.plates],
+        **({"compared": list(compared.others)} if compared.others else {}),
+        **({"acquisition": acquisition} if (acquisition := _acquisition_state(job)) else {}),
     }
-    return replace(inputs, run=hash_of(identity))
+    return replace(inputs, run=hash_of(identity), compared=compared)
 
 
 def _identity_of(fault: dict[str, Any]) -> list[str]:
@@ -223,13 +249,17 @@ def collect_inputs(
         manifests=manifests,
         failed=tuple(_failed(job, plan, read_record)),
         missing_sites=tuple((site.well, site.site) for site in plan.of("missing")),
+        expected={
+            (site.well, site.site): {name: (expected, came) for name, expected, came in site.planes}
+            for site in plan.sites
+        },
         waiting={
             (site.well, site.site): frozenset(site.files)
             for site in plan.sites
             if site.state not in ("failed", "missing") and (site.well, site.site) not in measured
         },
-        faults=tuple(_open_faults(job, plan, manifests, read_record)),
-        decisions=tuple(_decisions(job, plan, read_record)),
+        faults=(*_open_faults(job, plan, manifests, read_record), *_suspicions(plate_map)),
+        decisions=(*_expectation(job), *_decisions(job, plan, read_record)),
         plate_map=plate_map,
         is_declared=not declared or job.plate in declared,
         read_part=lambda manifest, entry: read_part(job.store, manifest, entry),
@@ -250,7 +280,7 @@ def _open_faults(
     """What is wrong with the files as they lie there now."""
     for well, site, channel, file in plan.faulted:
         record = read_record(fault_key(job.prefix, fault_name(file)))
-        yield _fault("unreadable", file.name, record["reason"], well, site, channel)
+        yield _fault("unreadable", file.shown, record["reason"], well, site, channel)
     for unknown in plan.unknown:
         yield _fault("unknown", unknown.name, unknown.reason)
     for manifest in manifests:
@@ -260,18 +290,43 @@ def _open_faults(
             yield _fault(kind, other["name"], reason, manifest["well"], manifest["site"], other["channel"])
 
 
+def _suspicions(plate_map: PlateMap | None) -> Iterator[dict[str, Any]]:
+    for file, sentence in plate_map.warnings if plate_map else ():
+        yield _fault("plate map", file, sentence.lstrip(": "))
+
+
 def _fault(kind: str, name: str, reason: str, well: str = "", site: int = 0, channel: str = "") -> dict[str, Any]:
     place = {"well": well or None, "site": site or None, "channel": channel or None}
     return {"kind": kind, "name": name, "reason": reason, **place}
 
 
 def _decisions(job: PlateJob, plan: Plan, read_record: ReadRecord) -> list[dict[str, Any]]:
-    """The decisions that count: those on images that are still not there."""
-    places = [(site.well, site.site, channel) for site in plan.sites for channel in site.missing]
+    """The decisions that count: those on images and planes that are still not there."""
+    places = list(plan.decided())
+    whole = {(site.well, site.site, channel) for site in plan.sites for channel in site.missing}
     with ThreadPoolExecutor(_READERS) as pool:
         records = list(pool.map(lambda place: read_record(missing_key(job.prefix, *place)), places))
     kept = ("well", "site", "channel", "by", "reason")
-    return [{"kind": "missing", **{name: record[name] for name in kept}} for record in records]
+    return [
+        {"kind": "missing", **{name: record[name] for name in kept}}
+        | ({"plane": z, "is_whole": tuple(place) in whole} if z else {})
+        for (*place, z), record in zip(places, records, strict=True)
+    ]
+
+
+def _expectation(job: PlateJob) -> Iterator[dict[str, Any]]:
+    """That the instrument's files decided what was expected, where they did."""
+    arrivals = job.arrivals
+    if arrivals.is_told:
+        said = say_told(job.experiment, arrivals.expected, arrivals.told)
+        yield {"kind": "expected", "by": INSTRUMENT, "reason": said, "well": None, "site": None, "channel": None}
+
+
+def _decided(item: dict[str, Any]) -> list[Any]:
+    """A decision as part of a publication's name."""
+    if item["kind"] == "expected":
+        return [item["reason"]]
+    return [item["well"], item["site"], item["channel"], *([item["plane"]] if item.get("plane") else [])]
 
 
 def _failed(job: PlateJob, plan: Plan, read_record: ReadRecord) -> Iterator[dict[str, Any]]:
@@ -283,7 +338,7 @@ def _failed(job: PlateJob, plan: Plan, read_record: ReadRecord) -> Iterator[dict
 def _record(
     job: PlateJob, plan: Plan, inputs: PublicationInputs, number: int, tables: dict[str, str]
 ) -> dict[str, Any]:
-    is_complete = not inputs.failed and not any(site.missing for site in plan.sites)
+    is_complete = not inputs.failed and not any(site.missing or site.lacking for site in plan.sites)
     return {
         "number": number,
         "run": inputs.run,
@@ -292,7 +347,11 @@ def _record(
         "plate": job.plate,
         "recipe": job.recipe,
         "published_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "barcode": job.experiment.barcode_of(job.plate),
+        "first_image_at": first_image_at(inputs.manifests),
         "tables": tables,
         "history": [{"plate": plate, "run": run} for plate, run in (inputs.history or History()).plates],
+        "compared": list(inputs.compared.others),
+        "suspicions": [item.evidence for item in inputs.suspicions],
         "manifests": [manifest_key(job.prefix, site.name) for site in plan.of("done")],
     }

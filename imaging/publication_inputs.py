@@ -14,6 +14,7 @@ from imaging.cell_statistics import well_columns
 from imaging.experiment import Experiment
 from imaging.illumination_rows import PlateIllumination
 from imaging.platemaps import PlateMap
+from imaging.suspicions.suspicion import Compared, Suspicion
 from imaging.typical import History
 from kernels.feature import IMAGE, FeatureDescription
 
@@ -34,13 +35,17 @@ class PublicationInputs:
         Sites given up: well, site, reason.
     missing_sites
         Well and site of sites without any image.
+    expected
+        Sites that should be there with their channels, and the number of planes that should come and that came of each;
+        left out, those of the layout.
     waiting
         Sites that are still waited for, with their channels that have arrived; none in a publication.
     faults
         Files that do not count: kind, name, reason, and well, site, channel as far as known. The kind ``unreadable``
         makes a missing image a faulted one.
     decisions
-        Decisions that count: kind, well, site, channel, by, reason.
+        Decisions that count: kind, well, site, channel, by, reason; of a plane its number, and ``is_whole`` if nothing
+        is left of the image.
     plate_map
         What is in the wells, if it is known.
     is_declared
@@ -54,6 +59,8 @@ class PublicationInputs:
         What earlier plates gave; left out, the plate is not compared with them.
     illumination
         The plate's own fields of illumination.
+    compared, suspicions
+        The plates it is compared with as a whole, and what looks wrong with it as a whole.
     """
 
     experiment: Experiment
@@ -72,6 +79,9 @@ class PublicationInputs:
     feature_descriptions: Sequence[FeatureDescription]
     history: History | None = None
     illumination: PlateIllumination = field(default_factory=PlateIllumination)
+    expected: Mapping[tuple[str, int], Mapping[str, tuple[int, int]]] | None = None
+    compared: Compared = field(default_factory=Compared)
+    suspicions: tuple[Suspicion, ...] = ()
 
     @property
     def place(self) -> dict[str, str]:
@@ -98,9 +108,12 @@ def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
     """How each site of the plate ended, in plate order; expected sites that nothing is known of are missing."""
     manifests = {(item["well"], item["site"]): item for item in inputs.manifests}
     failed = {(item["well"], item["site"]): item for item in inputs.failed}
-    expected = {*inputs.experiment.expected_sites(), *manifests, *failed, *inputs.missing_sites}
+    planes = inputs.expected if inputs.expected is not None else dict.fromkeys(inputs.experiment.expected_sites())
+    expected = {*planes, *manifests, *failed, *inputs.missing_sites}
     faulted = _channels_by_site(item for item in inputs.faults if item["kind"] == "unreadable")
-    missing = _channels_by_site(item for item in inputs.decisions if item["kind"] == "missing")
+    missing = _channels_by_site(
+        item for item in inputs.decisions if item["kind"] == "missing" and item.get("is_whole", True)
+    )
     states = {"done": manifests, "failed": failed, "waiting": inputs.waiting}
     return sort_sites(
         SiteResult(
@@ -112,6 +125,7 @@ def collect_sites(inputs: PublicationInputs) -> list[SiteResult]:
             arrived=inputs.waiting.get(place, frozenset()),
             missing=missing.get(place, frozenset()),
             faulted=faulted.get(place, frozenset()),
+            planes=planes.get(place),
         )
         for place in expected
     )

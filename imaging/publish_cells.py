@@ -23,7 +23,10 @@ from imaging.publication_inputs import PublicationInputs, collect_sites
 from imaging.store import Store
 from imaging.table_schema import arrow_schema
 from imaging.tables import CELLS, IMAGE_FEATURES
+from imaging.time_points import site_columns, split_site
 
+WellKey = tuple[str, int]
+"""Well name and time point."""
 ROW_GROUP_BYTES = 32_000_000
 """A row group of cells ends with the well that fills it to this size in memory. One group per well would make 460,000
 column chunks of a plate with 1,500 features: a gigabyte of memory to write, and 28 times slower to read."""
@@ -53,7 +56,7 @@ class _WellWriter:
         self.waiting.clear()
 
 
-def write_cells(store: Store, keys: Mapping[str, str], inputs: PublicationInputs) -> dict[str, Row]:
+def write_cells(store: Store, keys: Mapping[str, str], inputs: PublicationInputs) -> dict[WellKey, Row]:
     """Write ``cells`` and ``image_features``.
 
     Parameters
@@ -67,7 +70,7 @@ def write_cells(store: Store, keys: Mapping[str, str], inputs: PublicationInputs
 
     Returns
     -------
-    Feature columns of each well.
+    Feature columns of each well at each time point.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def write_cells(store: Store, keys: Mapping[str, str], inputs: PublicationInputs
         CELLS.name: arrow_schema(CELLS, inputs.features),
         IMAGE_FEATURES.name: arrow_schema(IMAGE_FEATURES, inputs.image_features),
     }
-    wells: dict[str, Row] = {}
+    wells: dict[WellKey, Row] = {}
     with ExitStack() as files:
         writers = {
             name: _WellWriter(files.enter_context(open_parquet(store, keys[name], schema)))
@@ -95,9 +98,13 @@ def write_cells(store: Store, keys: Mapping[str, str], inputs: PublicationInputs
     return wells
 
 
-def _by_well(inputs: PublicationInputs) -> Iterator[tuple[str, list[SiteResult]]]:
-    """Wells in plate order with how their sites ended."""
-    for well, results in itertools.groupby(collect_sites(inputs), key=lambda result: result.well):
+def _by_well(inputs: PublicationInputs) -> Iterator[tuple[WellKey, list[SiteResult]]]:
+    """Wells in plate order, at each time point, with how their sites ended."""
+
+    def place(result: SiteResult) -> WellKey:
+        return result.well, split_site(result.site)[1]
+
+    for well, results in itertools.groupby(collect_sites(inputs), key=place):
         yield well, list(results)
 
 
@@ -111,7 +118,7 @@ def _rows_of_well(inputs: PublicationInputs, results: Iterable[SiteResult], tabl
 
 def _rows_of_site(inputs: PublicationInputs, manifest: dict[str, Any], entry: str, schema: pa.Schema) -> pa.Table:
     part = inputs.read_part(manifest, entry)
-    given = inputs.place | {"well": manifest["well"], "site": manifest["site"]}
+    given = inputs.place | {"well": manifest["well"], **site_columns(manifest["site"])}
     unknown = sorted(set(part.column_names) - set(schema.names) | set(part.column_names) & set(given))
     if unknown:
         raise StoredDataError(

@@ -25,13 +25,14 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
+from imaging.acquisitions import decision_rows, list_decisions, read_decision
 from imaging.errors import PlateError, StoredDataError
 from imaging.live import PlateFolder, read_fault_rows, read_live_rows, read_records
-from imaging.names import is_experimental, results_prefix
+from imaging.names import is_experimental, plate_folders, results_prefix
 from imaging.promotions import Promotion, promotion_row, read_promotions
 from imaging.store import Store
 from imaging.table_schema import Table, arrow_schema, table_of
-from imaging.tables import FAULT_RECORDS, PLATE_RUNS, PROMOTIONS, PUBLISHED, TABLES
+from imaging.tables import ACQUISITION_DECISIONS, FAULT_RECORDS, PLATE_RUNS, PROMOTIONS, PUBLISHED, TABLES
 from imaging.views import (
     SHOWN_RUNS,
     duckdb_current_rows,
@@ -61,6 +62,8 @@ class Catalog:
 
     folders: tuple[PlateFolder, ...]
     publications: tuple[Mapping[str, Any], ...]
+    acquisitions: tuple[Mapping[str, Any], ...] = ()
+    """Rows of ``acquisition_decisions``: what counts of each barcode with several acquisitions."""
     promotions: Mapping[str, tuple[Promotion, ...]] = field(default_factory=dict)
 
     @property
@@ -147,7 +150,7 @@ def read_catalog(store: Store) -> Catalog:
     folders = tuple(
         (experiment, plate, recipe)
         for experiment in experiments
-        for plate in store.list_folders(f"results/{experiment}/")
+        for plate in plate_folders(store, experiment)
         for recipe in store.list_folders(f"results/{experiment}/{plate}/")
     )
     keys = [
@@ -161,8 +164,18 @@ def read_catalog(store: Store) -> Catalog:
         lacking = [name for name in ("experiment", "plate", "recipe", "run", "number", "status") if name not in record]
         if lacking:
             raise StoredDataError(f"the publication record lacks {', '.join(lacking)}", key=record["key"])
-    publications = tuple(sorted(records, key=lambda record: (*_folder(record), record["number"])))
-    return Catalog(folders, publications, {name: read_promotions(store, name) for name in experiments})
+    return Catalog(
+        folders,
+        tuple(sorted(records, key=lambda record: (*_folder(record), record["number"]))),
+        tuple(row for experiment in experiments for row in _decided(store, experiment)),
+        {name: read_promotions(store, name) for name in experiments},
+    )
+
+
+def _decided(store: Store, experiment: str) -> list[dict[str, Any]]:
+    """Rows of the decisions that count about an experiment's acquisitions."""
+    last = {barcode: numbers[-1] for barcode, numbers in list_decisions(store, experiment).items()}
+    return [row for item in last.items() for row in decision_rows(read_decision(store, experiment, *item))]
 
 
 def _folder(record: Mapping[str, Any]) -> PlateFolder:
@@ -254,6 +267,7 @@ def _lock(connection: duckdb.DuckDBPyConnection, allowed: Sequence[Path]) -> Non
 def _add_tables(connection: duckdb.DuckDBPyConnection, store: Store, catalog: Catalog, wanted: set[str]) -> list[Path]:
     """Create the wanted tables; return the files that they read."""
     connection.register("plate_runs", _plate_runs(catalog))
+    connection.register(ACQUISITION_DECISIONS.name, table_of(ACQUISITION_DECISIONS, catalog.acquisitions))
     connection.register("promotions", _promotions(catalog))
     _create_view(connection, SHOWN_RUNS, duckdb_view(SHOWN_RUNS))
     allowed: list[Path] = []
@@ -271,10 +285,12 @@ def _add_tables(connection: duckdb.DuckDBPyConnection, store: Store, catalog: Ca
 
 def _plate_runs(catalog: Catalog) -> pa.Table:
     current = catalog.current
+    hidden = {(row["experiment"], row["plate"], row["barcode"]) for row in catalog.acquisitions if not row["is_chosen"]}
     rows = [
         {
             **{column.name: record.get(column.name) for column in PLATE_RUNS.columns},
             "is_current": record is current[_folder(record)],
+            "is_current_acquisition": (*_folder(record)[:2], record.get("barcode") or record["plate"]) not in hidden,
             "is_experimental": is_experimental(record["recipe"]),
         }
         for record in catalog.publications

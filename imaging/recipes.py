@@ -229,6 +229,10 @@ def _over(preset: dict[str, Any], given: Any) -> Any:
     return kept | {name: value for name, value in given.items() if value is not None}
 
 
+_ADDED = frozenset({"projection", "plane"})
+"""Parameters that recipes of earlier versions did not have; those without them must go on having the same hash."""
+
+
 class Recipe(Declared):
     """A named set of parameters; without ``nuclei`` only images are measured, without ``cells`` only nuclei."""
 
@@ -244,6 +248,12 @@ class Recipe(Declared):
     ring: Ring = Field(
         default_factory=lambda: Ring.model_validate({}), description="where the cytoplasm beside a nucleus is sampled"
     )
+    projection: Literal["max", "mean", "best-focus"] | None = Field(
+        None, description="how one plane is made of a z-stack: max, mean or best-focus; left out, one plane is taken"
+    )
+    plane: int | None = Field(
+        None, ge=1, le=1000, description="the plane of a z-stack that is taken, counted from 1; left out, the first"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -258,6 +268,25 @@ class Recipe(Declared):
                 f"must have nuclei by the method automatic where the flood of cells is fixpoint, got {of_nuclei.method}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _one_way_through_a_stack(self) -> Self:
+        if self.projection is not None and self.plane is not None:
+            raise ValueError("must have either projection or plane, not both")
+        return self
+
+    def as_json(self) -> dict[str, Any]:
+        """All that it says, JSON-able; what came later and is left out is not said, so that known recipes keep ids."""
+        values = self.model_dump(mode="json")
+        return {name: value for name, value in values.items() if value is not None or name not in _ADDED}
+
+    def planes_of(self, planes: tuple[int, ...]) -> tuple[int, ...]:
+        """Which of the planes that a channel has are measured; none stands for a stack whose planes nobody told."""
+        if self.projection is not None:
+            return planes
+        if len(planes) == 1:
+            return planes
+        return (self.plane or (planes[0] if planes else 1),)
 
     @field_validator("name")
     @classmethod

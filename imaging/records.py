@@ -8,11 +8,13 @@ Everything lies under ``results/<experiment>/<plate>/<recipe>/``:
     previews/<well>-<site>-<inputs>.json   a site of which only the images are measured, before the field is frozen
     attempts/<well>-<site>-<inputs>-<n>.json   the n-th failure of a site; the third ends it
     faults/<version>.json                  a version of an uploaded file that is no usable image
-    decisions/missing-<well>-<site>-<channel>.json   an image that is no longer waited for
+    decisions/missing-<well>-<site>-<channel>.json   an image that is no longer waited for; -z<n> a plane of its stack
     publications/<number>.json             the plate's tables; the highest number is current
     projected/<number>-<state>.json        in that state of the plate the publication was up to date, its page written
     heartbeat.json                         somebody follows the plate (rewritten; means nothing else)
     parts/, fields/, published/, page/     data named by records; the page is a projection
+
+<site> is the number that ``imaging.time_points`` gives a site at its time point.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from imaging.arrivals import ImageFile
 from imaging.names import hash_of
 from imaging.store import Listing
 
+INSTRUMENT = "instrument"
+"""Who decided, where the instrument's own files say so."""
 ATTEMPTS = 3
 """Failures of a site's task after which the site counts as failed."""
 
@@ -32,7 +36,7 @@ _RECORD = re.compile(
     r"(?:(?P<kind>sites|previews|attempts|faults|decisions|publications|projected)/)?(?P<name>[\w-]+)[.]json"
 )
 _ATTEMPT = re.compile(r"attempts/(?P<site>.+)-(?P<number>\d+)")
-_MISSING = re.compile(r"decisions/missing-(?P<well>\w+)-(?P<site>\d+)-(?P<channel>\w+)")
+_MISSING = re.compile(r"decisions/missing-(?P<well>\w+)-(?P<site>\d+)-(?P<channel>\w+?)(?:-z(?P<z>\d+))?")
 _NUMBER = re.compile(r"(\d{6,})[.]json")
 
 
@@ -71,9 +75,9 @@ def fault_key(prefix: str, name: str) -> str:
     return f"{prefix}faults/{name}.json"
 
 
-def missing_key(prefix: str, well: str, site: int, channel: str) -> str:
-    """Address of the decision that an image is missing."""
-    return f"{prefix}decisions/missing-{well}-{site}-{channel}.json"
+def missing_key(prefix: str, well: str, site: int, channel: str, z: int = 0) -> str:
+    """Address of the decision that an image is missing, or the plane ``z`` of its stack."""
+    return f"{prefix}decisions/missing-{well}-{site}-{channel}{f'-z{z}' if z else ''}.json"
 
 
 def publication_key(prefix: str, number: int) -> str:
@@ -105,6 +109,7 @@ class Records:
     heartbeat: float | None = None
     has_field: bool = False
     previews: frozenset[str] = frozenset()
+    missing_planes: frozenset[tuple[str, int, str, int]] = frozenset()
 
     @property
     def last_publication(self) -> int:
@@ -122,6 +127,7 @@ def read_names(prefix: str, listing: Listing, *, publications: Listing | None = 
     attempts: dict[str, int] = {}
     names: dict[str, list[str]] = {kind: [] for kind in ("sites", "previews", "faults", "projected")}
     missing: set[tuple[str, int, str]] = set()
+    planes: set[tuple[str, int, str, int]] = set()
     for item in listing.objects:
         match = _RECORD.fullmatch(item.key.removeprefix(prefix))
         if match is None:  # data, pages, or what somebody's file manager left behind
@@ -132,7 +138,11 @@ def read_names(prefix: str, listing: Listing, *, publications: Listing | None = 
         elif attempt := _ATTEMPT.fullmatch(f"{kind}/{name}"):
             attempts[attempt["site"]] = max(attempts.get(attempt["site"], 0), int(attempt["number"]))
         elif decision := _MISSING.fullmatch(f"{kind}/{name}"):
-            missing.add((decision["well"], int(decision["site"]), decision["channel"]))
+            place = decision["well"], int(decision["site"]), decision["channel"]
+            if decision["z"]:
+                planes.add((*place, int(decision["z"])))
+            else:
+                missing.add(place)
         elif name == "pins":
             has_pins = True
         elif name == "illumination":
@@ -151,6 +161,7 @@ def read_names(prefix: str, listing: Listing, *, publications: Listing | None = 
         heartbeat,
         has_field,
         frozenset(names["previews"]),
+        frozenset(planes),
     )
 
 

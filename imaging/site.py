@@ -6,34 +6,28 @@ import json
 import time
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from imaging.arrivals import ImageFile
-from imaging.decode import decode_plane
 from imaging.errors import ChangedObjectError, LostDataError, UnreadableImageError
+from imaging.faults import record_fault
 from imaging.illumination import AWAITED, is_preview, pinned_values
 from imaging.illumination_frozen import load_frozen
-from imaging.names import digest_of, hash_of, stored, to_json
+from imaging.names import hash_of, stored, to_json
 from imaging.placement import Placement, refuse_elsewhere
+from imaging.plane_files import Plane, SiteReading, compare_others, read_site
 from imaging.planning import SitePlan
 from imaging.provenance import LOCAL, Run, Whereabouts, begin_run
-from imaging.records import fault_key, fault_name, field_key, manifest_key, pins_key, preview_key
+from imaging.records import field_key, manifest_key, pins_key, preview_key
 from imaging.store import Store, open_store
 from imaging.wells import parse_well
 from imaging.zarr_site import write_site
 
-Plane = np.ndarray
 WRONG_PLACE = "let workers run where it may be, or change placement in experiment.yaml"
-_READERS = 6
-"""Files of a site that are read and decoded at once."""
-FORBIDDEN = "the file may not be read; give permission, then touch the file"
 
 
 @dataclass(frozen=True)
@@ -94,15 +88,6 @@ class SiteOutcome:
     seconds: float = 0.0
 
 
-@dataclass
-class _Reading:
-    """What reading the files of a site gave."""
-
-    planes: dict[str, Plane] = field(default_factory=dict)
-    images: list[dict[str, Any]] = field(default_factory=list)
-    faults: list[tuple[str, ImageFile, str]] = field(default_factory=list)
-
-
 @lru_cache(maxsize=8)
 def opened(url: str) -> Store:
     """Open a store once per process."""
@@ -153,13 +138,15 @@ def _process(
     if task.plan.field == AWAITED and (not is_preview(pins) or store.exists(field_key(task.prefix))):
         return SiteOutcome("changed")
     try:
-        reading = _read_images(task, raw)
-        duplicates = _compare_others(task, raw, reading)
+        reading = read_site(raw, task.raw_folder, task.plan, pins["pixels"]["recipe"])
+        duplicates = compare_others(raw, task.raw_folder, task.plan, reading)
     except (ChangedObjectError, FileNotFoundError):
         return SiteOutcome("changed")
     if reading.faults:
+        place = {name: getattr(task, name) for name in ("experiment", "plate", "recipe")}
         for channel, file, reason in reading.faults:
-            _record_fault(task, store, channel, file, reason)
+            at_site = {"well": task.plan.well, "site": task.plan.site, "channel": channel}
+            record_fault(store, task.prefix, place | at_site, file, reason)
         return SiteOutcome("faulted")
     _refuse_odd_shapes(task, reading.planes)
     if task.plan.field in (None, AWAITED):
@@ -175,41 +162,6 @@ def _process(
     return SiteOutcome("done", time.time() - run.started)
 
 
-def _read_images(task: SiteTask, raw: Store) -> _Reading:
-    """Read and decode the files, a few at once: an object store answers late, and decoders let other threads run."""
-    reading = _Reading()
-    with ThreadPoolExecutor(_READERS) as pool:
-        read = pool.map(partial(_read_image, task, raw), task.plan.files.values())
-        for (channel, file), found in zip(task.plan.files.items(), read, strict=True):
-            if isinstance(found, str):
-                reading.faults.append((channel, file, found))
-            else:
-                reading.planes[channel], described = found
-                reading.images.append({"channel": channel} | described)
-    return reading
-
-
-def _read_image(task: SiteTask, raw: Store, file: ImageFile) -> tuple[Plane, dict[str, Any]] | str:
-    """The plane of a file and what is recorded of it, or what is wrong with it."""
-    try:
-        data = raw.read(task.raw_folder + file.name, token=file.token)
-        plane = decode_plane(data, name=file.name)
-    except PermissionError:
-        return FORBIDDEN
-    except UnreadableImageError as error:
-        return error.message
-    return plane, {
-        "name": file.name,
-        "token": file.token,
-        "size_bytes": len(data),
-        "digest": digest_of(data),
-        "height": plane.shape[0],
-        "width": plane.shape[1],
-        "dtype": str(plane.dtype),
-        "modified": file.modified,
-    }
-
-
 def _refuse_odd_shapes(task: SiteTask, planes: dict[str, Plane]) -> None:
     """Planes of one site must have one shape; which of them is wrong, nobody can tell but a person."""
     if len({plane.shape for plane in planes.values()}) > 1:
@@ -221,43 +173,6 @@ def _refuse_odd_shapes(task: SiteTask, planes: dict[str, Plane]) -> None:
             well=task.plan.well,
             site=task.plan.site,
         )
-
-
-def _compare_others(task: SiteTask, raw: Store, reading: _Reading) -> list[dict[str, Any]]:
-    """Compare further files of the same images by content; one that is no image is at fault like any other."""
-    digests = {image["channel"]: image["digest"] for image in reading.images}
-    compared = []
-    for channel, file in task.plan.others:
-        try:
-            data = raw.read(task.raw_folder + file.name, token=file.token)
-        except PermissionError:
-            reading.faults.append((channel, file, FORBIDDEN))
-            continue
-        is_same = digest_of(data) == digests.get(channel)
-        if not is_same:
-            try:
-                decode_plane(data, name=file.name)
-            except UnreadableImageError as error:
-                reading.faults.append((channel, file, error.message))
-        compared.append({"channel": channel, "name": file.name, "same_bytes": is_same})
-    return compared
-
-
-def _record_fault(task: SiteTask, store: Store, channel: str, file: ImageFile, reason: str) -> None:
-    record = {
-        "experiment": task.experiment,
-        "plate": task.plate,
-        "recipe": task.recipe,
-        "well": task.plan.well,
-        "site": task.plan.site,
-        "channel": channel,
-        "name": file.name,
-        "token": file.token,
-        "size_bytes": file.size_bytes,
-        "reason": reason,
-        "found_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    store.create(fault_key(task.prefix, fault_name(file)), to_json(record))
 
 
 def _write_data(
@@ -278,11 +193,12 @@ def _write_data(
         group = f"{well.row_name}/{well.column}/s{task.plan.site}x{fresh}"
         colors, pinned = dict(task.colors), {channel["name"]: channel for channel in pins["pixels"]["channels"]}
         channels = [{"name": name, "color": colors[name], "full_scale": pinned[name]["full_scale"]} for name in planes]
+        pixels = measured.thumbnails if is_preview(pins) else np.stack(list(planes.values()))
         objects = write_site(
             store,
             f"{task.zarr}/{group}",
-            planes=measured.thumbnails if is_preview(pins) else np.stack(list(planes.values())),
-            thumbnails=measured.thumbnails,
+            planes=pixels,
+            thumbnails=measured.thumbnails.astype(pixels.dtype, copy=False),  # wider where the full scale is
             factor=1 if is_preview(pins) else measured.factor,
             labels=measured.labels,
             channels=channels,
@@ -301,7 +217,7 @@ def _pixel_size(pins: dict[str, Any], factor: int) -> float | None:
 
 def _manifest(
     task: SiteTask,
-    reading: _Reading,
+    reading: SiteReading,
     duplicates: list[dict[str, Any]],
     measured: SiteMeasurement,
     data: dict[str, Any],

@@ -9,8 +9,8 @@ from typing import Any
 
 from imaging.job import PlateJob
 from imaging.names import to_json
-from imaging.planning import Plan, SitePlan
-from imaging.records import ATTEMPTS, attempt_key, heartbeat_key, missing_key
+from imaging.planning import Gap, Plan, SitePlan
+from imaging.records import ATTEMPTS, INSTRUMENT, attempt_key, heartbeat_key, missing_key
 from imaging.site import SiteTask
 
 PATIENCE = "patience"
@@ -53,19 +53,27 @@ def decide_missing(
     well: str,
     site: int,
     channel: str,
+    z: int = 0,
     *,
     by: str = PATIENCE,
     reason: str = "no readable file came in time",
 ) -> bool:
-    """Record that an image is no longer waited for; an image that comes after all overrides it."""
-    record = {**_place(job), "well": well, "site": site, "channel": channel, "by": by, "reason": reason}
-    return job.store.create(missing_key(job.prefix, well, site, channel), to_json(record | {"decided_at": _now()}))
+    """Record that an image, or the plane ``z`` of its stack, is no longer waited for; its coming overrides that."""
+    record: dict[str, Any] = {**_place(job), "well": well, "site": site, "channel": channel, "by": by, "reason": reason}
+    if z:
+        record["z"] = z
+    return job.store.create(missing_key(job.prefix, well, site, channel, z), to_json(record | {"decided_at": _now()}))
 
 
 def decide_due(job: PlateJob, plan: Plan) -> int:
     """Record all decisions that are due; return how many."""
+
+    def decide(gap: Gap) -> bool:
+        said = {"by": INSTRUMENT, "reason": gap.reason} if gap.reason else {}
+        return decide_missing(job, gap.well, gap.site, gap.channel, gap.z, **said)
+
     with ThreadPoolExecutor(_WRITERS) as pool:
-        return sum(pool.map(lambda place: decide_missing(job, *place), plan.due))
+        return sum(pool.map(decide, plan.due))
 
 
 def record_attempt(job: PlateJob, site: SitePlan, reason: str, *, is_final: bool = False) -> bool:

@@ -1,7 +1,7 @@
 """The one seam to storage: a folder, memory or Google Cloud Storage behind five verbs.
 
     list            objects under a prefix with size, version token and time, and the names that were refused
-    read            whole object; with a token only that version (if-match)
+    read            an object or a range of it; with a token only that version (if-match)
     write           fresh data and projections
     create          create-if-absent: the verb that decides every race
     delete          absent is fine
@@ -24,6 +24,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import obstore
@@ -38,7 +39,11 @@ from imaging.errors import (
     StoredDataError,
     StoreUnavailableError,
 )
+from imaging.folder_walk import find_name_refusal, show_name, walk_files
 from imaging.google_storage import open_bucket
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
 
 STAGING = ".staging"
 """Folder under a local root where files lie before they are put into place; nothing is listed there."""
@@ -99,8 +104,8 @@ class Store:
             result = obstore.list_with_delimiter(self._inner, prefix=prefix.rstrip("/") or None)
         return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in result["common_prefixes"])
 
-    def read(self, key: str, *, token: str | None = None) -> bytes:
-        """Read an object; with a token, that version only.
+    def read(self, key: str, *, token: str | None = None, start: int = 0, size: int | None = None) -> bytes:
+        """Read an object, or at most ``size`` bytes from ``start``; with a token, that version only.
 
         Raises
         ------
@@ -109,9 +114,20 @@ class Store:
         ChangedObjectError
             If the object has another token by now.
         """
+        if size == 0:
+            return b""
+        options: GetOptions = {"if_match": token} if token else {}
+        if start or size is not None:
+            options["range"] = {"offset": start} if size is None else (start, start + size)
         with _translated(key):
-            result = obstore.get(self._inner, key, options={"if_match": token} if token else None)
-            return bytes(result.bytes())
+            try:
+                return bytes(obstore.get(self._inner, key, options=options).bytes())
+            except PreconditionError:
+                raise
+            except BaseError:  # a range behind the end; of a file there is nothing, not an error
+                if "range" not in options or obstore.head(self._inner, key)["size"] > start:
+                    raise
+                return b""
 
     def write(self, key: str, data: bytes) -> None:
         """Write an object whole: fresh-named data, or a projection that may be made again."""
@@ -178,10 +194,10 @@ class FolderStore(Store):
         now = youngest + min_age_s
         folder = prefix.rstrip("/")
         with _translated_os(prefix):
-            found = list(_walk(os.fsencode(self.root / folder), os.fsencode(folder)))
+            found = list(walk_files(os.fsencode(self.root / folder), os.fsencode(folder), skipped=os.fsencode(STAGING)))
         for entry, key, reason in found:
             if reason:
-                refused.append(RefusedName(_shown(key), reason))
+                refused.append(RefusedName(show_name(key), reason))
                 continue
             try:
                 state = entry.stat(follow_symlinks=False)
@@ -201,17 +217,18 @@ class FolderStore(Store):
                 names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(name for name in names if _refusal(os.fsencode(name)) is None)
+        return sorted(name for name in names if find_name_refusal(os.fsencode(name)) is None)
 
-    def read(self, key: str, *, token: str | None = None) -> bytes:
-        """Read a file; with a token, only if size and time of change are still those of the listing."""
+    def read(self, key: str, *, token: str | None = None, start: int = 0, size: int | None = None) -> bytes:
+        """Read a file or a part; with a token, only if size and time of change are still those of the listing."""
         flags = os.O_NOFOLLOW if token else 0
         path = self.local_path(key)
         with _translated_os(key), open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
             descriptor = file.fileno()
             if token and _file_token(os.fstat(descriptor)) != token:
                 raise _changed(key)
-            data = file.read()
+            file.seek(start)
+            data = file.read(-1 if size is None else size)
             if token and _file_token(os.fstat(descriptor)) != token:
                 raise _changed(key)
         return data
@@ -301,51 +318,6 @@ def open_store(url: str) -> Store:
     if "://" not in url:
         return FolderStore(Path(url).expanduser().resolve())
     raise ConfigurationError(f"a store must be a folder, file:///, gs:// or memory://, got {url!r}")
-
-
-def _walk(folder: bytes, key: bytes) -> Iterator[tuple[os.DirEntry[bytes], bytes, str]]:
-    """Yield each file below a folder as entry, key and, if it is refused, the reason."""
-    try:
-        with os.scandir(folder) as scanned:
-            entries = list(scanned)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for entry in entries:
-        if not key and entry.name == os.fsencode(STAGING):
-            continue
-        child = key + b"/" + entry.name if key else entry.name
-        reason = _refusal(entry.name) or _kind_refusal(entry)
-        if reason:
-            yield entry, child, reason
-        elif entry.is_dir(follow_symlinks=False):
-            if os.access(entry.path, os.R_OK | os.X_OK):
-                yield from _walk(entry.path, child)
-            else:
-                yield entry, child, "the folder may not be read; give the pipeline's user permission"
-        else:
-            yield entry, child, ""
-
-
-def _refusal(name: bytes) -> str | None:
-    """Why a file's name is not taken, or ``None``."""
-    try:
-        text = name.decode()
-    except UnicodeDecodeError:
-        return "the name is not UTF-8; rename the file"
-    return None if text.isprintable() else "the name has a control character; rename the file"
-
-
-def _kind_refusal(entry: os.DirEntry[bytes]) -> str | None:
-    if entry.is_symlink():
-        return "links are not followed; copy the file itself"
-    if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False):
-        return None
-    return "not a regular file"
-
-
-def _shown(key: bytes) -> str:
-    """Printable form of a key of any bytes."""
-    return key.decode(errors="backslashreplace").encode("unicode_escape").decode().replace("\\\\", "\\")
 
 
 def _file_token(state: os.stat_result) -> str:

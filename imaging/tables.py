@@ -1,13 +1,16 @@
 """The tables, declared once: Parquet schemas, BigQuery schemas and the documentation derive from here.
 
     images, sites, wells, plates      what was measured, level by level, with verdicts
+    well_annotations                  what plate maps and tables joined to them say of each well, column by column
     statistics, features              assay statistics of the plate; the dictionary of feature columns
     plate_metrics                     what is typical of the plate's wells, against earlier plates
     faults, decisions                 what was wrong with uploads, and what a person or patience decided about it
     cells, image_features             one row per cell, in Parquet only; one row per image
     illumination                      the plate's own fields of illumination, against the frozen one
+    suspicions                        what looks wrong with a plate as a whole
     site_runs                         provenance: the only table with times, hosts and devices
     plate_runs                        which publication of a plate is current; made from the publication records
+    acquisition_decisions             which acquisition of a barcode is; made from the records of those decisions
     promotions                        which recipe the tables show; made from the promotion records
 
 Feature columns depend on the recipe: ``wells`` has them as float64, ``cells`` and ``image_features`` as float32.
@@ -26,6 +29,7 @@ PLACE = (
 )
 _WELL = Column("well", TEXT, "", "well such as B03")
 _SITE = Column("site", INTEGER, "", "imaged position inside the well, counted from 1")
+_TIME = Column("time_point", INTEGER, "", "time point, counted from 1")
 _CHANNEL = Column("channel", TEXT, "", "channel such as DNA")
 _VERDICT = (
     Column("verdict", TEXT, "", "pass, warn or fail; NULL for an image of a site that could not be processed"),
@@ -49,8 +53,12 @@ IMAGES = Table(
         *PLACE,
         _WELL,
         _SITE,
+        _TIME,
         _CHANNEL,
         Column("state", TEXT, "", "arrived, faulted (what came cannot be read) or missing"),
+        Column("planes_expected", INTEGER, "", "planes that it should be made of: more than 1 for a z-stack"),
+        Column("planes_arrived", INTEGER, "", "planes that came, readable or not"),
+        Column("planes_measured", INTEGER, "", "planes that its values are from; 0 where it was not measured"),
         Column("name", TEXT, "", "path of the file inside the plate's folder"),
         Column("size_bytes", INTEGER, "bytes", "size of the file"),
         Column("digest", TEXT, "", "hash of the file's content"),
@@ -69,6 +77,7 @@ SITES = Table(
         *PLACE,
         _WELL,
         _SITE,
+        _TIME,
         Column("state", TEXT, "", "done, failed or missing"),
         *_COUNTS,
         Column("channels_missing", TEXTS, "", "channels the site was measured without"),
@@ -77,11 +86,13 @@ SITES = Table(
 )
 WELLS = Table(
     "wells",
-    "One row per imaged well; feature columns hold the median over the well's cells; those that begin with Mean_, MAD_ "
-    "or Count_ their mean, median absolute deviation or number of values, where the declaration asks for them.",
+    "One row per imaged well and time point; feature columns hold the median over the well's cells; those that begin "
+    "with Mean_, MAD_ or Count_ their mean, median absolute deviation or number of values, where the declaration asks "
+    "for them.",
     (
         *PLACE,
         _WELL,
+        _TIME,
         Column("row", TEXT, "", "row of the well, A to AF"),
         Column("column", INTEGER, "", "column of the well, counted from 1"),
         Column("treatment", TEXT, "", "what the plate map says was added"),
@@ -94,6 +105,16 @@ WELLS = Table(
         *_VERDICT,
     ),
     feature_kind=NUMBER,
+)
+WELL_ANNOTATIONS = Table(
+    "well_annotations",
+    "One row per well and column of the plate map, of tables joined to it and of barcode files; none for empty cells.",
+    (
+        *PLACE,
+        _WELL,
+        Column("name", TEXT, "", "name of the column, such as gene, moa or cell_line, without a leading Metadata_"),
+        Column("value", TEXT, "", "what the cell says, as it stands there"),
+    ),
 )
 PLATES = Table(
     "plates",
@@ -111,7 +132,7 @@ PLATES = Table(
         Column("sites_failed", INTEGER, "", "sites given up after repeated attempts"),
         Column("sites_missing", INTEGER, "", "sites without images"),
         *_COUNTS,
-        Column("z_prime", NUMBER, "", "Z' factor of the first feature the declaration names"),
+        Column("z_prime", NUMBER, "", "Z' factor of the first feature the declaration names, at the first time point"),
         Column("z_prime_feature", TEXT, "", "that feature"),
         *_VERDICT,
         Column("not_judged", TEXTS, "", "rules that could not be applied, and why, one sentence each"),
@@ -119,9 +140,11 @@ PLATES = Table(
 )
 PLATE_METRICS = Table(
     "plate_metrics",
-    "One row per channel and image metric, and per count: what is typical of the plate, and of earlier plates.",
+    "One row per time point, channel and image metric, and per count: what is typical of the plate, and of earlier "
+    "plates.",
     (
         *PLACE,
+        _TIME,
         Column("channel", TEXT, "", "channel such as DNA; NULL for counts"),
         Column("metric", TEXT, "", "image metric, nuclei_count or cells_count"),
         Column("n_wells", INTEGER, "", "wells with a value; empty wells and images without content are left out"),
@@ -136,9 +159,10 @@ PLATE_METRICS = Table(
 )
 STATISTICS = Table(
     "statistics",
-    "One row per feature whose assay statistics the declaration asks for.",
+    "One row per time point and feature whose assay statistics the declaration asks for.",
     (
         *PLACE,
+        _TIME,
         Column("feature", TEXT, "", "column of wells"),
         Column("z_prime", NUMBER, "", "Z' factor of the controls"),
         Column("robust_z_prime", NUMBER, "", "Z' factor from medians and median absolute deviations"),
@@ -171,13 +195,14 @@ FEATURES = Table(
 )
 FAULTS = Table(
     "faults",
-    "One row per uploaded file that does not count.",
+    "One row per uploaded file that does not count, and per plate map that is suspicious.",
     (
         *PLACE,
-        Column("kind", TEXT, "", "what is wrong: unreadable, unknown, duplicate or superseded"),
-        Column("name", TEXT, "", "path of the file inside the plate's folder"),
+        Column("kind", TEXT, "", "what is wrong: unreadable, unknown, duplicate, superseded or plate map"),
+        Column("name", TEXT, "", "path of the file inside the plate's folder; a plate map's beside experiment.yaml"),
         _WELL,
         _SITE,
+        _TIME,
         _CHANNEL,
         Column("reason", TEXT, "", "what is wrong, in words"),
     ),
@@ -190,21 +215,23 @@ DECISIONS = Table(
         Column("kind", TEXT, "", "what was decided, e.g. missing"),
         _WELL,
         _SITE,
+        _TIME,
         _CHANNEL,
+        Column("plane", INTEGER, "", "plane of the image's z-stack; NULL for the whole image"),
         Column("reason", TEXT, "", "why, in words"),
-        Column("decided_by", TEXT, "", "person, or patience when nothing came for the declared time"),
+        Column("decided_by", TEXT, "", "person, patience when nothing came for the declared time, or instrument"),
     ),
 )
 CELLS = Table(
     "cells",
     "One row per cell; Nuclei, Cells and Cytoplasm of one cell share the row.",
-    (*PLACE, _WELL, _SITE, Column("ObjectNumber", INTEGER, "", "label of the cell in the site's label images")),
+    (*PLACE, _WELL, _SITE, _TIME, Column("ObjectNumber", INTEGER, "", "label of the cell in the site's label images")),
     feature_kind=SINGLE,
 )
 IMAGE_FEATURES = Table(
     "image_features",
     "One row per measured image: features of the whole image, measured on what the cells are measured on.",
-    (*PLACE, _WELL, _SITE, _CHANNEL),
+    (*PLACE, _WELL, _SITE, _TIME, _CHANNEL),
     feature_kind=SINGLE,
 )
 RUN_COLUMNS = (
@@ -230,6 +257,7 @@ SITE_RUNS = Table(
         *PLACE,
         _WELL,
         _SITE,
+        _TIME,
         Column("inputs", TEXT, "", "hash of the image versions and settings the site was measured from"),
         Column("content", TEXT, "", "hash of the images' contents and settings"),
         *RUN_COLUMNS,
@@ -253,16 +281,50 @@ ILLUMINATION = Table(
         Column("frozen_digest", TEXT, "", "hash of the frozen field; NULL where the channel is not corrected"),
     ),
 )
+SUSPICIONS = Table(
+    "suspicions",
+    "One row per suspicion about a plate as a whole; nothing is corrected.",
+    (
+        *PLACE,
+        Column("kind", TEXT, "", "swapped channels, moved plate, same images, same look or several acquisitions"),
+        Column("points_to", TEXT, "", "what it is about: a channel, a change of place, another plate"),
+        Column("evidence", TEXT, "", "what was seen, and what to check"),
+        Column("score", NUMBER, "", "the number that decides"),
+        Column("threshold", NUMBER, "", "from which on it does"),
+    ),
+)
 PLATE_RUNS = Table(
     "plate_runs",
-    "One row per publication of a plate; views show the rows of current ones that are not withdrawn.",
+    "One row per publication of a plate; views show rows of current ones of current acquisitions, unless withdrawn.",
     (
         *PLACE,
         Column("number", INTEGER, "", "publications of a plate under a recipe count from 1"),
         Column("status", TEXT, "", "complete, with-missing or withdrawn"),
         Column("published_at", TIME, "UTC", "when the publication was recorded"),
+        Column("barcode", TEXT, "", "the physical plate it shows; NULL for publications of older software"),
+        Column("first_image_at", TIME, "UTC", "when the first of its images was written"),
         Column("is_current", FLAG, "", "whether it is the plate's newest under this recipe"),
+        Column("is_current_acquisition", FLAG, "", "whether views show this acquisition of its barcode"),
         Column("is_experimental", FLAG, "", "whether the parameters came with an upload; tables do not show its rows"),
+    ),
+)
+ACQUISITION_DECISIONS = Table(
+    "acquisition_decisions",
+    "One row per acquisition of each barcode that has several: what was decided last, by whom and why.",
+    (
+        PLACE[0],
+        Column("barcode", TEXT, "", "the physical plate"),
+        Column("number", INTEGER, "", "decisions about a barcode count from 1; the highest counts"),
+        Column("plate", TEXT, "", "acquisition: a folder under raw/"),
+        Column("is_chosen", FLAG, "", "whether it is the current one"),
+        Column("chosen", TEXT, "", "the acquisition that is current"),
+        Column("status", TEXT, "", "complete, with-missing or withdrawn, when that was decided"),
+        Column("first_image_at", TIME, "UTC", "when the first of its images was written"),
+        Column("acquisitions", INTEGER, "", "number of the barcode's published acquisitions"),
+        Column("reason", TEXT, "", "why that one, in words"),
+        Column("decided_by", TEXT, "", "a person, or the rule"),
+        Column("decided_at", TIME, "UTC", "when that was decided"),
+        Column("warning", TEXT, "", "what a person should look at; NULL where nothing is"),
     ),
 )
 PROMOTIONS = Table(
@@ -300,6 +362,7 @@ FAULT_RECORDS = Table(
         *PLACE[:3],
         _WELL,
         _SITE,
+        _TIME,
         _CHANNEL,
         Column("name", TEXT, "", "path of the file inside the plate's folder"),
         Column("token", TEXT, "", "version of the file: a replacement has another"),
@@ -313,6 +376,7 @@ PUBLISHED = (
     IMAGES,
     SITES,
     WELLS,
+    WELL_ANNOTATIONS,
     PLATES,
     PLATE_METRICS,
     STATISTICS,
@@ -323,10 +387,14 @@ PUBLISHED = (
     IMAGE_FEATURES,
     ILLUMINATION,
     SITE_RUNS,
+    SUSPICIONS,
 )
 """Tables a publication writes, one Parquet file each."""
 
-TABLES = {table.name: table for table in (*PUBLISHED, PLATE_RUNS, PROMOTIONS, IMAGES_LIVE, SITES_LIVE, FAULT_RECORDS)}
+TABLES = {
+    table.name: table
+    for table in (*PUBLISHED, PLATE_RUNS, ACQUISITION_DECISIONS, PROMOTIONS, IMAGES_LIVE, SITES_LIVE, FAULT_RECORDS)
+}
 """Every table by name."""
 
 

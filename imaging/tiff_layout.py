@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.byte_sources import ByteSource
 from imaging.errors import UnreadableImageError
 
 MAX_SEGMENTS = 65_536
@@ -22,6 +23,7 @@ MAX_SEGMENTS = 65_536
 MAX_EXPANSION = 2_000
 """Plane bytes per file byte: deflate reaches 1,032, LZW 1,334; more is a bomb."""
 _MAX_PLANES = 1_000  # directories are counted up to here
+_MAX_ENTRIES = 1_000  # of a directory; instruments write fewer than a hundred
 
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _UNSIGNED = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
@@ -60,26 +62,31 @@ class TiffLayout:
     byte_counts: NDArray[np.int64]
 
 
-def read_tiff_layout(data: bytes, *, max_pixels: int, is_labels: bool = False) -> TiffLayout:
-    """Read where the only plane of a TIFF file lies.
+def read_tiff_layout(
+    source: ByteSource, *, max_pixels: int, is_labels: bool = False, directory: int | None = None
+) -> TiffLayout:
+    """Read where the only plane of a TIFF file lies, or the plane of one of its directories.
 
     Parameters
     ----------
-    data
-        The whole file, beginning with ``II`` or ``MM``.
+    source
+        The file, beginning with ``II`` or ``MM``.
     max_pixels
         Largest height x width that is taken.
     is_labels
         Whether whole numbers of 32 bits and signed ones are taken too.
+    directory
+        First byte of the plane's directory, where the file may hold others (``imaging.tiff_pages``).
 
     Raises
     ------
     UnreadableImageError
         If the file is cut off or damaged, or is not one plane of unsigned 8- or 16-bit samples.
     """
-    header = _Header(data)
-    tags, following = header.directory(header.first)
-    _refuse_other_planes(header, tags, following)
+    header = TiffHeader(source)
+    tags, following = header.directory(header.first if directory is None else directory)
+    if directory is None:
+        _refuse_other_planes(header, tags, following)
     dtype = _sample_type(header, tags, is_labels)
     height, width = header.one(tags, 257), header.one(tags, 256)
     if height * width == 0:
@@ -97,11 +104,12 @@ def read_tiff_layout(data: bytes, *, max_pixels: int, is_labels: bool = False) -
     stored_pixels = rows * columns * segment_shape[0] * segment_shape[1]
     if max(stored_pixels, height * width) > max_pixels:
         raise UnreadableImageError(f"the header claims {width:,} x {height:,} pixels; {max_pixels:,} are the limit")
-    if height * width * dtype.itemsize > MAX_EXPANSION * len(data):
+    if height * width * dtype.itemsize > MAX_EXPANSION * source.size:
         raise UnreadableImageError(
-            f"the header claims {width:,} x {height:,} pixels in a file of {len(data):,} bytes, which no writer reaches"
+            f"the header claims {width:,} x {height:,} pixels in a file of {source.size:,} bytes, which no writer "
+            "reaches"
         )
-    offsets, counts = _segments(header, tags, rows * columns, len(data))
+    offsets, counts = _segments(header, tags, rows * columns, source.size)
     if compression == 1:
         _refuse_short_segments(counts, height, width, segment_shape, dtype.itemsize, "tile" if 322 in tags else "strip")
     return TiffLayout(height, width, dtype, _COMPRESSIONS[compression], predictor == 2, segment_shape, offsets, counts)
@@ -115,13 +123,14 @@ class _Tag:
     size: int
 
 
-class _Header:
+class TiffHeader:
     """The file's fixed first bytes and its directories."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, source: ByteSource) -> None:
+        data = source.read(0, 16)
         if len(data) < 16:
             raise UnreadableImageError(f"the file ends after {len(data)} bytes, inside its header")
-        self.data = data
+        self.source = source
         self.order = "<" if data[:2] == b"II" else ">"
         version, offset_size = struct.unpack_from(self.order + "HH", data, 2)
         if version == 42:
@@ -135,49 +144,61 @@ class _Header:
 
     def directory(self, start: int) -> tuple[dict[int, _Tag], int]:
         """Return the tags of the directory at a byte, and where the following directory stands (0: none)."""
-        self._must_hold(start, self.count.size)
-        n_entries = self.count.unpack_from(self.data, start)[0]
-        first = start + self.count.size
-        self._must_hold(first, n_entries * self.entry.size + self.offset.size)
+        n_entries = self._unpack(self.count, start)[0]
+        if n_entries > _MAX_ENTRIES:
+            raise UnreadableImageError(f"its header is damaged: a directory of {n_entries:,} entries")
+        first, end = start + self.count.size, start + self.count.size + n_entries * self.entry.size
+        self._must_hold(first, end - first + self.offset.size)
+        data = self.source.read(first, end - first + self.offset.size)
         tags: dict[int, _Tag] = {}
-        for place in range(first, first + n_entries * self.entry.size, self.entry.size):
-            code, kind, count = self.entry.unpack_from(self.data, place)
+        for place in range(first, end, self.entry.size):
+            code, kind, count = self.entry.unpack_from(data, place - first)
             size = count * _TYPE_SIZES.get(kind, 0)
             value = place + self.entry.size - self.offset.size
             if size > self.offset.size:
-                value = self.offset.unpack_from(self.data, value)[0]
+                value = self.offset.unpack_from(data, value - first)[0]
                 self._must_hold(value, size)
             tags.setdefault(code, _Tag(kind, count, value, size))
-        return tags, self.offset.unpack_from(self.data, first + n_entries * self.entry.size)[0]
+        return tags, self.offset.unpack_from(data, end - first)[0]
 
-    def numbers(self, tags: dict[int, _Tag], code: int) -> NDArray[np.int64]:
-        """Values of a tag of unsigned numbers; empty when it is absent."""
+    def numbers(self, tags: dict[int, _Tag], code: int, most: int = MAX_SEGMENTS + 1) -> NDArray[np.int64]:
+        """Values of a tag of unsigned numbers, at most so many; empty when it is absent."""
         tag = tags.get(code)
         if tag is None:
             return np.empty(0, np.int64)
         if tag.kind not in _UNSIGNED:
             raise UnreadableImageError(f"its header is damaged: {_NAMES.get(code, f'tag {code}')} is no whole number")
-        values = np.frombuffer(self.data, self.order + _UNSIGNED[tag.kind], tag.count, tag.start)
+        dtype, count = np.dtype(self.order + _UNSIGNED[tag.kind]), min(tag.count, most)
+        values = np.frombuffer(self.source.read(tag.start, count * dtype.itemsize), dtype, count)
         return np.minimum(values, np.uint64(1 << 62)).astype(np.int64)
 
     def one(self, tags: dict[int, _Tag], code: int, default: int | None = None) -> int:
         """First value of a tag, or the default the standard gives it."""
-        values = self.numbers(tags, code)
+        values = self.numbers(tags, code, 1)
         if values.size:
             return int(values[0])
         if default is None:
             raise UnreadableImageError(f"its header does not say the {_NAMES.get(code, f'tag {code}')}")
         return default
 
+    def text(self, tags: dict[int, _Tag], code: int, most: int) -> bytes:
+        """Bytes of a tag of text, at most so many; empty when it is absent."""
+        tag = tags.get(code)
+        return bytes(self.source.read(tag.start, min(tag.size, most))) if tag else b""
+
+    def _unpack(self, form: struct.Struct, start: int) -> tuple[int, ...]:
+        self._must_hold(start, form.size)
+        return form.unpack(self.source.read(start, form.size))
+
     def _must_hold(self, start: int, size: int) -> None:
-        if start < 8 or start + size > len(self.data):
+        if start < 8 or start + size > self.source.size:
             raise UnreadableImageError(
                 f"the file is cut off or damaged: its header points to byte {start + size:,} and the file has "
-                f"{len(self.data):,} bytes"
+                f"{self.source.size:,} bytes"
             )
 
 
-def _refuse_other_planes(header: _Header, tags: dict[int, _Tag], following: int) -> None:
+def _refuse_other_planes(header: TiffHeader, tags: dict[int, _Tag], following: int) -> None:
     """Count what the file holds beside its first plane: further directories, MetaMorph and ImageJ stacks, depth."""
     planes, seen = 1, {header.first}
     while following:
@@ -191,7 +212,7 @@ def _refuse_other_planes(header: _Header, tags: dict[int, _Tag], following: int)
     if 33629 in tags:  # MetaMorph: one directory, as many planes as this tag has values
         planes = max(planes, tags[33629].count)
     if 270 in tags:
-        description = header.data[tags[270].start : tags[270].start + tags[270].size]
+        description = header.text(tags, 270, 4096)
         stack = re.match(rb"ImageJ=[^\n]*\nimages=(\d{1,9})", description)
         planes = max(planes, int(stack[1]) if stack else 1)
     planes = max(planes, header.one(tags, 32997, 1))
@@ -199,7 +220,7 @@ def _refuse_other_planes(header: _Header, tags: dict[int, _Tag], following: int)
         raise UnreadableImageError(f"the file holds {planes:,} planes; one plane per file is needed")
 
 
-def _sample_type(header: _Header, tags: dict[int, _Tag], is_labels: bool) -> np.dtype[np.integer]:
+def _sample_type(header: TiffHeader, tags: dict[int, _Tag], is_labels: bool) -> np.dtype[np.integer]:
     """Type of the samples; anything but one whole number per pixel is refused, of images all but 8 or 16 bits."""
     samples = header.one(tags, 277, 1)
     if samples != 1:
@@ -220,7 +241,7 @@ def _sample_type(header: _Header, tags: dict[int, _Tag], is_labels: bool) -> np.
     return np.dtype(f"{header.order}{'i' if sample_format == 2 else 'u'}{bits // 8}")
 
 
-def _segment_shape(header: _Header, tags: dict[int, _Tag], height: int, width: int) -> tuple[int, int]:
+def _segment_shape(header: TiffHeader, tags: dict[int, _Tag], height: int, width: int) -> tuple[int, int]:
     if 322 in tags or 323 in tags:
         shape = header.one(tags, 323), header.one(tags, 322)
     else:
@@ -231,7 +252,7 @@ def _segment_shape(header: _Header, tags: dict[int, _Tag], height: int, width: i
 
 
 def _segments(
-    header: _Header, tags: dict[int, _Tag], expected: int, file_size: int
+    header: TiffHeader, tags: dict[int, _Tag], expected: int, file_size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First byte and byte count of each strip or tile, all of them inside the file."""
     is_tiled = 322 in tags

@@ -51,10 +51,18 @@ class Typical:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What earlier plates of the experiment gave: name and run of each plate, and their typical medians."""
+    """What earlier plates of the experiment gave: name and run of each plate, and their typical medians.
+
+    ``later`` holds the medians of time points after the first.
+    """
 
     plates: tuple[tuple[str, str], ...] = ()
     medians: Mapping[Measured, Typical] = field(default_factory=dict)
+    later: Mapping[int, Mapping[Measured, Typical]] = field(default_factory=dict)
+
+    def at(self, time_point: int) -> History:
+        """The history of one time point."""
+        return self if time_point == 1 else History(self.plates, self.later.get(time_point, {}))
 
 
 def find_typical(values: Iterable[float]) -> Typical:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from imaging.rules import COUNTS, Limit, Outlier, Rules
+from imaging.time_points import join_site, say_site
 from imaging.typical import Typical
 from imaging.words import say_meaning, say_value, show_limit, show_value
 
@@ -82,12 +83,22 @@ def judge_image(row: Mapping[str, Any], rules: Rules, *, is_empty_well: bool = F
             continue
         found.append(_judge_limit(limit, row.get(limit.metric), where))
     findings = [item for item in found if item is not None]
+    if is_partial(row):
+        what = f"{row['planes_measured']} of {row['planes_expected']} planes of its z-stack came"
+        findings.append(Finding("warn", "images without all planes", where, what))
     empty = [item for item in findings if item.kind == "empty images"]
     return empty or findings  # of an empty image nothing else is worth saying
 
 
 def judge_site(
-    well: str, site: int, state: str, *, nuclei_count: int | None, is_empty_well: bool = False, reason: str = ""
+    well: str,
+    site: int,
+    state: str,
+    *,
+    nuclei_count: int | None,
+    time_point: int = 1,
+    is_empty_well: bool = False,
+    reason: str = "",
 ) -> list[Finding]:
     """Judge one site by itself; the findings of its images come on top.
 
@@ -99,12 +110,14 @@ def judge_site(
         ``done``, ``failed`` or ``missing``.
     nuclei_count
         Nuclei found; ``None`` where none were looked for.
+    time_point
+        When it was imaged.
     is_empty_well
         Whether the plate map says that the well holds no cells.
     reason
         Why it failed.
     """
-    where = site_name(well, site)
+    where = site_name(well, site, time_point)
     if state == "failed":
         return [Finding("fail", "failed sites", where, f"the site could not be processed: {reason}")]
     if state == "missing":
@@ -144,14 +157,19 @@ def judge_outlier(rule: Outlier, value: float | None, typical: Typical, where: s
     return None
 
 
-def site_name(well: str, site: int) -> str:
-    """A site in words: ``B03 site 1``."""
-    return f"{well} site {site}"
+def site_name(well: str, site: int, time_point: int = 1) -> str:
+    """A site in words: ``B03 site 1``, or ``B03 site 1 at time point 2``."""
+    return say_site(well, join_site(site, time_point))
 
 
 def image_name(row: Mapping[str, Any]) -> str:
     """An image in words: ``DNA in B03 site 1``."""
-    return f"{row['channel']} in {site_name(row['well'], row['site'])}"
+    return f"{row['channel']} in {site_name(row['well'], row['site'], row.get('time_point') or 1)}"
+
+
+def is_partial(row: Mapping[str, Any]) -> bool:
+    """Whether an image was made from fewer planes of its z-stack than were expected."""
+    return 0 < (row.get("planes_measured") or 0) < (row.get("planes_expected") or 0)
 
 
 def is_flat(row: Mapping[str, Any]) -> bool:

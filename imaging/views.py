@@ -56,8 +56,17 @@ def read_view(name: str) -> exp.Query:
 
 
 def current_rows(table: str) -> exp.Query:
-    """Parsed SQL of a table's rows in the publications that are shown."""
+    """Parsed SQL of a table's rows in the publications that are shown.
+
+    Rows of earlier versions have no time point: they are of the first.
+    """
     tree = read_view(_CURRENT_ROWS)
+    columns = {column.name for column in TABLES[table].columns}
+    if "time_point" in columns:
+        first = "COALESCE(item.time_point, 1)"
+        value = f"CASE WHEN item.site IS NULL THEN NULL ELSE {first} END" if "site" in columns else first
+        for star in list(tree.find_all(exp.Star)):
+            star.set("replace", [exp.alias_(sqlglot.parse_one(value, read="bigquery"), "time_point")])
     for item in tree.find_all(exp.Table):
         if item.name == "rows_all":
             item.set("this", exp.to_identifier(f"{table}_all"))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from imaging.errors import StoredDataError
 from imaging.store import Store
+from imaging.time_points import join_site, site_columns
 from imaging.wells import PLATE_SHAPES, Well, parse_well, row_name
 from imaging.zarr_site import OME_VERSION, group_json, read_array
 
@@ -42,7 +43,8 @@ def write_plate_metadata(
         Number of wells of the plate: 6, 12, 24, 48, 96, 384 or 1536. The specification wants every physical row and
         column listed, and only the wells that hold images.
     wells
-        Sites of each well (``B03``) as site number and name of its group; a well without sites is left out.
+        Sites of each well (``B03``) as number (``imaging.time_points``) and name of its group; a well without sites is
+        left out.
 
     Raises
     ------
@@ -78,6 +80,8 @@ def write_plate_metadata(
 def read_plate_sites(store: Store, plate_key: str) -> dict[str, list[tuple[int, str]]]:
     """Sites of each well as the plate's description lists them: ``{"B03": [(1, "B/3/s1x3fa9c2d4")]}``.
 
+    Sites are numbered by ``imaging.time_points``.
+
     Raises
     ------
     StoredDataError
@@ -88,7 +92,9 @@ def read_plate_sites(store: Store, plate_key: str) -> dict[str, list[tuple[int, 
     for path in (well["path"] for well in plate["wells"]):
         described = read_attributes(store, f"{plate_key}/{path}")["platestream"]["sites"]
         name = str(parse_well(path.replace("/", "")))
-        sites[name] = [(site["site"], f"{path}/{site['path']}") for site in described]
+        sites[name] = [
+            (join_site(site["site"], site.get("time_point", 1)), f"{path}/{site['path']}") for site in described
+        ]
     return sites
 
 
@@ -154,5 +160,5 @@ def _well_attributes(sites: list[tuple[int, str]]) -> dict[str, Any]:
             "version": OME_VERSION,
             "well": {"version": OME_VERSION, "images": [{"path": group, "acquisition": 0} for _, group in sites]},
         },
-        "platestream": {"sites": [{"site": number, "path": group} for number, group in sites]},
+        "platestream": {"sites": [{**site_columns(number), "path": group} for number, group in sites]},
     }

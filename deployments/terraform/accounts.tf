@@ -4,7 +4,7 @@ locals {
   roles = ["watch", "runs", "workers", "warehouse"]
   # raw/ and experiments/ are read only: for us, an uploaded image is never changed
   written = {
-    runs    = ["images", "results", "costs", "illumination"]
+    runs    = ["images", "results", "costs", "illumination", "portraits"]
     workers = ["images", "results"]
   }
   swept   = ["images", "results"]

@@ -72,12 +72,14 @@ class ToldChannel:
 class Told:
     """What the instrument's own files say; empty where they say nothing.
 
-    ``expected`` holds every plane that should come, or is ``None`` where no manifest says it. ``positions_um`` centres
-    of sites (x, y) from the well's centre. ``problems`` are sentences about manifests that cannot be read: what they
-    would have said is not known, and nothing else fails.
+    ``expected`` holds every plane that should come, or is ``None`` where no manifest says it; ``not_taken`` are those
+    that the instrument says it failed to take, with its words. ``positions_um`` centres of sites (x, y) from the well's
+    centre. ``problems`` are sentences about manifests that cannot be read: what they would have said is not known, and
+    nothing else fails. ``remarks`` are sentences about what manifests do say and people should know.
     """
 
     plate: str = ""
+    measurement: str = ""
     instrument: str = ""
     wells: int | None = None
     imaged: tuple[Well, ...] = ()
@@ -87,7 +89,9 @@ class Told:
     expected: frozenset[Address] | None = None
     positions_um: dict[tuple[str, int], tuple[float, float]] = field(default_factory=dict)
     manifests: tuple[str, ...] = ()
+    not_taken: dict[Address, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 NOTHING_TOLD = Told()
@@ -105,7 +109,7 @@ class Delivery:
 class Folder(Protocol):
     """The folder that a listing is of."""
 
-    def read(self, name: str, *, token: str, start: int = 0, size: int | None = None) -> bytes:
+    def read(self, name: str, /, *, token: str, start: int = 0, size: int | None = None) -> bytes:
         """Bytes of one object of that version, from ``start``, at most ``size``.
 
         Raises
@@ -119,12 +123,20 @@ class Folder(Protocol):
 class Format(Protocol):
     """An instrument's way of naming and describing its images."""
 
-    name: str
-    """Its word in experiment.yaml (``files.format``)."""
-    title: str
-    """Instrument and software, for people."""
-    example: str
-    """A name of an image."""
+    @property
+    def name(self) -> str:
+        """Its word in experiment.yaml (``files.format``)."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Instrument and software, for people."""
+        ...
+
+    @property
+    def example(self) -> str:
+        """A name of an image."""
+        ...
 
     def count(self, names: Sequence[str]) -> int:
         """How many of these paths it would take for images; of two formats the one that takes more is right."""

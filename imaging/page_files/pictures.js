@@ -168,7 +168,7 @@ function buildPictures(page, layer, tools, changed) {
 
   /** Picture of a site in some channels, laid over each other; a box that keeps the tile's proportions. */
   function sitePicture(well, site, wanted, coloured) {
-    const words = `${well.well} site ${site.site}, ${wanted.map((i) => channels[i].name).join(" + ")}`;
+    const words = `${well.well} site ${site.label}, ${wanted.map((i) => channels[i].name).join(" + ")}`;
     const box = make("span", { class: "site-picture", role: "img", "aria-label": words });
     const cut = pictures.sheets.files.length ? cutFromSheet(well, site) : cutFromOverview(well, site);
     box.style.aspectRatio = cut ? cut.aspect : "1";

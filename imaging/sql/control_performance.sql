@@ -1,12 +1,14 @@
--- One row per published plate and feature of the declared statistics, in the order of the plates' first publication:
--- how well the controls are separated, and how much each of them varies (CV: standard deviation over mean, in %).
+-- One row per published plate, time point and feature of the declared statistics, in the order of the plates' first
+-- publication: how well the controls are separated, and how much each of them varies (CV: standard deviation over
+-- mean, in %).
 SELECT
   statistics.experiment,
   statistics.plate,
   statistics.recipe,
+  statistics.time_point,
   first_runs.first_published_at,
   ROW_NUMBER() OVER (
-    PARTITION BY statistics.experiment, statistics.recipe, statistics.feature
+    PARTITION BY statistics.experiment, statistics.recipe, statistics.time_point, statistics.feature
     ORDER BY first_runs.first_published_at, statistics.plate
   ) AS plate_number,
   statistics.feature,
@@ -14,7 +16,7 @@ SELECT
   statistics.robust_z_prime,
   statistics.ssmd,
   statistics.z_prime - LAG(statistics.z_prime) OVER (
-    PARTITION BY statistics.experiment, statistics.recipe, statistics.feature
+    PARTITION BY statistics.experiment, statistics.recipe, statistics.time_point, statistics.feature
     ORDER BY first_runs.first_published_at, statistics.plate
   ) AS z_prime_change_from_previous,
   statistics.n_negcon,

@@ -1,8 +1,10 @@
--- One row per published plate, channel and metric, for charts over plates in the order of their first publication.
+-- One row per published plate, time point, channel and metric, for charts over plates in the order of their first
+-- publication.
 SELECT
   plate_metrics.experiment,
   plate_metrics.plate,
   plate_metrics.recipe,
+  plate_metrics.time_point,
   first_runs.first_published_at,
   plate_metrics.channel,
   plate_metrics.metric,
@@ -10,7 +12,8 @@ SELECT
   plate_metrics.median,
   plate_metrics.robust_sd,
   plate_metrics.median - LAG(plate_metrics.median) OVER (
-    PARTITION BY plate_metrics.experiment, plate_metrics.recipe, plate_metrics.channel, plate_metrics.metric
+    PARTITION BY plate_metrics.experiment, plate_metrics.recipe, plate_metrics.time_point, plate_metrics.channel,
+      plate_metrics.metric
     ORDER BY first_runs.first_published_at, plate_metrics.plate
   ) AS change_from_previous,
   plate_metrics.history_plates,

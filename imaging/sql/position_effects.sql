@@ -1,6 +1,6 @@
--- Does the place on the plate matter? One row per plate, channel, metric (or count) and position: the median of the
--- wells there, how far that is from the median of the plate (difference, in the metric's unit), and the same in robust
--- standard deviations of the plate's wells (effect, with its sign). axis says what position is:
+-- Does the place on the plate matter? One row per plate, time point, channel, metric (or count) and position: the
+-- median of the wells there, how far that is from the median of the plate (difference, in the metric's unit), and the
+-- same in robust standard deviations of the plate's wells (effect, with its sign). axis says what position is:
 --
 --     edge      edge or interior: edge wells are those of the outermost ring that was imaged
 --     row       A to AF
@@ -11,7 +11,7 @@
 -- look like effects of it.
 WITH numbered AS (
   SELECT
-    experiment, plate, recipe, well, wells.row, wells.column, control,
+    experiment, plate, recipe, well, time_point, wells.row, wells.column, control,
     CASE
       WHEN LENGTH(wells.row) = 1 THEN ASCII(wells.row) - 64
       ELSE 26 * (ASCII(wells.row) - 64) + ASCII(SUBSTR(wells.row, 2)) - 64
@@ -40,8 +40,8 @@ layouts AS (
 ),
 ringed AS (
   SELECT
-    numbered.experiment, numbered.plate, numbered.recipe, numbered.well, numbered.row, numbered.column,
-    numbered.control,
+    numbered.experiment, numbered.plate, numbered.recipe, numbered.well, numbered.time_point, numbered.row,
+    numbered.column, numbered.control,
     LEAST(
       numbered.row_number, layouts.n_rows + 1 - numbered.row_number,
       numbered.column, layouts.n_columns + 1 - numbered.column
@@ -54,7 +54,7 @@ ringed AS (
 ),
 placed AS (
   SELECT
-    experiment, plate, recipe, well, control,
+    experiment, plate, recipe, well, time_point, control,
     CASE WHEN ring = MIN(ring) OVER (PARTITION BY experiment, plate, recipe) THEN 'edge' ELSE 'interior' END AS edge,
     ringed.row,
     CAST(ringed.column AS STRING) AS column
@@ -62,11 +62,11 @@ placed AS (
 ),
 centred AS (
   SELECT
-    well_heatmap.experiment, well_heatmap.plate, well_heatmap.recipe, well_heatmap.channel, well_heatmap.metric,
-    placed.edge, placed.row, placed.column, well_heatmap.value,
+    well_heatmap.experiment, well_heatmap.plate, well_heatmap.recipe, well_heatmap.time_point, well_heatmap.channel,
+    well_heatmap.metric, placed.edge, placed.row, placed.column, well_heatmap.value,
     PERCENTILE_CONT(well_heatmap.value, 0.5) OVER (
-      PARTITION BY well_heatmap.experiment, well_heatmap.plate, well_heatmap.recipe, well_heatmap.channel,
-        well_heatmap.metric
+      PARTITION BY well_heatmap.experiment, well_heatmap.plate, well_heatmap.recipe, well_heatmap.time_point,
+        well_heatmap.channel, well_heatmap.metric
     ) AS plate_median
   FROM well_heatmap
   INNER JOIN placed
@@ -74,21 +74,22 @@ centred AS (
     AND well_heatmap.plate = placed.plate
     AND well_heatmap.recipe = placed.recipe
     AND well_heatmap.well = placed.well
+    AND well_heatmap.time_point = placed.time_point
   WHERE placed.control IS NULL OR placed.control NOT IN ('empty', 'poscon')
 ),
 scaled AS (
   SELECT
-    experiment, plate, recipe, channel, metric, edge, centred.row, centred.column, value, plate_median,
+    experiment, plate, recipe, time_point, channel, metric, edge, centred.row, centred.column, value, plate_median,
     1.4826 * PERCENTILE_CONT(ABS(value - plate_median), 0.5) OVER (
-      PARTITION BY experiment, plate, recipe, channel, metric
+      PARTITION BY experiment, plate, recipe, time_point, channel, metric
     ) AS plate_robust_sd
   FROM centred
 ),
 positioned AS (
   SELECT
-    experiment, plate, recipe, channel, metric, axis, position, plate_median, plate_robust_sd,
+    experiment, plate, recipe, time_point, channel, metric, axis, position, plate_median, plate_robust_sd,
     PERCENTILE_CONT(value, 0.5) OVER (
-      PARTITION BY experiment, plate, recipe, channel, metric, axis, position
+      PARTITION BY experiment, plate, recipe, time_point, channel, metric, axis, position
     ) AS median
   FROM scaled
   UNPIVOT(position FOR axis IN (edge, row, column))
@@ -97,6 +98,7 @@ SELECT
   experiment,
   plate,
   recipe,
+  time_point,
   channel,
   metric,
   axis,
@@ -108,4 +110,4 @@ SELECT
   ANY_VALUE(median - plate_median) AS difference,
   ANY_VALUE(SAFE_DIVIDE(median - plate_median, plate_robust_sd)) AS effect
 FROM positioned
-GROUP BY experiment, plate, recipe, channel, metric, axis, position
+GROUP BY experiment, plate, recipe, time_point, channel, metric, axis, position

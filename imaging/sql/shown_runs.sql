@@ -1,6 +1,6 @@
--- The publications whose rows the tables show: the current ones that are neither withdrawn nor experimental. Where a
--- recipe of the experiment was promoted, one per plate: that of the recipe which was promoted last among those that the
--- plate has; shown_instead_of then names the promoted recipe that it lacks.
+-- The publications whose rows the tables show: the current ones of current acquisitions that are neither withdrawn nor
+-- experimental. Where a recipe of the experiment was promoted, one per plate: that of the recipe which was promoted last
+-- among those that the plate has; shown_instead_of then names the promoted recipe that it lacks.
 SELECT
   ranked.experiment,
   ranked.plate,
@@ -35,6 +35,7 @@ FROM (
   ) AS known
     ON plate_runs.experiment = known.experiment
     AND plate_runs.recipe = known.recipe
-  WHERE plate_runs.is_current AND plate_runs.status <> 'withdrawn' AND NOT plate_runs.is_experimental
+  WHERE plate_runs.is_current AND plate_runs.is_current_acquisition AND plate_runs.status <> 'withdrawn'
+    AND NOT plate_runs.is_experimental
 ) AS ranked
 WHERE ranked.promoted IS NULL OR ranked.choice = 1

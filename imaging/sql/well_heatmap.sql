@@ -1,10 +1,12 @@
--- One row per well, channel and image metric, the mean over the well's images; and per well and count of objects (which
--- has no channel), the mean over its measured sites, so that a well that lacks a site does not look emptier.
+-- One row per well, time point, channel and image metric, the mean over the well's images; and per well, time point
+-- and count of objects (which has no channel), the mean over its measured sites, so that a well that lacks a site does
+-- not look emptier.
 SELECT
   measured.experiment,
   measured.plate,
   measured.recipe,
   measured.well,
+  measured.time_point,
   wells.row,
   wells.column,
   wells.control,
@@ -12,7 +14,7 @@ SELECT
   measured.metric,
   AVG(measured.value) AS value
 FROM (
-  SELECT experiment, plate, recipe, well, channel, metric, value
+  SELECT experiment, plate, recipe, well, time_point, channel, metric, value
   FROM (SELECT * FROM images)
   UNPIVOT(
     value FOR metric IN (
@@ -25,7 +27,8 @@ FROM (
   )
   UNION ALL
   SELECT
-    experiment, plate, recipe, well, CAST(NULL AS STRING) AS channel, metric, CAST(objects AS FLOAT64) AS value
+    experiment, plate, recipe, well, time_point, CAST(NULL AS STRING) AS channel, metric,
+    CAST(objects AS FLOAT64) AS value
   FROM (SELECT * FROM sites)
   UNPIVOT(objects FOR metric IN (nuclei_count, cells_count))
 ) AS measured
@@ -34,6 +37,7 @@ INNER JOIN wells
   AND measured.plate = wells.plate
   AND measured.recipe = wells.recipe
   AND measured.well = wells.well
+  AND measured.time_point = wells.time_point
 GROUP BY
-  measured.experiment, measured.plate, measured.recipe, measured.well, wells.row, wells.column, wells.control,
-  measured.channel, measured.metric
+  measured.experiment, measured.plate, measured.recipe, measured.well, measured.time_point, wells.row, wells.column,
+  wells.control, measured.channel, measured.metric

@@ -164,10 +164,11 @@ class LiveLoader:
         sites: list[dict[str, Any]] = []
         if folder in self._plates:
             for site in self._plates[folder].judge(read_declared(self.store, folder[0])):
-                if _is_new(sent, ("site", site.row["well"], site.row["site"]), _state(site.key, site.row), now):
+                at_site = site.row["well"], site.row["site"], site.row["time_point"]
+                if _is_new(sent, ("site", *at_site), _state(site.key, site.row), now):
                     sites.append(site.row)
                 for row in site.images:
-                    if _is_new(sent, (row["well"], row["site"], row["channel"]), _state(site.key, row), now):
+                    if _is_new(sent, (*at_site, row["channel"]), _state(site.key, row), now):
                         images.append(row)
         keys = list_faults(self.store, folder)
         new = [key for key in keys if ("fault", key) not in sent] if len(keys) > loaded else []

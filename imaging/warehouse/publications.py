@@ -29,7 +29,7 @@ from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.jobs import change_rows, job_name, load_rows
 from imaging.warehouse.parquet import to_parquet
 from imaging.warehouse.promotions import load_promotions
-from imaging.warehouse.schemas import AT_ONCE, LOADED, RUNS_ALL, Schemas
+from imaging.warehouse.schemas import AT_ONCE, LOADED, RUNS_ALL, WORKED_OUT, Schemas
 from imaging.warehouse.sheets import Sheet, read_sheet
 from imaging.warehouse.views import ensure_versions, ensure_views
 
@@ -254,8 +254,7 @@ class Loader:
     def _add_run(self, record: Mapping[str, Any], place: Mapping[str, str], measured_until: datetime | None) -> int:
         """Append the publication's row, which makes its rows visible; return the jobs begun."""
         folder = (place["experiment"], place["plate"], place["recipe"])
-        declared = {column.name for column in RUNS_ALL.columns}
-        row = {column.name: record.get(column.name) for column in PLATE_RUNS.columns if column.name in declared}
+        row = {column.name: record.get(column.name) for column in PLATE_RUNS.columns if column.name not in WORKED_OUT}
         row |= {"measured_until": measured_until, "loaded_at": datetime.now(UTC)}
         data = to_parquet(table_of(RUNS_ALL, [row]))
         name = job_name(self.warehouse, RUNS_ALL.name, hash_of(list(folder)), str(record["number"]))

@@ -16,9 +16,10 @@ from typing import Any
 
 from imaging.errors import PlateError, StoreUnavailableError, WarehouseUnavailableError
 from imaging.live import PlateFolder, read_records
-from imaging.names import results_prefix
+from imaging.names import plate_folders, results_prefix
 from imaging.records import publication_key
 from imaging.store import Store
+from imaging.warehouse.acquisitions import DecisionsLoader
 from imaging.warehouse.live import LiveLoader
 from imaging.warehouse.publications import Loader
 
@@ -44,12 +45,16 @@ class Rounds:
 
     loader: Loader
     live: LiveLoader
+    decisions: DecisionsLoader = field(init=False)
     _known: dict[PlateFolder, set[int]] = field(default_factory=dict)
     _records: dict[PlateFolder, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _barred: dict[str, PlateError | None] = field(default_factory=dict)
     _is_prepared: bool = False
     _said: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.decisions = DecisionsLoader(self.loader.warehouse, self.loader.store)
 
     @property
     def store(self) -> Store:
@@ -73,18 +78,21 @@ class Rounds:
         if not self._is_prepared:
             self.loader.prepare()
             self._known = self.loader.loaded()
+            self.decisions.forget()
         self._is_prepared = False  # until this round ended well: what is gone from the dataset is made again
         self._barred.clear()
-        self._load_promotions()
+        self._load_decisions()
         open_folders = [folder for plate in self._due(now) for folder in self._look(plate, now)]
         sent = self.live.load(open_folders, datetime.fromtimestamp(now, UTC))
         self._is_prepared = True
         return sent
 
-    def _load_promotions(self) -> None:
-        """Load promotions of all experiments: they change what is shown of plates that are closed."""
+    def _load_decisions(self) -> None:
+        """Load promotions and decisions about acquisitions: they change what is shown of plates that are closed."""
         for experiment in self.store.list_folders("results/"):
             try:
+                self._admit(experiment)
+                self.decisions.load(experiment)
                 self.loader.load_promotions(experiment)
             except (WarehouseUnavailableError, StoreUnavailableError):
                 raise
@@ -93,7 +101,7 @@ class Rounds:
 
     def _due(self, now: float) -> Iterator[tuple[str, str]]:
         for experiment in self.store.list_folders("results/"):
-            for plate in self.store.list_folders(f"results/{experiment}/"):
+            for plate in plate_folders(self.store, experiment):
                 if self._look_at.get((experiment, plate), 0.0) <= now:
                     yield experiment, plate
 

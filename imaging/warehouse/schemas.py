@@ -22,7 +22,16 @@ from google.cloud import bigquery
 from imaging.errors import RefusedLoadError, SchemaDriftError
 from imaging.names import hash_of
 from imaging.table_schema import TIME, Column, Table, bigquery_schema
-from imaging.tables import CELLS, FAULT_RECORDS, IMAGES_LIVE, PLATE_RUNS, PROMOTIONS, PUBLISHED, SITES_LIVE
+from imaging.tables import (
+    ACQUISITION_DECISIONS,
+    CELLS,
+    FAULT_RECORDS,
+    IMAGES_LIVE,
+    PLATE_RUNS,
+    PROMOTIONS,
+    PUBLISHED,
+    SITES_LIVE,
+)
 from imaging.warehouse.connection import Warehouse
 
 AT_ONCE = 8
@@ -37,11 +46,13 @@ _VERSION = re.compile(r"_[0-9a-f]{8}")
 
 LOADED = tuple(table for table in PUBLISHED if table is not CELLS)
 """Published tables that are loaded; cells stay in Parquet."""
+WORKED_OUT = ("is_current", "is_current_acquisition", "is_experimental")
+"""Columns of ``plate_runs`` that the view works out."""
 RUNS_ALL = Table(
     "plate_runs_all",
     "One row per publication of a plate whose rows are all here; the view plate_runs shows each once.",
     (
-        *(column for column in PLATE_RUNS.columns if column.name not in ("is_current", "is_experimental")),
+        *(column for column in PLATE_RUNS.columns if column.name not in WORKED_OUT),
         Column("measured_until", TIME, "UTC", "when the last of its sites was measured; NULL when it is withdrawn"),
         Column("loaded_at", TIME, "UTC", "when its rows were found to be right"),
     ),
@@ -69,8 +80,16 @@ def _live(name: str, shown: Table, made: str) -> Table:
 IMAGE_METRICS_LIVE = _live("image_metrics_live", IMAGES_LIVE, "is_published")
 SITE_METRICS_LIVE = _live("site_metrics_live", SITES_LIVE, "is_published")
 FAULT_RECORDS_ALL = _live("fault_records_all", FAULT_RECORDS, "")
-BASE = (RUNS_ALL, PROMOTIONS_ALL, IMAGE_METRICS_LIVE, SITE_METRICS_LIVE, FAULT_RECORDS_ALL)
-"""Tables that are no published ones."""
+ACQUISITION_DECISIONS_ALL = _live("acquisition_decisions_all", ACQUISITION_DECISIONS, "")
+BASE = (
+    RUNS_ALL,
+    PROMOTIONS_ALL,
+    IMAGE_METRICS_LIVE,
+    SITE_METRICS_LIVE,
+    FAULT_RECORDS_ALL,
+    ACQUISITION_DECISIONS_ALL,
+)
+"""Tables besides those of publications."""
 PASSING = (IMAGE_METRICS_LIVE.name, SITE_METRICS_LIVE.name)
 """Tables whose rows expire."""
 CLUSTER = ["experiment", "plate"]

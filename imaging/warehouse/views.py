@@ -2,7 +2,7 @@
 
     wells_all           rows of all versions of a table with features, joined by name
     images, wells, ...  rows of the publications that are shown: imaging/sql/current_rows.sql
-    plate_runs, images_live, sites_live, fault_records, promotions
+    plate_runs, acquisition_decisions, promotions, images_live, sites_live, fault_records
                         what DuckDB makes from records: imaging/warehouse/sql
     plate_overview, ... the views of imaging/sql that need no cells
 

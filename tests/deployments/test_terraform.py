@@ -14,6 +14,7 @@ from flows.manifests import ROLES
 from imaging.costs import DAYS
 from imaging.illumination_shelf import SHELVES
 from imaging.names import plate_zarr, results_prefix
+from imaging.suspicions.portrait import PORTRAITS
 from tests.deployments.declared import TERRAFORM, declared, documents, names, resources
 from tests.parts import require
 
@@ -116,7 +117,7 @@ def test_each_account_may_write_the_folders_that_its_processes_write() -> None:
 
     results = {plate_zarr("screen", "P1").split("screen")[0], results_prefix("screen", "P1", "v1").split("screen")[0]}
     assert folders("workers") == results
-    assert folders("runs") == results | {DAYS, SHELVES}
+    assert folders("runs") == results | {DAYS, SHELVES, PORTRAITS}
     assert folders("swept") == results
 
 

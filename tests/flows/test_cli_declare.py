@@ -40,6 +40,11 @@ def test_init_tells_what_it_found_as_json_and_writes_nothing(run, tmp_path: Path
     found = json.loads(run("init", BBBC013 / "images", "--json").out)
     assert found["imaged"] == ["A01-D12"]
     assert [channel["full_scale"] for channel in found["channels"]] == [255, 255]
+    assert (found["format"], found["images"], found["expected"], found["pixel_size_um"]) == ("pattern", 96, None, None)
+    assert (found["plate_wells"], len(found["wells"]), found["sites"]) == (96, 48, [1])
+    assert (found["z"], found["time_points"], found["manifests"]) == ([1], [1], [])
+    assert found["plates"] == [{"name": "images", "images": 96, "expected": None, "wells": 48, "sites": 48}]
+    assert found["unknown"] == {"count": 0, "reasons": {}, "names": []}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -47,8 +52,31 @@ def test_init_says_what_is_odd_about_the_folder(run, tmp_path: Path) -> None:
     for name in ("A01_s1_DNA.tif", "A02_s1_DNA.tif", "overview.tif"):
         (tmp_path / name).touch()
     out = run("init", tmp_path, "--out", "e.yaml").out
-    assert "\nnote: 1 image names do not fit the pattern" in out
+    assert "\nnote: 1 file is no image that is known here" in out
     assert "no channel looks like the nuclei" not in out
+
+
+def test_init_lists_ignored_and_unknown_names_with_reasons_and_no_more_than_a_hundred(run, tmp_path: Path) -> None:
+    for name in ("r01c01f01p01-ch1sk1fk1fl1.tiff", *(f"log {number}.txt" for number in range(120)), "odd.tif"):
+        (tmp_path / name).touch()
+    found = json.loads(run("init", tmp_path, "--json").out)
+    assert found["format"] == "harmony"
+    assert found["ignored"]["count"] == 120
+    assert found["ignored"]["reasons"] == {"a .txt file, no image": 120}
+    assert len(found["ignored"]["names"]) == 100
+    assert [item["name"] for item in found["unknown"]["names"]] == ["odd.tif"]
+
+
+def test_init_and_check_agree_about_a_format_with_planes_and_time_points(run, tmp_path: Path) -> None:
+    folder = tmp_path / "plate"
+    for time in (1, 2):
+        for step in (1, 2):
+            (folder / f"TimePoint_{time}" / f"ZStep_{step}").mkdir(parents=True)
+            (folder / f"TimePoint_{time}" / f"ZStep_{step}" / "x_A01_s1_w1.TIF").touch()
+    out = run("init", folder).out
+    assert "4 images, wells A01 of 96, 1 site per well, channels Channel1, 2 z planes, 2 time points" in out
+    checked = json.loads(run("check", "--images", folder, "--json").out)
+    assert checked["images"] == {"expected": 2, "arrived": 2, "unknown": []}
 
 
 def test_init_overwrites_only_by_force(run, tmp_path: Path) -> None:
@@ -90,7 +118,15 @@ def test_check_describes_the_real_experiment(run) -> None:
 
 def test_check_answers_in_json(run) -> None:
     answer = json.loads(run("check", BBBC013 / "experiment.yaml", "--images", BBBC013 / "images", "--json").out)
-    assert answer["plate_maps"] == {"platemaps/bbbc013.csv": 48}
+    assert answer["plate_maps"] == {
+        "platemaps/bbbc013.csv": {
+            "wells": 48,
+            "treatments": 2,
+            "controls": {"negcon": 8, "poscon": 4, "trt": 36},
+            "plates": ["*"],
+        }
+    }
+    assert answer["plate_map_warnings"] == []
     assert answer["images"] == {"expected": 96, "arrived": 96, "unknown": []}
     assert answer["objects"] == ["nuclei", "cells"]
 
@@ -158,9 +194,34 @@ def test_check_refuses_a_folder_without_any_image_of_the_experiment(run, tmp_pat
     assert "a.tif: the name does not fit" in outcome.err
 
 
+def test_check_tells_what_each_map_of_a_barcode_file_says_and_what_is_suspicious(run, tmp_path: Path) -> None:
+    text = (BBBC013 / "experiment.yaml").read_text()
+    head, _, _ = text.partition("plate_maps:")
+    folder = tmp_path / "s" / "experiments" / "bbbc013"
+    folder.mkdir(parents=True)
+    declared = head + "plate_maps: [{barcodes: barcodes.csv, concentration_unit: index}]\n"
+    (folder / "experiment.yaml").write_text(declared)
+    (folder / "barcodes.csv").write_text("Barcode,Plate map\nP1,bbbc013\nP2,bbbc013\nP3,later\n")
+    shutil.copytree(BBBC013 / "platemaps", folder / "platemaps")
+    for plate in ("P1", "P9"):
+        (tmp_path / "s" / "raw" / "bbbc013" / plate).mkdir(parents=True)
+    out = run("check", "--store", "s", "--experiment", "bbbc013").out
+    assert "platemaps/bbbc013.csv: 48 wells, 2 treatments, 8 negcon, 4 poscon, 36 trt; for P1, P2\n" in out
+    assert "warning     barcodes.csv line 4: the plate map 'later' is not there yet; it is looked for in" in out
+    assert "warning     barcodes.csv: names no map for the plate 'P9'\n" in out
+
+
+def test_check_reads_a_map_in_the_folder_of_images(run, tmp_path: Path) -> None:
+    text = (BBBC013 / "experiment.yaml").read_text()
+    (tmp_path / "e.yaml").write_text(text.partition("plate_maps:")[0] + "plate_maps: [{in_plate: layouts/*.csv}]\n")
+    shutil.copytree(BBBC013 / "images", tmp_path / "P1")
+    shutil.copytree(BBBC013 / "platemaps", tmp_path / "P1" / "layouts")
+    assert "layouts/bbbc013.csv: 48 wells" in run("check", "e.yaml", "--images", tmp_path / "P1").out
+
+
 def test_check_reads_an_experiment_of_the_store(run, tmp_path: Path) -> None:
     shutil.copytree(BBBC013, tmp_path / "s" / "experiments" / "bbbc013", ignore=shutil.ignore_patterns("images"))
-    assert "48 wells\n" in run("check", "--store", "s", "--experiment", "bbbc013").out
+    assert "48 wells, 2 treatments" in run("check", "--store", "s", "--experiment", "bbbc013").out
     missing = run("check", "--store", "s", "--experiment", "other")
     assert missing.status == 2
     assert "is not declared" in missing.err

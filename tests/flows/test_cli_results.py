@@ -58,6 +58,14 @@ def test_status_shows_each_plate(run, calls, tmp_path: Path) -> None:
     assert out.splitlines()[-1] == "e/q: why"
 
 
+def test_status_tells_what_looks_wrong_with_a_plate_and_which_acquisition_is_shown(run, calls, tmp_path: Path) -> None:
+    calls("flows.status", "read_status", [ROW | {"shown_instead": "q", "suspicions": ["DNA looks like cells"]}])
+    assert run("status", "--store", tmp_path).out.splitlines()[-2:] == [
+        "e/p[1]: views show another acquisition, q",
+        "e/p[1]: DNA looks like cells",
+    ]
+
+
 COSTS = {"sites_measured": 2, "sites_unpriced": 0, "machine_seconds": 90.0, "cost": 0.5}
 NO_PRICE = COSTS | {"sites_unpriced": 2, "cost": None, "cost_per_site": None, "cost_estimate": None}
 

@@ -16,6 +16,7 @@ from imaging.page import (
     write_page,
 )
 from imaging.store import Store, open_store
+from imaging.suspicions.suspicion import Suspicion
 from tests.parts import require
 
 if TYPE_CHECKING:
@@ -79,5 +80,6 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Store:
         failed=({"well": "B03", "site": 2, "reason": "out of memory"},),
         faults=({"kind": "unreadable", "name": "x.tif", "reason": "cut", "well": "A01", "site": 2, "channel": "RNA"},),
         decisions=({"kind": "missing", "well": "A01", "site": 2, "channel": "RNA", "by": "Ada", "reason": "lost"},),
+        suspicions=(Suspicion("same images", "P0", "64 of 64 compared images are those of P0", 1.0, 0.25),),
     )
     return store

@@ -67,7 +67,7 @@ def plate_map() -> PlateMap:
         treatment = None if control == "empty" else "DMSO" if control == "negcon" else f"compound {well}"
         dose = None if control in ("negcon", "empty") else 0.5 * number
         rows[well] = PlateMapRow(well, treatment, dose, None if dose is None else "uM", control)
-    return PlateMap(rows)
+    return PlateMap(rows, {"A02": {"gene": "PLK1", "moa": "mitosis"}, "A03": {"gene": "KIF11"}})
 
 
 def manifest(well: str, site: int, **changes: Any) -> dict[str, Any]:
@@ -183,8 +183,8 @@ def results(plate: str = "P1", recipe: str = RECIPE) -> str:
 
 
 def publish(store: Store, number: int = 1, **changes: Any) -> dict[str, str]:
-    """Write the tables of a publication and its record; ``published_at`` is the record's."""
-    times = {name: changes.pop(name) for name in ("published_at",) if name in changes}
+    """Write the tables of a publication and its record; times and barcode are the record's."""
+    times = {name: changes.pop(name) for name in ("published_at", "barcode", "first_image_at") if name in changes}
     given = inputs(**changes)
     folder = results(given.plate, given.recipe)
     keys = write_tables(store, f"{folder}published/{number:06d}-fresh", given)

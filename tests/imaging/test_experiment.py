@@ -70,6 +70,26 @@ def test_a_code_keeps_its_zeros_and_defaults_to_the_name() -> None:
     assert [channel.code for channel in read().channels] == ["01", "RNA"]
 
 
+def test_an_acquisition_s_barcode_is_its_folder_s_name_unless_a_pattern_finds_another() -> None:
+    folder = "BR00117006__2020-11-08T19_57_47-Measurement1"
+    assert read().barcode_of(folder) == folder
+    declared = read(SOUND + "barcode: '^(?P<barcode>[^_]+)__'\n")
+    assert declared.barcode_of(folder) == "BR00117006"
+    assert declared.barcode_of("pilot_1") == "pilot_1"
+
+
+def test_a_barcode_pattern_that_may_find_nothing_leaves_the_folder_s_name() -> None:
+    assert read(SOUND + "barcode: '^(?P<barcode>[A-Z]*)'\n").barcode_of("pilot_1") == "pilot_1"
+
+
+def test_thresholds_of_suspicions_are_part_of_the_analysis_once_they_are_declared() -> None:
+    assert "suspicions" not in read().analysis_part()
+    declared = read(changed("analysis:", "analysis:\n  suspicions: {same_look: off, moved_map: 0.2}"))
+    assert declared.analysis.suspicions.same_look == -1
+    assert declared.analysis_part()["suspicions"]["moved_map"] == 0.2
+    assert declared.recipe_id == read().recipe_id
+
+
 def test_colors_follow_stain_and_role_unless_declared() -> None:
     assert [channel.color for channel in read().channels] == ["0000FF", "FFFF00"]
     declared = read(changed("role: cell,", 'role: cell, color: "#a0b0c0",'))

@@ -323,3 +323,22 @@ def test_a_file_that_is_no_mapping_is_refused(data: bytes, part: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(part)) as caught:
         read_experiment(data, place="lab.yaml")
     assert caught.value.message == "lab.yaml has 1 fault"
+
+
+def test_a_threshold_of_a_suspicion_is_a_number_or_off() -> None:
+    (fault,) = problems(changed("analysis:", "analysis:\n  suspicions: {same_look: maybe}"))
+    assert fault.startswith("analysis.suspicions.same_look: must be a number, got 'maybe'")
+    (fault,) = problems(changed("analysis:", "analysis:\n  suspicions: {same_looks: 0.1}"))
+    assert "did you mean 'same_look'?" in fault
+
+
+def test_a_rule_of_acquisitions_is_one_of_three() -> None:
+    (fault,) = problems(SOUND + "current_acquisition: newest\n")
+    assert fault.startswith("current_acquisition: must be newest-complete, first or by-hand, got 'newest'")
+
+
+def test_a_barcode_pattern_without_the_group_or_that_is_none_is_refused() -> None:
+    (no_group,) = problems(SOUND + "barcode: '[^_]+'\n")
+    assert no_group.startswith("barcode: must have a group barcode, such as '^(?P<barcode>[^_]+)__', got '[^_]+'")
+    (no_pattern,) = problems(SOUND + "barcode: '(?P<barcode>'\n")
+    assert no_pattern.startswith("barcode: is no regular expression (")

@@ -6,7 +6,14 @@ import pytest
 
 from imaging.experiment import read_experiment
 from imaging.experiment_text import write_experiment_yaml
-from imaging.initialize import look_at
+from imaging.initialize import FolderLook
+from imaging.initialize import look_at as look_at_folder
+from tests.imaging.format_folders import HeldFolder
+
+
+def look_at(names: list[str]) -> FolderLook:
+    folder = HeldFolder(dict.fromkeys(names, b""))
+    return look_at_folder(folder.objects(), folder)
 
 
 @pytest.mark.parametrize("stain", ["DAPI", "GFP"])

@@ -21,7 +21,7 @@ def outlier(metric: str = FOCUS, **more: Any) -> Outlier:
 
 def site(well: str, slope: float | None = -2.0, *, number: int = 1, **more: Any) -> SiteRows:
     """A measured site of one image; ``more`` are columns of the image, or of the site."""
-    place = {"well": well, "site": number}
+    place = {"well": well, "site": number, "time_point": 1}
     is_empty = more.pop("is_empty_well", False)
     own = {name: more.pop(name) for name in ("state", "nuclei_count") if name in more}
     image = place | {"channel": "DNA", "state": "arrived", FOCUS: slope, "MinIntensity": 0.0, "MaxIntensity": 0.5}

@@ -101,6 +101,7 @@ def test_data_hold_everything_the_page_shows() -> None:
     }
     assert shown == {
         "site": 2,
+        "label": "2",
         "state": "done",
         "verdict": "warn",
         "reasons": ["dim"],

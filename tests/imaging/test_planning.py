@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from imaging.arrivals import sort_arrivals
 from imaging.experiment import Experiment, read_experiment
-from imaging.planning import Plan, plan_plate
+from imaging.planning import Gap, Plan, plan_plate
 from imaging.records import Records, fault_name, read_names
 from imaging.store import Listing, RefusedName, StoredObject
 from tests.imaging.small_plate import EXPERIMENT
@@ -76,7 +78,7 @@ def test_a_site_is_done_by_the_name_of_its_manifest_and_failed_by_its_third_atte
 
 def test_what_is_missing_is_due_when_nothing_came_for_longer_than_the_patience() -> None:
     assert plan_of(stored("A01_w1.tif"), now=160.0).due == ()
-    assert ("A01", 1, "GFP") in plan_of(stored("A01_w1.tif"), now=161.0).due
+    assert Gap("A01", 1, "GFP") in plan_of(stored("A01_w1.tif"), now=161.0).due
     assert plan_of(now=1e9).due == ()
 
 
@@ -119,6 +121,7 @@ def test_the_names_of_records_say_all_that_planning_needs() -> None:
         "r/attempts/A01-1-abc-2.json",
         "r/faults/ff.json",
         "r/decisions/missing-A01-2-DNA_2.json",
+        "r/decisions/missing-A01-1002-DNA_2-z12.json",
         "r/publications/000003.json",
         "r/projected/000003-0a.json",
         "r/parts/A01-1-0.arrow",
@@ -135,6 +138,81 @@ def test_the_names_of_records_say_all_that_planning_needs() -> None:
     assert records.attempts == {"A01-1-abc": 2}
     assert records.faults == {"ff"}
     assert records.missing == {("A01", 2, "DNA_2")}
+    assert records.missing_planes == {("A01", 1002, "DNA_2", 12)}
     assert records.publications == (3,)
     assert records.projected == {"000003-0a"}
     assert read_names("r/", listing, publications=Listing(())).last_publication == 0
+
+
+STACKS = read_experiment(
+    EXPERIMENT.replace("sites: 1}", "sites: 1, z: 3}")
+    .replace("(?P<channel>w[0-9])", "(?P<channel>w[0-9])_z(?P<z>[0-9])")
+    .replace("{name: v1", "{name: v1, projection: max")
+    .encode()
+)
+
+
+def stack(well: str, *planes: int, codes: tuple[str, ...] = ("w1", "w2")) -> list[StoredObject]:
+    return [stored(f"{well}_{code}_z{z}.tif") for code in codes for z in planes or (1, 2, 3)]
+
+
+def test_a_site_is_ready_when_every_plane_of_every_channel_is_there() -> None:
+    plan = plan_of(*stack("A01"), *stack("A02", 1, 3), experiment=STACKS)
+    (site,) = plan.todo
+    assert site.well == "A01"
+    assert {name: [file.z for file in files] for name, files in site.stacks} == {"DNA": [1, 2, 3], "GFP": [1, 2, 3]}
+    assert site.files["DNA"].name == "A01_w1_z1.tif"
+    assert site.planes == (("DNA", 3, 3), ("GFP", 3, 3))
+    waiting = next(site for site in plan.of("waiting") if site.well == "A02")
+    assert (waiting.awaited, waiting.planes) == (("DNA", "GFP"), (("DNA", 3, 2), ("GFP", 3, 2)))
+
+
+def test_planes_that_did_not_come_are_due_and_once_decided_the_others_are_projected() -> None:
+    objects = [*stack("A01", 1, 3), *stack("A02", codes=("w1",))]
+    due = plan_of(*objects, experiment=STACKS, now=161.0).due
+    assert [gap for gap in due if gap.well == "A01"] == [Gap("A01", 1, "DNA", 2), Gap("A01", 1, "GFP", 2)]
+    decided = {("A01", 1, "DNA", 2), ("A01", 1, "GFP", 2), *(("A02", 1, "GFP", z) for z in (1, 2, 3))}
+    plan = plan_of(*objects, experiment=STACKS, records=Records(missing_planes=frozenset(decided)))
+    first, second = plan.todo
+    assert first.lacking == (("DNA", (2,)), ("GFP", (2,)))
+    assert [file.z for file in dict(first.stacks)["DNA"]] == [1, 3]
+    assert (second.missing, second.lacking) == (("GFP",), ())
+    assert set(plan.decided()) == decided
+
+
+def test_a_plane_that_comes_after_it_was_given_up_is_part_of_the_stack() -> None:
+    records = Records(missing_planes=frozenset({("A01", 1, "DNA", 2)}))
+    complete = plan_of(*stack("A01"), experiment=STACKS, records=records).todo[0]
+    assert complete.lacking == ()
+    assert complete.inputs == plan_of(*stack("A01"), experiment=STACKS).todo[0].inputs
+
+
+def test_a_decision_on_a_channel_holds_for_all_its_planes() -> None:
+    records = Records(missing=frozenset({("A01", 1, "GFP")}))
+    site = plan_of(*stack("A01", codes=("w1",)), stored("A01_w2_z2.tif"), experiment=STACKS, records=records).todo[0]
+    assert site.lacking == (("GFP", (1, 3)),)
+    assert site.files["GFP"].name == "A01_w2_z2.tif"
+
+
+def test_a_faulted_plane_is_awaited_and_a_second_file_of_a_plane_is_another() -> None:
+    objects = [*stack("A01"), stored("x/A01_w1_z2.tif", modified=101.0)]
+    site = plan_of(*objects, experiment=STACKS).todo[0]
+    assert [file.name for file in dict(site.stacks)["DNA"]][1] == "x/A01_w1_z2.tif"
+    assert [(name, file.name) for name, file in site.others] == [("DNA", "A01_w1_z2.tif")]
+    faults = frozenset(fault_name(file) for file in dict(site.stacks)["DNA"])
+    plan = plan_of(*objects, experiment=STACKS, records=Records(faults=faults))
+    assert plan.sites[0].awaited == ("DNA",)
+    assert plan.sites[0].planes[0] == ("DNA", 3, 3)
+
+
+def test_the_order_of_planes_in_the_listing_does_not_matter() -> None:
+    one, other = (plan_of(*objects, experiment=STACKS) for objects in (stack("A01"), stack("A01")[::-1]))
+    assert one.todo == other.todo
+
+
+def test_planes_that_the_instrument_did_not_take_are_due_at_once_with_its_words() -> None:
+    arrivals = sort_arrivals(SCREEN, "raw/", [stored("A01_w1.tif")])
+    arrivals = replace(arrivals, not_taken={("A01", 1, "GFP", 1): "laser off"})
+    plan = plan_plate(SCREEN, arrivals, Records(), pins="pins", now=110.0)
+    assert plan.due == (Gap("A01", 1, "GFP", 0, "laser off"),)
+    assert plan_plate(SCREEN, arrivals, Records(missing=frozenset({("A01", 1, "GFP")})), pins="p", now=110.0).todo

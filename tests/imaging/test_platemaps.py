@@ -8,8 +8,8 @@ import pytest
 
 from imaging.errors import ConfigurationError
 from imaging.experiment import Experiment, read_experiment
-from imaging.platemap_files import MAX_BYTES
-from imaging.platemaps import PlateMap, PlateMapRow, check_plate_maps, read_plate_map
+from imaging.platemaps import MapsCheck, PlateMap, PlateMapRow, check_plate_maps, read_plate_map
+from imaging.platemaps.map_table import MAX_BYTES
 
 BBBC013 = Path(__file__).parents[1] / "data" / "bbbc013"
 
@@ -167,7 +167,7 @@ FAULTS = [
     ("row,column\nA,0\n", "a.csv line 2: a column must be a number from 1, got '0'"),
     ("row,column\nAZ,1\n", "a.csv line 2: a row must be A..Z or AA..AF, got 'AZ'"),
     ("well,dose\nA01,high\n", "a.csv line 2: a concentration must be a number, got 'high'; leave unknown ones empty"),
-    ("well;dose\nA01;0,5\n", "a.csv line 2: a concentration must be a number, got '0,5'; write a decimal point"),
+    ("well\tdose\nA01\t0,5\n", "a.csv line 2: a concentration must be a number, got '0,5'; write a decimal point"),
     ("well,dose\nA01,inf\n", "a.csv line 2: a concentration must be a number, got 'inf'"),
     ("well,dose\nA01,-1\n", "a.csv line 2: a concentration must be 0 or more, got '-1'"),
     ("well,control\nA01,dmso\n", "a.csv line 2: the control value 'dmso' is not known; write negcon"),
@@ -216,10 +216,15 @@ def test_a_mapped_well_column_that_is_not_there_is_one_fault() -> None:
     assert fault == "a.csv line 1: has no column 'Wel', the well; did you mean 'well'?"
 
 
+def counted(found: MapsCheck) -> dict[str, int]:
+    """Described wells by file."""
+    return {item.file: item.wells for item in found.files}
+
+
 def test_every_file_is_checked_whether_its_plates_are_known_or_not() -> None:
     experiment = declare("    plates: [Q1]\n  - {file: b.csv, plates: [Q2]}\n")
     good = _reader({"a.csv": b"well\nA01\n", "b.csv": b"well\nA01\nA02\n"})
-    assert check_plate_maps(good, experiment) == {"a.csv": 1, "b.csv": 2}
+    assert counted(check_plate_maps(good, experiment)) == {"a.csv": 1, "b.csv": 2}
     with pytest.raises(ConfigurationError) as caught:
         check_plate_maps(_reader({"a.csv": b"well\nx\n"}), experiment)
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["a.csv line 2", "b.csv"]
@@ -228,7 +233,7 @@ def test_every_file_is_checked_whether_its_plates_are_known_or_not() -> None:
 def test_files_that_overlap_on_a_declared_plate_are_found_beforehand() -> None:
     files = _reader({"a.csv": b"well\nA01\n", "b.csv": b"well\nA01\n"})
     apart = declare("    plates: [Q1]\n  - {file: b.csv, plates: [Q2]}\nplates: [Q1, Q2]\n")
-    assert check_plate_maps(files, apart) == {"a.csv": 1, "b.csv": 1}
+    assert counted(check_plate_maps(files, apart)) == {"a.csv": 1, "b.csv": 1}
     together = declare("  - {file: b.csv, plates: [Q2]}\nplates: [Q1, Q2]\n")
     with pytest.raises(ConfigurationError, match="well A01 is described already"):
         check_plate_maps(files, together)

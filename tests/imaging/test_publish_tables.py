@@ -60,6 +60,7 @@ def test_every_table_is_one_file_under_the_folder_with_its_declared_schema(store
         "images": 24,
         "sites": 12,
         "wells": 6,
+        "well_annotations": 3,
         "plates": 1,
         "plate_metrics": 2 * len(IMAGE_METRICS) + 2,
         "statistics": 1,
@@ -71,6 +72,18 @@ def test_every_table_is_one_file_under_the_folder_with_its_declared_schema(store
         "illumination": 2,
         "site_runs": 12,
     }
+
+
+def test_annotations_of_the_plate_map_have_a_row_per_well_and_name(store):
+    keys = write_tables(store, FOLDER, small_screen.inputs())
+    rows = read(store, keys["well_annotations"]).to_pylist()
+    assert [(row["well"], row["name"], row["value"]) for row in rows] == [
+        ("A02", "gene", "PLK1"),
+        ("A02", "moa", "mitosis"),
+        ("A03", "gene", "KIF11"),
+    ]
+    without = write_tables(store, "other", small_screen.inputs(plate_map=None))
+    assert read(store, without["well_annotations"]).num_rows == 0
 
 
 def test_same_inputs_give_the_same_bytes_in_any_order_of_sites(folder_store):

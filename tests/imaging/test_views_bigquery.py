@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from google.cloud.bigquery import Client, QueryJobConfig
 
+from imaging.acquisitions import decision_key
 from imaging.names import to_json
 from imaging.query import run_query
 from imaging.store import Store, open_store
+from imaging.suspicions.suspicion import Suspicion
 from imaging.tables import PUBLISHED
 from imaging.views import view_names
 from tests.imaging import small_screen
@@ -30,6 +32,12 @@ def screen() -> Store:
         small_screen.publish(store, plate=plate, run=f"run {plate}", published_at=published_at, **_contents(plate))
     small_screen.record(store, 2, plate="P3", run="run P3", status="withdrawn", published_at="2026-02-09T05:00:00Z")
     small_screen.publish(store, 2, plate="P2", run="again", published_at="2026-02-10T05:00:00Z", **_contents("P2", 3))
+    acquired = [{"plate": plate, "status": "complete", "first_image_at": 1.5e9} for plate in ("P1", "P2")]
+    decision = {"experiment": "screen", "barcode": "P1", "number": 1, "plate": "P1", "reason": "P2 dried out"}
+    decision |= {"decided_by": "Ada", "decided_at": "2026-02-11T05:00:00+00:00", "rule": None, "by_hand": None}
+    for barcode, number in (("P1", 1), ("P1", 2), ("P2", 1)):
+        given = decision | {"barcode": barcode, "number": number, "acquisitions": acquired}
+        store.create(decision_key("screen", barcode, number), to_json(given))
     small_screen.publish(store, plate="P1", recipe="v2-89abcdef", run="v2", **_contents("P1", 5))
     small_screen.publish(store, plate="P1", recipe="v1+experimental-11112222", run="trial", **_contents("P1", 4))
     small_screen.promote(store, "v2-89abcdef")
@@ -62,6 +70,7 @@ def _contents(plate: str, seed: int = 1) -> dict[str, Any]:
         "failed": ({"well": "B03", "site": 2, "reason": "out of memory"},),
         "faults": ({"kind": "unreadable", "name": "x.tif", "reason": "cut", **place},),
         "decisions": ({"kind": "missing", "by": "Ada", "reason": "lost", **place},),
+        "suspicions": (Suspicion("moved plate", "shifted down by a row", f"as {plate} lies", 0.5, 0.12),),
     }
 
 

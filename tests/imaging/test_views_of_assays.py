@@ -142,8 +142,8 @@ def test_controls_are_followed_over_plates_in_the_order_of_their_first_publicati
     rows = ask(folder_store, "SELECT * EXCEPT (experiment, recipe) FROM control_performance ORDER BY plate_number")
     assert [row.pop("first_published_at").isoformat()[:10] for row in rows] == ["2026-02-01", "2026-02-02"]
     assert [tuple(row.values()) for row in rows] == [
-        ("P2", 1, "ratio", 0.5, 0.4, 7.0, None, 8, -2.0, 25.0, 4, 4.0, 5.0, None),
-        ("P1", 2, "ratio", 0.75, 0.4, 9.0, 0.25, 8, 0.0, None, 4, 4.0, None, None),
+        ("P2", 1, 1, "ratio", 0.5, 0.4, 7.0, None, 8, -2.0, 25.0, 4, 4.0, 5.0, None),
+        ("P1", 1, 2, "ratio", 0.75, 0.4, 9.0, 0.25, 8, 0.0, None, 4, 4.0, None, None),
     ]
 
 

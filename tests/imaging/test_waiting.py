@@ -42,7 +42,7 @@ def test_tables_in_memory_are_those_that_a_publication_writes(folder_store) -> N
     given = small_screen.inputs()
     keys = write_tables(folder_store, "published", given)
     wells = read(folder_store, keys["wells"])
-    medians = {row["well"]: {name: row[name] for name in (AREA, RATIO)} for row in wells.to_pylist()}
+    medians = {(row["well"], 1): {name: row[name] for name in (AREA, RATIO)} for row in wells.to_pylist()}
     found = tables_above_cells(given, medians)
     of_parts = {"cells", "image_features"}
     assert found.keys() == keys.keys() - of_parts == {table.name for table in PUBLISHED} - of_parts

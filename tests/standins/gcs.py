@@ -24,6 +24,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -57,10 +58,17 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         address = urlsplit(self.path)
         query = dict(parse_qsl(address.query, keep_blank_values=True))
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client went away in the middle: nothing was asked
+            self.close_connection = True
+            return
         is_json = address.path.startswith(("/storage/v1/b", "/upload/storage/v1/b", "/download/storage/v1/b"))
         self.server.requests.append(f"{self.command} {self.path}")
         try:
+            refused = next((name for name in self.server.refused if unquote(address.path).endswith(name)), "")
+            if refused and self.command == "PUT":
+                raise RefusedRequestError(self.server.refused[refused], "a refusal that the test asked for")
             if self.server.failures:
                 raise RefusedRequestError(self.server.failures.pop(), "a failure that the test asked for")
             reply = self._json(address.path, query, body) if is_json else self._xml(address.path, query, body)
@@ -292,7 +300,13 @@ class _Server(ThreadingHTTPServer):
         self.storage = Storage(folder)
         self.requests: list[str] = []
         self.failures: list[int] = []
+        self.refused: dict[str, int] = {}
         self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that are cut off; anything else is a fault of the stand-in."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class GcsStandIn:
@@ -336,6 +350,11 @@ class GcsStandIn:
         """Make a bucket; one that exists keeps its objects."""
         self._server.storage.create(name)
 
+    def objects(self, bucket: str) -> dict[str, bytes]:
+        """Bytes of all objects of a bucket, by name."""
+        with self._server.storage.lock:
+            return {name: blob.data for name, blob in self._server.storage.bucket(bucket).items()}
+
     def notify(self, publish: Callable[[bytes, dict[str, str]], None], *, prefix: str = "") -> None:
         """Publish what happens to objects from now on, as a notification configuration of the service does.
 
@@ -356,6 +375,11 @@ class GcsStandIn:
             self._server.storage.uploads.clear()
         self.requests.clear()
         self._server.failures.clear()
+        self._server.refused.clear()
+
+    def refuse(self, end: str, status: int) -> None:
+        """Answer every upload of an object whose name ends so with this error status."""
+        self._server.refused[end] = status
 
     def fail_next(self, *statuses: int) -> None:
         """Answer the next requests, one each, with these error statuses."""

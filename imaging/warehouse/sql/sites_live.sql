@@ -9,7 +9,7 @@ FROM (
     FROM site_metrics_live
     WHERE TRUE
     QUALIFY ROW_NUMBER() OVER (
-      PARTITION BY experiment, plate, recipe, well, site ORDER BY observed_at DESC
+      PARTITION BY experiment, plate, recipe, well, site, COALESCE(time_point, 1) ORDER BY observed_at DESC
     ) = 1
   ) AS newest
   LEFT JOIN (
