@@ -116,7 +116,20 @@ def with_foundations(names: Iterable[str]) -> set[str]:
 @lru_cache
 def duckdb_view(name: str) -> str:
     """SQL of a view for DuckDB."""
-    return read_view(name).sql("duckdb")
+    return _with_lists_in_select(read_view(name)).sql("duckdb")
+
+
+def _with_lists_in_select(tree: exp.Query) -> exp.Query:
+    """Unnest lists in the SELECT, where DuckDB does not join each element with its row by all that the row holds."""
+    for join in list(tree.find_all(exp.Join)):
+        list_, select = join.this, join.parent
+        if not (isinstance(list_, exp.Unnest) and isinstance(select, exp.Select)):
+            continue
+        (column,) = list_.args["alias"].columns
+        element = exp.alias_(exp.Unnest(expressions=list_.expressions), column.name)
+        select.set("expressions", [element if item.name == column.name else item for item in select.expressions])
+        join.pop()
+    return tree
 
 
 @lru_cache

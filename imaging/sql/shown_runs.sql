@@ -1,7 +1,6 @@
 -- The publications whose rows the tables show: the current ones of current acquisitions that are neither withdrawn nor
--- experimental. Where a
--- recipe of the experiment was promoted, one per plate: that of the recipe which was promoted last among those that the
--- plate has; shown_instead_of then names the promoted recipe that it lacks.
+-- experimental. Where a recipe of the experiment was promoted, one per plate: that of the recipe which was promoted last
+-- among those that the plate has; shown_instead_of then names the promoted recipe that it lacks.
 SELECT
   ranked.experiment,
   ranked.plate,

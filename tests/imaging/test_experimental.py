@@ -112,7 +112,7 @@ def test_where_nothing_is_declared_nothing_may_be_set() -> None:
     [
         ("nuclei.thresold", "'nuclei.thresold' is no parameter of a recipe; did you mean 'threshold'?"),
         ("name", "'name' says which recipe it is and is not set by uploads"),
-        ("size", "'size' is no parameter of a recipe; known here: nuclei, cells, features, ring"),
+        ("neclei", "'neclei' is no parameter of a recipe; did you mean 'nuclei'?"),
     ],
 )
 def test_an_allowed_parameter_must_be_one(allow: str, sentence: str) -> None:
