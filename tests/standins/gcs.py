@@ -66,11 +66,9 @@ class _Handler(BaseHTTPRequestHandler):
         is_json = address.path.startswith(("/storage/v1/b", "/upload/storage/v1/b", "/download/storage/v1/b"))
         self.server.requests.append(f"{self.command} {self.path}")
         try:
-            refused = next((name for name in self.server.refused if unquote(address.path).endswith(name)), "")
-            if refused and self.command == "PUT":
-                raise RefusedRequestError(self.server.refused[refused], "a refusal that the test asked for")
-            if self.server.failures:
-                raise RefusedRequestError(self.server.failures.pop(), "a failure that the test asked for")
+            refused = [self.server.refused[end] for end in self.server.refused if address.path.endswith(end)]
+            if failures := refused or self.server.failures:
+                raise RefusedRequestError(failures.pop(), "a failure that the test asked for")
             reply = self._json(address.path, query, body) if is_json else self._xml(address.path, query, body)
         except RefusedRequestError as refusal:
             reply = _error(refusal, is_json)
@@ -378,7 +376,7 @@ class GcsStandIn:
         self._server.refused.clear()
 
     def refuse(self, end: str, status: int) -> None:
-        """Answer every upload of an object whose name ends so with this error status."""
+        """Answer every request whose encoded path ends so with this error status."""
         self._server.refused[end] = status
 
     def fail_next(self, *statuses: int) -> None:
