@@ -323,12 +323,15 @@ class GcsStandIn:
         Address to give to clients.
     requests
         What was asked so far, one ``METHOD /path?query`` per request.
+    refused
+        Error status of all requests whose encoded path ends so, by that end.
     """
 
     def __init__(self, folder: Path | None = None, *, port: int = 0) -> None:
         self._server = _Server(folder, port)
         self.url = self._server.url
         self.requests = self._server.requests
+        self.refused = self._server.refused
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def __enter__(self) -> Self:
@@ -374,10 +377,6 @@ class GcsStandIn:
         self.requests.clear()
         self._server.failures.clear()
         self._server.refused.clear()
-
-    def refuse(self, end: str, status: int) -> None:
-        """Answer every request whose encoded path ends so with this error status."""
-        self._server.refused[end] = status
 
     def fail_next(self, *statuses: int) -> None:
         """Answer the next requests, one each, with these error statuses."""

@@ -221,7 +221,7 @@ def test_a_file_that_the_bucket_refuses_is_told_and_the_rest_goes_on(
 ) -> None:
     monkeypatch.setattr("imaging.upload.uploader.PAUSE_S", 0.1)
     acquisition(source)
-    gcs.refuse("a05.dat", 400)
+    gcs.refused["a05%2Edat"] = 400
     summary = upload(source, bucket)
     assert (summary.files, [refusal.name for refusal in summary.refused]) == (12, ["Images/a05.dat"])
     assert "400 Bad Request" in summary.refused[0].reason
