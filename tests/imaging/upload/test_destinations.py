@@ -24,13 +24,6 @@ from tests.standins.gcs import GcsStandIn
 from tests.standins.network import Network
 
 
-@pytest.fixture(params=["folder", "gcs"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "folder":
-        return str(tmp_path / "store")
-    return request.getfixturevalue("gcs").address("lab/screens")
-
-
 @pytest.fixture
 def destination(url: str) -> Destination:
     return open_destination(url, PREFIX)
