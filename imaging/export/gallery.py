@@ -20,16 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from imaging.errors import StoredDataError
-from imaging.export.rows import open_rows, read_whole
+from imaging.export.rows import open_rows, read_wells, read_whole
 from imaging.export.selection import Published
 from imaging.export.tabular import write_csv
 from imaging.names import check_name, raw_prefix
 from imaging.store import Store
 from imaging.table_files import replacing
+from imaging.tables import WELLS
 from imaging.wells import parse_well
 
 SOURCE = "source_1"
 _MAP_COLUMNS = ("treatment", "concentration", "concentration_unit", "control")
+_PLACED = ("plate_map_name", "well_position")
 _BARCODES = ("Assay_Plate_Barcode", "Plate_Map_Name")
 
 Row = dict[str, Any]
@@ -117,8 +119,7 @@ def write_plate(gallery: Gallery, published: Published) -> Iterator[tuple[Path, 
             _copy_image(published, name, gallery.images(plate) / name)
         yield gallery.images(plate), len(listed.names), ""
     yield gallery.load_data(plate), _write_rows(gallery.load_data(plate), listed.rows), _say_left_out(plate, listed)
-    wells = read_whole(published, "wells").to_pylist()
-    described = {row["well"]: _map_row(plate, row) for row in wells}.values()  # once for all time points
+    described = {row["well_position"]: row for row in _map_rows(published)}.values()  # once for all time points
     yield gallery.plate_map(plate), _write_rows(gallery.plate_map(plate), described, delimiter="\t"), ""
     profiles = open_rows(published, "profiles")
     gallery.profiles(plate).parent.mkdir(parents=True, exist_ok=True)
@@ -179,9 +180,15 @@ def _address(store: Store, key: str) -> str:
     return f"{store.url.partition('?')[0].rstrip('/')}/{key}"
 
 
-def _map_row(plate: str, well: Row) -> Row:
-    described = {name: well.get(name) for name in _MAP_COLUMNS}
-    return {"plate_map_name": plate, "well_position": well["well"], **described}
+def _map_rows(published: Published) -> list[Row]:
+    """What the plate map says of each well, all its columns."""
+    wells = read_wells(published)
+    own = {*_PLACED, *(column.name for column in WELLS.columns)}
+    columns = [*_MAP_COLUMNS, *(name for name in wells.column_names if name not in own)]
+    return [
+        {**dict(zip(_PLACED, (published.plate, row["well"]), strict=True)), **{name: row.get(name) for name in columns}}
+        for row in wells.to_pylist()
+    ]
 
 
 def _copy_image(published: Published, name: str, out: Path) -> None:

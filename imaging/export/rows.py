@@ -1,12 +1,13 @@
 """Tables of a publication as other programs take them: columns under CellProfiler's names, rows block by block.
 
 What identifies or describes a row begins with ``Metadata_``; all other columns are features, named as in the table
-``features``. Rows of cells, images and sites get what the plate map says of their well.
+``features``. Every row gets what the plate map says of its well.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from imaging.errors import StoredDataError, StoreUnavailableError
 from imaging.export.selection import Published
 from imaging.object_reader import opened
 from imaging.table_schema import TEXTS, Table
-from imaging.tables import FEATURES, IMAGE_METRICS, PLACE, TABLES, WELLS
+from imaging.tables import CELLS, FEATURES, IMAGE_METRICS, IMAGES, PLACE, TABLES, WELL_ANNOTATIONS, WELLS
 
 WHAT = {"profiles": "wells", "cells": "cells", "images": "images", "image_features": "image_features"}
 """What can be exported, and the table that holds it."""
@@ -32,6 +33,8 @@ _NAMES = {
     "cells_count": "Count_Cells",
 }
 """Columns that the field's programs know under names of their own, after ``Metadata_``."""
+_UNFIT = re.compile(r"[\s/]+")
+"""What the name of a plate map's column may have and a column of HDF5 not."""
 _KEYS = ("well", "time_point")
 _OF_WELLS_ONLY = ("sites_expected", "sites_done", "nuclei_count", "cells_count")
 _IDENTITY = ("plate", "well", "time_point", "site", "channel", "ObjectNumber")
@@ -84,20 +87,19 @@ class Rows:
         StoredDataError
             If the file is gone or damaged.
         """
-        described = _wells(self.published) if self.table != WELLS.name else None
+        described = read_wells(self.published)
         with _opened(self.published, self.table) as file:
             names = _in_order(self.table, file.schema_arrow)
             for number in range(file.num_row_groups):
                 rows = file.read_row_group(number).select(names)
                 columns = dict(zip(map(_exported_name(self.table), names), rows.columns, strict=True))
-                if described is not None:
-                    columns |= _of_wells(rows, described)
+                columns |= _of_wells(rows, described)
                 yield pa.Table.from_arrays([columns[field.name] for field in self.schema], schema=self.schema)
 
 
 def metadata_name(column: str) -> str:
     """Name under which a column that is no feature is exported: ``Metadata_Plate``, ``Metadata_treatment``."""
-    return f"Metadata_{_NAMES.get(column, column)}"
+    return f"Metadata_{_NAMES.get(column) or _UNFIT.sub('_', column)}"
 
 
 def open_rows(published: Published, what: str) -> Rows:
@@ -122,11 +124,10 @@ def open_rows(published: Published, what: str) -> Rows:
     names, features = _in_order(table, stored), _features(table, stored)
     fields = {_exported_name(table)(name): stored.field(name) for name in names}
     metadata = [metadata_name(name) for name in names if name not in features]
-    if table != WELLS.name:
-        wells = _wells(published).schema
-        joined = {metadata_name(name): wells.field(name) for name in _described(wells) if name not in names}
-        fields |= joined
-        metadata += joined
+    wells = read_wells(published).schema
+    joined = {metadata_name(name): wells.field(name) for name in _described(wells) if name not in names}
+    fields |= joined
+    metadata += joined
     schema = pa.schema([_field(name, fields[name].type, described) for name in [*metadata, *features]])
     return Rows(published, table, schema, len(metadata), count)
 
@@ -211,11 +212,29 @@ def _field(name: str, kind: pa.DataType, dictionary: dict[str, dict[str, Any]]) 
     return pa.field(name, kind, metadata=about)
 
 
-def _wells(published: Published) -> pa.Table:
-    """The wells of a plate, without their features."""
+def read_wells(published: Published) -> pa.Table:
+    """The wells of a plate without their features, and after their own columns all others of the plate map.
+
+    Raises
+    ------
+    StoredDataError
+        If a published table is gone or damaged.
+    """
     with _opened(published, WELLS.name) as file:
         held = set(file.schema_arrow.names)
-        return file.read([column.name for column in WELLS.columns if column.name in held])
+        wells = file.read([column.name for column in WELLS.columns if column.name in held])
+    if WELL_ANNOTATIONS.name not in published.record["tables"]:
+        return wells
+    rows = read_whole(published, WELL_ANNOTATIONS.name).to_pylist()
+    values = {(row["name"], row["well"]): row["value"] for row in rows}
+    taken = {metadata_name(column.name).lower() for column in (*WELLS.columns, *CELLS.columns, *IMAGES.columns)}
+    for name in dict.fromkeys(row["name"] for row in rows):
+        if metadata_name(name).lower() not in taken:
+            taken.add(metadata_name(name).lower())
+            wells = wells.append_column(
+                name, pa.array([values.get((name, well)) for well in wells["well"].to_pylist()], pa.string())
+            )
+    return wells
 
 
 def _described(wells: pa.Schema) -> list[str]:

@@ -19,6 +19,7 @@ from imaging.export import tabular
 from imaging.export.forms import Export, refuse_overwriting
 from imaging.export.selection import select_plates
 from imaging.names import to_json
+from imaging.platemaps import PlateMap
 from imaging.store import Store, open_store
 from tests.imaging import small_screen
 from tests.imaging.small_export import HOSTILE, export, hostile_map, published
@@ -211,6 +212,8 @@ def test_profiles_have_the_fields_names_and_the_published_values(store, tmp_path
             "Metadata_Count_Cells": 6,
             "Metadata_verdict": "pass",
             "Metadata_reasons": [],
+            "Metadata_gene": "KIF11",
+            "Metadata_moa": None,
             AREA: 317.0,
             RATIO: 2.0,
         }
@@ -233,6 +236,40 @@ def test_cells_have_what_the_plate_map_says_of_their_well(store, tmp_path):
     last = rows[-1]
     assert (last["Metadata_Site"], last["Metadata_ObjectNumber"], last[AREA], last[RATIO]) == (2, 3, 623.0, 2.5)
     assert rows[0][RATIO] is None
+
+
+def annotated_map() -> PlateMap:
+    """The plate map with columns of its own, one of them with the name of one of ours."""
+    said = {"gene / target": "TP53", "moa": "p53 agonist", "control": "x", "Plate": "y", "well_position": "a01"}
+    return PlateMap(small_screen.plate_map().rows, annotations={"A01": said, "A03": {"moa": "none"}})
+
+
+@pytest.mark.parametrize(("what", "count"), [("profiles", 6), ("cells", 36), ("images", 24)])
+def test_every_column_of_the_plate_map_is_exported(folder_store, tmp_path, what, count):
+    (written,) = export(published(folder_store, plate_map=annotated_map()), "parquet", tmp_path, what)
+    rows = pq.read_table(written.path).to_pylist()
+    assert len(rows) == count
+    found = {(row["Metadata_Well"], row["Metadata_gene_target"], row["Metadata_moa"]) for row in rows}
+    assert {item for item in found if any(item[1:])} == {("A01", "TP53", "p53 agonist"), ("A03", None, "none")}
+    assert {row["Metadata_control"] for row in rows if row["Metadata_Well"] == "A01"} == {"negcon"}
+    assert {row["Metadata_Plate"] for row in rows} == {"P1"}
+    assert list(rows[0]).index("Metadata_moa") < next(n for n, name in enumerate(rows[0]) if name[:9] != "Metadata_")
+
+
+def test_every_column_of_the_plate_map_stands_in_that_of_the_gallery(folder_store, tmp_path):
+    chosen = published(folder_store, plate_map=annotated_map())
+    path = next(item.path for item in export(chosen, "cpg", tmp_path) if item.path.suffix == ".txt")
+    header, first, *_ = (line.split("\t") for line in path.read_text().splitlines())
+    assert dict(zip(header, first, strict=True)) == {
+        "plate_map_name": "P1",
+        "well_position": "A01",
+        "treatment": "DMSO",
+        "concentration": "",
+        "concentration_unit": "",
+        "control": "negcon",
+        "gene / target": "TP53",
+        "moa": "p53 agonist",
+    }
 
 
 @pytest.mark.parametrize("what", ["images", "image_features"])

@@ -109,6 +109,8 @@ def test_profiles_and_plate_map_go_with_pycytominer(folder_store, tmp_path):
         "concentration": "1.5",
         "concentration_unit": "uM",
         "control": "poscon",
+        "gene": "",
+        "moa": "",
     }
 
 

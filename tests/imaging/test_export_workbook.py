@@ -105,6 +105,6 @@ def test_lists_are_joined_and_times_are_utc(folder_store, tmp_path):
 
 def test_more_columns_than_a_sheet_has_are_refused(folder_store, tmp_path, monkeypatch):
     monkeypatch.setattr(workbook, "MOST_COLUMNS", 10)
-    with pytest.raises(ConfigurationError, match="the wells have 20 columns and an Excel sheet 10; export them as"):
+    with pytest.raises(ConfigurationError, match="the wells have 22 columns and an Excel sheet 10; export them as"):
         export(published(folder_store), "xlsx", tmp_path)
     assert list(tmp_path.glob("*.xlsx")) == []

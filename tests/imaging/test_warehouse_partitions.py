@@ -50,7 +50,7 @@ def test_rows_are_counted_in_their_partition_alone(bigquery_jobs: BigQueryJobs, 
     publish(folder_store)
     load(bigquery_jobs.client(), folder_store)
     counted = [line for line in bigquery_jobs.requests if line.startswith("query SELECT COUNT(*) AS m0")]
-    assert len(counted) == 10
+    assert len(counted) == len([line for line in bigquery_jobs.loads() if not line.startswith("plate_runs_all")])
     assert all(line.endswith("AND _PARTITIONTIME = TIMESTAMP '2026-02-03'") for line in counted)
 
 
