@@ -228,9 +228,11 @@ def test_a_barred_experiment_is_asked_once_a_round_and_its_plates_are_looked_at_
         write_manifest(folder_store, manifest("A01", 1, plate=plate))
     warehouse = open_warehouse(bigquery_jobs.client())
     rounds = Rounds(Loader(warehouse, folder_store, admit=bar), LiveLoader(warehouse, folder_store))
-    for number, expected in ((0, 1), (1, 2), (2, 2), (30, 2), (62, 3)):
-        assert rounds.round(NOW + number * MINUTE) == {}
-        assert len(asked) == expected
+    looked: list[tuple[str, str]] = []
+    rounds._look, look = (lambda plate, now: looked.append(plate) or look(plate, now)), rounds._look
+    for number, (minute, expected) in enumerate(((0, 2), (1, 4), (2, 4), (30, 4), (62, 6)), 1):
+        assert rounds.round(NOW + minute * MINUTE) == {}
+        assert (len(asked), len(looked)) == (number, expected)
 
 
 @pytest.mark.parametrize("what", [LOST, 503])

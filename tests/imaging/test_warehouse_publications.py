@@ -46,7 +46,7 @@ def test_a_publication_on_any_store_is_shown_as_on_duckdb(bigquery_jobs: BigQuer
     publish(store)
     (outcome,) = load(bigquery_jobs.client(), store)
     assert isinstance(outcome, Loaded)
-    assert (outcome.plate, outcome.number, outcome.rows["images"], outcome.jobs) == ("P1", 1, 24, 11)
+    assert (outcome.plate, outcome.number, outcome.rows["images"], outcome.jobs) == ("P1", 1, 24, 12)
     assert shown(bigquery_jobs) == SHOWN
     for table in (*(table.name for table in LOADED), "plate_runs"):
         ours = run_query(store, f"SELECT * FROM {table}").to_pylist()
