@@ -60,7 +60,7 @@ def upload(
     place = folder.resolve()
     experiment = experiment or place.parent.name
     if not experiment:
-        raise ConfigurationError(f"no folder lies around {folder} that could name the experiment; give --experiment NAME")
+        raise ConfigurationError(f"no folder around {folder} can name the experiment; give --experiment NAME")
     prefix = raw_prefix(check_name("experiment", experiment), check_name("plate", plate or place.name))
     options = Options(
         settle_s=settle if settle is not None else 15.0 if is_network_drive(folder) else 3.0,

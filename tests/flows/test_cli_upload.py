@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_folder_goes_to_raw_under_its_own_name(folder: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["upload", str(folder), str(tmp_path / "store")])
     assert result.exit_code == 0, result.output
-    assert len(list((tmp_path / "store" / "raw" / "P0001" / "P0001" / "Images").iterdir())) == 5
+    assert len(list((tmp_path / "store" / "raw" / tmp_path.name / "P0001" / "Images").iterdir())) == 5
     assert "5 files (0 B) are in the store with equal sums: 5 sent, 0 were there" in result.stderr
     assert "incomplete: Images/0.tif: the image is empty" in result.stderr
     assert len(list((tmp_path / "state" / "platestream" / "uploads").iterdir())) == 1
@@ -119,7 +119,7 @@ def test_an_upload_to_a_folder_that_is_killed_goes_on_and_sends_nothing_twice(fo
     subprocess.run(command, env=environment, check=True, capture_output=True)
     after = copies()
     assert {name: after[name] for name in before} == before
-    copied = store / "raw" / "P0001" / "P0001"
+    copied = store / "raw" / tmp_path.name / "P0001"
     assert filecmp.cmpfiles(folder, copied, [path.name for path in folder.glob("*.dat")], shallow=False)[1:] == ([], [])
     assert len(after) == 3000
 

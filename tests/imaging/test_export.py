@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +18,10 @@ from imaging.export.forms import Export, refuse_overwriting
 from imaging.export.selection import select_plates
 from imaging.names import to_json
 from imaging.platemaps import PlateMap
-from imaging.store import Store, open_store
+from imaging.store import Store
 from tests.imaging import small_screen
 from tests.imaging.small_export import HOSTILE, export, hostile_map, published
 from tests.imaging.small_screen import AREA, RATIO, RECIPE
-from tests.parts import ROOT
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -389,13 +386,3 @@ def test_forms_that_hold_wells_take_no_cells(tmp_path):
     for form in ("cpg", "xlsx"):
         with pytest.raises(ConfigurationError, match=f"the form {form} holds profiles; export cells as parquet"):
             Export(form, "cells", tmp_path)
-
-
-def test_memory_holds_a_part_of_the_cells_of_a_plate(tmp_path):
-    small_screen.publish(open_store(str(tmp_path / "root")))
-    program = [sys.executable, "-m", "tests.imaging.export_memory", str(tmp_path / "root"), str(tmp_path / "out")]
-    made = subprocess.run([*program, "anndata", "csv", "parquet"], cwd=ROOT, capture_output=True, text=True, check=True)
-    cells, anndata, csv_, parquet = map(float, made.stdout.split())
-    assert cells > 80
-    assert max(anndata, csv_) < 20
-    assert parquet < 60

@@ -27,7 +27,6 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -36,17 +35,7 @@ from xml.sax.saxutils import escape
 
 import google_crc32c
 
-from tests.standins.objects import PAGE_LIMIT, Blob, Page, RefusedRequestError, Storage, Upload
-
-
-@dataclass
-class Reply:
-    """What goes back to the client."""
-
-    body: bytes = b""
-    status: int = 200
-    content_type: str = "application/json"
-    headers: dict[str, str] = field(default_factory=dict)
+from tests.standins.objects import PAGE_LIMIT, Blob, Page, RefusedRequestError, Reply, Storage, Upload
 
 
 class _Handler(BaseHTTPRequestHandler):

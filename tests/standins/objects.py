@@ -31,6 +31,16 @@ class RefusedRequestError(Exception):
         self.reason = reason
 
 
+@dataclass
+class Reply:
+    """What goes back to the client."""
+
+    body: bytes = b""
+    status: int = 200
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Blob:
     """One version of an object."""
