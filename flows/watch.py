@@ -333,6 +333,9 @@ def find_need(job: PlateJob, plan: Plan) -> str:
     if plan.is_field_due:
         return "its field of illumination is due"
     if plan.due:
+        told = sum(bool(gap.reason) for gap in plan.due)
+        if told == len(plan.due):
+            return f"{told} images were not taken, says the instrument"
         return f"{len(plan.due)} images did not arrive within {job.experiment.patience_s:g} s"
     if plan.is_publishable and not is_current(job, plan):
         return "a publication is due"

@@ -44,8 +44,7 @@ SCRIPTS = (
 """Parts of page.js, in the order they are joined."""
 
 DATA, LIVE = "data.js", "live.js"
-OLD_PICTURE_S = 86_400.0
-"""Age from which a picture that no page shows is deleted."""
+OLD_PICTURE_S = 86_400.0  # age from which a picture that no page shows is deleted
 
 Values = Mapping[str, float | int | None]
 
@@ -74,9 +73,9 @@ class PageImage:
 
 @dataclass(frozen=True)
 class PageSite:
-    """A site of a well; ``state`` is done, failed, missing or waiting, ``missing`` names channels without an image.
+    """A site of a well by its number; ``missing`` names channels without an image, ``label`` is shown for the number.
 
-    ``site`` is its number (``imaging.time_points``); ``label`` is shown instead.
+    ``state`` is done, failed, missing or waiting.
     """
 
     site: int

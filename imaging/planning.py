@@ -110,14 +110,19 @@ class Plan:
 
     def decided(self) -> Iterator[tuple[str, int, str, int]]:
         """Well, site, channel and plane of each decision that counts; plane 0 is the whole image."""
+        planes: dict[tuple[str, int, str], list[int]] = {}
+        for *place, z in sorted(self.records.missing_planes):
+            planes.setdefault((place[0], place[1], place[2]), []).append(z)
         for site in self.sites:
-            missing = ((name, self.expected[site.well, site.site][name]) for name in site.missing)
-            for channel, planes in (*site.lacking, *missing):
+            of_stacks, whole = dict(site.lacking), frozenset(site.missing)
+            for channel in (*of_stacks, *site.missing):
                 place = site.well, site.site, channel
                 if place in self.records.missing:
                     yield (*place, 0)
                 else:
-                    yield from ((*place, z) for z in planes if (*place, z) in self.records.missing_planes)
+                    yield from (
+                        (*place, z) for z in planes.get(place, ()) if channel in whole or z in of_stacks[channel]
+                    )
 
     @property
     def images_expected(self) -> int:

@@ -172,6 +172,7 @@ def _notes(job: PlateJob) -> Iterator[str]:
     arrivals = job.arrivals
     if arrivals.is_told:
         yield f"expected: {say_told(job.experiment, arrivals.expected, arrivals.told)}{_lateness(arrivals)}"
+    yield from arrivals.told.remarks
     if arrivals.unused:
         yield f"planes of z-stacks that the recipe does not use: {arrivals.unused}"
 

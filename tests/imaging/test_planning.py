@@ -216,3 +216,21 @@ def test_planes_that_the_instrument_did_not_take_are_due_at_once_with_its_words(
     plan = plan_plate(SCREEN, arrivals, Records(), pins="pins", now=110.0)
     assert plan.due == (Gap("A01", 1, "GFP", 0, "laser off"),)
     assert plan_plate(SCREEN, arrivals, Records(missing=frozenset({("A01", 1, "GFP")})), pins="p", now=110.0).todo
+
+
+def test_planes_that_nobody_told_are_given_up_one_by_one() -> None:
+    untold = read_experiment(
+        EXPERIMENT.replace("(?P<channel>w[0-9])", "(?P<channel>w[0-9])_z(?P<z>[0-9])")
+        .replace("{name: v1", "{name: v1, projection: mean")
+        .encode()
+    )
+    objects = stack("A01", 1, 3)
+    arrived = plan_of(*objects, experiment=untold).todo[0]
+    faults = frozenset(fault_name(file) for file in dict(arrived.stacks)["GFP"])
+    due = plan_of(*objects, experiment=untold, records=Records(faults=faults), now=1e6).due
+    gaps = [gap for gap in due if gap.well == "A01"]
+    assert gaps == [Gap("A01", 1, "GFP", 1), Gap("A01", 1, "GFP", 3)]
+    records = Records(faults=faults, missing_planes=frozenset(gap[:4] for gap in gaps))
+    plan = plan_of(*objects, experiment=untold, records=records)
+    assert plan.todo[0].missing == ("GFP",)
+    assert list(plan.decided()) == [("A01", 1, "GFP", 1), ("A01", 1, "GFP", 3)]
