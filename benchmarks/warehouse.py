@@ -107,8 +107,8 @@ def bench_latency() -> dict[str, Any]:
         store = open_store(folder)
         warehouse = Warehouse(server.client(), "screens", pause_s=0.02)
         rounds = Rounds(Loader(warehouse, store), LiveLoader(warehouse, store))
-        rounds.round()
         plates = {number: write_plate(store, number) for number in range(RUNS)}
+        rounds.round()  # finds the plates: new ones are looked for every ten minutes only
         stop = threading.Event()
 
         def keep() -> None:

@@ -207,24 +207,6 @@ def _describe(declared: Experiment) -> dict[str, Any]:
     }
 
 
-def _describe_recipes(
-    named: Mapping[str, Experiment], faults: Mapping[str, ConfigurationError]
-) -> list[dict[str, Any]]:
-    """Recipes of files beside experiment.yaml: name and id.
-
-    Raises
-    ------
-    ConfigurationError
-        With the faults of all their files.
-    """
-    from imaging.errors import ConfigurationError
-
-    if faults:
-        problems = [f"{error.message}: {problem}" for error in faults.values() for problem in error.problems]
-        raise ConfigurationError("experiment.yaml is sound, and recipes beside it are not:", tuple(problems))
-    return [{"name": name, "recipe": each.recipe_id} for name, each in named.items()]
-
-
 def _plates_in_store(store: str, experiment: str) -> list[str]:
     """Plates of an experiment that have a folder in the store."""
     from flows.settings import Settings
@@ -253,6 +235,24 @@ def _say_map(said: dict[str, Any]) -> str:
     return f"{', '.join(parts)}; for {shown}"
 
 
+def _describe_recipes(
+    named: Mapping[str, Experiment], faults: Mapping[str, ConfigurationError]
+) -> list[dict[str, Any]]:
+    """Recipes of files beside experiment.yaml: name and id.
+
+    Raises
+    ------
+    ConfigurationError
+        With the faults of all their files.
+    """
+    from imaging.errors import ConfigurationError
+
+    if faults:
+        problems = [f"{error.message}: {problem}" for error in faults.values() for problem in error.problems]
+        raise ConfigurationError("experiment.yaml is sound, and recipes beside it are not:", tuple(problems))
+    return [{"name": name, "recipe": each.recipe_id} for name, each in named.items()]
+
+
 def _describe_illumination(declared: Experiment, read: Callable[[str], bytes]) -> dict[str, Any]:
     """Where the field of illumination comes from, and how uneven declared ones are by channel."""
     section = declared.illumination
@@ -279,9 +279,6 @@ def _print_result(result: dict[str, Any]) -> None:
     typer.echo(f"objects     {', '.join(result['objects']) or 'none: recipe.nuclei is not given, images are measured'}")
     for recipe in result["recipes"]:
         typer.echo(f"recipe      {recipe['recipe']} (recipes/{recipe['name']}.yaml)")
-    for file, wells in result["plate_maps"].items():
-        typer.echo(f"plate map   {file}: {wells} wells")
-
     for file, said in result["plate_maps"].items():
         typer.echo(f"plate map   {file}: {_say_map(said)}")
     for warning in result["plate_map_warnings"]:

@@ -28,7 +28,7 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 def upload(
     folder: Path = typer.Argument(help="Folder of one acquisition, as the microscope writes it."),
     store: str = typer.Argument(help="Root of the store: a folder, or gs://bucket/prefix."),
-    experiment: str = typer.Option("", help="Name of the experiment.", show_default="the folder's name"),
+    experiment: str = typer.Option("", help="Name of the experiment.", show_default="name of the folder around it"),
     plate: str = typer.Option("", help="Name of the plate.", show_default="the folder's name"),
     follow: bool = typer.Option(False, "--follow", help="Wait for more files while the microscope writes."),
     until_idle: str = typer.Option(
@@ -57,8 +57,11 @@ def upload(
 
     if not folder.is_dir():
         raise ConfigurationError(f"there is no folder {folder}; give the folder that the microscope writes")
-    name = folder.resolve().name
-    prefix = raw_prefix(check_name("experiment", experiment or name), check_name("plate", plate or name))
+    place = folder.resolve()
+    experiment = experiment or place.parent.name
+    if not experiment:
+        raise ConfigurationError(f"no folder lies around {folder} that could name the experiment; give --experiment NAME")
+    prefix = raw_prefix(check_name("experiment", experiment), check_name("plate", plate or place.name))
     options = Options(
         settle_s=settle if settle is not None else 15.0 if is_network_drive(folder) else 3.0,
         follow=follow,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from imaging.arrivals import ImageFile
 from imaging.errors import ChangedObjectError, ForbiddenFileError, StoreUnavailableError
 from imaging.faults import record_fault
+from imaging.folders import StoredFolder
 from imaging.formats.contents_check import find_content_fault
 from imaging.job import PlateJob
 from imaging.plane_files import FORBIDDEN
@@ -46,6 +47,9 @@ class ArrivalCheck:
     job: PlateJob
     _seen: set[tuple[str, ...]] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self._folder = StoredFolder(self.job.raw, self.job.raw_folder)
+
     def choose(self, plan: Plan) -> list[Suspect]:
         """Files of waiting sites that were not looked at yet, at most ``BATCH`` of them."""
         chosen: list[Suspect] = []
@@ -75,9 +79,7 @@ class ArrivalCheck:
     def _check(self, suspect: Suspect) -> bool:
         file = suspect.file
         try:
-            reason = find_content_fault(
-                self.job.raw, self.job.raw_folder + file.name, file.token, file.size_bytes, file.inside
-            )
+            reason = find_content_fault(self._folder, file.name, file.token, file.size_bytes, file.inside)
         except ForbiddenFileError:
             reason = FORBIDDEN
         except (ChangedObjectError, FileNotFoundError, StoreUnavailableError):

@@ -110,8 +110,8 @@ def _projection(look: FolderLook) -> str:
 
 
 _REST = """\
-# What is in the wells: CSV, Excel or Harmony files beside this one, with columns such as well, treatment, dose,
-# control; or a table that names the map of each barcode, and the maps beside it. docs/plate-maps.md shows more.
+# What is in the wells: CSV, Excel or Harmony files beside this one, with columns such as well, treatment,
+# concentration, control; or a table that names the map of each barcode. docs/plate-maps.md shows more.
 # plate_maps:
 #   - {file: platemaps/plate1.csv, plates: ["*"], concentration_unit: uM}
 #   - {barcodes: barcode_platemap.csv}

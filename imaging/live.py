@@ -119,7 +119,7 @@ class LivePlate:
             self._sites = {}
             return False
         new = read_records(self.store, [key for key in keys if key not in self._sites])
-        read = self._sites | {manifest["key"]: _aggregate(manifest) for manifest in new}
+        read = self._sites | {manifest["key"]: _aggregated(manifest) for manifest in new}
         self._sites = {key: read[key] for key in keys}
         return True
 
@@ -136,6 +136,19 @@ class LivePlate:
         place |= {"is_published": key in self._counted, **finished}
         images = tuple(place | {"arrived_at": arrived.get(row["channel"])} | row for row in rows.images)
         return LiveSite(key, place | rows.site, images)
+
+
+def _aggregated(manifest: Mapping[str, Any]) -> tuple[Row, SiteRows, Mapping[str, Any]]:
+    try:
+        return _aggregate(manifest)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _incomplete("a site's manifest", manifest, error) from error
+
+
+def _incomplete(what: str, record: Mapping[str, Any], error: Exception) -> StoredDataError:
+    """A record that is JSON, and not what it should be."""
+    words = f"lacks {error.args[0]}" if isinstance(error, KeyError) else f"is damaged ({error})"
+    return StoredDataError(f"{what} {words}; delete it, it is made again", key=record["key"])
 
 
 def _aggregate(manifest: Mapping[str, Any]) -> tuple[Row, SiteRows, Mapping[str, Any]]:
@@ -158,10 +171,15 @@ def list_faults(store: Store, folder: PlateFolder) -> list[str]:
 
 def read_faults(store: Store, keys: Iterable[str]) -> list[Row]:
     """Rows of ``fault_records`` of these records, in the order of their addresses."""
-    rows = read_records(store, sorted(keys))
-    kept = tuple(column.name for column in FAULT_RECORDS.columns)
-    given = ({**row, **site_columns(row.get("site")), "found_at": read_time(row["found_at"])} for row in rows)
-    return [{name: row[name] for name in kept if name in row} for row in given]
+    return [_fault_row(record) for record in read_records(store, sorted(keys))]
+
+
+def _fault_row(record: Mapping[str, Any]) -> Row:
+    try:
+        given = {**record, **site_columns(record.get("site")), "found_at": read_time(record["found_at"])}
+    except (KeyError, TypeError, ValueError) as error:
+        raise _incomplete("the record of a fault", record, error) from error
+    return {column.name: given[column.name] for column in FAULT_RECORDS.columns if column.name in given}
 
 
 def _measured(store: Store, prefix: str, *, is_published: bool) -> list[str]:

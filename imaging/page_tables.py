@@ -322,7 +322,7 @@ def _well(rows: Sequence[Row], values: Sequence[str], medians: Mapping[str, floa
         state=_well_state(sites),
         verdict=next((verdict for verdict in ("fail", "warn", None) if verdict in verdicts), "pass"),
         reasons=tuple(dict.fromkeys(reason for row in rows for reason in row["reasons"] or ())),
-        values={_value_name(name, _time_of(row)): row[name] for row in rows for name in values} | medians,
+        values={_value_name(name, _time_of(row)): row[name] for row in rows for name in values} | dict(medians),
         sites=tuple(sorted(sites, key=lambda site: site.site)),
     )
 

@@ -27,9 +27,10 @@ from sqlglot.errors import ParseError, TokenError
 
 from imaging.acquisitions import decision_rows, list_decisions, read_decision
 from imaging.errors import PlateError, StoredDataError
-from imaging.live import PlateFolder, read_fault_rows, read_live_rows, read_records
+from imaging.live import PlateFolder, read_fault_rows, read_live_rows
 from imaging.names import is_experimental, plate_folders, results_prefix
 from imaging.promotions import Promotion, promotion_row, read_promotions
+from imaging.publication_records import read_publications
 from imaging.store import Store
 from imaging.table_schema import Table, arrow_schema, table_of
 from imaging.tables import ACQUISITION_DECISIONS, FAULT_RECORDS, PLATE_RUNS, PROMOTIONS, PUBLISHED, TABLES
@@ -159,11 +160,7 @@ def read_catalog(store: Store) -> Catalog:
         for item in store.list(f"{results_prefix(*folder)}publications/").objects
         if _RECORD.fullmatch(item.key)
     ]
-    records = read_records(store, keys)
-    for record in records:
-        lacking = [name for name in ("experiment", "plate", "recipe", "run", "number", "status") if name not in record]
-        if lacking:
-            raise StoredDataError(f"the publication record lacks {', '.join(lacking)}", key=record["key"])
+    records = read_publications(store, keys)
     return Catalog(
         folders,
         tuple(sorted(records, key=lambda record: (*_folder(record), record["number"]))),

@@ -50,7 +50,14 @@ def schema_of(table: Table, more: Mapping[str, Mapping[str, str]] | None = None)
 
 @contextlib.contextmanager
 def replacing(out: Path) -> Iterator[IO[bytes]]:
-    """Write beside a file and put it into place at the end: whoever is interrupted leaves what was there.
+    """Write beside a file and put it into place at the end; see ``staged``."""
+    with staged(out) as path, open(path, "xb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def staged(out: Path) -> Iterator[Path]:
+    """A fresh path beside a file, put into its place at the end: whoever is interrupted leaves what was there.
 
     Raises
     ------
@@ -60,8 +67,7 @@ def replacing(out: Path) -> Iterator[IO[bytes]]:
     target = out.resolve()
     staged = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex[:8]}.part")
     try:
-        with open(staged, "xb") as file:
-            yield file
+        yield staged
         os.replace(staged, target)
     except OSError as error:
         if isinstance(error, StoreUnavailableError):
@@ -85,17 +91,21 @@ def writing_table(out: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table],
 @contextlib.contextmanager
 def _writer(file: IO[bytes], out: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
     if out.suffix == ".csv":
-        texts = pa.schema(
-            [field if field.type != pa.list_(pa.string()) else pa.field(field.name, pa.string()) for field in schema]
-        )
+        texts = without_lists(schema)
         with pyarrow.csv.CSVWriter(file, texts) as writer:
-            yield lambda rows: writer.write_table(_join_texts(rows, texts))
+            yield lambda rows: writer.write_table(join_texts(rows, texts))
     else:
         with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
             yield writer.write_table
 
 
-def _join_texts(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+def without_lists(schema: pa.Schema) -> pa.Schema:
+    """Schema of rows after ``join_texts``."""
+    return pa.schema([pa.field(field.name, pa.string()) if pa.types.is_list(field.type) else field for field in schema])
+
+
+def join_texts(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows with the texts of each list joined by ``"; "``: CSV and spreadsheets have no lists."""
     columns = [
         pc.binary_join(column.cast(pa.list_(pa.string())), "; ") if pa.types.is_list(column.type) else column  # pyright: ignore[reportAttributeAccessIssue]
         for column in rows.columns

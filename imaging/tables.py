@@ -18,43 +18,18 @@ Feature columns depend on the recipe: ``wells`` has them as float64, ``cells`` a
 
 from __future__ import annotations
 
+from imaging.shared_columns import CHANNEL, COUNTS, IMAGE_METRICS, PLACE, SITE, TIME_POINT, VERDICT, WELL
 from imaging.table_schema import FLAG, INTEGER, NUMBER, SINGLE, TEXT, TEXTS, TIME, Column, Table, table_markdown
-from kernels.image_quality import describe_image_metrics
-
-PLACE = (
-    Column("experiment", TEXT, "", "experiment the plate belongs to"),
-    Column("plate", TEXT, "", "acquisition: the plate's folder under raw/"),
-    Column("recipe", TEXT, "", "recipe that determined the values"),
-    Column("run", TEXT, "", "publication the row belongs to, named by the hash of its contents"),
-)
-_WELL = Column("well", TEXT, "", "well such as B03")
-_SITE = Column("site", INTEGER, "", "imaged position inside the well, counted from 1")
-_TIME = Column("time_point", INTEGER, "", "time point, counted from 1")
-_CHANNEL = Column("channel", TEXT, "", "channel such as DNA")
-_VERDICT = (
-    Column("verdict", TEXT, "", "pass, warn or fail; NULL for an image of a site that could not be processed"),
-    Column("reasons", TEXTS, "", "why the verdict is not pass, one sentence each, the worst first; empty when it is"),
-)
-_COUNTS = (
-    Column("nuclei_count", INTEGER, "", "segmented nuclei; NULL where nothing was segmented"),
-    Column("cells_count", INTEGER, "", "segmented cells; NULL where nothing was segmented"),
-)
-
-IMAGE_METRICS = tuple(
-    Column(metric.name, NUMBER, "" if metric.unit == "1" else metric.unit, metric.definition)
-    for metric in describe_image_metrics()
-)
-"""Metrics of an image, named as CellProfiler names them."""
 
 IMAGES = Table(
     "images",
     "One row per expected image.",
     (
         *PLACE,
-        _WELL,
-        _SITE,
-        _TIME,
-        _CHANNEL,
+        WELL,
+        SITE,
+        TIME_POINT,
+        CHANNEL,
         Column("state", TEXT, "", "arrived, faulted (what came cannot be read) or missing"),
         Column("planes_expected", INTEGER, "", "planes that it should be made of: more than 1 for a z-stack"),
         Column("planes_arrived", INTEGER, "", "planes that came, readable or not"),
@@ -65,7 +40,7 @@ IMAGES = Table(
         Column("height", INTEGER, "px", "rows of the image"),
         Column("width", INTEGER, "px", "columns of the image"),
         Column("dtype", TEXT, "", "pixel type: uint8 or uint16"),
-        *_VERDICT,
+        *VERDICT,
         Column("not_measured", TEXTS, "", "why metrics are NULL, one sentence each; empty when none is"),
         *IMAGE_METRICS,
     ),
@@ -75,13 +50,13 @@ SITES = Table(
     "One row per expected site.",
     (
         *PLACE,
-        _WELL,
-        _SITE,
-        _TIME,
+        WELL,
+        SITE,
+        TIME_POINT,
         Column("state", TEXT, "", "done, failed or missing"),
-        *_COUNTS,
+        *COUNTS,
         Column("channels_missing", TEXTS, "", "channels the site was measured without"),
-        *_VERDICT,
+        *VERDICT,
     ),
 )
 WELLS = Table(
@@ -91,8 +66,8 @@ WELLS = Table(
     "for them.",
     (
         *PLACE,
-        _WELL,
-        _TIME,
+        WELL,
+        TIME_POINT,
         Column("row", TEXT, "", "row of the well, A to AF"),
         Column("column", INTEGER, "", "column of the well, counted from 1"),
         Column("treatment", TEXT, "", "what the plate map says was added"),
@@ -101,8 +76,8 @@ WELLS = Table(
         Column("control", TEXT, "", "negcon, poscon, empty or trt"),
         Column("sites_expected", INTEGER, "", "sites that should be imaged"),
         Column("sites_done", INTEGER, "", "sites that were measured"),
-        *_COUNTS,
-        *_VERDICT,
+        *COUNTS,
+        *VERDICT,
     ),
     feature_kind=NUMBER,
 )
@@ -111,7 +86,7 @@ WELL_ANNOTATIONS = Table(
     "One row per well and column of the plate map, of tables joined to it and of barcode files; none for empty cells.",
     (
         *PLACE,
-        _WELL,
+        WELL,
         Column("name", TEXT, "", "name of the column, such as gene, moa or cell_line, without a leading Metadata_"),
         Column("value", TEXT, "", "what the cell says, as it stands there"),
     ),
@@ -131,10 +106,10 @@ PLATES = Table(
         Column("sites_done", INTEGER, "", "sites that were measured"),
         Column("sites_failed", INTEGER, "", "sites given up after repeated attempts"),
         Column("sites_missing", INTEGER, "", "sites without images"),
-        *_COUNTS,
+        *COUNTS,
         Column("z_prime", NUMBER, "", "Z' factor of the first feature the declaration names, at the first time point"),
         Column("z_prime_feature", TEXT, "", "that feature"),
-        *_VERDICT,
+        *VERDICT,
         Column("not_judged", TEXTS, "", "rules that could not be applied, and why, one sentence each"),
     ),
 )
@@ -144,7 +119,7 @@ PLATE_METRICS = Table(
     "plates.",
     (
         *PLACE,
-        _TIME,
+        TIME_POINT,
         Column("channel", TEXT, "", "channel such as DNA; NULL for counts"),
         Column("metric", TEXT, "", "image metric, nuclei_count or cells_count"),
         Column("n_wells", INTEGER, "", "wells with a value; empty wells and images without content are left out"),
@@ -162,7 +137,7 @@ STATISTICS = Table(
     "One row per time point and feature whose assay statistics the declaration asks for.",
     (
         *PLACE,
-        _TIME,
+        TIME_POINT,
         Column("feature", TEXT, "", "column of wells"),
         Column("z_prime", NUMBER, "", "Z' factor of the controls"),
         Column("robust_z_prime", NUMBER, "", "Z' factor from medians and median absolute deviations"),
@@ -200,10 +175,10 @@ FAULTS = Table(
         *PLACE,
         Column("kind", TEXT, "", "what is wrong: unreadable, unknown, duplicate, superseded or plate map"),
         Column("name", TEXT, "", "path of the file inside the plate's folder; a plate map's beside experiment.yaml"),
-        _WELL,
-        _SITE,
-        _TIME,
-        _CHANNEL,
+        WELL,
+        SITE,
+        TIME_POINT,
+        CHANNEL,
         Column("reason", TEXT, "", "what is wrong, in words"),
     ),
 )
@@ -213,10 +188,10 @@ DECISIONS = Table(
     (
         *PLACE,
         Column("kind", TEXT, "", "what was decided, e.g. missing"),
-        _WELL,
-        _SITE,
-        _TIME,
-        _CHANNEL,
+        WELL,
+        SITE,
+        TIME_POINT,
+        CHANNEL,
         Column("plane", INTEGER, "", "plane of the image's z-stack; NULL for the whole image"),
         Column("reason", TEXT, "", "why, in words"),
         Column("decided_by", TEXT, "", "person, patience when nothing came for the declared time, or instrument"),
@@ -225,13 +200,19 @@ DECISIONS = Table(
 CELLS = Table(
     "cells",
     "One row per cell; Nuclei, Cells and Cytoplasm of one cell share the row.",
-    (*PLACE, _WELL, _SITE, _TIME, Column("ObjectNumber", INTEGER, "", "label of the cell in the site's label images")),
+    (
+        *PLACE,
+        WELL,
+        SITE,
+        TIME_POINT,
+        Column("ObjectNumber", INTEGER, "", "label of the cell in the site's label images"),
+    ),
     feature_kind=SINGLE,
 )
 IMAGE_FEATURES = Table(
     "image_features",
     "One row per measured image: features of the whole image, measured on what the cells are measured on.",
-    (*PLACE, _WELL, _SITE, _TIME, _CHANNEL),
+    (*PLACE, WELL, SITE, TIME_POINT, CHANNEL),
     feature_kind=SINGLE,
 )
 RUN_COLUMNS = (
@@ -255,9 +236,9 @@ SITE_RUNS = Table(
     "One row per measured site: how its values came about.",
     (
         *PLACE,
-        _WELL,
-        _SITE,
-        _TIME,
+        WELL,
+        SITE,
+        TIME_POINT,
         Column("inputs", TEXT, "", "hash of the image versions and settings the site was measured from"),
         Column("content", TEXT, "", "hash of the images' contents and settings"),
         *RUN_COLUMNS,
@@ -270,7 +251,7 @@ ILLUMINATION = Table(
     "One row per channel and estimate of the plate's own field of illumination; none where no thumbnails are kept.",
     (
         *PLACE,
-        _CHANNEL,
+        CHANNEL,
         Column("variant", TEXT, "", "robust (background without cells and debris) or mean (all pixels, JUMP's recipe)"),
         Column("n_sites", INTEGER, "", "sites it comes from"),
         Column("error_percent", NUMBER, "%", "how well it is known: half the greatest difference of two halves"),
@@ -360,10 +341,10 @@ FAULT_RECORDS = Table(
     "One row per version of an uploaded file that was found unusable, also where it has been replaced since.",
     (
         *PLACE[:3],
-        _WELL,
-        _SITE,
-        _TIME,
-        _CHANNEL,
+        WELL,
+        SITE,
+        TIME_POINT,
+        CHANNEL,
         Column("name", TEXT, "", "path of the file inside the plate's folder"),
         Column("token", TEXT, "", "version of the file: a replacement has another"),
         Column("size_bytes", INTEGER, "B", "size of that version"),

@@ -9,7 +9,7 @@ A view may stand on tables and on other views.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,15 +36,34 @@ def view_names() -> list[str]:
 @lru_cache
 def ordered_views() -> tuple[str, ...]:
     """Names of the views, each after those that it stands on."""
-    waiting = {name: tables_in(read_view(name)) & set(view_names()) for name in view_names()}
-    ordered: list[str] = []
-    while waiting:
-        ready = [name for name, needed in waiting.items() if needed <= set(ordered)]
-        if not ready:
-            raise ValueError(f"views of imaging/sql must not stand on each other in a ring, got {sorted(waiting)}")
-        ordered += ready
-        waiting = {name: needed for name, needed in waiting.items() if name not in ready}
+    texts = {name: read_view(name) for name in view_names()}
+    ordered = in_order(texts, set(table_names()) - set(texts))
+    if len(ordered) < len(texts):
+        ring = sorted(set(texts) - set(ordered))
+        raise ValueError(f"views of imaging/sql must stand on tables and not on each other in a ring, got {ring}")
     return tuple(ordered)
+
+
+def in_order(texts: Mapping[str, exp.Query], tables: set[str]) -> list[str]:
+    """Names of views, each after those that it stands on; those that need what is neither table nor view are left out.
+
+    Parameters
+    ----------
+    texts
+        Views by name.
+    tables
+        Names of the tables that are there.
+    """
+    needed = {name: tables_in(tree) - own_tables(tree) for name, tree in texts.items()}
+    ordered: list[str] = []
+    while ready := [name for name in texts if name not in ordered and needed[name] <= tables | set(ordered)]:
+        ordered += ready
+    return ordered
+
+
+def own_tables(tree: exp.Query) -> set[str]:
+    """Names, in lower case, of the tables that a statement defines in itself."""
+    return {item.alias.lower() for item in tree.find_all(exp.CTE)}
 
 
 def read_view(name: str) -> exp.Query:

@@ -22,7 +22,7 @@ from tests.parts import ROOT
 PACKAGES = ("flows", "imaging", "kernels")
 SHIPPED = ("requirements.lock", "requirements-run.lock", "requirements-gpu.lock")
 LOCKS = (*SHIPPED, "tests/standins/bqemulator.lock")
-OF_THE_GPU_EXTRA = ("cupy", "cupyx", "dask_cuda", "cuda")
+OF_EXTRAS = ("cupy", "cupyx", "dask_cuda", "cuda", "anndata", "h5py", "pandas")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 OPTIONAL = PROJECT["project"]["optional-dependencies"]
@@ -151,7 +151,7 @@ def test_what_is_imported_is_declared() -> None:
                     imported.update(alias.name.split(".")[0] for alias in node.names)
                 if isinstance(node, ast.ImportFrom) and node.module:
                     imported.add(node.module.split(".")[0])
-    imported -= {*sys.stdlib_module_names, *PACKAGES, *OF_THE_GPU_EXTRA}
+    imported -= {*sys.stdlib_module_names, *PACKAGES, *OF_EXTRAS}
     modules = importlib.metadata.packages_distributions()
     declared = {canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]}
     assert [name for name in sorted(imported) if declared.isdisjoint(map(canonicalize_name, modules[name]))] == []

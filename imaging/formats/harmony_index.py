@@ -115,8 +115,10 @@ def read_index(file: BinaryIO) -> HarmonyIndex:
         raise UnreadableManifestError(_say_fault(error)) from error
     except DefusedXmlException as error:
         raise UnreadableManifestError("declares entities or a document type, which no instrument writes") from error
-    except (LookupError, UnicodeError) as error:
-        raise UnreadableManifestError(f"cannot be decoded ({error})") from error
+    except UnreadableManifestError:
+        raise
+    except (LookupError, ValueError) as error:  # its declared encoding
+        raise UnreadableManifestError(f"cannot be decoded: {error}") from error
     if not (gathered.images or gathered.unrecorded):
         raise UnreadableManifestError("lists no images; it is no index of Harmony's")
     return _finish(gathered)

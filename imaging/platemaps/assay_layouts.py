@@ -11,6 +11,8 @@ from defusedxml.ElementTree import fromstring
 
 from imaging.platemaps.faults import Faults
 
+MAX_LAYERS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class AssayLayout:
@@ -27,12 +29,15 @@ def read_assay_layout(data: bytes, file: str, faults: Faults) -> AssayLayout | N
     except DefusedXmlException:
         faults.add(file, 0, "has entities or a document type, which no assay layout needs; export it again")
         return None
-    except (ParseError, ValueError) as error:
+    except (ParseError, ValueError, LookupError) as error:  # the last is an encoding that nobody knows
         faults.add(file, 0, f"is no XML that can be read ({error}); export the assay layout again")
         return None
     layers = [item for item in root.iter() if _tag(item) == "Layer"]
     if _tag(root) != "AssayLayout" or not layers:
         faults.add(file, 0, f"is XML with the root {_tag(root)!r} and not an assay layout of Harmony")
+        return None
+    if len(layers) > MAX_LAYERS:
+        faults.add(file, 0, f"has {len(layers)} layers, at most {MAX_LAYERS} are read; is it the right file?")
         return None
     wells: dict[tuple[str, str], dict[int, str]] = {}
     names: list[str] = []

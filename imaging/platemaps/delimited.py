@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from imaging.platemaps.faults import Faults
 
+MAX_LINES = 200_000
+"""More than 384 wells of each of 500 plates."""
+
 _DELIMITERS = ",\t;"
 
 
@@ -29,7 +32,12 @@ def read_delimited(data: bytes, file: str, faults: Faults) -> Delimited | None:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     lines: list[tuple[int, tuple[str, ...]]] = []
     try:
-        lines.extend((reader.line_num, tuple(cells)) for cells in reader if any(cell.strip() for cell in cells))
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                lines.append((reader.line_num, tuple(cells)))
+            if len(lines) > MAX_LINES:
+                faults.add(file, reader.line_num, f"has more than {MAX_LINES} lines; is it the right file?")
+                return None
     except csv.Error as error:
         faults.add(file, reader.line_num, f"the table cannot be read: {error}; save it as CSV again")
         return None

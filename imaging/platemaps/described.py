@@ -57,7 +57,7 @@ class Selection:
 
 
 def describe_wells(
-    table: MapTable, source: PlateMapSource, file: str, faults: Faults, selection: Selection
+    table: MapTable, source: PlateMapSource, file: str, faults: Faults, selection: Selection, most: int
 ) -> list[DescribedWell]:
     """Read the wells that a map describes.
 
@@ -71,6 +71,8 @@ def describe_wells(
         Take what is wrong with it, by line.
     selection
         The plate, where the file may describe several.
+    most
+        Number of wells of a plate: more rows are a fault, and twice as many are read.
     """
     columns = source.columns.model_dump(exclude_none=True)
     if source.barcodes:
@@ -81,6 +83,7 @@ def describe_wells(
     if source.grid is not None and source.grid not in _VALUES:
         chosen = {role: place for role, place in chosen.items() if role in _PLACES}  # the grid is an annotation
     rows = _select(table, chosen, selection, is_declared="barcode" in columns)
+    _suspect_other_plate(table, chosen, selection, file, faults)
     if not rows and table.rows:
         faults.warn(file, 0, f"has no row of the plate {selection.plates[0]!r} in {table.header[chosen['barcode']]}")
     named = _annotated(table, chosen, source, file, faults)
@@ -89,8 +92,10 @@ def describe_wells(
     )
     reader.has_commas = _has_commas(table, chosen, file, faults)
     reader.has_solvent = "treatment" in chosen and plain_name(table.header[chosen["treatment"]]) == _WITH_SOLVENT
+    if len(rows) > most:
+        faults.add(file, 0, f"has {len(rows)} rows for a plate of {most} wells")
     found = []
-    for line, cells in rows:
+    for line, cells in rows[: 2 * most]:
         _find_dates(table, chosen, line, cells, file, faults)
         well, row = reader.read({role: cells[place] for role, place in chosen.items()}, file, line, faults)
         if well is not None:
@@ -99,13 +104,10 @@ def describe_wells(
 
 
 def tells_apart(table: MapTable, source: PlateMapSource) -> bool:
-    """Whether columns of the map name plates or maps, more than one of them."""
+    """Whether a column names plates, or one names several maps."""
     columns = source.columns.model_dump(exclude_none=True)
     chosen = choose_columns(table.header, columns, MAP_NAMES, "", Faults()) or {}
-    several = any(
-        len({cells[chosen[role]] for _, cells in table.rows}) > 1 for role in ("barcode", "map") if role in chosen
-    )
-    return several or ("barcode" in columns and not source.barcodes)
+    return "barcode" in chosen or ("map" in chosen and len({cells[chosen["map"]] for _, cells in table.rows}) > 1)
 
 
 def named_plates(table: MapTable, source: PlateMapSource) -> list[str]:
@@ -144,6 +146,19 @@ def _select(
         if of_plate or (role == "barcode" and (is_declared or _repeats_wells(rows, chosen))):
             rows = of_plate
     return rows
+
+
+def _suspect_other_plate(
+    table: MapTable, chosen: Mapping[str, int], selection: Selection, file: str, faults: Faults
+) -> None:
+    """A map whose only plate is another one; a pattern of names is no plate."""
+    named = {cells[chosen["barcode"]] for _, cells in table.rows} - {""} if "barcode" in chosen else set()
+    is_plate = selection.plates and not any("*" in plate for plate in selection.plates)
+    if is_plate and len(named) == 1 and not named & {*selection.plates, selection.map_name}:
+        column, plate = table.header[chosen["barcode"]], selection.plates[-1]
+        faults.warn(
+            file, 0, f"names the plate {next(iter(named))!r} in {column}, and not {plate!r}; is it this plate's map?"
+        )
 
 
 def _repeats_wells(rows: tuple[tuple[int, tuple[str, ...]], ...], chosen: Mapping[str, int]) -> bool:

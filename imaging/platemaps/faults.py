@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 _SHOWN_LINES = 5
-_Lines = dict[tuple[str, str], list[int]]
+_Lines = dict[tuple[str, str], dict[int, None]]
+"""Lines by file and sentence, in the order in which they came, each once."""
 
 
 @dataclass
@@ -36,13 +37,11 @@ class Faults:
 
 
 def _note(noted: _Lines, file: str, line: int, sentence: str) -> None:
-    lines = noted.setdefault((file, sentence), [])
-    if line not in lines:
-        lines.append(line)
+    noted.setdefault((file, sentence), {})[line] = None
 
 
 def _spell(noted: _Lines) -> list[tuple[str, str]]:
-    return [(file, f"{_spell_lines(lines)}: {sentence}") for (file, sentence), lines in noted.items()]
+    return [(file, f"{_spell_lines(list(lines))}: {sentence}") for (file, sentence), lines in noted.items()]
 
 
 def _spell_lines(lines: list[int]) -> str:

@@ -179,7 +179,9 @@ class MapReader:
             selection = Selection((plate, self.experiment.barcode_of(plate)), found.map_name)
         key = (number, found.file, selection)
         if key not in self._described:
-            wells = describe_wells(table, found.source, found.file, self.faults, selection)
+            wells = describe_wells(
+                table, found.source, found.file, self.faults, selection, self.experiment.layout.wells
+            )
             suspect_units(wells, found.file, self.faults)
             self._described[key] = DescribedMap(self._check_wells(wells, found.file), table.is_partial)
         return self._described[key]
@@ -240,8 +242,6 @@ class MapReader:
     def _check_wells(self, wells: list[DescribedWell], file: str) -> list[DescribedWell]:
         """The wells of one file that can be; those that lie outside or stand twice are faults."""
         layout = self.experiment.layout
-        if len(wells) > layout.wells:
-            self.faults.add(file, 0, f"has {len(wells)} rows for a plate of {layout.wells} wells")
         if wells and not {item.well for item in wells} & set(layout.imaged_wells):
             sentence = "describes none of the imaged wells (layout.imaged); is it this plate's map?"
             self.faults.add(file, 0, sentence)

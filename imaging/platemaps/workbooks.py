@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import posixpath
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -29,15 +30,18 @@ MAX_UNPACKED = 32 * 1024 * 1024
 MAX_MEMBERS = 2000
 MAX_ROWS = 20_000
 MAX_COLUMNS = 500
+MAX_MERGED = 5000
+LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
+"""Where every sheet of Excel ends."""
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _UNREADABLE = (zipfile.BadZipFile, InvalidFileException, zlib.error, DefusedXmlException, ParseError)
 _DAMAGED = (
     *_UNREADABLE,
-    KeyError,
+    LookupError,
     ValueError,
     TypeError,
-    IndexError,
     AttributeError,
+    OSError,
     EOFError,
     RuntimeError,
     ArithmeticError,
@@ -119,9 +123,15 @@ def _find_sheet(archive: zipfile.ZipFile, file: str, faults: Faults, sheet: str 
 def _find_traps(archive: zipfile.ZipFile, path: str) -> Iterator[str]:
     """Sentences about merged cells, formulas without values and errors in a sheet."""
     merged, uncomputed, errors = [], [], []
+    cells = 0
     with archive.open(path) as stream:
         for _, item in iterparse(stream, events=("end",)):
             tag = str(item.tag).rpartition("}")[2]
+            cells = cells + 1 if tag == "c" else 0 if tag == "row" else cells
+            if cells > LAST_COLUMN:
+                raise ValueError(f"a row has more than {LAST_COLUMN} cells")
+            if len(merged) > MAX_MERGED:
+                raise ValueError(f"it has more than {MAX_MERGED} merged cells")
             if tag == "mergeCell":
                 merged.append(str(item.get("ref")))
             elif tag == "c":
@@ -146,6 +156,12 @@ def _list(items: list[str]) -> str:
 
 
 def _read_cells(data: bytes, sheet: str | None, file: str, faults: Faults) -> Sheet:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of what openpyxl leaves out: styles, validation of cells
+        return _read_rows(data, sheet, file, faults)
+
+
+def _read_rows(data: bytes, sheet: str | None, file: str, faults: Faults) -> Sheet:
     book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
     try:
         cells = book[sheet] if sheet is not None else book.worksheets[0]
@@ -154,6 +170,8 @@ def _read_cells(data: bytes, sheet: str | None, file: str, faults: Faults) -> Sh
         dates: set[tuple[int, int]] = set()
         for line, values in enumerate(cells.iter_rows(values_only=True), start=1):
             texts = tuple(_as_text(value) for value in values)
+            if line > LAST_ROW:
+                raise ValueError(f"a row has a number above {LAST_ROW}")
             if not any(texts):
                 continue
             if len(rows) == MAX_ROWS or _width(texts) > MAX_COLUMNS:

@@ -24,12 +24,12 @@ class _CutError(Exception):
 
 
 def find_cut(name: str, file: BinaryIO, size: int) -> str:
-    """Say why an image is not complete; nothing if it is, or if it is no TIFF and no PNG.
+    """Say why an image is not complete; nothing if it is, or if its name is not that of a TIFF or PNG.
 
     Parameters
     ----------
     name
-        Name of the file; its end says whether an image is expected.
+        Name of the file.
     file
         The file, opened for reading bytes.
     size

@@ -302,7 +302,10 @@ def open_destination(url: str, prefix: str) -> Destination:
 
 
 def _place(staged: Path, target: Path, *, replace: bool) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, "a file lies where a folder is needed") from error
     if replace:
         os.replace(staged, target)
         return

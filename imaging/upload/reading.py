@@ -5,13 +5,14 @@ On Windows an open file cannot be renamed or deleted, and the microscope's progr
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from imaging.upload.completeness import find_cut
+from imaging.upload.completeness import IMAGE_SUFFIXES, find_cut
 from imaging.upload.source import SourceFile, system_path
 from imaging.upload.sums import Summing, Sums
 
@@ -80,7 +81,17 @@ class Reading:
             raise NotReadyError("it changes")
 
     def find_cut(self) -> str:
-        """Why the image is not complete; nothing if it is, or if it is no image."""
+        """Why the image is not complete; nothing if it is, or if it is no image.
+
+        Raises
+        ------
+        NotReadyError
+            As ``check``.
+        """
+        if not self.file.path.lower().endswith(IMAGE_SUFFIXES):
+            return ""
+        if self.is_whole:
+            return find_cut(self.file.path, io.BytesIO(self.data()), self.file.size)
         with _told(), self.open_file(self._path) as file:
             return find_cut(self.file.path, file, self.file.size)
 

@@ -6,6 +6,7 @@ of each transfer, one file or a few pieces of a large one: an outage of any leng
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from imaging.upload.ledger import OPEN, Entry, Ledger
 from imaging.upload.options import Options
 from imaging.upload.reading import LockedFileError, NotReadyError, Open, open_to_read
 from imaging.upload.record import make_record
-from imaging.upload.source import Refusal, SourceFile, scan
+from imaging.upload.source import Refusal, SourceFile
 from imaging.upload.summary import Progress, Summary
 from imaging.upload.tally import Tally
 from imaging.upload.transfer import Sent, Transfer
@@ -109,7 +110,8 @@ class Uploader:
             If the store refuses to be listed at all.
         """
         stop = stop or threading.Event()
-        scan(self.folder)  # a folder that is not there is told at once
+        with os.scandir(self.folder):  # a folder that is not there is told at once
+            pass
         for _ in range(FINAL_ROUNDS):
             self._transfer_all(stop)
             differing = self._compare(stop)

@@ -5,6 +5,7 @@ A job's name follows from the decision, so it is done once whoever asks for it; 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -16,7 +17,8 @@ from imaging.warehouse.jobs import job_name, load_rows
 from imaging.warehouse.publications import to_parquet
 from imaging.warehouse.schemas import ACQUISITION_DECISIONS_ALL
 
-_Decision = tuple[str, str, int]
+Decision = tuple[str, str, int]
+"""Experiment, barcode and number."""
 
 
 @dataclass
@@ -31,33 +33,38 @@ class DecisionsLoader:
 
     warehouse: Warehouse
     store: Store
-    _loaded: set[_Decision] | None = field(default=None, init=False)
+    _loaded: set[Decision] | None = field(default=None, init=False)
 
     def forget(self) -> None:
         """Ask BigQuery again what is loaded: the table may have been made anew."""
         self._loaded = None
 
-    def load(self, experiment: str) -> int:
-        """Load the last decision of each of an experiment's barcodes, if it is not there; return how many were.
+    def find_missing(self, experiment: str) -> list[Decision]:
+        """Find the last decisions of an experiment's barcodes that are not loaded.
+
+        Raises
+        ------
+        WarehouseUnavailableError
+            If BigQuery does not answer.
+        """
+        decided = list_decisions(self.store, experiment)
+        last = {(experiment, barcode, numbers[-1]) for barcode, numbers in decided.items()}
+        return sorted(last - self._known()) if last else []
+
+    def load(self, decisions: Iterable[Decision]) -> None:
+        """Load decisions, unless they are there by now.
 
         Raises
         ------
         StoredDataError
-            If a decision is damaged.
+            If one is damaged.
         WarehouseUnavailableError
             If BigQuery does not answer.
         """
-        last = {
-            (experiment, barcode, numbers[-1]) for barcode, numbers in list_decisions(self.store, experiment).items()
-        }
-        if not last:
-            return 0
-        missing = sorted(last - self._known())
-        for decision in missing:
+        for decision in decisions:
             self._load(decision)
-        return len(missing)
 
-    def _load(self, decision: _Decision) -> None:
+    def _load(self, decision: Decision) -> None:
         observed = {"observed_at": datetime.now(UTC)}
         rows = [row | observed for row in decision_rows(read_decision(self.store, *decision))]
         table = ACQUISITION_DECISIONS_ALL
@@ -68,7 +75,7 @@ class DecisionsLoader:
             attempt = done.attempt + 1  # the table may have been made anew since that job
             self.forget()
 
-    def _known(self) -> set[_Decision]:
+    def _known(self) -> set[Decision]:
         if self._loaded is None:
             table = self.warehouse.table_id(ACQUISITION_DECISIONS_ALL.name)
             rows = self.warehouse.ask(f"SELECT DISTINCT experiment, barcode, number FROM `{table}`")

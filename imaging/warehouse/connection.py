@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
@@ -51,6 +51,8 @@ class Warehouse:
         Seconds for which a call that fails for a moment is repeated.
     pause_s
         Seconds before the first repetition, and between two looks at a job.
+    failed
+        How many attempts at a job are known to have failed, by its name without their number.
     """
 
     client: bigquery.Client
@@ -58,12 +60,13 @@ class Warehouse:
     location: str = ""
     patience_s: float = 60.0
     pause_s: float = 1.0
+    failed: dict[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def where(self) -> str | None:
         """Location for Google's client: where the dataset is, as a job elsewhere is not found; see ``wanted``."""
         try:
-            return self.place or self.wanted
+            return self._found_place or self.wanted
         except exceptions.NotFound:
             return self.wanted
 
@@ -82,9 +85,20 @@ class Warehouse:
         """When a call is repeated, and for how long."""
         return Retry(predicate=is_outage, initial=self.pause_s, maximum=16 * self.pause_s, timeout=self.patience_s)
 
-    @cached_property
+    @property
     def place(self) -> str:
-        """Where the dataset really is, such as ``EU``."""
+        """Where the dataset really is, such as ``EU``.
+
+        Raises
+        ------
+        WarehouseUnavailableError
+            If it is not there, or BigQuery does not answer.
+        """
+        with present(self.dataset):
+            return self._found_place
+
+    @cached_property
+    def _found_place(self) -> str:
         return self.call(self.client.get_dataset, self.full_name).location or ""
 
     def table_id(self, name: str) -> str:

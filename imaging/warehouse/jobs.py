@@ -2,7 +2,8 @@
 
 A job's name says what it does, so it is done once, whoever asks and however often: a name that is taken (409) is the
 same work, begun by somebody else or in an earlier life of ours, and is waited for. A job that ended with an error has
-used its name up; the next attempt has the next number. Bad data are not tried again.
+used its name up; the next attempt has the next number, and what failed once is not asked about again. Bad data are not
+tried again; where a quota is used up, one job is enough to learn it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ _PASSING = frozenset(
         "timeout",
     }
 )
+_SPENT = frozenset({"quotaExceeded"})
+"""Reasons that another attempt in a moment would only meet again."""
 _BAD_DATA = frozenset({"invalid", "invalidQuery"})
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -140,13 +143,15 @@ def change_rows(warehouse: Warehouse, name: str, table: str, sql: str, **values:
 
 
 def _run(warehouse: Warehouse, name: str, begin: Begin, first: int, table: str) -> Done:
-    begun, attempt = 0, first
+    begun, attempt = 0, max(first, warehouse.failed.get(name, 0) + 1)
     while True:
         job, is_ours = _begin_or_find(warehouse, f"{name}-{attempt}", begin)
         begun += is_ours
         error = _wait(warehouse, job)
         if error is None:
             return Done(attempt, begun)
+        if error["reason"] not in _BAD_DATA:
+            warehouse.failed[name] = attempt
         if error["reason"] in _BAD_DATA:
             if not _exists(warehouse, f"{name}-{attempt + 1}"):  # else somebody asked for it again
                 raise RefusedLoadError(f"BigQuery refused the load into {table}: {error['message']} (job {job.job_id})")
@@ -154,6 +159,11 @@ def _run(warehouse: Warehouse, name: str, begin: Begin, first: int, table: str) 
             # neither the data nor the moment: a right, a table or an account is missing until somebody sees to it
             raise WarehouseUnavailableError(
                 f"BigQuery could not change {table}: {error['message']} (job {job.job_id}); it is tried again later"
+            )
+        elif is_ours and error["reason"] in _SPENT:
+            raise WarehouseUnavailableError(
+                f"BigQuery has no room to change {table} now: {error['message']} (job {job.job_id}); "
+                "it is tried again later"
             )
         elif begun >= TRIES:
             raise WarehouseUnavailableError(

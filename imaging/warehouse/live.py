@@ -20,7 +20,13 @@ from imaging.table_schema import Table, table_of
 from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.jobs import job_name, load_rows
 from imaging.warehouse.parquet import to_parquet
-from imaging.warehouse.schemas import FAULT_RECORDS_ALL, IMAGE_METRICS_LIVE, LIVE_DAYS, SITE_METRICS_LIVE
+from imaging.warehouse.schemas import (
+    FAULT_RECORDS_ALL,
+    IMAGE_METRICS_LIVE,
+    LIVE_DAYS,
+    SITE_METRICS_LIVE,
+    mark_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -165,11 +171,12 @@ class LiveLoader:
         if folder in self._plates:
             for site in self._plates[folder].judge(read_declared(self.store, folder[0])):
                 at_site = site.row["well"], site.row["site"], site.row["time_point"]
+                mark = {"manifest": mark_of(site.key)}
                 if _is_new(sent, ("site", *at_site), _state(site.key, site.row), now):
-                    sites.append(site.row)
+                    sites.append(site.row | mark)
                 for row in site.images:
                     if _is_new(sent, (*at_site, row["channel"]), _state(site.key, row), now):
-                        images.append(row)
+                        images.append(row | mark)
         keys = list_faults(self.store, folder)
         new = [key for key in keys if ("fault", key) not in sent] if len(keys) > loaded else []
         sent |= {("fault", key): (key, now) for key in keys}

@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from imaging.columns import read_time
 from imaging.errors import RefusedLoadError, StoredDataError
-from imaging.live import PlateFolder, read_records
+from imaging.live import PlateFolder
 from imaging.names import hash_of, results_prefix
 from imaging.promotions import read_promotions
+from imaging.publication_records import read_publications
 from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
 from imaging.table_schema import table_of
@@ -29,9 +30,9 @@ from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.jobs import change_rows, job_name, load_rows
 from imaging.warehouse.parquet import to_parquet
 from imaging.warehouse.promotions import load_promotions
-from imaging.warehouse.schemas import AT_ONCE, LOADED, RUNS_ALL, WORKED_OUT, Schemas
+from imaging.warehouse.schemas import AT_ONCE, LOADED, RUNS_ALL, WORKED_OUT, Schemas, mark_of
 from imaging.warehouse.sheets import Sheet, read_sheet
-from imaging.warehouse.views import ensure_versions, ensure_views
+from imaging.warehouse.views import check_room, ensure_versions, ensure_views, no_room
 
 REPAIRS = 2
 """Times that the rows of a table are deleted and loaded again before it is given up."""
@@ -166,7 +167,7 @@ class Loader:
         outcomes: list[Loaded | Refused] = []
         for number in sorted(missing, reverse=True):
             try:
-                (record,) = read_records(self.store, [publication_key(prefix, number)])
+                (record,) = read_publications(self.store, [publication_key(prefix, number)])
                 outcome: Loaded | Refused = self._load(folder, record)
             except (RefusedLoadError, StoredDataError) as error:
                 outcome = Refused(*folder, number, str(error))
@@ -181,10 +182,12 @@ class Loader:
         jobs = 0
         if sheets and not self._is_run_loaded(place):
             for sheet in sheets:
+                if sheet.table.has_features and sheet.name not in self._joined:
+                    check_room(self.warehouse, sheet.table, sheet.name)
                 self.schemas.ensure(sheet.table, sheet.features)
-            day = read_time(record["published_at"]) or datetime.now(UTC)
+            day = self._day_of(folder, record)
             with ThreadPoolExecutor(AT_ONCE) as pool:
-                jobs += sum(pool.map(lambda sheet: self._load_sheet(sheet, f"{day:%Y%m%d}"), sheets))
+                jobs += sum(pool.map(lambda sheet: self._load_sheet(sheet, day), sheets))
         self._join_versions(sheets)
         jobs += self._add_run(record, place, _measured_until(sheets))
         rows = {sheet.table.name: sheet.rows.num_rows for sheet in sheets}
@@ -197,7 +200,9 @@ class Loader:
         """
         for sheet in sheets:
             if sheet.table.has_features and sheet.name not in self._joined:
-                ensure_versions(self.warehouse, sheet.table)
+                joined = ensure_versions(self.warehouse, sheet.table)
+                if sheet.name not in joined:  # others made the last ones at the same time
+                    raise no_room(sheet.table)
                 self._joined.add(sheet.name)
 
     def _read_sheets(self, record: Mapping[str, Any], place: dict[str, str]) -> list[Sheet]:
@@ -214,7 +219,15 @@ class Loader:
         )
         return rows[0]["n"] > 0
 
-    def _load_sheet(self, sheet: Sheet, day: str) -> int:
+    def _day_of(self, folder: PlateFolder, record: Mapping[str, Any]) -> date:
+        """Day whose partition takes a run's rows: that of its first publication, whichever of them is loaded."""
+        prefix = results_prefix(*folder)
+        earlier = [number for number in self.numbers(folder) if number < record["number"]]
+        records = read_publications(self.store, [publication_key(prefix, number) for number in earlier])
+        times = [item["published_at"] for item in (*records, record) if item["run"] == record["run"]]
+        return min(filter(None, map(read_time, times))).date()
+
+    def _load_sheet(self, sheet: Sheet, day: date) -> int:
         """Load the rows of one table, unless that is done, and hold them against the file; return the jobs begun."""
         if not sheet.rows.num_rows:
             return 0
@@ -225,9 +238,13 @@ class Loader:
         name = job_name(self.warehouse, sheet.name, *_identity(sheet.place))
         attempt, jobs, repairs = 1, 0, 0
         while True:
-            done = load_rows(self.warehouse, name, f"{sheet.name}${day}", source, first=attempt)
+            done = load_rows(self.warehouse, name, f"{sheet.name}${day:%Y%m%d}", source, first=attempt)
             jobs += done.begun
-            found = fingerprints.of_table(self.warehouse, sheet)
+            partition = day
+            found = fingerprints.of_table(self.warehouse, sheet, partition)
+            if not found.rows:  # those of an earlier job may lie elsewhere
+                partition = None
+                found = fingerprints.of_table(self.warehouse, sheet)
             if found == expected:
                 return jobs
             if found.rows or done.begun:
@@ -240,22 +257,21 @@ class Loader:
                         plate=sheet.place["plate"],
                     )
                 repairs += 1
-                jobs += self._delete_rows(sheet, f"{name}-repair{done.attempt}")
+                jobs += self._delete_rows(sheet, f"{name}-repair{done.attempt}", partition)
             # no row of an earlier job: the table was made anew since, or somebody else just repairs it
             attempt = done.attempt + 1
 
-    def _delete_rows(self, sheet: Sheet, name: str) -> int:
-        where = " AND ".join(f"{column} = @{column}" for column in sheet.place)
-        table = self.warehouse.table_id(sheet.name)
-        return change_rows(
-            self.warehouse, name, sheet.name, f"DELETE FROM `{table}` WHERE {where}", **sheet.place
-        ).begun
+    def _delete_rows(self, sheet: Sheet, name: str, partition: date | None) -> int:
+        where = _equals(sheet.place) + fingerprints.in_partition(partition)
+        sql = f"DELETE FROM `{self.warehouse.table_id(sheet.name)}` WHERE {where}"
+        return change_rows(self.warehouse, name, sheet.name, sql, **sheet.place).begun
 
     def _add_run(self, record: Mapping[str, Any], place: Mapping[str, str], measured_until: datetime | None) -> int:
         """Append the publication's row, which makes its rows visible; return the jobs begun."""
         folder = (place["experiment"], place["plate"], place["recipe"])
         row = {column.name: record.get(column.name) for column in PLATE_RUNS.columns if column.name not in WORKED_OUT}
-        row |= {"measured_until": measured_until, "loaded_at": datetime.now(UTC)}
+        manifests = sorted(map(mark_of, record.get("manifests") or ()))
+        row |= {"measured_until": measured_until, "manifests": manifests, "loaded_at": datetime.now(UTC)}
         data = to_parquet(table_of(RUNS_ALL, [row]))
         name = job_name(self.warehouse, RUNS_ALL.name, hash_of(list(folder)), str(record["number"]))
         attempt, jobs = 1, 0

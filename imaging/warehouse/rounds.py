@@ -1,7 +1,8 @@
 """Rounds over all plates: publications that nobody loaded, and rows of plates in progress.
 
 Plates that are in progress, or were published within a day, are looked at in each round; closed ones once a day, spread
-over the day: a lab of 200,000 plates could not list them all each minute. A process that starts looks at every plate.
+over the day; new ones are looked for every ten minutes: a lab of 200,000 plates could not list them all each minute. A
+process that starts looks at every plate.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from imaging.errors import PlateError, StoreUnavailableError, WarehouseUnavailableError
-from imaging.live import PlateFolder, read_records
+from imaging.live import PlateFolder
 from imaging.names import plate_folders, results_prefix
+from imaging.publication_records import read_publications
 from imaging.records import publication_key
 from imaging.store import Store
 from imaging.warehouse.acquisitions import DecisionsLoader
@@ -24,6 +26,8 @@ from imaging.warehouse.live import LiveLoader
 from imaging.warehouse.publications import Loader
 
 DAY_S = 86_400.0
+NEW_S = 600.0
+"""Seconds between two looks for plates that are new."""
 FAULTY_S = 3600.0
 """Seconds until a plate that something is wrong with is looked at again, once that was said."""
 
@@ -50,6 +54,8 @@ class Rounds:
     _records: dict[PlateFolder, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _barred: dict[str, PlateError | None] = field(default_factory=dict)
+    _plates: dict[str, list[str]] = field(default_factory=dict)
+    _find_at: float = 0.0
     _is_prepared: bool = False
     _said: set[str] = field(default_factory=set)
 
@@ -81,18 +87,27 @@ class Rounds:
             self.decisions.forget()
         self._is_prepared = False  # until this round ended well: what is gone from the dataset is made again
         self._barred.clear()
+        self._find_plates(now)
         self._load_decisions()
         open_folders = [folder for plate in self._due(now) for folder in self._look(plate, now)]
         sent = self.live.load(open_folders, datetime.fromtimestamp(now, UTC))
         self._is_prepared = True
         return sent
 
+    def _find_plates(self, now: float) -> None:
+        """List all plates, if that was not done lately."""
+        if now >= self._find_at:
+            experiments = self.store.list_folders("results/")
+            self._plates = {name: plate_folders(self.store, name) for name in experiments}
+            self._find_at = now + NEW_S
+
     def _load_decisions(self) -> None:
         """Load promotions and decisions about acquisitions: they change what is shown of plates that are closed."""
-        for experiment in self.store.list_folders("results/"):
+        for experiment in self._plates:
             try:
-                self._admit(experiment)
-                self.decisions.load(experiment)
+                if missing := self.decisions.find_missing(experiment):
+                    self._admit(experiment)
+                    self.decisions.load(missing)
                 self.loader.load_promotions(experiment)
             except (WarehouseUnavailableError, StoreUnavailableError):
                 raise
@@ -100,8 +115,8 @@ class Rounds:
                 self._say_once(f"{experiment}: {error}")
 
     def _due(self, now: float) -> Iterator[tuple[str, str]]:
-        for experiment in self.store.list_folders("results/"):
-            for plate in plate_folders(self.store, experiment):
+        for experiment, plates in self._plates.items():
+            for plate in plates:
                 if self._look_at.get((experiment, plate), 0.0) <= now:
                     yield experiment, plate
 
@@ -148,7 +163,7 @@ class Rounds:
             self.loader.load_missing(folder, known)
             known.update(numbers)
         if numbers and self._records.get(folder, (0,))[0] != numbers[-1]:
-            (record,) = read_records(self.store, [publication_key(results_prefix(*folder), numbers[-1])])
+            (record,) = read_publications(self.store, [publication_key(results_prefix(*folder), numbers[-1])])
             self._records[folder] = (numbers[-1], {name: record[name] for name in _USED if name in record})
         _, record = self._records.get(folder, (0, {}))
         published_at = record.get("published_at")

@@ -21,7 +21,7 @@ from google.cloud import bigquery
 
 from imaging.errors import RefusedLoadError, SchemaDriftError
 from imaging.names import hash_of
-from imaging.table_schema import TIME, Column, Table, bigquery_schema
+from imaging.table_schema import TEXT, TEXTS, TIME, Column, Table, bigquery_schema
 from imaging.tables import (
     ACQUISITION_DECISIONS,
     CELLS,
@@ -32,7 +32,7 @@ from imaging.tables import (
     PUBLISHED,
     SITES_LIVE,
 )
-from imaging.warehouse.connection import Warehouse
+from imaging.warehouse.connection import Warehouse, present
 
 AT_ONCE = 8
 """Requests that are made at the same time."""
@@ -54,6 +54,7 @@ RUNS_ALL = Table(
     (
         *(column for column in PLATE_RUNS.columns if column.name not in WORKED_OUT),
         Column("measured_until", TIME, "UTC", "when the last of its sites was measured; NULL when it is withdrawn"),
+        Column("manifests", TEXTS, "", "marks of the manifests of sites that it counts"),
         Column("loaded_at", TIME, "UTC", "when its rows were found to be right"),
     ),
 )
@@ -67,20 +68,30 @@ PROMOTIONS_ALL = Table(
 )
 
 
-def _live(name: str, shown: Table, made: str) -> Table:
-    observed = Column("observed_at", TIME, "UTC", "when the row was made; the newest counts")
-    columns = tuple(column for column in shown.columns if column.name != made)
+_OBSERVED_AT = Column("observed_at", TIME, "UTC", "when the row was made; the newest counts")
+_MANIFEST = Column("manifest", TEXT, "", "mark of the site's manifest")
+
+
+def _as_they_came(name: str, shown: Table, *more: Column) -> Table:
+    columns = tuple(column for column in shown.columns if column.name != "is_published")
     return Table(
         name,
         f"Rows of {shown.name} as they came, the same several times; the view shows the newest.",
-        (*columns, observed),
+        (*columns, *more),
     )
 
 
-IMAGE_METRICS_LIVE = _live("image_metrics_live", IMAGES_LIVE, "is_published")
-SITE_METRICS_LIVE = _live("site_metrics_live", SITES_LIVE, "is_published")
-FAULT_RECORDS_ALL = _live("fault_records_all", FAULT_RECORDS, "")
-ACQUISITION_DECISIONS_ALL = _live("acquisition_decisions_all", ACQUISITION_DECISIONS, "")
+def mark_of(manifest: str) -> str:
+    """Name a site's manifest by ten digits: a publication has thousands, and each query of what is live reads them."""
+    return hash_of(manifest)[:10]
+
+
+IMAGE_METRICS_LIVE = _as_they_came("image_metrics_live", IMAGES_LIVE, _MANIFEST, _OBSERVED_AT)
+SITE_METRICS_LIVE = _as_they_came("site_metrics_live", SITES_LIVE, _MANIFEST, _OBSERVED_AT)
+FAULT_RECORDS_ALL = _as_they_came("fault_records_all", FAULT_RECORDS, _OBSERVED_AT)
+ACQUISITION_DECISIONS_ALL = _as_they_came("acquisition_decisions_all", ACQUISITION_DECISIONS, _OBSERVED_AT)
+LIVE = ((IMAGES_LIVE, IMAGE_METRICS_LIVE), (SITES_LIVE, SITE_METRICS_LIVE))
+"""Views of plates in progress, and the tables that they stand on."""
 BASE = (
     RUNS_ALL,
     PROMOTIONS_ALL,
@@ -148,13 +159,16 @@ class Schemas:
             If the table in the dataset contradicts the declared one.
         RefusedLoadError
             If it would have too many columns.
+        WarehouseUnavailableError
+            If BigQuery does not answer, or the dataset or the table was dropped meanwhile.
         """
         name = base_name(table, features) if table in LOADED else table.name
         wanted = [bigquery.SchemaField.from_api_repr(item) for item in bigquery_schema(table, features)]
         check_width(name, len(wanted))
         if name in self._right:
             return False
-        is_new = self._make_or_widen(name, table, wanted)
+        with present(self.warehouse.dataset):
+            is_new = self._make_or_widen(name, table, wanted)
         self._right.add(name)
         return is_new
 

@@ -2,7 +2,8 @@
 
     wells_all           rows of all versions of a table with features, joined by name
     images, wells, ...  rows of the publications that are shown: imaging/sql/current_rows.sql
-    plate_runs, acquisition_decisions, promotions, images_live, sites_live, fault_records
+    images_live, sites_live    plates in progress: imaging/warehouse/sql/live_rows.sql
+    plate_runs, acquisition_decisions, promotions, fault_records
                         what DuckDB makes from records: imaging/warehouse/sql
     plate_overview, ... the views of imaging/sql that need no cells
 
@@ -11,7 +12,7 @@ A view is a projection: it is written again whenever its text differs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import sqlglot
@@ -25,6 +26,7 @@ from imaging.warehouse.connection import Warehouse, present, translated
 from imaging.warehouse.schemas import (
     BASE,
     COLUMN_LIMIT,
+    LIVE,
     LOADED,
     is_version,
 )
@@ -32,6 +34,7 @@ from imaging.warehouse.schemas import (
 VERSION_LIMIT = 500
 """Versions of one table that a view joins; BigQuery takes 1,000 tables in a query."""
 _OWN = Path(__file__).parent / "sql"
+_LIVE_ROWS = "live_rows"
 
 
 def ensure_views(warehouse: Warehouse) -> None:
@@ -49,33 +52,57 @@ def ensure_views(warehouse: Warehouse) -> None:
         _ensure(warehouse, name, sql)
 
 
-def ensure_versions(warehouse: Warehouse, table: Table) -> None:
-    """Write the view that joins all versions of a table with features; repeated while others add versions."""
+def ensure_versions(warehouse: Warehouse, table: Table) -> set[str]:
+    """Write the view that joins the versions of a table with features; repeated while others add versions.
+
+    Returns
+    -------
+    Names of the versions that it joins: all, or the oldest where there are more than a view takes.
+    """
     while True:
         versions = _versions(warehouse, table)
-        _ensure(warehouse, f"{table.name}_all", _joined(warehouse, table, versions))
+        joined = versions[:VERSION_LIMIT]
+        _ensure(warehouse, f"{table.name}_all", _joined(warehouse, table, joined))
         if _versions(warehouse, table) == versions:
-            return
+            return set(joined)
+
+
+def check_room(warehouse: Warehouse, table: Table, name: str) -> None:
+    """Refuse a new version of a table that its view could not join, before it is made.
+
+    Raises
+    ------
+    RefusedLoadError
+        If the view is full.
+    """
+    versions = _versions(warehouse, table)
+    if name not in versions and len(versions) >= VERSION_LIMIT:
+        raise no_room(table)
+
+
+def no_room(table: Table) -> RefusedLoadError:
+    """Why a plate with other features than all before cannot be loaded."""
+    return RefusedLoadError(
+        f"{table.name} has {VERSION_LIMIT} sets of feature columns already, and a view takes no more; drop the tables "
+        f"{table.name}_... of plates that nobody asks for, or load this plate into another dataset"
+    )
 
 
 def _versions(warehouse: Warehouse, table: Table) -> list[str]:
+    """Names of a table's versions, the oldest first."""
     with present(warehouse.dataset), translated(warehouse.dataset):
-        listed = [item.table_id for item in warehouse.call(warehouse.client.list_tables, warehouse.full_name)]
-    return sorted(name for name in listed if is_version(name, table))
+        listed = list(warehouse.call(warehouse.client.list_tables, warehouse.full_name))
+    found = sorted((str(item.created), item.table_id) for item in listed if is_version(item.table_id, table))
+    return [name for _, name in found]
 
 
-def _joined(warehouse: Warehouse, table: Table, versions: list[str]) -> str:
+def _joined(warehouse: Warehouse, table: Table, versions: Sequence[str]) -> str:
     """SQL of all versions: newest first, and without features once they would be more columns than a result has."""
-    if len(versions) > VERSION_LIMIT:
-        raise RefusedLoadError(
-            f"{table.name} has {len(versions)} sets of feature columns, and a view takes {VERSION_LIMIT}; drop the "
-            f"tables {versions[0]} and so on whose plates nobody asks for"
-        )
     with present(warehouse.dataset):
-        found = [warehouse.call(warehouse.client.get_table, warehouse.table_id(name)) for name in versions]
+        found = [warehouse.call(warehouse.client.get_table, warehouse.table_id(name)) for name in reversed(versions)]
     declared = [column.name for column in table.columns]
     shown, parts = set(declared), []
-    for item in sorted(found, key=lambda item: (str(item.created), item.table_id), reverse=True):
+    for item in found:
         columns = {field.name for field in item.schema}
         is_narrow = len(shown | columns) > COLUMN_LIMIT
         shown |= set() if is_narrow else columns
@@ -87,26 +114,39 @@ def _joined(warehouse: Warehouse, table: Table, versions: list[str]) -> str:
 def _ordered(warehouse: Warehouse) -> Iterator[tuple[str, str]]:
     """Views with their texts, each after those that it stands on."""
     texts = view_texts()
-    known = {table.name for table in BASE} | {f"{table.name}_all" for table in LOADED}
-    while ready := [name for name, tree in texts.items() if _needed(tree) <= known]:
-        for name in ready:
-            yield name, qualified(texts.pop(name), known, warehouse)
-            known.add(name)
+    tables = {table.name for table in BASE} | {f"{table.name}_all" for table in LOADED}
+    for name in views.in_order(texts, tables):
+        yield name, qualified(texts[name], tables | set(texts), warehouse)
 
 
 def view_texts() -> dict[str, exp.Query]:
     """Every view but those over versions, parsed, by name; tables and views in them by plain names."""
     texts = {name: views.read_view(name) for name in views.view_names()}
     for path in _OWN.glob("*.sql"):
-        tree = sqlglot.parse_one(path.read_text(encoding="utf-8"), read="bigquery")
-        if isinstance(tree, exp.Query):
-            texts[path.stem] = tree
+        if path.stem != _LIVE_ROWS:
+            texts[path.stem] = _read(path.stem)
+    texts |= {shown.name: _live_rows(table) for shown, table in LIVE}
     return texts | {table.name: views.current_rows(table.name) for table in LOADED}
 
 
-def _needed(tree: exp.Query) -> set[str]:
-    """Tables that a view reads, without those that it defines in itself."""
-    return views.tables_in(tree) - {item.alias.lower() for item in tree.find_all(exp.CTE)}
+def _read(name: str) -> exp.Query:
+    tree = sqlglot.parse_one((_OWN / f"{name}.sql").read_text(encoding="utf-8"), read="bigquery")
+    if not isinstance(tree, exp.Query):
+        raise ValueError(f"imaging/warehouse/sql/{name}.sql must be one SELECT statement")
+    return tree
+
+
+def _live_rows(table: Table) -> exp.Query:
+    """SQL of the view over rows of plates in progress; one over a table without channels takes a row per site."""
+    tree = _read(_LIVE_ROWS)
+    for item in tree.find_all(exp.Table):
+        if item.name == "rows_live":
+            item.set("this", exp.to_identifier(table.name))
+    columns = {column.name for column in table.columns}
+    for window in tree.find_all(exp.Window):
+        parts = window.args["partition_by"]
+        window.set("partition_by", [item for item in parts if item.name != "channel" or "channel" in columns])
+    return tree
 
 
 def qualified(tree: exp.Query, names: Iterable[str], warehouse: Warehouse) -> str:

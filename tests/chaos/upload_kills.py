@@ -1,6 +1,6 @@
 """Kill an upload five times by SIGKILL at random moments, then cut its network, and hold all sums against the source.
 
-    python -m tests.chaos.upload_kills [--seed N] [--files N] [--kills N]
+    python -m tests.chaos.upload_kills [--seed N] [--files N] [--kills N] [--pause-s S]
 
 The bucket is the stand-in's, over real sockets, through a network that refuses, resets in the middle of a body, loses
 answers and passes on answers of 503. Exit status 0 only if all sums are equal at the end, no object got a second
@@ -30,7 +30,7 @@ from tests.standins.gcs import GcsStandIn
 from tests.standins.network import Network
 
 TRANSFERS = 4
-BYTES_PER_S = 12e6
+BYTES_PER_S = 20e6
 PREFIX = "screens/raw/chaos/P1/"
 
 
@@ -66,12 +66,12 @@ class Bucket:
 
 
 def make_source(folder: Path, files: int, chance: random.Random) -> dict[str, str]:
-    """Make images of 1 to 60 kB, one of 40 MB and a manifest; returns their MD5 by path."""
+    """Make images of 1 to 60 kB, one of 35 MB and a manifest; returns their MD5 by path."""
     for number in range(files):
         path = folder / "Images" / f"r{number // 24:02d}c{number % 24:02d}f01-ch1.dat"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(chance.randbytes(chance.randrange(1_000, 60_000)))
-    (folder / "Images" / "large.dat").write_bytes(chance.randbytes(40 << 20))
+    (folder / "Images" / "large.dat").write_bytes(chance.randbytes(33 << 20))
     (folder / "Images" / "Index.xml").write_text("<EvaluationInputData/>")
     found = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): hashlib.md5(path.read_bytes()).hexdigest() for path in found}
@@ -109,27 +109,27 @@ def twice(sent: Counter[str]) -> int:
     return sum(count - 1 for count in sent.values())
 
 
-def trouble(network: Network, bucket: Bucket, upload: subprocess.Popen[str]) -> int:
+def trouble(network: Network, bucket: Bucket, upload: subprocess.Popen[str], pause_s: float) -> int:
     """Cut the network in each of its ways while an upload runs; returns how many requests were answered by 503."""
     _await_sending(bucket, upload)
-    _say("the network refuses connections for 4 s")
+    _say(f"the network refuses connections for {pause_s:g} s")
     network.cut()
-    time.sleep(4.0)
+    time.sleep(pause_s)
     network.restore()
     _await_sending(bucket, upload)
     _say("the network loses three answers")
     network.lose_answers(3)
     _await_sending(bucket, upload)
-    _say("the bucket answers all by 503 for 3 s")
+    _say(f"the bucket answers all by 503 for {pause_s:g} s")
     asked = len(bucket.gcs.requests)
     bucket.gcs.fail_next(*[503] * 10_000)
-    time.sleep(3.0)
+    time.sleep(pause_s)
     bucket.gcs.fail_next()
     refusals = len(bucket.gcs.requests) - asked
     _await_sending(bucket, upload)
-    _say("connections are reset after 30 kB, in the middle of a body, for 3 s")
+    _say(f"connections are reset after 30 kB, in the middle of a body, for {pause_s:g} s")
     network.reset_after(30_000)
-    time.sleep(3.0)
+    time.sleep(pause_s)
     network.reset_after(None)
     _await_sending(bucket, upload)
     _say("the network works again")
@@ -143,7 +143,7 @@ def _await_sending(bucket: Bucket, upload: subprocess.Popen[str], files: int = 2
         time.sleep(0.02)
 
 
-def main(*, seed: int, files: int, kills: int) -> int:
+def main(*, seed: int, files: int, kills: int, pause_s: float) -> int:
     """Run all of it; returns the exit status."""
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as temporary, GcsStandIn() as gcs:
@@ -162,7 +162,7 @@ def main(*, seed: int, files: int, kills: int) -> int:
             upload = start(source, network, state)
             watch = threading.Timer(180, upload.kill)
             watch.start()
-            refusals = trouble(network, bucket, upload)
+            refusals = trouble(network, bucket, upload, pause_s)
             summary = json.loads(upload.communicate()[0])
             watch.cancel()
             severed = network.severed - severed
@@ -191,4 +191,5 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10_000)
     parser.add_argument("--files", type=int, default=1500)
     parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--pause-s", type=float, default=4.0, help="how long each trouble of the network lasts")
     sys.exit(main(**vars(parser.parse_args())))

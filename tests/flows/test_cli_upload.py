@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import filecmp
 import json
 import os
+import random
+import re
 import signal
 import subprocess
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.cli_upload import parse_duration
 from flows.settings import child_environment
-from imaging.errors import ConfigurationError
+from imaging.errors import ConfigurationError, RefusedNameError
 from tests.parts import ROOT
 from tests.standins.gcs import GcsStandIn
 
@@ -70,7 +74,7 @@ def test_a_file_that_is_refused_is_exit_status_1(folder: Path, tmp_path: Path) -
 def test_what_cannot_be_done_is_one_sentence(folder: Path, tmp_path: Path, arguments: list[str], sentence: str) -> None:
     places = {"folder": str(folder), "store": str(tmp_path / "store")}
     result = CliRunner().invoke(app, ["upload", *(argument.format(**places) for argument in arguments)])
-    assert isinstance(result.exception, ConfigurationError)
+    assert isinstance(result.exception, ConfigurationError | RefusedNameError)
     assert sentence in str(result.exception)
 
 
@@ -94,14 +98,59 @@ def test_a_service_that_is_ended_stops_in_order(folder: Path, tmp_path: Path) ->
     assert process.returncode == 0
 
 
-def test_the_microscopes_computer_loads_nothing_that_it_does_not_need(folder: Path, tmp_path: Path) -> None:
+def test_an_upload_to_a_folder_that_is_killed_goes_on_and_sends_nothing_twice(folder: Path, tmp_path: Path) -> None:
+    chance, store = random.Random(3), tmp_path / "store"
+    for number in range(3000):
+        (folder / f"{number}.dat").write_bytes(chance.randbytes(3000))
+    command = [sys.executable, "-m", "flows.cli", "upload", str(folder), str(store), "--settle", "0"]
+    environment = child_environment({"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state")})
+
+    def copies() -> dict[str, int]:
+        return {path.name: path.stat().st_ino for path in (store / "raw").rglob("*.dat")}
+
+    before: dict[str, int] = {}
+    for _ in range(2):
+        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+            while len(copies()) < len(before) + 300:
+                assert process.poll() is None
+            process.kill()
+        before = copies()
+    assert len(before) < 3000
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    after = copies()
+    assert {name: after[name] for name in before} == before
+    copied = store / "raw" / "P0001" / "P0001"
+    assert filecmp.cmpfiles(folder, copied, [path.name for path in folder.glob("*.dat")], shallow=False)[1:] == ([], [])
+    assert len(after) == 3000
+
+
+def test_the_microscopes_computer_needs_only_the_packages_that_its_page_names(folder: Path, gcs: GcsStandIn) -> None:
     program = (
-        "import sys; from flows import cli\n"
+        "import sys; before = set(sys.modules); from flows import cli\n"
         "try: cli.app(sys.argv[1:])\n"
         "except SystemExit as end: assert end.code == 0, end.code\n"
-        "print([name for name in ('prefect', 'dask', 'numpy', 'duckdb', 'google.cloud') if name in sys.modules])"
+        "from importlib.metadata import packages_distributions as owners\n"
+        "tops = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "known = owners()\n"
+        "print(*{owner for top in tops & known.keys() - {'google'} for owner in known[top]})"
     )
-    command = [sys.executable, "-c", program, "upload", str(folder), str(tmp_path / "store")]
+    page = (ROOT / "docs" / "uploading.md").read_text()
+    named = re.search(r"pip install obstore (.*)", page)
+    assert named
+    command = [sys.executable, "-c", program, "upload", str(folder), gcs.address("lab")]
     environment = child_environment({"PYTHONPATH": str(ROOT)})
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    assert needed_by({"obstore", *named[1].split()}) >= set(result.stdout.split()) - {"platestream"}
+
+
+def needed_by(names: set[str]) -> set[str]:
+    """Distributions that pip installs for these, itself left out."""
+    found: set[str] = set()
+    while names:
+        name = names.pop()
+        found.add(name)
+        asked = [
+            re.split(r"[^A-Za-z0-9_.-]", asked, maxsplit=1)[0] for asked in requires(name) or () if ";" not in asked
+        ]
+        names |= {other.lower() for other in asked} - found
+    return found | {other.replace("-", "_") for other in found}

@@ -50,7 +50,7 @@ def test_the_command_loads_what_is_missing_and_shows_it(lab: FolderStore, run: C
     assert (first.status, first.err) == (0, "")
     heading, row, *more = first.out.splitlines()
     assert heading.split() == ["experiment", "plate", "publication", "status", "tables", "rows", "jobs", "seconds"]
-    assert row.split()[:7] == ["screen", "P1", "1", "complete", "10", "145", "11"]
+    assert row.split()[:7] == ["screen", "P1", "1", "complete", "11", "148", "12"]
     live = (
         "2 rows of plates in progress into image_metrics_live",
         "1 row of plates in progress into site_metrics_live",
@@ -98,7 +98,7 @@ def test_an_outage_is_said_once_and_waited_for(
     assert slept == [120.0, 240.0, 480.0, 60.0, 60.0]
     assert caplog.text.count("BigQuery does not take work for the dataset screens") == 1
     assert caplog.text.count("the warehouse takes rows again") == 1
-    assert "screen/P1, publication 1 (v1-0123abcd): 145 rows by 11 jobs" in caplog.text
+    assert "screen/P1, publication 1 (v1-0123abcd): 148 rows by 12 jobs" in caplog.text
     assert counts(bigquery_jobs.client(), "plate_runs") == {"plate_runs": 1}
 
 

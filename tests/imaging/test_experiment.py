@@ -61,7 +61,7 @@ def test_a_sound_file_is_read() -> None:
 
 def test_the_real_plate_s_file_is_read() -> None:
     experiment = read_experiment((BBBC013 / "experiment.yaml").read_bytes())
-    pattern = re.compile(experiment.files.pattern)
+    pattern = re.compile(experiment.files.pattern or "")
     assert len(experiment.expected_sites()) == 48
     assert all(pattern.fullmatch(path.name) for path in (BBBC013 / "images").iterdir())
 

@@ -168,7 +168,8 @@ BOMB = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&
         (b'<!DOCTYPE html><html><body><p id="1"/></body></html>', "declares entities or a document type"),
         (b"<AssayLayout><PlateCols>24</PlateCols></AssayLayout>", "lists no images"),
         (b"<a>" * 60 + b"</a>" * 60, "has far more elements than an index"),
-        (b'<?xml version="1.0" encoding="no-such"?><a/>', "o"),
+        (b'<?xml version="1.0" encoding="no-such"?><a/>', "cannot be decoded: unknown encoding"),
+        (b'<?xml version="1.0" encoding="shift_jis"?><a/>', "cannot be decoded: multi-byte encodings"),
     ],
 )
 def test_a_damaged_index_is_one_problem_and_names_are_used(data: bytes, part: str) -> None:
@@ -195,6 +196,7 @@ def test_an_index_of_endless_elements_is_given_up(monkeypatch: pytest.MonkeyPatc
 
 def test_a_long_index_holds_no_more_elements_than_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imaging.formats.harmony_index._MAX_ELEMENTS", 600)
+    monkeypatch.setattr("imaging.formats.harmony_index._MAX_SILENCE", 100_000)
     many: list[Place] = [
         (row, column, site, 1, 0, "1") for row in range(1, 17) for column in range(1, 25) for site in (1, 2)
     ]

@@ -11,6 +11,7 @@ import pytest
 from imaging.errors import ConfigurationError
 from imaging.platemaps import PlateMapRow, check_plate_maps, read_plate_map
 from imaging.platemaps import workbooks as excel
+from imaging.platemaps.delimited import MAX_LINES
 from imaging.platemaps.in_plate import find_in_folder
 from imaging.platemaps.map_table import HEADER_LINES
 from imaging.store import open_store
@@ -62,6 +63,11 @@ def test_titles_above_the_header_are_passed_over() -> None:
     assert read_one(text).rows == {"A01": PlateMapRow("A01", "x")}
     far = "title\n" * HEADER_LINES + "well,drug\nA01,x\n"
     assert "needs a column well" in faults_of(far)[-1]
+
+
+def test_a_text_of_too_many_lines_is_refused() -> None:
+    (fault,) = faults_of("well\n" + "A01\n" * MAX_LINES)
+    assert fault == f"m line {MAX_LINES + 1}: has more than {MAX_LINES} lines; is it the right file?"
 
 
 def test_empty_cells_after_the_last_column_are_no_fault() -> None:
@@ -209,6 +215,33 @@ def test_a_sheet_with_too_many_rows_or_columns_is_refused(monkeypatch: pytest.Mo
     assert faults_of(book) == ("m line 3: has more than 2 rows or 500 columns; is it the right sheet?",)
 
 
+def test_a_sheet_that_excel_could_not_have_written_is_refused_at_once() -> None:
+    book = workbook([["well"], ["A01"]])
+    far = rewritten(book, b'<row r="2"', b'<row r="999999999"', b' r="A2"', b' r="A999999999"')
+    assert faults_of(far) == (
+        "m: is no Excel workbook that can be read (a row has a number above 1048576); save it as "
+        ".xlsx again, or as CSV UTF-8",
+    )
+    wide = rewritten(book, b"</row>", b"<c><v>1</v></c>" * 16_384 + b"</row>")
+    assert "a row has more than 16384 cells" in faults_of(wide)[0]
+
+
+def test_merged_cells_beyond_all_measure_are_refused_at_once() -> None:
+    many = b"</sheetData><mergeCells>" + b'<mergeCell ref="A1:B2"/>' * (excel.MAX_MERGED + 2) + b"</mergeCells>"
+    (fault,) = faults_of(rewritten(workbook([["well"], ["A01"]]), b"</sheetData>", many))
+    assert f"it has more than {excel.MAX_MERGED} merged cells" in fault
+
+
+def test_a_part_that_names_no_workbook_is_one_fault() -> None:
+    buffer = io.BytesIO(workbook([["well"], ["A01"]]))
+    with zipfile.ZipFile(io.BytesIO(buffer.getvalue())) as old, zipfile.ZipFile(buffer, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            new.writestr(name, data.replace(b"sheet.main", b"other") if name == "[Content_Types].xml" else data)
+    (fault,) = faults_of(buffer.getvalue())
+    assert fault.startswith("m: is no Excel workbook that can be read")
+
+
 def test_entities_in_a_workbook_are_refused() -> None:
     bomb = b'<!DOCTYPE a [<!ENTITY x "xxxxxxxxxx">]><worksheet '
     (fault,) = faults_of(rewritten(workbook([["well"], ["A01"]]), b"<worksheet ", bomb))
@@ -275,6 +308,8 @@ def test_faults_of_an_assay_layout_name_the_well() -> None:
         (b"<EvaluationInputData/>", "is XML with the root 'EvaluationInputData' and not an assay layout of Harmony"),
         (b"<!DOCTYPE a [<!ENTITY x 'y'>]><AssayLayout>&x;</AssayLayout>", "has entities or a document type"),
         (layout(layer("Compound", {})), "is an assay layout without wells"),
+        (layout(*["<Layer/>"] * 101), "has 101 layers, at most 100 are read"),
+        (b"<?xml version='1.0' encoding='tf-8'?><AssayLayout/>", "is no XML that can be read (unknown encoding"),
     ],
 )
 def test_other_xml_is_refused(data: bytes, sentence: str) -> None:

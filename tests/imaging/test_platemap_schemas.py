@@ -153,6 +153,15 @@ def test_a_plate_that_such_a_file_does_not_name_is_suspicious() -> None:
     assert (found.rows, spoken(found)) == ({}, ["m: has no row of the plate 'P9' in Metadata_Plate"])
 
 
+def test_a_map_that_names_one_other_plate_is_suspicious() -> None:
+    text = "well,drug,Barcode\nA01,x,P7\n"
+    assert spoken(read_one(text, imaged="A01")) == [
+        "m: names the plate 'P7' in Barcode, and not 'P1'; is it this plate's map?"
+    ]
+    assert spoken(read_map("- {file: m}", {"m": text}, "P7", imaged="A01")) == []
+    assert check("- {file: m}", {"m": text}, imaged="A01").warnings == ()
+
+
 def test_a_column_with_library_plates_does_not_choose_rows() -> None:
     text = "well,drug,plate\nA01,x,L1\nA02,y,L2\n"
     assert len(read_one(text).rows) == 2

@@ -71,6 +71,7 @@ def test_every_table_is_one_file_under_the_folder_with_its_declared_schema(store
         "image_features": 24,
         "illumination": 2,
         "site_runs": 12,
+        "suspicions": 0,
     }
 
 

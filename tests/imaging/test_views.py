@@ -43,6 +43,7 @@ def test_plate_overview_says_what_came_and_how_good_it_is(screen):
     assert (row["nuclei_count"], row["verdict"], row["z_prime_feature"]) == (33, "fail", AREA)
     assert row["reasons"].split("; ") == [
         "B03 site 2: the site could not be processed: out of memory",
+        "the plate: 64 of 64 compared images are those of P0",
         "DNA in A01 site 1: 2.5 % of pixels are saturated (limit 1 %)",
         "RNA in A01 site 2: the image cannot be read",
     ]

@@ -14,8 +14,8 @@ from imaging.names import experiment_key
 from imaging.query import run_query
 from imaging.store import FolderStore, Store
 from imaging.warehouse.live import LiveLoader
-from imaging.warehouse.publications import Loader
-from imaging.warehouse.rounds import DAY_S, Rounds
+from imaging.warehouse.publications import Loader, Refused
+from imaging.warehouse.rounds import DAY_S, NEW_S, Rounds
 from tests.imaging import small_screen
 from tests.imaging.small_screen import manifest, publish, record, write_manifest
 from tests.imaging.small_warehouse import counts, open_warehouse, rows
@@ -228,9 +228,11 @@ def test_a_barred_experiment_is_asked_once_a_round_and_its_plates_are_looked_at_
         write_manifest(folder_store, manifest("A01", 1, plate=plate))
     warehouse = open_warehouse(bigquery_jobs.client())
     rounds = Rounds(Loader(warehouse, folder_store, admit=bar), LiveLoader(warehouse, folder_store))
-    for number, expected in ((0, 1), (1, 2), (2, 2), (30, 2), (62, 3)):
-        assert rounds.round(NOW + number * MINUTE) == {}
-        assert len(asked) == expected
+    looked: list[tuple[str, str]] = []
+    rounds._look, look = (lambda plate, now: looked.append(plate) or look(plate, now)), rounds._look
+    for number, (minute, expected) in enumerate(((0, 2), (1, 4), (2, 4), (30, 4), (62, 6)), 1):
+        assert rounds.round(NOW + minute * MINUTE) == {}
+        assert (len(asked), len(looked)) == (number, expected)
 
 
 @pytest.mark.parametrize("what", [LOST, 503])
@@ -243,11 +245,11 @@ def test_rows_that_met_an_outage_are_sent_once(
     # answered wrongly once, and then not at all
     bigquery_jobs.trouble("load image_metrics_live", what, then_down=True)
     with pytest.raises(WarehouseUnavailableError):
-        rounds.round(NOW + MINUTE)
+        rounds.round(NOW + NEW_S)
     bigquery_jobs.is_down = False
     write_manifest(folder_store, manifest("A02", 1))
-    rounds.round(NOW + 2 * MINUTE)
-    rounds.round(NOW + 3 * MINUTE)
+    rounds.round(NOW + NEW_S + MINUTE)
+    rounds.round(NOW + NEW_S + 2 * MINUTE)
     assert counts(bigquery_jobs.client(), "image_metrics_live", "images_live") == {
         "image_metrics_live": 4,
         "images_live": 4,
@@ -282,6 +284,77 @@ def test_closed_plates_are_looked_at_once_a_day(bigquery_jobs: BigQueryJobs, fol
     assert rounds_of(bigquery_jobs, folder_store).round(NOW) == {}
 
 
+def test_new_plates_are_looked_for_every_ten_minutes_and_known_ones_each_minute(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[str] = []
+    list_folders = FolderStore.list_folders
+
+    def note(store: FolderStore, prefix: str) -> list[str]:
+        listed.append(prefix)
+        return list_folders(store, prefix)
+
+    monkeypatch.setattr(FolderStore, "list_folders", note)
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    write_manifest(folder_store, manifest("A01", 1))
+    rounds.round(NOW)
+    write_manifest(folder_store, manifest("A01", 1, plate="P2"))
+    write_manifest(folder_store, manifest("A02", 1))
+    assert rounds.round(NOW + MINUTE)["site_metrics_live"] == 1
+    assert listed.count("results/") == listed.count("results/screen/") == 1
+    assert listed.count("results/screen/P1/") == 2
+    assert rounds.round(NOW + NEW_S) == {"image_metrics_live": 2, "site_metrics_live": 1}
+    assert listed.count("results/") == 2
+
+
+def test_a_site_measured_before_its_publication_and_not_in_it_is_live(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore
+) -> None:
+    for item in small_screen.manifests():
+        write_manifest(folder_store, item)
+    publish(folder_store)
+    rounds = rounds_of(bigquery_jobs, folder_store)
+    rounds.round(NOW)
+    early = manifest("A03", 1, inputs="zz", nuclei=9, **measured_at("01:00:00"))
+    folder_store.delete(f"{small_screen.results('P1')}sites/A03-1-A031in.json")
+    write_manifest(folder_store, early)
+    rounds.round(NOW + MINUTE)
+    sql = "SELECT is_published, COUNT(*) AS n FROM screens.sites_live GROUP BY is_published ORDER BY n"
+    assert rows(bigquery_jobs.client(), sql) == [{"is_published": False, "n": 1}, {"is_published": True, "n": 11}]
+    assert_as_on_duckdb(bigquery_jobs, folder_store)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("publications/000001.json", b'{"status": "complete"}'),
+        ("publications/000001.json", b'{"status": "complete", "run": "r", "number": 1, "published_at": "soon"}'),
+        ("sites/A01-1-x.json", b'{"well": "A01", "images": [{}], "missing": []}'),
+        ("sites/A01-1-x.json", b'{"well": "A01", "site": 1}'),
+        ("faults/x.json", b'{"name": "x.tif"}'),
+        ("faults/x.json", b'{"name": "x.tif", "found_at": "soon"}'),
+    ],
+)
+def test_a_record_that_lacks_something_is_one_sentence_and_stops_no_other_plate(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore, caplog: pytest.LogCaptureFixture, name: str, data: bytes
+) -> None:
+    place = b'{"experiment": "screen", "plate": "P0", "recipe": "v1-0123abcd", '
+    folder_store.write(f"{small_screen.results('P0')}{name}", place + data[1:])
+    publish(folder_store)
+    write_manifest(folder_store, manifest("A01", 1, plate="P2"))
+    said: list[Refused] = []
+    warehouse = open_warehouse(bigquery_jobs.client())
+    loader = Loader(warehouse, folder_store, said=lambda outcome: said.append(outcome))
+    rounds = Rounds(loader, LiveLoader(warehouse, folder_store))
+    for number in range(2):
+        rounds.round(NOW + number * MINUTE)
+    assert caplog.text.count("screen/P0: ") == 1
+    assert [item.reason.count("the publication record") for item in said if isinstance(item, Refused)] == (
+        [1] if name.startswith("publications") else []
+    )
+    assert counts(bigquery_jobs.client(), "plate_runs", "sites_live") == {"plate_runs": 1, "sites_live": 1}
+
+
 def test_what_is_wrong_with_one_plate_is_said_once_and_stops_no_other(
     bigquery_jobs: BigQueryJobs, folder_store: FolderStore, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -304,7 +377,7 @@ def test_what_is_dropped_while_it_runs_is_made_again_in_the_next_round(
     publish(folder_store)
     write_manifest(folder_store, manifest("A01", 1, plate="P2"))
     try:
-        rounds.round(NOW + MINUTE)
+        rounds.round(NOW + NEW_S)
     except WarehouseUnavailableError:
-        rounds.round(NOW + 2 * MINUTE)
+        rounds.round(NOW + NEW_S + MINUTE)
     assert counts(bigquery_jobs.client(), "plates", "wells", "images") == {"plates": 1, "wells": 6, "images": 24}

@@ -46,7 +46,7 @@ def test_a_publication_on_any_store_is_shown_as_on_duckdb(bigquery_jobs: BigQuer
     publish(store)
     (outcome,) = load(bigquery_jobs.client(), store)
     assert isinstance(outcome, Loaded)
-    assert (outcome.plate, outcome.number, outcome.rows["images"], outcome.jobs) == ("P1", 1, 24, 11)
+    assert (outcome.plate, outcome.number, outcome.rows["images"], outcome.jobs) == ("P1", 1, 24, 12)
     assert shown(bigquery_jobs) == SHOWN
     for table in (*(table.name for table in LOADED), "plate_runs"):
         ours = run_query(store, f"SELECT * FROM {table}").to_pylist()
@@ -58,18 +58,6 @@ def test_a_publication_on_any_store_is_shown_as_on_duckdb(bigquery_jobs: BigQuer
 def told(found: list[dict[str, Any]]) -> list[str]:
     """Rows as texts, in an order of their own."""
     return sorted(json.dumps(row, default=lambda moment: moment.isoformat()) for row in found)
-
-
-def test_rows_lie_in_the_partition_of_the_day_of_their_publication(
-    bigquery_jobs: BigQueryJobs, folder_store: Store
-) -> None:
-    publish(folder_store)
-    load(bigquery_jobs.client(), folder_store)
-    assert {partition for table, partition, _ in bigquery_jobs.tables.loads if table != "plate_runs_all"} == {
-        "20260203"
-    }
-    made = bigquery_jobs.client().get_table("lab.screens.images_all")
-    assert (made.time_partitioning.type_, made.clustering_fields) == ("DAY", ["experiment", "plate"])
 
 
 def test_bucket_is_read_by_bigquery_and_other_stores_are_uploaded(
@@ -177,7 +165,7 @@ def test_answers_that_are_lost_or_late_cost_nothing(
 @pytest.mark.parametrize("table", ["wells_", "plate_runs_all"])
 def test_a_job_that_failed_has_used_its_name_up(bigquery_jobs: BigQueryJobs, folder_store: Store, table: str) -> None:
     publish(folder_store)
-    bigquery_jobs.fail_jobs(table, "backendError", "quotaExceeded")
+    bigquery_jobs.fail_jobs(table, "backendError", "rateLimitExceeded")
     load(bigquery_jobs.client(), folder_store)
     assert shown(bigquery_jobs) == SHOWN
     tried = [line.rpartition("-")[2] for line in bigquery_jobs.loads() if line.startswith(table)]
@@ -191,6 +179,22 @@ def test_a_job_that_goes_on_failing_is_left_for_later(bigquery_jobs: BigQueryJob
         load(bigquery_jobs.client(), folder_store)
     assert shown(bigquery_jobs) == NOTHING
     load(bigquery_jobs.client(), folder_store)
+    assert shown(bigquery_jobs) == SHOWN
+
+
+def test_where_a_quota_is_used_up_there_is_one_job_a_time_and_what_failed_is_not_asked_about_again(
+    bigquery_jobs: BigQueryJobs, folder_store: Store
+) -> None:
+    publish(folder_store)
+    loader = prepared(bigquery_jobs.client(), folder_store)
+    bigquery_jobs.fail_jobs("sites_all", *["quotaExceeded"] * 3)
+    for _ in range(3):
+        with pytest.raises(WarehouseUnavailableError, match="BigQuery has no room to change sites_all"):
+            loader.load_plate("screen", "P1")
+    loader.load_plate("screen", "P1")
+    tried = [line.rpartition("-")[2] for line in bigquery_jobs.loads() if line.startswith("sites_all")]
+    assert tried == ["1", "2", "3", "4"]
+    assert not [line for line in bigquery_jobs.requests if line.startswith("job platestream-screens-sites_all")]
     assert shown(bigquery_jobs) == SHOWN
 
 
@@ -245,46 +249,6 @@ def test_whoever_is_not_let_in_learns_what_to_grant(bigquery_jobs: BigQueryJobs,
     bigquery_jobs.trouble("get dataset", 403, "accessDenied")
     with pytest.raises(ConfigurationError, match="grant the roles BigQuery Data Editor and BigQuery Job User"):
         prepared(bigquery_jobs.client(), folder_store)
-
-
-def test_doubled_rows_are_deleted_and_loaded_again_before_they_are_shown(
-    bigquery_jobs: BigQueryJobs, folder_store: Store
-) -> None:
-    keys = publish(folder_store)
-    loader = prepared(bigquery_jobs.client(), folder_store)
-
-    def double() -> None:
-        target = {"datasetId": "screens", "tableId": "images_all"}
-        bigquery_jobs.tables.load(target, [folder_store.read(keys["images"])], infers_lists=True)
-        assert shown(bigquery_jobs) == NOTHING
-
-    bigquery_jobs.trouble("load images_all", double)
-    loader.load_plate("screen", "P1")
-    assert [rows for table, _, rows in bigquery_jobs.tables.loads if table == "images_all"] == [24, 24, 24]
-    assert counts(bigquery_jobs.client(), "images_all") == {"images_all": 24}
-    assert shown(bigquery_jobs) == SHOWN
-
-
-def test_rows_that_differ_each_time_are_never_shown(bigquery_jobs: BigQueryJobs, folder_store: Store) -> None:
-    publish(folder_store)
-    loader = prepared(bigquery_jobs.client(), folder_store)
-    spoil = "UPDATE screens.plates_all SET z_prime = 0.5 WHERE TRUE"
-    for _ in range(3):
-        bigquery_jobs.trouble("load plates_all", lambda: bigquery_jobs.tables.query(spoil, {}) and None)
-    (outcome,) = loader.load_plate("screen", "P1")
-    assert isinstance(outcome, Refused)
-    assert "the rows of plates in BigQuery differ from those published (1 and 1 rows)" in outcome.reason
-    assert shown(bigquery_jobs) == NOTHING
-
-
-def test_a_table_that_was_made_anew_is_filled_again(bigquery_jobs: BigQueryJobs, folder_store: Store) -> None:
-    publish(folder_store)
-    load(bigquery_jobs.client(), folder_store)
-    for table in ("plate_runs_all", "sites_all"):
-        bigquery_jobs.client().delete_table(f"lab.screens.{table}")
-    load(bigquery_jobs.client(), folder_store)
-    assert shown(bigquery_jobs) == SHOWN
-    assert counts(bigquery_jobs.client(), "images_all", "sites_all") == {"images_all": 24, "sites_all": 12}
 
 
 # What BigQuery must not even be asked

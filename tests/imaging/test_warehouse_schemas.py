@@ -5,17 +5,20 @@ from __future__ import annotations
 import pytest
 from google.cloud.bigquery import Client, SchemaField, Table, TimePartitioning
 
-from imaging.errors import RefusedLoadError, SchemaDriftError
+from imaging.errors import RefusedLoadError, SchemaDriftError, WarehouseUnavailableError
 from imaging.store import FolderStore
 from imaging.table_schema import INTEGER, Column
 from imaging.table_schema import Table as DeclaredTable
 from imaging.tables import PUBLISHED, TABLES, WELLS
 from imaging.views import view_names
-from imaging.warehouse import views
+from imaging.warehouse import schemas, views
 from imaging.warehouse.connection import Warehouse
-from imaging.warehouse.schemas import COLUMN_LIMIT, RUNS_ALL, Schemas, base_name, compare
+from imaging.warehouse.publications import Loaded, Refused
+from imaging.warehouse.schemas import COLUMN_LIMIT, RUNS_ALL, Schemas, base_name, compare, is_version
+from tests.imaging import small_screen
 from tests.imaging.small_screen import publish
 from tests.imaging.small_warehouse import counts, load, open_warehouse, prepared, rows
+from tests.imaging.test_warehouse_publications import areas
 from tests.standins.bigquery_jobs import BigQueryJobs
 
 SHOWN = ("sites", "sites_all", "plate_runs")
@@ -182,6 +185,53 @@ def test_versions_that_are_too_wide_together_are_shown_without_their_features(
     assert [field.name for field in answer.schema][-6:] == sets[1]
     assert len(answer.schema) == len(WELLS.columns) + 6
     assert [row["well"] for row in answer] == ["A01"]
+
+
+def test_one_set_of_features_too_many_is_refused_and_stops_no_other_plate(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "VERSION_LIMIT", 2)  # one without features, one with those of P1
+    publish(folder_store)
+    load(bigquery_jobs.client(), folder_store)
+    only_area = {"feature_descriptions": [small_screen.FEATURES[0]], "read_part": areas}
+    publish(folder_store, plate="P2", run="r2", **only_area)
+    publish(folder_store, plate="P3", run="r3")
+    (refused,) = load(bigquery_jobs.client(), folder_store, "P2")
+    assert isinstance(refused, Refused)
+    assert refused.reason.startswith("wells has 2 sets of feature columns already, and a view takes no more; drop")
+    assert len([name for name in names_in(bigquery_jobs.client()) if is_version(name, WELLS)]) == 2
+    (loaded,) = load(bigquery_jobs.client(), folder_store, "P3")
+    assert isinstance(loaded, Loaded)
+    assert counts(bigquery_jobs.client(), "plates", "wells") == {"plates": 2, "wells": 12}
+
+
+def test_a_dataset_with_too_many_sets_of_features_is_prepared_with_the_oldest(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader = prepared(bigquery_jobs.client(), folder_store)
+    for number in range(2):
+        loader.schemas.ensure(WELLS, [f"f{number}"])
+    monkeypatch.setattr(views, "VERSION_LIMIT", 2)
+    loader.prepare()
+    shown = bigquery_jobs.client().query_and_wait("SELECT * FROM screens.wells_all")
+    assert [field.name for field in shown.schema][len(WELLS.columns) :] == ["f0"]
+
+
+@pytest.mark.parametrize("request_line", ["create sites_all", "get sites_all", "change sites_all"])
+def test_a_table_that_is_dropped_while_it_is_made_is_one_sentence(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore, monkeypatch: pytest.MonkeyPatch, request_line: str
+) -> None:
+    loader = prepared(bigquery_jobs.client(), folder_store)
+    later = DeclaredTable("sites", "", (*TABLES["sites"].columns, Column("shade", INTEGER, "", "")))
+    bigquery_jobs.trouble(request_line, 404, "notFound")
+    monkeypatch.setattr(schemas, "LOADED", (later,))
+    with pytest.raises(WarehouseUnavailableError, match="the dataset screens was changed by somebody else meanwhile"):
+        Schemas(loader.warehouse).ensure(later)
+
+
+def test_a_dataset_that_is_gone_has_no_place_and_that_is_one_sentence(bigquery_jobs: BigQueryJobs) -> None:
+    with pytest.raises(WarehouseUnavailableError, match="the dataset screens was changed by somebody else meanwhile"):
+        print(open_warehouse(bigquery_jobs.client()).place)
 
 
 def test_a_wider_table_than_bigquery_takes_is_refused_by_name(bigquery_jobs: BigQueryJobs) -> None:

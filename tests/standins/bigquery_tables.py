@@ -1,7 +1,8 @@
 """Tables and views of the BigQuery stand-in: DuckDB underneath, SQL from BigQuery's dialect by sqlglot.
 
 Kept as the service does it: views follow the tables that they read, a load adds all of a file's rows or none, a file
-must fit the table, lists are records unless list inference is asked for, at most 10,000 columns.
+must fit the table, lists are records unless list inference is asked for, at most 10,000 columns. The pseudocolumn
+``_PARTITIONTIME`` is that of the partition that a load named, and no ``*`` shows it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ import sqlglot
 from sqlglot import exp
 
 COLUMN_LIMIT = 10_000
+_PARTITION = "_PARTITIONTIME"
+_ROWS = "$rows"
+"""Ends the name of what holds a table's rows with their partitions; under the table's own name a view shows them."""
 VIEW_LIMIT = 256 * 1024
 _DUCKDB = {
     "STRING": "VARCHAR",
@@ -95,10 +99,15 @@ class Tables:
                 raise RefusedError(409, "duplicate", f"Already Exists: Table {self.project}:{dataset}.{name}")
             fields = resource["schema"]["fields"]
             _check_width(len(fields))
-            columns = ", ".join(f'"{item["name"]}" {_column_type(item)}' for item in fields)
-            self._duckdb.execute(f'CREATE TABLE "{dataset}"."{name}" ({columns})')
+            columns = "".join(f'"{item["name"]}" {_column_type(item)}, ' for item in fields)
+            self._duckdb.execute(f'CREATE TABLE "{dataset}"."{name}{_ROWS}" ({columns}{_PARTITION} TIMESTAMPTZ)')
+            self._show_rows(dataset, name)
             made = _named(self.project, dataset, name, len(self.tables))
             return self._stamp(dataset, name, {**resource, **made, "type": "TABLE"})
+
+    def _show_rows(self, dataset: str, name: str) -> None:
+        rows = f'SELECT * EXCLUDE ({_PARTITION}) FROM "{dataset}"."{name}{_ROWS}"'
+        self._duckdb.execute(f'CREATE OR REPLACE VIEW "{dataset}"."{name}" AS {rows}')
 
     def change_table(self, dataset: str, name: str, changes: dict[str, Any], etag: str | None) -> dict[str, Any]:
         with self.lock:
@@ -125,13 +134,16 @@ class Tables:
                         400, "invalid", f"Cannot add required fields to an existing schema: {item['name']}"
                     )
                 self._duckdb.execute(
-                    f'ALTER TABLE "{dataset}"."{name}" ADD COLUMN "{item["name"]}" {_column_type(item)}'
+                    f'ALTER TABLE "{dataset}"."{name}{_ROWS}" ADD COLUMN "{item["name"]}" {_column_type(item)}'
                 )
+        self._show_rows(dataset, name)
 
     def drop_table(self, dataset: str, name: str) -> None:
         with self.lock:
             kind = self.table(dataset, name)["type"]
-            self._duckdb.execute(f'DROP {kind} "{dataset}"."{name}"')
+            self._duckdb.execute(f'DROP VIEW "{dataset}"."{name}"')
+            if kind == "TABLE":
+                self._duckdb.execute(f'DROP TABLE "{dataset}"."{name}{_ROWS}"')
             del self.tables[dataset, name]
 
     def _stamp(self, dataset: str, name: str, resource: dict[str, Any]) -> dict[str, Any]:
@@ -201,7 +213,9 @@ class Tables:
             with closing(self._duckdb.cursor()) as cursor:
                 cursor.execute("SET TimeZone = 'UTC'")
                 cursor.register("file", rows)
-                cursor.execute(f'INSERT INTO "{target["datasetId"]}"."{name}" BY NAME SELECT * FROM file')
+                day = partition or f"{datetime.now(UTC):%Y%m%d}"
+                rows_of = f"SELECT *, strptime('{day} +0000', '%Y%m%d %z') AS {_PARTITION} FROM file"
+                cursor.execute(f'INSERT INTO "{target["datasetId"]}"."{name}{_ROWS}" BY NAME {rows_of}')
             self.loads.append((name, partition, rows.num_rows))
             return rows.num_rows
 
@@ -209,10 +223,14 @@ class Tables:
 @lru_cache(2_000)
 def _to_duckdb(sql: str, project: str) -> str:
     tree = _parse(sql).copy()
+    is_query = isinstance(tree, exp.Query)
+    changed = [] if is_query else list(tree.this.find_all(exp.Table))
     for item in tree.find_all(exp.Table):
         if item.catalog not in ("", project):
             raise RefusedError(404, "notFound", f"Not found: Project {item.catalog}")
         item.set("catalog", None)
+        if item in changed or (is_query and _PARTITION in sql):
+            item.set("this", exp.to_identifier(f"{item.name}{_ROWS}", quoted=True))
     return tree.sql("duckdb").replace("FULL OUTER UNION ALL BY NAME", "UNION ALL BY NAME")
 
 

@@ -66,11 +66,9 @@ class _Handler(BaseHTTPRequestHandler):
         is_json = address.path.startswith(("/storage/v1/b", "/upload/storage/v1/b", "/download/storage/v1/b"))
         self.server.requests.append(f"{self.command} {self.path}")
         try:
-            refused = next((name for name in self.server.refused if unquote(address.path).endswith(name)), "")
-            if refused and self.command == "PUT":
-                raise RefusedRequestError(self.server.refused[refused], "a refusal that the test asked for")
-            if self.server.failures:
-                raise RefusedRequestError(self.server.failures.pop(), "a failure that the test asked for")
+            refused = [self.server.refused[end] for end in self.server.refused if address.path.endswith(end)]
+            if failures := refused or self.server.failures:
+                raise RefusedRequestError(failures.pop(), "a failure that the test asked for")
             reply = self._json(address.path, query, body) if is_json else self._xml(address.path, query, body)
         except RefusedRequestError as refusal:
             reply = _error(refusal, is_json)
@@ -325,12 +323,15 @@ class GcsStandIn:
         Address to give to clients.
     requests
         What was asked so far, one ``METHOD /path?query`` per request.
+    refused
+        Error status of all requests whose encoded path ends so, by that end.
     """
 
     def __init__(self, folder: Path | None = None, *, port: int = 0) -> None:
         self._server = _Server(folder, port)
         self.url = self._server.url
         self.requests = self._server.requests
+        self.refused = self._server.refused
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def __enter__(self) -> Self:
@@ -376,10 +377,6 @@ class GcsStandIn:
         self.requests.clear()
         self._server.failures.clear()
         self._server.refused.clear()
-
-    def refuse(self, end: str, status: int) -> None:
-        """Answer every upload of an object whose name ends so with this error status."""
-        self._server.refused[end] = status
 
     def fail_next(self, *statuses: int) -> None:
         """Answer the next requests, one each, with these error statuses."""

@@ -1,7 +1,7 @@
 -- Publications whose rows are all here, each once; the one with the highest number of a plate is current, and the
 -- acquisition that was chosen of a barcode's.
 SELECT
-  runs.* EXCEPT (measured_until, loaded_at),
+  runs.* EXCEPT (measured_until, manifests, loaded_at),
   runs.number = MAX(runs.number) OVER (PARTITION BY runs.experiment, runs.plate, runs.recipe) AS is_current,
   COALESCE(decided.is_chosen, TRUE) AS is_current_acquisition,
   runs.recipe LIKE '%+experimental-%' AS is_experimental

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from imaging.store import Store, open_store
 from imaging.upload.backoff import Backoff
@@ -16,6 +18,7 @@ from imaging.upload.options import Options
 from imaging.upload.reading import open_to_read
 from imaging.upload.summary import Progress, Summary
 from imaging.upload.uploader import Uploader
+from tests.standins.gcs import GcsStandIn
 
 PREFIX = "raw/screen/P1/"
 FAST: dict[str, Any] = {"settle_s": 0.0, "rescan_s": 0.05, "transfers": 4}
@@ -72,3 +75,24 @@ def upload(
             backoff=Backoff(first_s=0.05, longest_s=0.2),
         )
         return uploader.run(stop)
+
+
+def sent_in_order(gcs: GcsStandIn) -> list[str]:
+    """Paths of the files that were sent to the stand-in, in order, each time."""
+    puts = [unquote(request) for request in gcs.requests if request.startswith("PUT ")]
+    return [put.partition(PREFIX)[2] for put in puts if PREFIX in put]
+
+
+def meanwhile(work: Callable[[], object]) -> threading.Thread:
+    """Do something beside."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until, "it did not come to this"
+        time.sleep(0.01)

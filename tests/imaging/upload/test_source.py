@@ -8,7 +8,7 @@ import pytest
 
 from imaging.upload.source import SourceFile, is_manifest, is_network_drive, printable, refuse_name, scan
 
-UNREAD = "the folder cannot be read (File name too long); give permission"
+UNREAD = "it cannot be looked at (File name too long); give this user permission"
 
 
 def write(path: Path, data: bytes = b"pixels") -> Path:

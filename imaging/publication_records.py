@@ -1,0 +1,43 @@
+"""Publication records as they are read back: whole, or refused with what they lack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from imaging.columns import read_time
+from imaging.errors import StoredDataError
+from imaging.live import read_records
+from imaging.store import Store
+
+_NAMED = ("experiment", "plate", "recipe", "run", "number", "status")
+
+
+def read_publications(store: Store, keys: Iterable[str]) -> list[dict[str, Any]]:
+    """Read publication records, in the order of their keys; ``tables`` is there, and empty where none was written.
+
+    Raises
+    ------
+    StoredDataError
+        If one is gone, damaged, or lacks what every publication has.
+    """
+    records = read_records(store, keys)
+    for record in records:
+        _check(record)
+    return [{**record, "tables": record.get("tables") or {}} for record in records]
+
+
+def _check(record: Mapping[str, Any]) -> None:
+    lacking = [name for name in (*_NAMED, "published_at") if record.get(name) is None]
+    if lacking:
+        raise _faulty(record, f"lacks {', '.join(lacking)}")
+    if type(record["number"]) is not int or not isinstance(record.get("tables") or {}, dict):
+        raise _faulty(record, "has a number or tables of another kind")
+    try:
+        read_time(record["published_at"])
+    except (TypeError, ValueError):
+        raise _faulty(record, f"has no time as published_at but {record['published_at']!r}") from None
+
+
+def _faulty(record: Mapping[str, Any], words: str) -> StoredDataError:
+    return StoredDataError(f"the publication record {words}; delete it and publish the plate again", key=record["key"])
