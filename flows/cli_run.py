@@ -167,17 +167,18 @@ def show_progress(plan: Plan) -> None:
 
 def _process_asked(processed: ProcessedPlate, settings: Settings) -> None:
     """Make the experimental results that the plate's upload asks for; where their budget ends, the plate is done."""
+    if processed.plan.asked is None:
+        return
     from flows.process_folder import process_asked
     from imaging.errors import SpentBudgetError
 
     try:
-        asked = process_asked(processed, settings, show_progress)
+        asked = process_asked(processed, processed.plan.asked, settings, show_progress)
     except SpentBudgetError as error:
         typer.echo(f"experimental results are not complete: {error}", err=True)
         return
-    if asked:
-        typer.echo(f"experimental, as manifest.yaml asks for, under the recipe {asked.job.recipe}:")
-        _print_processed(asked, settings)
+    typer.echo(f"experimental, as manifest.yaml asks for, under the recipe {asked.job.recipe}:")
+    _print_processed(asked, settings)
 
 
 def _print_processed(processed: ProcessedPlate, settings: Settings) -> None:

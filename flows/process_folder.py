@@ -15,7 +15,7 @@ from flows.google import open_data_store
 from flows.placement import refuse_run
 from flows.settings import Settings
 from imaging.errors import ConfigurationError, PlateError, SpentBudgetError
-from imaging.experiment import read_experiment
+from imaging.experiment import Experiment, read_experiment
 from imaging.job import PlateJob, open_job
 from imaging.names import check_name
 from imaging.planning import Plan
@@ -119,17 +119,14 @@ def _impatient(job: PlateJob) -> PlateJob:
     return job.under(job.experiment.model_copy(update={"patience_s": -1.0}))
 
 
-def process_asked(processed: ProcessedPlate, settings: Settings, on_look: OnLook) -> ProcessedPlate | None:
-    """Process a plate that is done once more, as its upload's manifest asks for; ``None`` where there is none.
+def process_asked(processed: ProcessedPlate, asked: Experiment, settings: Settings, on_look: OnLook) -> ProcessedPlate:
+    """Process a plate that is done once more, under the experimental recipe that its upload's manifest asks for.
 
     Raises
     ------
     SpentBudgetError
         If the budget of experimental results is used up before it is done.
     """
-    asked = processed.plan.asked
-    if asked is None:
-        return None
     return process_job(processed.job.under(asked), settings, priority=EXPERIMENTAL, on_look=on_look)
 
 

@@ -130,6 +130,7 @@ class Plan(NamedTuple):
     images_arrived: int = 3
     images_expected: int = 4
     unknown: tuple[Any, ...] = (SimpleNamespace(name="x.txt", reason="no image"),)
+    asked: None = None
 
     def of(self, state: str) -> tuple[Any, ...]:
         return (SimpleNamespace(well="A01", site=1),) if state in ("done", "failed") else ()
@@ -199,7 +200,7 @@ def test_a_terminal_sees_how_many_sites_ended(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     states = ("done", "todo", "failed")
     plan: Any = SimpleNamespace(sites=[SimpleNamespace(state=state) for state in states])
-    cli.cli_run._show_progress(plan)
+    cli.cli_run.show_progress(plan)
     assert capfd.readouterr().err == "\r2 of 3 sites"
 
 

@@ -135,7 +135,7 @@ def test_the_flow_loads_its_plate(
 
 
 def test_our_prefect_yaml_loads_each_published_plate() -> None:
-    _, declared = read_deployments()
+    declared = read_deployments()[-1]
     (trigger,) = declared.triggers
     assert (trigger["expect"], trigger["within"]) == ([PUBLISHED], 0)
     flow = load_flow(declared.entrypoint)
@@ -154,7 +154,7 @@ def test_each_publication_starts_a_run(server: str, project: Path) -> None:
     from flows.deploy import deploy
 
     declared: dict[str, Any] = yaml.safe_load((project / "prefect.yaml").read_text())
-    ours = read_deployments()[1].model_dump()
+    ours = read_deployments()[-1].model_dump()
     declared["deployments"] = [{**ours, "entrypoint": "tests.flows.tiny_flow.tiny"}]
     (project / "prefect.yaml").write_text(yaml.safe_dump(declared))
     deploy(settings=Settings(api_url=server), root=project)
