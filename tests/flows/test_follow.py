@@ -196,6 +196,23 @@ def test_a_part_that_a_worker_lacks_for_a_while_is_no_attempt_and_is_told_once(
     ]
 
 
+def test_a_bad_file_of_a_waiting_site_is_found_beside_the_sites_that_are_measured(
+    tmp_path: Path, compute: Compute
+) -> None:
+    images = draw_plate() | {"A02_w1.tif": b"", "B01_w1.tif": bytes(5000)}
+    del images["A02_w2.tif"], images["B01_w2.tif"]
+    job = make_job(tmp_path, images=images)
+    with follower_of(job, compute, linger_s=0.5) as follower:
+        while not follower.is_idle:
+            follower.measure(99)
+        assert follower.finished_sites == 2
+    assert [(file.name, channel) for _, _, channel, file in job.survey().faulted] == [
+        ("A02_w1.tif", "DNA"),
+        ("B01_w1.tif", "DNA"),
+    ]
+    assert not job.store.list(f"{job.prefix}attempts/").objects
+
+
 def test_an_image_that_comes_while_the_run_lingers_is_published(tmp_path: Path, compute: Compute) -> None:
     images = draw_plate()
     late = images.pop("B02_w1.tif")
