@@ -108,11 +108,18 @@ def _decode(data: bytes | memoryview, name: str, max_pixels: int, *, is_labels: 
         raise
 
 
-def say_what_it_is(data: bytes | memoryview) -> str:
-    """Say what a file that is neither TIFF nor PNG is."""
+def is_image_start(start: bytes | memoryview) -> bool:
+    """Whether a file that begins so, with 28 bytes or more, is of a kind that is read."""
+    return start[:2] in (b"II", b"MM") or start[:8] == PNG or is_c01(start) or is_dib(start)
+
+
+def say_what_it_is(data: bytes | memoryview, size: int | None = None) -> str:
+    """Say what a file that is neither TIFF nor PNG is, by all of it or, of a file of that size, by its beginning."""
     if not data:
         return "the file is empty (0 bytes)"
     if not np.frombuffer(data, np.uint8).any():
+        if size is not None and size > len(data):
+            return f"the file begins with {len(data):,} zero bytes (it has {size:,}): it was not written"
         return f"the file is all zero bytes ({len(data):,} of them)"
     start = bytes(data[:32])
     for magic, what in _OTHERS.items():

@@ -71,17 +71,8 @@ def _look(source: ByteSource, page: int) -> None:
         fault = find_dib_fault(start, source.size, MAX_PIXELS)
         if fault:
             raise UnreadableImageError(fault)
-    elif not start.strip(b"\0") and source.size > len(start):
-        _refuse_zeros(source)
     else:
-        raise UnreadableImageError(say_what_it_is(start))
-
-
-def _refuse_zeros(source: ByteSource) -> None:
-    """A file that begins with zeros is no image, whatever follows."""
-    raise UnreadableImageError(
-        f"the file begins with {_START:,} zero bytes (it has {source.size:,}): it was not written"
-    )
+        raise UnreadableImageError(say_what_it_is(start, source.size))
 
 
 def _look_at_segments(source: ByteSource, layout: TiffLayout) -> None:

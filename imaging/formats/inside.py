@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from imaging.byte_sources import ByteSource, RangedBytes
-from imaging.decode import decode_plane, decode_segments
+from imaging.decode import decode_plane, decode_segments, is_image_start, say_what_it_is
 from imaging.errors import ChangedObjectError, StoredDataError, UnreadableImageError
 from imaging.formats import tar_index, zip_index
 from imaging.formats.contract import Folder
@@ -30,6 +30,7 @@ from imaging.plane_arrays import Plane
 from imaging.store import Store
 from imaging.tiff_pages import TiffPages, digest_page, read_segments
 
+_START = 4_096
 _MAX_KEPT = 64 * 1024 * 1024  # bytes of an unpacked member that are kept for its next page
 _PART = re.compile(r"(page|member|at|of|array|index) (.*)", re.DOTALL)
 
@@ -166,6 +167,9 @@ def fetch_plane(store: Store, key: str, *, token: str, inside: str = "", size: i
             return _fetch_page(open_pages(store, key, token, where, size), where.page)
         if where.member:
             source = open_source(store, key, token, where, size)
+            start = source.read(0, _START)
+            if not is_image_start(start):  # before all of it is unpacked
+                raise UnreadableImageError(say_what_it_is(start, source.size))
             data = source.read(0, source.size)
         else:
             data = store.read(key, token=token)

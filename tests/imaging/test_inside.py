@@ -111,3 +111,11 @@ def test_an_object_that_is_shorter_than_listed_is_said_to_have_changed(store: St
     item = put(store, "raw/P/e.tif", PAGES)
     with pytest.raises(ChangedObjectError, match="shorter than it was listed"):
         read_plane(store, item.key, token=item.token, inside="page 2", size=item.size + 5)
+
+
+def test_a_member_that_is_no_image_is_not_unpacked(store: Store) -> None:
+    data = zipped({"a.tif": bytes(100) + np.random.default_rng(1).bytes(9 << 20)}, zipfile.ZIP_DEFLATED)
+    damaged = data[: 5 << 20] + bytes(9) + data[(5 << 20) + 9 :]  # which unpacking would find
+    item = put(store, "raw/P/f.zip", damaged)
+    with pytest.raises(UnreadableImageError, match="not TIFF or PNG"):
+        read_plane(store, "raw/P/f.zip/a.tif", token=item.token, inside=f"member a.tif; of {item.size}")

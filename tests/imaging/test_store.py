@@ -55,26 +55,6 @@ def reasons(store: Store) -> dict[str, str]:
 # All stores
 
 
-def test_a_part_of_an_object_is_read(store: Store) -> None:
-    store.write("raw/a.tif", b"0123456789")
-    version = token(store, "raw/a.tif")
-    assert store.read("raw/a.tif", token=version, start=2, size=3) == b"234"
-    assert store.read("raw/a.tif", token=version, start=7) == b"789"
-    assert store.read("raw/a.tif", token=version, size=4) == b"0123"
-    assert store.read("raw/a.tif", start=8, size=100) == b"89"
-    assert store.read("raw/a.tif", token=version, start=3, size=0) == b""
-
-
-def test_a_part_of_another_version_is_not_read(store: Store) -> None:
-    store.write("raw/a.tif", b"0123456789")
-    version = token(store, "raw/a.tif")
-    store.write("raw/a.tif", b"another version")
-    with pytest.raises(ChangedObjectError):
-        store.read("raw/a.tif", token=version, start=2, size=3)
-    with pytest.raises(FileNotFoundError):
-        store.read("raw/b.tif", start=2, size=3)
-
-
 def test_what_was_written_is_read_listed_and_found(store: Store) -> None:
     store.write("raw/A/P1/B03.tif", b"pixels")
     assert store.read("raw/A/P1/B03.tif") == b"pixels"
