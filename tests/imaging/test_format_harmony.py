@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import tracemalloc
 
 import pytest
 
@@ -201,6 +202,31 @@ def test_a_long_index_holds_no_more_elements_than_a_short_one(monkeypatch: pytes
         (row, column, site, 1, 0, "1") for row in range(1, 17) for column in range(1, 25) for site in (1, 2)
     ]
     assert len(read_held(FORMAT, [], {"Index.xml": index("V5", many)}).told.expected or ()) == 768
+
+
+def test_the_images_of_one_well_are_not_kept_while_an_index_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    many: list[Place] = [(1, 1, site, 1, 0, "1") for site in range(1, 3001)]
+    data = index("V5", many)
+    tracemalloc.start()
+    try:
+        read_index(io.BytesIO(data))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * len(data)  # a tree of it has five times its size
+    monkeypatch.setattr("imaging.formats.harmony_index._MAX_ELEMENTS", 600)
+    assert len(read_index(io.BytesIO(data)).images) == 3000
+
+
+def test_wells_that_were_selected_and_have_no_image_are_told() -> None:
+    data = index("V6", WHOLE).replace(b"</Plate>", b'<Well id="0505" /><Well id="none" /></Plate>', 1)
+    data = data.replace(b"</Wells>", b"<Well><Row>6</Row><Col>7</Col></Well></Wells>")
+    assert [str(well) for well in read_held(FORMAT, [], {"Index.xml": data}).told.imaged] == [
+        "C03",
+        "C04",
+        "E05",
+        "F07",
+    ]
 
 
 def test_an_index_that_lists_too_many_images_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
