@@ -49,9 +49,8 @@ class _Handler(BaseHTTPRequestHandler):
         query = dict(parse_qsl(address.query, keep_blank_values=True))
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length)
-        if len(body) < length:  # the client went away in the middle: nothing was asked
-            self.close_connection = True
-            return
+        if len(body) < length:
+            raise ConnectionAbortedError("the client went away in the middle: nothing was asked")
         is_json = address.path.startswith(("/storage/v1/b", "/upload/storage/v1/b", "/download/storage/v1/b"))
         self.server.requests.append(f"{self.command} {self.path}")
         try:
