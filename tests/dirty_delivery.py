@@ -16,16 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.cli_reconcile import print_plates, print_sites
-from imaging.arrival_check import ArrivalCheck
 from imaging.job import PlateJob, open_job
-from imaging.measure import measure_planes
 from imaging.planning import Plan
-from imaging.projection import publish_and_project
 from imaging.query import run_query
 from imaging.reconciliation import PlateReconciliation, reconcile
-from imaging.site import process_site
-from imaging.steps import decide_due, plan_work, site_task
 from imaging.store import FolderStore
+from tests.following import follow
 from tests.imaging.small_plate import draw_cells
 from tests.parts import find_part
 
@@ -112,32 +108,18 @@ def deliver(root: Path, on_stage: Callable[[Stage], None] = lambda stage: None) 
     for name, data in dirty_delivery().items():
         store.write(f"{RAW}/{name}", data)
     job = open_job(store, "dirty", "9987", settle_s=0.0)
-    _follow(job)
+    follow(job)
     on_stage(_look(job, "all images are there; the manifest is not"))
     store.write(f"{RAW}/{MANIFEST}", clean_delivery()[1])
-    _follow(job)
+    follow(job)
     on_stage(_look(job, "the manifest has come"))
-    _follow(job, later_s=3600.0)
+    follow(job, later_s=3600.0)
     on_stage(_look(job, "patience has run out, the plate is published"))
     return job
 
 
 def _look(job: PlateJob, title: str) -> Stage:
     return Stage(title, job.survey(), reconcile(job))
-
-
-def _follow(job: PlateJob, *, later_s: float = 0.0, rounds: int = 6) -> None:
-    """Do what a follower does, so many seconds after the last arrival, until nothing is left to do."""
-    check = ArrivalCheck(job)
-    for _ in range(rounds):
-        now = max(file.modified for file in job.arrivals.files()) + later_s if job.arrivals.images else None
-        plan = plan_work(job, now)
-        is_idle = not (check.check(check.choose(plan)) or plan.todo or decide_due(job, plan))
-        for site in plan.todo:
-            process_site(site_task(job, site), measure_planes)
-        if is_idle:
-            break
-    publish_and_project(job)
 
 
 def main() -> None:

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imaging.errors import PlateError
+from imaging.folders import StoredFolder
 from imaging.formats.archives import open_archives, read_through_archives
 from imaging.formats.cellomics import CELLOMICS
 from imaging.formats.cellvoyager import CELLVOYAGER
 from imaging.formats.contents_check import find_content_fault
 from imaging.formats.contract import Address, FoundPlane
-from imaging.formats.folders import PlateFolder
 from imaging.formats.inside import read_plane
 from imaging.formats.ome_tiff import OME_TIFF
 from imaging.formats.ome_zarr import OME_ZARR
@@ -58,7 +58,7 @@ class Outcome:
 
 def read_file(store: Store, item: StoredObject) -> tuple[str, str]:
     """Take a file through all that a worker and a planner do with one: how it ends, and in which words."""
-    folder = PlateFolder(store, "")
+    folder = StoredFolder(store, "")
     arrived = find_content_fault(folder, item.key, item.token, item.size)
     try:
         plane, *_ = read_plane(store, item.key, token=item.token)

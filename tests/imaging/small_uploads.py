@@ -6,15 +6,15 @@ import itertools
 from collections import Counter
 from pathlib import Path
 
+from imaging.folders import StoredFolder
 from imaging.formats.contract import Delivery, Format
-from imaging.formats.folders import PlateFolder
 from imaging.store import Store, StoredObject, open_store
 from tests.parts import require
 
 _NUMBERS = itertools.count()
 
 
-class CountedFolder(PlateFolder):
+class CountedFolder(StoredFolder):
     """A plate's folder that counts what is read of each object, in bytes and in calls."""
 
     __slots__ = ("bytes_read", "calls")
@@ -47,7 +47,7 @@ def read(form: Format, files: dict[str, bytes]) -> Delivery:
 def read_shared(form: Format, folder: str) -> Delivery:
     """Read a folder of the developers' reference data as a format does; skips the test where there is none."""
     store = open_store(str(Path(require("shared")) / "data" / folder))
-    return form.read(store.list("").objects, PlateFolder(store, ""))
+    return form.read(store.list("").objects, StoredFolder(store, ""))
 
 
 def reasons(delivery: Delivery, kind: str) -> dict[str, str]:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from imaging.folders import StoredFolder
 from imaging.formats.archives import open_archives, read_through_archives
 from imaging.formats.cellomics import CELLOMICS
 from imaging.formats.cellvoyager import CELLVOYAGER
-from imaging.formats.folders import PlateFolder
 from imaging.formats.inside import open_source, parse_inside, read_plane
 from imaging.formats.members import MAX_MEMBERS
 from imaging.formats.ome_zarr import OME_ZARR
@@ -84,7 +84,7 @@ def test_a_zip_in_the_form_for_more_than_4_gb_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(whole[:start] + table + end64 + finder + end)
     assert zipfile.ZipFile(tmp_path / "a.zip").namelist() == [name.decode()]
     store = open_store(str(tmp_path))
-    delivery = read_through_archives(CELLOMICS, store.list("").objects, PlateFolder(store, ""))
+    delivery = read_through_archives(CELLOMICS, store.list("").objects, StoredFolder(store, ""))
     (plane,) = delivery.planes
     assert (read_plane(store, plane.item.key, token=plane.item.token, inside=plane.inside)[0] == picture()).all()
 

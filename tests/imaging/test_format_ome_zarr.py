@@ -16,8 +16,8 @@ import zarr
 from zarr.codecs import GzipCodec
 
 from imaging.errors import ChangedObjectError, UnreadableImageError
+from imaging.folders import StoredFolder
 from imaging.formats.contract import Address, Delivery, FoundPlane
-from imaging.formats.folders import PlateFolder
 from imaging.formats.inside import read_plane
 from imaging.formats.ome_zarr import OME_ZARR
 from imaging.store import Store, open_store
@@ -81,13 +81,13 @@ def write_plate(root: Path, version: Version, write: Callable[..., None] = write
             write(root / well["path"] / image, version)
 
 
-def read(root: Path) -> tuple[Delivery, PlateFolder]:
+def read(root: Path) -> tuple[Delivery, StoredFolder]:
     store = open_store(str(root))
-    folder = PlateFolder(store, "")
+    folder = StoredFolder(store, "")
     return OME_ZARR.read(store.list("").objects, folder), folder
 
 
-def pixels_of(folder: PlateFolder, plane: FoundPlane) -> np.ndarray:
+def pixels_of(folder: StoredFolder, plane: FoundPlane) -> np.ndarray:
     return read_plane(folder.store, plane.item.key, token=plane.item.token, inside=plane.inside)[0]
 
 
@@ -355,7 +355,7 @@ def test_a_folder_may_be_a_zarr_itself_in_any_store(tmp_path: Path, store: Store
     (write_plate if is_plate else write_image)(tmp_path / "p.zarr", "0.5")
     copy(tmp_path / "p.zarr", store, "raw/A/P1/")
     listed = [replace(item, key=item.key.removeprefix("raw/A/P1/")) for item in store.list("raw/A/P1/").objects]
-    delivery = OME_ZARR.read(listed, PlateFolder(store, "raw/A/P1/"))
+    delivery = OME_ZARR.read(listed, StoredFolder(store, "raw/A/P1/"))
     plane = at(delivery, Address(C12 if is_plate else A01, 1, "2", 3))
     assert (plane.item.key, plane.inside) == (
         ("C/12/0", "array 0; index 1,2") if is_plate else ("0", "array .; index 1,2")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from imaging.errors import ChangedObjectError, StoredDataError, UnreadableImageError
+from imaging.folders import StoredFolder
 from imaging.formats.archives import open_archives
-from imaging.formats.folders import PlateFolder
 from imaging.formats.inside import WHOLE, Inside, fetch_plane, parse_inside, read_plane
 from imaging.names import digest_of
 from imaging.store import Store, StoredObject
@@ -69,7 +69,7 @@ def test_a_member_and_a_page_of_a_member_are_read_in_place(store: Store, name: s
     method = zipfile.ZIP_DEFLATED if name == "packed.zip" else zipfile.ZIP_STORED
     item = put(store, f"raw/P/{name}", tarred(members) if name.endswith("tar") else zipped(members, method))
     listed = StoredObject(name, item.size, item.token, item.modified)
-    opened = open_archives([listed], PlateFolder(store, "raw/P/"))
+    opened = open_archives([listed], StoredFolder(store, "raw/P/"))
     assert [member.key for member in opened.objects] == [f"{name}/{member}" for member in members]
     one, every = (opened.places[member.key] for member in opened.objects)
     plane, digest, size = read_plane(store, f"raw/P/{name}/sub/one.tif", token=item.token, inside=str(one))

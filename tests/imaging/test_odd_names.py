@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from imaging.folders import StoredFolder
 from imaging.formats.archives import read_through_archives
 from imaging.formats.cellomics import CELLOMICS
 from imaging.formats.cellvoyager import CELLVOYAGER
 from imaging.formats.contract import Format
-from imaging.formats.folders import PlateFolder
 from imaging.formats.ome_tiff import OME_TIFF
 from imaging.formats.ome_zarr import OME_ZARR
 from imaging.store import StoredObject, open_store
@@ -43,7 +43,7 @@ ODD = [
 @pytest.mark.parametrize("name", ODD, ids=range(len(ODD)))
 def test_an_odd_name_is_sorted_like_any_other(form: Format, name: str) -> None:
     item = StoredObject(name, 9, "gone", 1.0)
-    delivery = read_through_archives(form, [item], PlateFolder(open_store("memory://no-objects"), ""))
+    delivery = read_through_archives(form, [item], StoredFolder(open_store("memory://no-objects"), ""))
     places = {plane.address.well for plane in delivery.planes}
     assert {str(well) for well in places} <= {"B03"}
     assert len(delivery.planes) + len(delivery.passed_over) == 1
@@ -52,7 +52,7 @@ def test_an_odd_name_is_sorted_like_any_other(form: Format, name: str) -> None:
 
 def test_a_name_with_a_control_character_is_shown_and_refused() -> None:
     listed = [StoredObject(name, 9, "gone", 1.0) for name in ("new\nline_B03f00d0.TIF", "\ud800_B03f00d0.TIF")]
-    delivery = read_through_archives(CELLOMICS, listed, PlateFolder(open_store("memory://no-objects"), ""))
+    delivery = read_through_archives(CELLOMICS, listed, StoredFolder(open_store("memory://no-objects"), ""))
     assert [(passed.name, passed.reason) for passed in delivery.passed_over] == [
         ("new\\nline_B03f00d0.TIF", "the name has a control character; rename the file"),
         ("\\ud800_B03f00d0.TIF", "the name has a control character; rename the file"),
