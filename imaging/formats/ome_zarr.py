@@ -12,7 +12,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -56,6 +56,8 @@ class _Reading:
     problems: list[str] = field(default_factory=list)
     images: list[ZarrImage] = field(default_factory=list)
     imaged: set[Well] = field(default_factory=set)
+    lost_wells: list[Well] = field(default_factory=list)
+    lost_fields: list[_Field] = field(default_factory=list)
     wells: int | None = None
     plate: str = ""
 
@@ -91,6 +93,7 @@ class OmeZarr:
         reading = _Reading({item.key: item for item in objects}, folder)
         for root in sorted(roots):
             _guarded(reading, root or "the folder", lambda root=root: _read_root(reading, root, alone=len(roots) == 1))
+        _expect_lost(reading)
         return Delivery(tuple(reading.planes), tuple(_pass_over(reading, objects, roots)), _tell(reading, roots))
 
 
@@ -124,10 +127,11 @@ def _root_of(name: str, roots: frozenset[str]) -> str | None:
     return None
 
 
-def _guarded(reading: _Reading, what: str, read: Any) -> None:
-    """Read a part; what is wrong with it is said, and the other parts are read."""
+def _guarded(reading: _Reading, what: str, read: Any) -> bool:
+    """Read a part, and say whether it can be; what is wrong with it is told, and the other parts are read."""
     try:
         read()
+        return True
     except (UnreadableImageError, ForbiddenFileError) as error:
         reading.problems.append(f"{what}: {error.message}")
     except (ChangedObjectError, FileNotFoundError):
@@ -136,6 +140,22 @@ def _guarded(reading: _Reading, what: str, read: Any) -> None:
         )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
         reading.problems.append(f"{what}: its description is damaged ({type(error).__name__}: {error})")
+    return False
+
+
+def _expect_lost(reading: _Reading) -> None:
+    """Expect of wells and images that cannot be read what the first well that can be read has."""
+    model = sorted(reading.expected, key=lambda address: (address.well, address.acquisition, address.site))
+    if not model:
+        return
+    first = [address for address in model if address.well == model[0].well]
+    lost = [replace(address, well=well) for well in reading.lost_wells for address in first]
+    for place in reading.lost_fields:
+        same = [address for address in first if address.acquisition == place.acquisition] or first
+        image = (address for address in same if address.site == same[0].site)
+        lost += [replace(address, well=place.well, site=place.site, acquisition=place.acquisition) for address in image]
+    if len(reading.expected) + len(lost) <= MAX_PLANES:
+        reading.expected.update(lost)
 
 
 def _read_root(reading: _Reading, root: str, *, alone: bool) -> None:
@@ -177,7 +197,8 @@ def _read_plate(reading: _Reading, root: str, plate: dict[str, Any]) -> None:
         well = _well_of(described, path, rows, columns)
         reading.imaged.add(well)
         folder = posixpath.join(root, path)
-        _guarded(reading, folder, lambda well=well, folder=folder: _read_well(reading, folder, well, several))
+        if not _guarded(reading, folder, lambda well=well, folder=folder: _read_well(reading, folder, well, several)):
+            reading.lost_wells.append(well)
 
 
 def _well_of(described: dict[str, Any], path: str, rows: list[str], columns: list[str]) -> Well:
@@ -204,7 +225,8 @@ def _read_well(reading: _Reading, folder: str, well: Well, several: bool) -> Non
         acquisition = str(image.get("acquisition", "")) if several else ""
         sites[acquisition] += 1
         place = _Field(f"{folder}/{path}", well, sites[acquisition], acquisition)
-        _guarded(reading, place.folder, lambda place=place: _read_field(reading, place))
+        if not _guarded(reading, place.folder, lambda place=place: _read_field(reading, place)):
+            reading.lost_fields.append(place)
 
 
 def _inner_path(path: str) -> str:

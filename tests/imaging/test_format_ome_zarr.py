@@ -304,6 +304,20 @@ def test_what_is_damaged_is_said_and_the_rest_is_read(
     assert len(delivery.planes) in (12, 18)
 
 
+@pytest.mark.parametrize(
+    ("name", "lost"), [("C/12/.zattrs", {1, 2}), ("C/12/1/.zattrs", {2}), ("C/12/1/0/.zarray", {2})]
+)
+def test_what_a_plate_lists_is_expected_before_its_description_comes(tmp_path: Path, name: str, lost: set[int]) -> None:
+    write_plate(tmp_path / "p.zarr", "0.4")
+    whole = read(tmp_path)[0].told.expected
+    (tmp_path / "p.zarr" / name).unlink()
+    delivery, _ = read(tmp_path)
+    assert delivery.told.expected == whole
+    assert {(a.well, a.site) for a in whole or ()} - {(p.address.well, p.address.site) for p in delivery.planes} == {
+        (C12, site) for site in lost
+    }
+
+
 def test_a_well_that_is_two_wells_is_not_guessed(tmp_path: Path) -> None:
     wells = [{"path": "B/03", "rowIndex": 3, "columnIndex": 2}]
     write_plate(tmp_path / "p.zarr", "0.5", wells=wells)
