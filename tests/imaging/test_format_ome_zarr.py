@@ -229,6 +229,14 @@ def test_acquisitions_of_a_well_are_told_apart(tmp_path: Path) -> None:
     assert found == {(1, "3"), (1, "7")}
 
 
+def test_two_plates_in_one_folder_are_told_apart(tmp_path: Path) -> None:
+    for name in ("p.zarr", "q.zarr"):
+        write_plate(tmp_path / name, "0.5")
+    delivery, _ = read(tmp_path)
+    assert {(p.address.acquisition, p.item.key[:6]) for p in delivery.planes} == {("p.zarr",) * 2, ("q.zarr",) * 2}
+    assert len(delivery.told.expected or ()) == 48
+
+
 def test_a_projection_beside_its_planes_is_no_site(tmp_path: Path) -> None:
     write_plate(tmp_path / "p.zarr", "0.4")
     shutil.move(tmp_path / "p.zarr/B/03/1", tmp_path / "p.zarr/B/03/0_mip")
