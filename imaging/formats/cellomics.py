@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver, Told, ToldChannel
+from imaging.formats.pauses import without_collecting
 from imaging.formats.plates_by_name import split_plates
 from imaging.store import StoredObject
 from imaging.wells import Well, parse_well
@@ -36,6 +37,7 @@ class Cellomics:
         fits = _NAME.fullmatch
         return sum((match := fits(name)) is not None and match[4] in "dD" for name in names)
 
+    @without_collecting()
     def read(self, objects: Sequence[StoredObject], folder: Folder) -> Delivery:
         """Sort a listing by its names."""
         planes: list[FoundPlane] = []
