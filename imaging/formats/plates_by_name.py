@@ -7,6 +7,7 @@ many images as the greatest one, some of which have the places of another's.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from imaging.formats.contract import Address, FoundPlane
 from imaging.formats.manifests import in_acquisition
@@ -46,13 +47,13 @@ def split_plates(
     greatest = max(counts.values())
     if sum(shared[name] >= _FEWEST and _SHARE * count >= greatest for name, count in counts.items()) < 2:
         return tuple(planes), frozenset()
-    apart = tuple(
-        FoundPlane(
-            plane.item, in_acquisition(plane.address, join_acquisition(plane.address.acquisition, prefix)), plane.inside
-        )
-        for plane, prefix in zip(planes, prefixes, strict=True)
-    )
+    apart = tuple(_apart(plane, prefix) for plane, prefix in zip(planes, prefixes, strict=True))
     return apart, frozenset(plane.address.acquisition for plane in apart)
+
+
+def _apart(plane: FoundPlane, plate: str) -> FoundPlane:
+    address = plane.address
+    return replace(plane, address=in_acquisition(address, join_acquisition(address.acquisition, plate)))
 
 
 def join_acquisition(measurement: str, plate: str) -> str:

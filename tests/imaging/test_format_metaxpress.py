@@ -130,13 +130,8 @@ def test_measurements_are_told_apart_by_date_and_number_or_by_their_descriptions
 
 
 def together(*plates: str) -> list[str]:
-    return [
-        f"{plate}_{well}_s{site}_w{w}.TIF"
-        for plate in plates
-        for well in ("B02", "B03")
-        for site in (1, 2)
-        for w in (1, 2)
-    ]
+    places = itertools.product(plates, ("B02", "B03"), (1, 2), (1, 2))
+    return [f"{plate}_{well}_s{site}_w{wave}.TIF" for plate, well, site, wave in places]
 
 
 def test_plates_that_lie_together_are_told_apart_by_their_names() -> None:
