@@ -104,6 +104,13 @@ def test_a_failure_without_a_field_stands_for_all_that_other_wells_have() -> Non
     assert set(found.not_taken.values()) == {"the instrument reports an error"}
 
 
+@pytest.mark.parametrize("place", [{}, {"Row": 0, "Column": 0}, {"Row": "", "Column": ""}, {"Row": 2}])
+def test_a_failure_of_no_well_stands_for_no_plane(place: dict[str, object]) -> None:
+    said = told(image(1), record("ERR", "the laser went off", **place))
+    assert said.expected == {Address(B03, 1, "1")}
+    assert (said.not_taken, said.problems) == ({}, ())
+
+
 def test_a_failure_of_a_plane_that_was_taken_after_all_is_none() -> None:
     assert told(image(1), record("ERR", Row=2, Column=3, FieldIndex=1, ZIndex=1, TimePoint=1, Ch=1)).not_taken == {}
 
