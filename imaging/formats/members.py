@@ -166,7 +166,7 @@ def _inflate(part: PartOfBytes, member: Member, most: int) -> bytearray:
                 piece = stream.decompress(stored, min(_PIECE, most - end))
                 unpacked[end : end + len(piece)] = piece
                 crc, end, stored = zlib.crc32(piece, crc), end + len(piece), stream.unconsumed_tail
-            if end == most:
+            if end == most or stream.eof:  # what lies behind the end would be gathered in memory
                 break
         is_whole = most < member.size or (not stream.decompress(stored, 1) and stream.eof) if part.size else most == 0
     except zlib.error as error:

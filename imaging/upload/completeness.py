@@ -108,7 +108,7 @@ def _check_page(tiff: _Tiff, offset: int) -> int:
 
 
 def _values(tiff: _Tiff, row: bytes) -> tuple[int, ...]:
-    """Values of an entry of unsigned integers, which stand in it or where it points; of another type or too many none."""
+    """Values of an entry of unsigned integers, in it or where it points; none if too many or of another type."""
     (kind,) = tiff.numbers("H", row[2:4])
     width = "Q" if tiff.is_big else "I"
     (count,) = tiff.numbers(width, row[4 : 4 + struct.calcsize(width)])
