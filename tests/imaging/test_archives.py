@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import struct
 import tarfile
+import weakref
 import zipfile
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from imaging.errors import UnreadableImageError
@@ -16,7 +19,7 @@ from imaging.folders import StoredFolder
 from imaging.formats.archives import open_archives, read_through_archives
 from imaging.formats.cellomics import CELLOMICS
 from imaging.formats.cellvoyager import CELLVOYAGER
-from imaging.formats.inside import open_source, parse_inside, read_plane
+from imaging.formats.inside import open_pages, open_source, parse_inside, read_plane
 from imaging.formats.members import MAX_MEMBERS
 from imaging.formats.ome_zarr import OME_ZARR
 from imaging.store import open_store
@@ -194,6 +197,15 @@ def test_a_deflated_member_whose_header_is_read_is_not_unpacked_whole() -> None:
     assert folder.bytes_read["a.zip"] - before <= 1 << 20
 
 
+@pytest.mark.parametrize("more", [7, 140, 256])
+def test_a_dark_plane_a_little_longer_than_the_pieces_it_is_unpacked_in_is_whole(more: int) -> None:
+    dark = b"II" + bytes((8 << 20) + more - 2)
+    objects, folder = upload({"a.zip": zipped({"a.tif": dark}, zipfile.ZIP_DEFLATED)})
+    (where,) = open_archives(objects, folder).places.values()
+    source = open_source(folder, "a.zip/a.tif", objects[0].token, where, 0)
+    assert bytes(source.read(0, source.size)) == dark
+
+
 def test_what_lies_behind_the_end_of_a_deflated_member_is_not_read() -> None:
     stored = zlib.compressobj(wbits=-15)
     data = stored.compress(b"short") + stored.flush()
@@ -324,3 +336,17 @@ def test_a_zarr_in_an_archive_is_refused_in_one_sentence() -> None:
     delivery = read_through_archives(OME_ZARR, objects, folder)
     assert delivery.planes == ()
     assert reasons(delivery, "unknown") == {"m.zip/B03.zarr": "a Zarr inside an archive is not read; unpack it"}
+
+
+def test_of_the_members_whose_pages_are_read_few_stay_unpacked_in_memory() -> None:
+    stacks = {f"{number}.ome.tif": tiff(np.stack([picture()] * 2)) for number in range(6)}
+    objects, folder = upload({"a.zip": zipped(stacks, zipfile.ZIP_DEFLATED)})
+    kept = []
+    for name, where in open_archives(objects, folder).places.items():
+        pages = open_pages(folder, name, objects[0].token, where, 0)
+        kept.append(weakref.ref(pages))
+        assert pages.layout(2).height == 64
+        assert open_pages(folder, name, objects[0].token, where, 0) is pages
+        del pages
+    gc.collect()
+    assert sum(pages() is not None for pages in kept) <= 2
