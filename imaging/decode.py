@@ -38,6 +38,7 @@ _OTHERS = {
     b"<": "XML or HTML text",
     b"%PDF": "a PDF document",
 }
+_ROWS = 64
 _HARMLESS = 256 * 1024  # bytes of pixel data of a PNG that unpack to less than 300 MB whatever they are
 _PNG_COLOURS = {2: "RGB colour", 3: "a palette", 4: "greyscale with transparency", 6: "RGB colour with transparency"}
 _DECODERS: dict[str, Callable[..., Any]] = {
@@ -150,25 +151,42 @@ def decode_segments(source: ByteSource, layout: TiffLayout) -> NDArray[Any]:
     rows, columns = layout.segment_shape
     per_row = -(-layout.width // columns)
     plane = np.empty((layout.height, layout.width), layout.dtype.newbyteorder("="))
-    room = bytearray(0 if layout.compression == "none" else rows * columns * layout.dtype.itemsize)
+    is_packed, room = layout.compression != "none", bytearray()
     for index, (start, size) in enumerate(zip(layout.offsets.tolist(), layout.byte_counts.tolist(), strict=True)):
         y, x = index // per_row * rows, index % per_row * columns
         place = plane[y : y + rows, x : x + columns]
         stored_rows = rows if columns != layout.width else place.shape[0]  # the last strip may hold fewer rows
-        stored = _expand(layout.compression, source.read(start, size), room)
+        is_whole = is_packed and columns == layout.width and place.shape[0] == rows
+        if is_packed and not is_whole and not room:
+            room = bytearray(rows * columns * layout.dtype.itemsize)
+        into = memoryview(place).cast("B") if is_whole else room  # whole rows without a copy: a plane may be large
+        stored = _expand(layout.compression, source.read(start, size), into)
         if len(stored) < stored_rows * columns * layout.dtype.itemsize:
             raise UnreadableImageError(
                 f"its pixel data are damaged: part {index + 1} of {len(layout.offsets)} yields {len(stored):,} bytes "
                 f"of {stored_rows * columns * layout.dtype.itemsize:,}"
             )
-        pixels = np.frombuffer(stored, layout.dtype, stored_rows * columns).reshape(stored_rows, columns)
+        if is_whole:
+            if not layout.dtype.isnative:
+                place.byteswap(inplace=True)
+        else:
+            pixels = np.frombuffer(stored, layout.dtype, stored_rows * columns).reshape(stored_rows, columns)
+            place[...] = pixels[: place.shape[0], : place.shape[1]]
         if layout.has_differences:
-            pixels = np.add.accumulate(pixels, axis=1, dtype=plane.dtype)  # modulo 2^bits, as written
-        place[...] = pixels[: place.shape[0], : place.shape[1]]
+            _add_up(place)
     return plane
 
 
-def _expand(compression: str, stored: memoryview | bytes, room: bytearray) -> memoryview | bytes | bytearray:
+def _add_up(place: NDArray[Any]) -> None:
+    """Make pixels of the differences in rows, modulo 2^bits as they were written; a few rows at a time."""
+    for row in range(0, len(place), _ROWS):
+        rows = place[row : row + _ROWS]
+        np.add.accumulate(rows, axis=1, dtype=place.dtype, out=rows)
+
+
+def _expand(
+    compression: str, stored: memoryview | bytes, room: bytearray | memoryview
+) -> memoryview | bytes | bytearray:
     """Decompress one segment into ``room``, never beyond it; what comes back may be shorter."""
     if compression == "none":
         return stored
@@ -197,7 +215,7 @@ def _decode_png(data: bytes | memoryview, max_pixels: int) -> NDArray[np.uint8 |
     if _check_png_parts(data) > _HARMLESS:
         _refuse_excess(data, rows + 8 * (height + 8))  # a byte before each row; interlaced ones have more rows
     try:
-        return np.array(imagecodecs.png_decode(data))  # pyright: ignore[reportArgumentType]
+        return np.asarray(imagecodecs.png_decode(data))  # pyright: ignore[reportArgumentType]
     except RuntimeError as error:
         raise UnreadableImageError("its pixel data are damaged: they are not PNG data") from error
 

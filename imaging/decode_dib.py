@@ -20,6 +20,7 @@ _HEADER = struct.Struct("<IiiHHI")  # size of the header, width, height, planes,
 _HEADER_SIZE = 40
 _MARKS = (b"\0\0\0\x10", b"\x10\0\0\0")
 _MASKS = 12
+_PIECE = 1024 * 1024
 _PALETTE = 4 * 256
 
 
@@ -44,17 +45,24 @@ def decode_c01(data: bytes | memoryview, max_pixels: int) -> NDArray[np.uint8 | 
     UnreadableImageError
         If the file is cut off, damaged or too large, or is no plane of 8 or 16 bits.
     """
-    stream = zlib.decompressobj()
+    stream, view = zlib.decompressobj(), memoryview(data)
     try:
-        header = stream.decompress(memoryview(data)[4:], _HEADER_SIZE)
+        header = stream.decompress(view[4:_PIECE], _HEADER_SIZE)
         if not is_dib(header) or len(header) < _HEADER_SIZE:
             raise UnreadableImageError("it begins like a Cellomics .C01 file but holds no bitmap")
         width, height, itemsize = _read_header(header, len(data), max_pixels)
         most = _HEADER_SIZE + _MASKS + _PALETTE + _row_bytes(width, itemsize) * height
-        bitmap = header + stream.decompress(stream.unconsumed_tail, most)
+        bitmap = bytearray(header)
+        for start in range(0, max(len(view), 1), _PIECE):
+            stored = view[start : start + _PIECE] if start else stream.unconsumed_tail
+            while stored and len(bitmap) < most:
+                bitmap += stream.decompress(stored, min(_PIECE, most - len(bitmap)))
+                stored = stream.unconsumed_tail
+            if stream.eof or stored:
+                break
     except zlib.error as error:
         raise UnreadableImageError("its pixel data are damaged: they are not zlib data") from error
-    if not stream.eof and not stream.unconsumed_tail:
+    if not stream.eof and len(bitmap) < most:
         raise UnreadableImageError("the file is cut off: its compressed data do not end")
     if not stream.eof:
         raise UnreadableImageError(f"its pixel data are damaged: they yield more than {width:,} x {height:,} pixels")
@@ -102,10 +110,14 @@ def _read_header(data: bytes | memoryview, file_size: int, max_pixels: int) -> t
     return width, height, bits // 8
 
 
-def _read_rows(bitmap: bytes | memoryview, width: int, height: int, itemsize: int) -> NDArray[np.uint8 | np.uint16]:
+def _read_rows(
+    bitmap: bytes | bytearray | memoryview, width: int, height: int, itemsize: int
+) -> NDArray[np.uint8 | np.uint16]:
     start, row_bytes = _find_rows(bytes(bitmap[: _HEADER_SIZE + _MASKS]), len(bitmap), width, height, itemsize)
     rows = np.frombuffer(bitmap, np.uint8, row_bytes * height, start).reshape(height, row_bytes)
-    return rows[:, : width * itemsize].copy().view(f"<u{itemsize}").astype(f"=u{itemsize}", copy=False)
+    if not isinstance(bitmap, bytearray) or row_bytes > width * itemsize:  # it is not ours alone, or rows have gaps
+        rows = rows[:, : width * itemsize].copy()
+    return rows.view(f"<u{itemsize}").astype(f"=u{itemsize}", copy=False)
 
 
 def _find_rows(header: bytes, size: int, width: int, height: int, itemsize: int) -> tuple[int, int]:

@@ -200,7 +200,8 @@ class FolderStore(Store):
                 refused.append(RefusedName(show_name(key), reason))
                 continue
             try:
-                state = entry.stat(follow_symlinks=False)
+                with _translated_os(prefix):
+                    state = entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # removed since the folder was read
                 continue
             if not min_age_s or not youngest < state.st_mtime <= now:
@@ -304,7 +305,8 @@ class FolderStore(Store):
                 f"the folder took no file: {error.strerror}; make room or check it", key=key
             ) from error
         finally:
-            staged.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a drive that went away: what is left is deleted as staged
+                staged.unlink(missing_ok=True)
 
 
 _MEMORY: dict[str, MemoryStore] = {}

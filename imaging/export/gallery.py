@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imaging.errors import StoredDataError
+from imaging.errors import ConfigurationError, StoredDataError
 from imaging.export.rows import open_rows, read_wells, read_whole
 from imaging.export.selection import Published
 from imaging.export.tabular import write_csv
@@ -205,12 +205,22 @@ def _copy_image(published: Published, name: str, out: Path) -> None:
 
 def _add_barcode(path: Path, plate: str) -> int:
     """Add a plate to the batch's list, which may have plates of earlier exports; return how many it has."""
-    listed: dict[str, str] = {}
-    if path.is_file():
+    listed = {row[_BARCODES[0]]: row for row in _read_barcodes(path)} if path.is_file() else {}
+    listed[plate] = {**listed.get(plate, {}), **dict.fromkeys(_BARCODES, plate)}
+    return _write_rows(path, [row for _, row in sorted(listed.items())])
+
+
+def _read_barcodes(path: Path) -> list[Row]:
+    """Rows of a list of plates with all their columns, for it may be somebody's own."""
+    cure = "it is left as it is; move it, or choose another batch"
+    try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            listed = {row[_BARCODES[0]]: row[_BARCODES[1]] for row in csv.DictReader(file) if row.get(_BARCODES[0])}
-    listed[plate] = plate
-    return _write_rows(path, [dict(zip(_BARCODES, item, strict=True)) for item in sorted(listed.items())])
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(f"{path} cannot be read as a list of plates ({error}); {cure}") from error
+    if any(None in row or None in row.values() or not set(_BARCODES) <= row.keys() for row in rows):
+        raise ConfigurationError(f"{path} is no list of plates with the columns {' and '.join(_BARCODES)}; {cure}")
+    return rows
 
 
 def _write_rows(out: Path, rows: Sequence[Row] | Iterable[Row], *, delimiter: str = ",") -> int:

@@ -13,6 +13,8 @@ from imaging.wells import PLATE_SHAPES, Well
 
 MAX_RECORDS = 5_000_000
 LAST_COLUMN = 48
+MAX_ELEMENTS = 100_000
+"""Elements of a settings file: a channel or a well each."""
 _MAX_BYTES = 4 * 1024**3
 _GREATEST = 1_000_000
 
@@ -176,6 +178,8 @@ class _ElementReader:
     def end(self, name: str, text: str) -> None:
         attributes = self._open.pop()
         if name in _TAKEN:
+            if len(self.elements) >= MAX_ELEMENTS:
+                raise ValueError(f"more than {MAX_ELEMENTS:,} elements of one kind")
             self.elements.append((name, attributes, text.strip()))
 
 

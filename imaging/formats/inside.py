@@ -227,16 +227,22 @@ def read_contents(folder: Folder, name: str, token: str, size: int) -> Contents:
 
 def open_pages(folder: Folder, name: str, token: str, where: Inside, size: int) -> TiffPages:
     """Open a TIFF file of several pages; where they stand is found once per process and version."""
-    plain = Inside(where.member, where.start, where.archive_size)
-    found = _kept_pages(folder, name, token, plain, size)
-    if where.member and found.source.size > _MAX_KEPT:
-        _kept_pages.cache_clear()
+    if not where.member:
+        return _kept_pages(folder, name, token, size)
+    found = _kept_member_pages(folder, name, token, Inside(where.member, where.start, where.archive_size))
+    if found.source.size > _MAX_KEPT:
+        _kept_member_pages.cache_clear()
     return found
 
 
 @lru_cache(maxsize=16)
-def _kept_pages(folder: Folder, name: str, token: str, where: Inside, size: int) -> TiffPages:
-    return TiffPages(open_source(folder, name, token, where, size))
+def _kept_pages(folder: Folder, name: str, token: str, size: int) -> TiffPages:
+    return TiffPages(open_source(folder, name, token, WHOLE, size))
+
+
+@lru_cache(maxsize=2)  # members may be unpacked in memory, up to _MAX_KEPT each
+def _kept_member_pages(folder: Folder, name: str, token: str, where: Inside) -> TiffPages:
+    return TiffPages(open_source(folder, name, token, where, 0))
 
 
 @lru_cache(maxsize=16)

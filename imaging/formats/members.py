@@ -162,11 +162,13 @@ def _inflate(part: PartOfBytes, member: Member, most: int) -> bytearray:
     try:
         for start in range(0, part.size, _PIECE):
             stored = part.read(start, _PIECE)
-            while stored and end < most:
+            while end < most:  # also without more to unpack: it may hold back what did not fit into the last piece
                 piece = stream.decompress(stored, min(_PIECE, most - end))
+                if not piece:
+                    break
                 unpacked[end : end + len(piece)] = piece
                 crc, end, stored = zlib.crc32(piece, crc), end + len(piece), stream.unconsumed_tail
-            if end == most:
+            if end == most or stream.eof:  # what lies behind the end would be gathered in memory
                 break
         is_whole = most < member.size or (not stream.decompress(stored, 1) and stream.eof) if part.size else most == 0
     except zlib.error as error:

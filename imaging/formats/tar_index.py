@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from imaging.byte_sources import ByteSource
@@ -16,7 +17,8 @@ _REASONS = {
     "2": "it is a link, which is not followed; pack the file itself",
     "S": "it is packed as a sparse file, which is not read",
 }
-_PAX = re.compile(rb"(path|size)=([^\n]*)\n")
+_PAX = re.compile(rb"(\d{1,5}) ([^=]+)=", re.DOTALL)
+_MAX_RECORDS = 16  # entries that only say something of the one behind them
 
 
 @dataclass
@@ -25,7 +27,7 @@ class _Pending:
 
     name: str | None = None
     size: int | None = None
-    start: int | None = None
+    is_sparse: bool = False
 
 
 @dataclass
@@ -76,7 +78,7 @@ def read_entry(source: ByteSource, place: int) -> tuple[Member, str, int] | None
         If there is no entry, or it is damaged.
     """
     pending, start = _Pending(), place
-    while True:
+    for _ in range(_MAX_RECORDS):
         header = bytes(source.read(place, _BLOCK))
         if not header.strip(b"\0"):
             return None
@@ -93,9 +95,12 @@ def read_entry(source: ByteSource, place: int) -> tuple[Member, str, int] | None
         if pending.size is not None:
             size = pending.size
             following = data + -(-size // _BLOCK) * _BLOCK
+        if kind == "S":
+            following += _BLOCK * _count_maps(source, header, data)
         name = pending.name or _name(header)
-        member = Member(name.removeprefix("./"), size, start, size)
-        return member, "5" if name.endswith("/") and kind == "0" else kind, following
+        kind = "5" if name.endswith("/") and kind == "0" else "S" if pending.is_sparse else kind
+        return Member(name.removeprefix("./"), size, start, size), kind, following
+    raise UnreadableImageError(f"the archive is damaged: more than {_MAX_RECORDS} records of names at byte {start:,}")
 
 
 def find_data(source: ByteSource, name: str, start: int) -> tuple[Member, int]:
@@ -145,8 +150,27 @@ def _remember(pending: _Pending, kind: str, data: bytes) -> None:
     if kind == "L":
         pending.name = data.rstrip(b"\0").decode("utf-8", "backslashreplace")
     if kind == "x":
-        for key, value in _PAX.findall(data):
+        for key, value in _records(data):
             if key == b"path":
                 pending.name = value.decode("utf-8", "backslashreplace")
-            elif value.isdigit() and len(value) < 20:
+            elif key == b"size" and value.isdigit() and len(value) < 20:
                 pending.size = int(value)
+            elif key.startswith(b"GNU.sparse."):
+                pending.is_sparse = True
+
+
+def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values of pax records; each says how long it is, for values may have any bytes."""
+    place = 0
+    while (found := _PAX.match(data, place)) is not None and int(found[1]) > found.end() - place:
+        end = place + int(found[1])
+        yield found[2], data[found.end() : end].removesuffix(b"\n")
+        place = end
+
+
+def _count_maps(source: ByteSource, header: bytes, data: int) -> int:
+    """Blocks between the header of a sparse file as GNU packs it and its data: more of the map of its holes."""
+    count, is_more = 0, header[482]
+    while is_more and len(block := bytes(source.read(data + count * _BLOCK, _BLOCK))) == _BLOCK:
+        count, is_more = count + 1, block[504]
+    return count

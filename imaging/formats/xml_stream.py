@@ -16,6 +16,8 @@ from defusedxml.ElementTree import DefusedXMLParser
 PIECE = 1024 * 1024
 """Bytes that are read at once."""
 _MAX_TEXT = 65_536  # characters of an element's text
+_MAX_DEPTH = 100
+_MAX_SILENCE = 16 * PIECE  # bytes of one tag or comment, which the parser begins anew with each piece
 
 
 class XmlReader(Protocol):
@@ -36,18 +38,24 @@ class _Target:
     def __init__(self, reader: XmlReader) -> None:
         self._reader = reader
         self._text: list[str] = []
-        self._size = 0
+        self._size = self._depth = 0
+        self.told = 0  # how much was told so far, of whatever kind
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         self._text, self._size = [], 0
+        self._depth, self.told = self._depth + 1, self.told + 1
+        if self._depth > _MAX_DEPTH:
+            raise ValueError(f"elements inside each other more than {_MAX_DEPTH} deep")
         self._reader.begin(plain_name(tag), {plain_name(name): value for name, value in attributes.items()})
 
     def data(self, text: str) -> None:
+        self.told += 1
         if self._size < _MAX_TEXT:
             self._text.append(text)
             self._size += len(text)
 
     def end(self, tag: str) -> None:
+        self._depth, self.told = self._depth - 1, self.told + 1
         self._reader.end(plain_name(tag), "".join(self._text))
         self._text, self._size = [], 0
 
@@ -74,10 +82,15 @@ def read_xml(pieces: Iterable[bytes], reader: XmlReader) -> str | None:
     -------
     What is wrong with the document, in words that go on a sentence, or ``None``.
     """
-    parser = DefusedXMLParser(target=_Target(reader), forbid_dtd=True)
+    target = _Target(reader)
+    parser = DefusedXMLParser(target=target, forbid_dtd=True)
+    silence, told = 0, 0
     try:
         for piece in pieces:
             parser.feed(piece)
+            silence, told = (0 if target.told != told else silence + len(piece)), target.told
+            if silence > _MAX_SILENCE:
+                return f"it has {_MAX_SILENCE:,} bytes without a tag"
         parser.close()
     except ParseError as error:
         return f"it is no whole XML ({error})"

@@ -17,6 +17,8 @@ from imaging.tiff_layout import MAX_SEGMENTS
 
 MAX_DESCRIPTION = 16 * 1024 * 1024
 """Bytes of a description that are read; a consolidated one of a whole plate may be large."""
+MAX_CHUNK_BYTES = 2 * MAX_PIXELS
+"""Bytes of an unpacked chunk: a plane of 16-bit pixels as large as one may be."""
 _TYPES = {
     "bool",
     "int8",
@@ -100,6 +102,11 @@ def parse_layout(described: dict[str, Any]) -> ZarrLayout:
         raise UnreadableImageError("its description is damaged: shape and chunks do not fit each other")
     if math.prod(layout.chunk) > MAX_PIXELS:
         raise UnreadableImageError(f"its chunks have {math.prod(layout.chunk):,} pixels; {MAX_PIXELS:,} are the limit")
+    if math.prod(layout.chunk) * layout.dtype.itemsize > MAX_CHUNK_BYTES:
+        raise UnreadableImageError(
+            f"its chunks have {math.prod(layout.chunk) * layout.dtype.itemsize:,} bytes; {MAX_CHUNK_BYTES:,} are the "
+            "limit"
+        )
     return layout
 
 

@@ -7,7 +7,6 @@ of the versions of its objects, so an object that comes later, or is replaced, m
 from __future__ import annotations
 
 import hashlib
-import math
 import struct
 import zlib
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from imaging.errors import ChangedObjectError, UnreadableImageError
+from imaging.formats.zarr_codecs import refuse_bombs
 from imaging.formats.zarr_layout import MAX_DESCRIPTION, ZarrLayout, find_plane_fault, parse_json, parse_layout
 from imaging.names import hash_of
 from imaging.plane_arrays import PIXELS, Plane
@@ -73,7 +73,9 @@ class FetchedZarrPlane:
         chosen = tuple(slice(None) if axis in ("y", "x") else next(place) for axis in self.axes)
         buffers = default_buffer_prototype().buffer
         try:
-            _refuse_bombs(self.objects, self.layout)
+            chunks = dict(self.objects)
+            described = next(chunks.pop(name) for name in DESCRIPTIONS if name in chunks)
+            refuse_bombs(parse_json(described), self.layout, chunks)
             held = MemoryStore({name: buffers.from_bytes(data) for name, data in self.objects.items()}, read_only=True)
             values = np.asarray(zarr.open_array(held, mode="r")[chosen])
         except UnreadableImageError:
@@ -200,30 +202,3 @@ def parse_axes(described: dict[str, Any]) -> tuple[str, ...]:
         return tuple(str(axis["name"] if isinstance(axis, dict) else axis).lower() for axis in axes)
     except (KeyError, IndexError, TypeError, AttributeError):
         return ()
-
-
-def _refuse_bombs(objects: dict[str, bytes], layout: ZarrLayout) -> None:
-    """Refuse a chunk that would unpack to more than its pixels, where that can be told before."""
-    most = math.prod(layout.chunk) * layout.dtype.itemsize
-    described = parse_json(next(objects[name] for name in DESCRIPTIONS if name in objects))
-    codecs = [described.get("compressor"), *(described.get("codecs") or [])]
-    kinds = [codec.get("id") or codec.get("name") for codec in codecs if isinstance(codec, dict)]
-    for name, data in objects.items():
-        if name in DESCRIPTIONS or layout.chunk != layout.stored:
-            continue
-        claimed = struct.unpack_from("<I", data, 4)[0] if "blosc" in kinds else 0
-        if "zlib" in kinds or "gzip" in kinds:
-            claimed = _unpacked_size(data, most)
-        if claimed > most:
-            raise UnreadableImageError(
-                f"its pixels are damaged: a chunk holds more than the {most:,} bytes of its pixels"
-            )
-
-
-def _unpacked_size(data: bytes, most: int) -> int:
-    """Count what a zlib or gzip stream unpacks to, as far as a little beyond the limit."""
-    stream, size = zlib.decompressobj(zlib.MAX_WBITS | 32), 0
-    while data and size <= most:
-        size += len(stream.decompress(data, _PIECE))
-        data = stream.unconsumed_tail
-    return size

@@ -12,6 +12,8 @@ from defusedxml.ElementTree import fromstring
 from imaging.platemaps.faults import Faults
 
 MAX_LAYERS = 100
+MAX_TAGS = 1_000_000
+"""Beginnings and ends of elements: ten for each value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,9 @@ class AssayLayout:
 
 def read_assay_layout(data: bytes, file: str, faults: Faults) -> AssayLayout | None:
     """Read the layers of an assay layout; ``None`` when it is none, which ``faults`` then holds."""
+    if (tags := data.count(b"<")) > MAX_TAGS:
+        faults.add(file, 0, f"has {tags} XML tags, at most {MAX_TAGS} are read; is it the right file?")
+        return None
     try:
         root = fromstring(data)
     except DefusedXmlException:

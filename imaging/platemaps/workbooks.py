@@ -28,11 +28,14 @@ from imaging.platemaps.faults import Faults
 
 MAX_UNPACKED = 32 * 1024 * 1024
 MAX_MEMBERS = 2000
+MAX_TAGS = 1_000_000
+"""Beginnings and ends of elements in all parts; a cell with a value has four."""
 MAX_ROWS = 20_000
 MAX_COLUMNS = 500
 MAX_MERGED = 5000
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
 """Where every sheet of Excel ends."""
+_PIECE = 1024 * 1024
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _UNREADABLE = (zipfile.BadZipFile, InvalidFileException, zlib.error, DefusedXmlException, ParseError)
 _DAMAGED = (
@@ -73,6 +76,8 @@ def read_workbook(data: bytes, file: str, faults: Faults, sheet: str | None) -> 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_size(archive, file, faults)
+            if len(faults) == known:
+                _check_tags(archive, file, faults)
             path = _find_sheet(archive, file, faults, sheet) if len(faults) == known else None
             if path is None:
                 return None
@@ -89,6 +94,8 @@ def read_workbook(data: bytes, file: str, faults: Faults, sheet: str | None) -> 
 
 def _check_size(archive: zipfile.ZipFile, file: str, faults: Faults) -> None:
     members = archive.infolist()
+    if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
+        faults.add(file, 0, "is packed in a way that no workbook is; save it as .xlsx in Excel again")
     unpacked = sum(member.file_size for member in members)
     if len(members) > MAX_MEMBERS or unpacked > MAX_UNPACKED:
         faults.add(
@@ -96,6 +103,21 @@ def _check_size(archive: zipfile.ZipFile, file: str, faults: Faults) -> None:
             0,
             f"unpacks to {len(members)} parts of {unpacked} bytes, at most {MAX_MEMBERS} and {MAX_UNPACKED} are read; "
             "keep the plate map in a workbook of its own",
+        )
+
+
+def _check_tags(archive: zipfile.ZipFile, file: str, faults: Faults) -> None:
+    """Refuse so many elements that their trees would take gigabytes; a few thousand bytes can unpack to millions."""
+    tags = 0
+    for member in archive.infolist():
+        with archive.open(member) as stream:
+            tags += sum(piece.count(b"<") for piece in iter(lambda stream=stream: stream.read(_PIECE), b""))
+    if tags > MAX_TAGS:
+        faults.add(
+            file,
+            0,
+            f"has {tags} XML tags, at most {MAX_TAGS} are read (about {MAX_TAGS // 4} cells); keep the plate map in a "
+            "workbook of its own",
         )
 
 

@@ -12,11 +12,14 @@ from typing import BinaryIO
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png")
 MOST_PAGES = 4096
 """Pages of a TIFF that are looked at; one with more is taken as it is."""
+_MOST_ENTRIES = 1000
+"""Entries of a page that are looked at; instruments write fewer than a hundred."""
 _MOST_PARTS = 1 << 20
+"""Strips or tiles that are looked at, of all pages together."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _OFFSETS, _COUNTS = (273, 324), (279, 325)  # StripOffsets, TileOffsets; StripByteCounts, TileByteCounts
 _CODES = {3: "H", 4: "I", 16: "Q"}
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_SIZES = {3: 2, 4: 4, 16: 8}
 
 
 class _CutError(Exception):
@@ -60,6 +63,7 @@ class _Tiff:
         self.order = "<" if head[:2] == b"II" else ">"
         (version,) = struct.unpack_from(self.order + "H", head, 2)
         self.is_big = version == 43
+        self.left = _MOST_PARTS
         self.first = struct.unpack_from(self.order + ("Q" if self.is_big else "I"), head, 8 if self.is_big else 4)[0]
 
     def at(self, offset: int, length: int) -> bytes:
@@ -85,6 +89,8 @@ def _check_page(tiff: _Tiff, offset: int) -> int:
     """Hold one page's strips or tiles against the size, and return where the next page begins."""
     head, entry, tail = ("Q", 20, "Q") if tiff.is_big else ("H", 12, "I")
     (count,) = tiff.numbers(head, tiff.at(offset, struct.calcsize(head)))
+    if count > _MOST_ENTRIES:
+        return 0  # no writer's; what it is will be said where it is read
     start = offset + struct.calcsize(head)
     table = tiff.at(start, count * entry)
     offsets: tuple[int, ...] = ()
@@ -92,9 +98,9 @@ def _check_page(tiff: _Tiff, offset: int) -> int:
     for number in range(count):
         row = table[number * entry : (number + 1) * entry]
         (tag,) = tiff.numbers("H", row[:2])
-        if tag in _OFFSETS:
+        if tag in _OFFSETS and not offsets:
             offsets = _values(tiff, row)
-        elif tag in _COUNTS:
+        elif tag in _COUNTS and not counts:
             counts = _values(tiff, row)
     if any(begin + length > tiff.size for begin, length in zip(offsets, counts, strict=False)):
         raise _CutError
@@ -102,11 +108,18 @@ def _check_page(tiff: _Tiff, offset: int) -> int:
 
 
 def _values(tiff: _Tiff, row: bytes) -> tuple[int, ...]:
-    """Values of an entry of unsigned integers, which stand in it or where it points; of another type none."""
+    """Values of an entry of unsigned integers, in it or where it points; none if too many or of another type."""
     (kind,) = tiff.numbers("H", row[2:4])
     width = "Q" if tiff.is_big else "I"
     (count,) = tiff.numbers(width, row[4 : 4 + struct.calcsize(width)])
+    if kind not in _CODES:
+        return ()
+    length = count * _SIZES[kind]
+    if length > tiff.size:
+        raise _CutError
+    if count > tiff.left:
+        return ()
+    tiff.left -= count
     place = row[4 + struct.calcsize(width) :]
-    length = count * _SIZES.get(kind, 1)
     data = place[:length] if length <= len(place) else tiff.at(tiff.numbers(width, place)[0], length)
-    return tiff.numbers(f"{count}{_CODES[kind]}", data) if kind in _CODES and count <= _MOST_PARTS else ()
+    return tiff.numbers(f"{count}{_CODES[kind]}", data)

@@ -7,6 +7,7 @@ create-if-absent; only who has seen that another content is there replaces it.
 from __future__ import annotations
 
 import abc
+import contextlib
 import errno
 import os
 import re
@@ -138,7 +139,7 @@ class FolderDestination(Destination):
 
     def agrees(self, path: str, there: StoredObject, sums: Sums) -> bool:
         """Read the file and compare its sums."""
-        return there.size == sums.size and self._sums(self.root / there.key) == sums
+        return there.size == sums.size and self._sums(self.root / (self.prefix + path)) == sums
 
     def put(self, path: str, reading: Reading, *, replace: bool) -> str:
         """Write the file beside the tree, rename it into place, and read it back."""
@@ -156,7 +157,8 @@ class FolderDestination(Destination):
         except OSError as error:
             raise _of_system(error, path) from error
         finally:
-            staged.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the drive went away: the next process cleans up
+                staged.unlink(missing_ok=True)
         if self._sums(target) != reading.all_sums():
             raise StoredDataError("the copy differs from its source; it is sent again", key=path)
         return _token(state)
@@ -172,7 +174,7 @@ class FolderDestination(Destination):
 
     def _check_presence(self) -> None:
         """A drive that is not mounted looks like an empty folder; ours has had the staging folder from the start."""
-        if not (self.root / STAGING).is_dir():
+        if not os.path.isdir(self.root / STAGING):  # whatever the system says of a drive that is away, it is no folder
             raise StoreUnavailableError(f"the folder {self.root} is not there", key=self.prefix)
 
 

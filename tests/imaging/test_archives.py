@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import struct
 import tarfile
+import weakref
 import zipfile
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from imaging.errors import UnreadableImageError
 from imaging.folders import StoredFolder
 from imaging.formats.archives import open_archives, read_through_archives
 from imaging.formats.cellomics import CELLOMICS
 from imaging.formats.cellvoyager import CELLVOYAGER
-from imaging.formats.inside import open_source, parse_inside, read_plane
+from imaging.formats.inside import open_pages, open_source, parse_inside, read_plane
 from imaging.formats.members import MAX_MEMBERS
 from imaging.formats.ome_zarr import OME_ZARR
 from imaging.store import open_store
@@ -192,6 +197,67 @@ def test_a_deflated_member_whose_header_is_read_is_not_unpacked_whole() -> None:
     assert folder.bytes_read["a.zip"] - before <= 1 << 20
 
 
+@pytest.mark.parametrize("more", [7, 140, 256])
+def test_a_dark_plane_a_little_longer_than_the_pieces_it_is_unpacked_in_is_whole(more: int) -> None:
+    dark = b"II" + bytes((8 << 20) + more - 2)
+    objects, folder = upload({"a.zip": zipped({"a.tif": dark}, zipfile.ZIP_DEFLATED)})
+    (where,) = open_archives(objects, folder).places.values()
+    source = open_source(folder, "a.zip/a.tif", objects[0].token, where, 0)
+    assert bytes(source.read(0, source.size)) == dark
+
+
+def test_what_lies_behind_the_end_of_a_deflated_member_is_not_read() -> None:
+    stored = zlib.compressobj(wbits=-15)
+    data = stored.compress(b"short") + stored.flush()
+    padded = zipped({"a.tif": data + bytes(32 << 20)}, zipfile.ZIP_STORED)
+    for mark, place in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+        padded = changed(padded, mark, place, struct.pack("<H", 8))  # the method: deflated
+    for mark, place in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
+        padded = changed(padded, mark, place, struct.pack("<L", 32 << 20))
+    objects, folder = upload({"a.zip": padded})
+    (where,) = open_archives(objects, folder).places.values()
+    source = open_source(folder, "a.zip/a.tif", objects[0].token, where, 0)
+    before = folder.bytes_read["a.zip"]
+    with pytest.raises(UnreadableImageError, match="does not unpack to the 33,554,432 bytes it should"):
+        source.read(0, source.size)
+    assert folder.bytes_read["a.zip"] - before <= 3 << 20
+
+
+def test_pax_records_are_read_by_their_lengths_and_sparse_files_are_refused() -> None:
+    info = tarfile.TarInfo("P_1_B03f00d0.TIF")
+    info.size, info.pax_headers = 3, {"comment": "any\n12 size=9999\n", "SCHILY.xattr.user.size": "77", "path": "é.TIF"}
+    sparse = tarfile.TarInfo("GNUSparseFile.0/P_1_B03f01d0.TIF")
+    sparse.size, sparse.pax_headers = 512, {"GNU.sparse.major": "1", "GNU.sparse.realsize": "1000000"}
+    last = tarfile.TarInfo("P_1_B03f02d0.TIF")
+    last.size = 2
+    entries = ((info, b"abc"), (sparse, b"1\n0\n0\n"), (last, b"xy"))
+    whole = b"".join(entry.tobuf(tarfile.PAX_FORMAT) + data.ljust(512, b"\0") for entry, data in entries)
+    objects, folder = upload({"a.tar": whole + bytes(1024)})
+    opened = open_archives(objects, folder)
+    assert [(item.key, item.size) for item in opened.objects] == [("a.tar/é.TIF", 3), ("a.tar/P_1_B03f02d0.TIF", 2)]
+    assert [p.reason for p in opened.passed_over if p.kind == "unknown"] == [
+        "it is packed as a sparse file, which is not read"
+    ]
+
+
+def test_members_behind_a_sparse_file_with_many_holes_are_found() -> None:
+    sparse = bytearray(tarfile.TarInfo("sparse.TIF").tobuf(tarfile.GNU_FORMAT))
+    sparse[156:157], sparse[124:135], sparse[482] = b"S", b"00000001000", 1
+    sparse[148:156] = b" " * 8
+    sparse[148:155] = b"%06o\0" % sum(sparse)
+    maps = bytearray(1024)
+    maps[504] = 1
+    whole = bytes(sparse) + bytes(maps) + bytes(512) + tarred({"P_1_B03f02d0.TIF": b"xy"})
+    objects, folder = upload({"a.tar": whole})
+    assert [item.key for item in open_archives(objects, folder).objects] == ["a.tar/P_1_B03f02d0.TIF"]
+
+
+def test_a_tar_of_nothing_but_records_of_names_is_refused() -> None:
+    info = tarfile.TarInfo("././@LongLink")
+    info.type = tarfile.GNUTYPE_LONGNAME
+    assert "more than 16 records" in refused({"a.tar": info.tobuf(tarfile.GNU_FORMAT) * 100})["a.tar"]
+
+
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
@@ -270,3 +336,17 @@ def test_a_zarr_in_an_archive_is_refused_in_one_sentence() -> None:
     delivery = read_through_archives(OME_ZARR, objects, folder)
     assert delivery.planes == ()
     assert reasons(delivery, "unknown") == {"m.zip/B03.zarr": "a Zarr inside an archive is not read; unpack it"}
+
+
+def test_of_the_members_whose_pages_are_read_few_stay_unpacked_in_memory() -> None:
+    stacks = {f"{number}.ome.tif": tiff(np.stack([picture()] * 2)) for number in range(6)}
+    objects, folder = upload({"a.zip": zipped(stacks, zipfile.ZIP_DEFLATED)})
+    kept = []
+    for name, where in open_archives(objects, folder).places.items():
+        pages = open_pages(folder, name, objects[0].token, where, 0)
+        kept.append(weakref.ref(pages))
+        assert pages.layout(2).height == 64
+        assert open_pages(folder, name, objects[0].token, where, 0) is pages
+        del pages
+    gc.collect()
+    assert sum(pages() is not None for pages in kept) <= 2

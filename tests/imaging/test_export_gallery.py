@@ -133,3 +133,31 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path):
             Gallery(tmp_path, **({"project": "a", "batch": "b"} | {name: "../x"}))
     with pytest.raises(ConfigurationError, match="needs the names of project and batch"):
         Export("cpg", "profiles", tmp_path).files(None)
+
+
+def test_a_list_of_plates_that_is_somebody_s_own_keeps_its_columns(folder_store, tmp_path):
+    path = tmp_path / WORKSPACE / "metadata/platemaps/b1/barcode_platemap.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("Assay_Plate_Barcode,Plate_Map_Name,Cell_Line\nP0,map_1,U2OS\nP1,map_2,A549\n", encoding="utf-8")
+    export(published(folder_store), "cpg", tmp_path)
+    assert rows_of(path) == [
+        {"Assay_Plate_Barcode": "P0", "Plate_Map_Name": "map_1", "Cell_Line": "U2OS"},
+        {"Assay_Plate_Barcode": "P1", "Plate_Map_Name": "P1", "Cell_Line": "A549"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"plate,map\nP0,m\n", "is no list of plates with the columns Assay_Plate_Barcode and Plate_Map_Name"),
+        (b"Assay_Plate_Barcode,Plate_Map_Name\nP0\n", "is no list of plates"),
+        (b"Assay_Plate_Barcode,Plate_Map_Name\nP\xff,m\n", "cannot be read as a list of plates"),
+    ],
+)
+def test_a_list_of_plates_that_is_none_is_left_as_it_is(folder_store, tmp_path, content, words):
+    path = tmp_path / WORKSPACE / "metadata/platemaps/b1/barcode_platemap.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=words):
+        export(published(folder_store), "cpg", tmp_path)
+    assert path.read_bytes() == content

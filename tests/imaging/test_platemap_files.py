@@ -209,6 +209,30 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused_unread(monkeypatch: pyte
     assert "parts of" in faults_of(workbook([["well"], ["A01"]]))[0]
 
 
+def test_a_small_workbook_of_millions_of_elements_is_refused_before_they_are_read() -> None:
+    bomb = rewritten(
+        workbook([["well"], ["A01"]]), b"</sheetData>", b"<row>" + b"<a/>" * 1_000_001 + b"</row></sheetData>"
+    )
+    (fault,) = faults_of(bomb)
+    assert fault.startswith("m: has 1000")
+    assert "XML tags, at most 1000000 are read (about 250000 cells)" in fault
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_workbook_that_is_packed_oddly_is_refused(method: int) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("xl/workbook.xml", b"<workbook/>")
+    damaged = buffer.getvalue().replace(b"<workbook", b"<workbonk")
+    for data in (buffer.getvalue(), damaged[:60] + b"damage" + damaged[66:]):
+        assert faults_of(data) == ("m: is packed in a way that no workbook is; save it as .xlsx in Excel again",)
+
+
+def test_an_assay_layout_of_millions_of_elements_is_refused_before_they_are_read() -> None:
+    (fault,) = faults_of(b"<AssayLayout>" + b"<a>" * 1_000_001)
+    assert fault == "m: has 1000002 XML tags, at most 1000000 are read; is it the right file?"
+
+
 def test_a_sheet_with_too_many_rows_or_columns_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     book = workbook([["well"], ["A01"], ["A02"]])
     monkeypatch.setattr(excel, "MAX_ROWS", 2)

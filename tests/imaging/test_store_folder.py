@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
+
 import pytest
 
-from imaging.errors import RefusedNameError
+from imaging import store as stores
+from imaging.errors import RefusedNameError, StoreUnavailableError
 from imaging.store import FolderStore
 
 
@@ -23,3 +28,30 @@ def test_a_key_cannot_leave_the_folder(folder_store: FolderStore) -> None:
     for key in ("../x", "a/../../x", "/etc/passwd"):
         with pytest.raises(RefusedNameError, match="leads out of the store"):
             folder_store.read(key)
+
+
+def test_a_drive_that_goes_away_while_it_is_listed_does_not_answer(
+    folder_store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lost:
+        def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+            raise OSError(errno.EHOSTDOWN, "Host is down")
+
+    def walk(*args: object, **options: object) -> Iterator[tuple[Lost, bytes, str]]:
+        yield Lost(), b"a", ""
+
+    monkeypatch.setattr(stores, "walk_files", walk)
+    with pytest.raises(StoreUnavailableError, match="Host is down"):
+        folder_store.list("")
+
+
+def test_a_drive_that_goes_away_while_it_takes_an_object_does_not_answer(
+    folder_store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*args: object, **options: object) -> None:
+        raise OSError(errno.EHOSTDOWN, "Host is down")
+
+    for name in ("replace", "unlink"):
+        monkeypatch.setattr(os, name, lose)
+    with pytest.raises(StoreUnavailableError, match="Host is down"):
+        folder_store.write("a", b"1")

@@ -98,3 +98,39 @@ def test_real_images_are_complete() -> None:
     for path in images[:20]:
         with path.open("rb") as file:
             assert find_cut(path.name, file, path.stat().st_size) == ""
+
+
+class Counted(io.BytesIO):
+    """A file that knows how many bytes were read of it."""
+
+    n_read = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.n_read += len(data)
+        return data
+
+
+def entry(tag: int, kind: int, count: int, value: int) -> bytes:
+    return struct.pack("<HHII", tag, kind, count, value)
+
+
+@pytest.mark.parametrize("of_page", ["a page with as many entries as can be", "more strips than can be"])
+def test_a_header_that_claims_half_of_a_large_file_is_not_read(of_page: str) -> None:
+    entries, n_strips = (60_000, 1) if of_page.startswith("a page") else (1, 2_000_000)
+    page = struct.pack("<H", entries) + entry(273, 4, n_strips, 8) + bytes(12 * (entries - 1) + 4)
+    file = Counted(struct.pack("<2sHI", b"II", 42, 8) + page + bytes(8_500_000))
+    assert find_cut("image.tif", file, len(file.getvalue())) == ""
+    assert file.n_read < 10_000
+
+
+def test_pages_that_share_their_strips_list_are_looked_at_within_bounds() -> None:
+    n_pages, n_strips, size = 40, 100_000, 2 + 12 + 4
+    strips = 8 + n_pages * size
+    pages = b"".join(
+        struct.pack("<H", 1) + entry(273, 4, n_strips, strips) + struct.pack("<I", 8 + (number + 1) % n_pages * size)
+        for number in range(n_pages)
+    )
+    file = Counted(struct.pack("<2sHI", b"II", 42, 8) + pages + bytes(4 * n_strips))
+    assert find_cut("image.tif", file, len(file.getvalue())) == ""
+    assert file.n_read < 12 * 4 * n_strips

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -187,3 +189,37 @@ def test_a_service_that_does_not_answer_about_a_sum_is_away(gcs: GcsStandIn, tmp
     gcs.fail_next(503)
     with pytest.raises(StoreUnavailableError):
         destination.agrees("a.tif", there, Sums.of([b"pixelz"]))
+
+
+def test_a_drive_that_the_system_cannot_reach_is_away_whatever_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destination = open_destination(str(tmp_path / "store"), PREFIX)
+    source = reading(tmp_path, "a.tif", b"pixels")
+    look = os.stat
+
+    def lose(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(str(tmp_path / "store")):
+            raise OSError(errno.EHOSTDOWN, "Host is down")
+        return look(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", lose)
+    put = functools.partial(destination.put, "a.tif", source, replace=True)
+    for ask in (destination.list, functools.partial(destination.find, "a.tif"), put):
+        with pytest.raises(StoreUnavailableError, match="is not there"):
+            ask()
+
+
+def test_a_drive_that_goes_away_in_the_middle_of_a_file_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destination = open_destination(str(tmp_path / "store"), PREFIX)
+    source = reading(tmp_path, "a.tif", b"pixels")
+
+    def lose(*args: Any, **options: Any) -> None:
+        raise OSError(errno.EHOSTDOWN, "Host is down")
+
+    monkeypatch.setattr(os, "utime", lose)
+    monkeypatch.setattr(os, "unlink", lose)
+    with pytest.raises(StoreUnavailableError, match="Host is down"):
+        destination.put("a.tif", source, replace=False)

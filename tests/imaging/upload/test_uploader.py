@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -275,3 +276,16 @@ def test_progress_is_one_line() -> None:
 def test_options_suit_a_microscope_by_default() -> None:
     assert Options().settle_s == 3.0
     assert Options().until_idle_s == 1800.0
+
+
+def test_a_file_that_was_only_touched_is_not_sent_again(source: Path, url: str) -> None:
+    path = write(source / "a.dat", age_s=100)
+    touched: list[None] = []
+
+    def touch(progress: Progress) -> None:
+        if progress.done and not touched:
+            touched.append(os.utime(path))
+
+    summary = upload(source, url, report=touch, follow=True, until_idle_s=0.5)
+    assert touched
+    assert (summary.files, summary.sent, summary.replaced) == (1, 1, ())
