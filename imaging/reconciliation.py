@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from imaging.arrivals import Arrivals
+from imaging.arrivals import Arrivals, UnknownFile
 from imaging.expectations import SiteKey, say_told
 from imaging.job import PlateJob
 from imaging.planning import Plan, SitePlan
@@ -27,6 +27,8 @@ from imaging.records import ATTEMPTS, attempt_key, fault_key, fault_name, manife
 from imaging.time_points import split_site
 
 _READERS = 16
+_LISTED = 5
+"""As many unknown files with one reason are named."""
 NOT_PUBLISHED = "not loaded: not published yet"
 NOT_IN_WAREHOUSE = "not loaded: the warehouse does not have the publication yet"
 
@@ -91,8 +93,20 @@ def reconcile(job: PlateJob, *, loaded: Collection[int] | None = None) -> PlateR
     held = frozenset(publication.manifests) if publication else frozenset()
     lag = "" if publication is None or loaded is None or publication.number in loaded else NOT_IN_WAREHOUSE
     sites = tuple(_site(job, site, reasons, held, lag) for site in plan.sites)
-    unknown = tuple(f"unknown {file.name}: {file.reason}" for file in plan.unknown)
+    unknown = say_unknown(plan.unknown)
     return PlateReconciliation(job.experiment.name, job.plate, job.recipe, sites, (*notes, *unknown))
+
+
+def say_unknown(files: Iterable[UnknownFile]) -> Iterator[str]:
+    """Clauses about files that are no images, of many with one reason the first: a measurement has thousands."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        by_reason[file.reason].append(file.name)
+    for reason, names in by_reason.items():
+        if len(names) > _LISTED:
+            yield f"unknown {names[0]} and {len(names) - 1} more: {reason}"
+        else:
+            yield from (f"unknown {name}: {reason}" for name in names)
 
 
 def _current(job: PlateJob, plan: Plan) -> Publication | None:

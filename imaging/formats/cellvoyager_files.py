@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -148,7 +149,6 @@ class _RecordReader:
         ):
             return  # an error of no well stands for no plane
         number = {key: _count(get(key)) for key in ("FieldIndex", "Ch", "ZIndex", "TimePoint")}
-        x, y = get("X"), get("Y")
         self.records.append(
             Record(
                 " ".join((text or get("Message") or get("Code") or "").split()),
@@ -160,7 +160,7 @@ class _RecordReader:
                 number["TimePoint"] or (0 if is_error else 1),
                 _count(get("TimelineIndex")) or 1,
                 _count(get("ActionIndex")) or 1,
-                (float(x), float(y)) if x and y else None,
+                _position(get("X"), get("Y")),
             )
         )
 
@@ -213,6 +213,15 @@ def _take(settings: Settings, element: str, attributes: dict[str, str], text: st
         _take_channel(settings, attributes)
     elif element == "ActionAcquire3D" and attributes.get("SliceLength"):
         settings.z_step_um = settings.z_step_um or abs(float(attributes["SliceLength"])) or None
+
+
+def _position(x: str | None, y: str | None) -> tuple[float, float] | None:
+    """A place in the well; one that is no number is unknown, and the image is where it is all the same."""
+    try:
+        place = float(x or "nan"), float(y or "nan")
+    except ValueError:
+        return None
+    return place if math.isfinite(place[0]) and math.isfinite(place[1]) else None
 
 
 def _is_set(text: str | None) -> bool:

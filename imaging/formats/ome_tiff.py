@@ -271,7 +271,7 @@ def _document(folder: Folder, item: StoredObject) -> OmeDocument | str:
         return "it changed after it was listed; it is read again at the next look"
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=131_072)  # a plate of 1,536 wells may have 80,000 files, and a cache that is too small keeps nothing
 def _kept_document(folder: Folder, name: str, token: str, size: int) -> OmeDocument | str:
     try:
         if _COMPANION.fullmatch(name):

@@ -309,7 +309,7 @@ def _tell(reading: _Reading, roots: frozenset[str]) -> Told:
     )
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=65_536)  # a plate of 1,536 wells with 9 fields has 29,000, and a cache too small keeps nothing
 def _read(folder: Folder, name: str, token: str) -> bytes:
     """Read a description once per version."""
     return folder.read(name, token=token, size=MAX_DESCRIPTION)

@@ -58,7 +58,8 @@ class RxRx:
                 for plane in planes
             ]
         codes = sorted({plane.address.code for plane in planes})
-        is_plain = set(codes) <= set(_STAINS) and measurements.roots != ("",)
+        is_whole = codes == sorted(_STAINS)  # then a plate's own folder, which nothing above it names, is one too
+        is_plain = set(codes) <= set(_STAINS) and (is_whole or measurements.roots != ("",))
         channels = tuple(ToldChannel(code, _STAINS[code] if is_plain else "") for code in codes)
         return Delivery(tuple(planes), tuple(passed_over), Told(channels=channels))
 

@@ -69,6 +69,12 @@ def test_the_list_says_what_should_come_and_where_sites_are() -> None:
     assert found.imaged == (B03,)
 
 
+@pytest.mark.parametrize("x", ["-1,5", "NaN", "", "inf"])
+def test_a_position_that_is_no_number_is_unknown_and_the_list_is_read(x: str) -> None:
+    said = told(image(1, X=x), image(2))
+    assert (set(said.positions_um), len(said.expected or ()), said.problems) == ({("B03", 2)}, 2, ())
+
+
 def test_the_list_goes_before_the_name() -> None:
     renamed = record(text="any name.tif", Row=3, Column=4, FieldIndex=5, ZIndex=1, TimePoint=1, Ch=2)
     delivery = read(CELLVOYAGER, {"m/MeasurementData.mlf": mlf(renamed), "m/any name.tif": b"x", "any name.tif": b"x"})

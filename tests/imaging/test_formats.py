@@ -126,6 +126,8 @@ def test_names_of_a_data_set_of_rxrx_are_read() -> None:
 def test_stains_are_named_for_the_six_channels_of_the_data_sets_alone() -> None:
     assert {channel.name for channel in read_held(RXRX, ["Plate1/A01_s1_w7.png"]).told.channels} == {""}
     assert {channel.name for channel in read_held(RXRX, ["A01_s1_w1.png"]).told.channels} == {""}
+    six = read_held(RXRX, [f"AA02_s1_w{number}.png" for number in range(1, 7)]).told.channels
+    assert [channel.name for channel in six][:2] == ["Hoechst", "ConcanavalinA"]
 
 
 def test_plates_of_a_data_set_are_acquisitions() -> None:

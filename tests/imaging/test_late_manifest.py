@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from imaging.arrivals import UnknownFile
 from imaging.job import PlateJob
 from imaging.planning import Gap
-from imaging.reconciliation import reconcile
+from imaging.reconciliation import reconcile, say_unknown
 from imaging.steps import decide_due
 from tests.following import follow
 from tests.imaging.harmony_indices import Place, index, name_of
@@ -134,3 +135,13 @@ def test_the_reconciliation_says_what_the_manifest_changed_and_when_it_came(tmp_
     assert note == (
         "expected: Index.xml expects 6 planes: 0 more than the layout and 2 fewer; it came after 6 of 6 images"
     )
+
+
+def test_many_unknown_files_with_one_reason_are_one_clause() -> None:
+    files = [UnknownFile(f"{number}.tif", "it belongs elsewhere") for number in range(6)]
+    other = UnknownFile("odd.tif", "the name is odd")
+    assert list(say_unknown([*files, other])) == [
+        "unknown 0.tif and 5 more: it belongs elsewhere",
+        "unknown odd.tif: the name is odd",
+    ]
+    assert list(say_unknown(files[:2])) == [f"unknown {number}.tif: it belongs elsewhere" for number in (0, 1)]
