@@ -32,8 +32,13 @@ def look(folder: Path) -> tuple[PlateJob, Plan]:
 
 
 def test_recipes_sites_and_states_have_the_names_that_they_had(tmp_path: Path) -> None:
-    """Version 47c374e gave these names to the same files under the same experiment.yaml."""
+    """The software before formats, stacks, series, acquisitions and recipes side by side gave these names."""
     job, plan = look(tmp_path)
-    assert job.recipe == "RECIPE"
-    assert [site.name for site in plan.sites] == []
-    assert plate_state(job, plan) == "STATE"
+    assert job.recipe == "v1-4844783e"
+    assert [site.name for site in plan.sites] == [
+        "A01-1-6b7040b72f34c231d2dc",
+        "A02-1-797acb99d1fb1f087908",
+        "B01-1-e4c69710e2319e63754f",
+        "B02-1-",
+    ]
+    assert plate_state(job, plan) == "1189105c0daa03b95f18"
