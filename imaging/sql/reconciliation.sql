@@ -1,7 +1,7 @@
 -- What was expected, what arrived, what was processed, what was loaded, in planes of images, and why they differ: one
 -- row per plate (level plate) and one per site (level site). Plates that are not published yet show the sites measured
--- so far. Files that count for no site, such as unknown names, stand in the plate's row; warnings about plate maps do not:
--- they change no image.
+-- so far. Files that count for no site, such as unknown names, stand in the plate's row, without warnings about plate
+-- maps, which change no image.
 WITH planes AS (
   SELECT
     experiment, plate, recipe, well, site, time_point, TRUE AS is_loaded,

@@ -76,9 +76,10 @@ class DecisionsLoader:
             raise damaged
 
     def _load(self, decision: Decision) -> None:
+        record = read_decision(self.store, *decision)
+        self.on_load(decision[0], [item["plate"] for item in record["acquisitions"]])
         observed = {"observed_at": datetime.now(UTC)}
-        rows = [row | observed for row in decision_rows(read_decision(self.store, *decision))]
-        self.on_load(decision[0], [row["plate"] for row in rows])
+        rows = [row | observed for row in decision_rows(record)]
         table = ACQUISITION_DECISIONS_ALL
         name = job_name(self.warehouse, table.name, *map(str, decision))
         attempt = 1

@@ -9,6 +9,7 @@ import pytest
 
 from flows.events import BACKGROUND_WORK, IMAGES_ARRIVED
 from flows.process_plate import priority_of
+from flows.settings import Settings
 from flows.status import read_status
 from flows.watch import Need, Watch, event_of
 from imaging.job import open_experiment, open_job
@@ -169,5 +170,8 @@ def test_the_status_names_each_recipe_of_a_plate(root: FolderStore) -> None:
     root.write("raw/screen/P1/manifest.yaml", WIDER)
     process(root)
     process(root, "v2")
-    rows = [(row["recipe"].rpartition("-")[0], row["is_experimental"], row["state"]) for row in read_status(root)]
+    rows = [
+        (row["recipe"].rpartition("-")[0], row["is_experimental"], row["state"])
+        for row in read_status(root, Settings(settle_s=0.0))
+    ]
     assert rows == [("v1", False, "published"), ("v2", False, "published"), ("v1+experimental", True, "imaging")]

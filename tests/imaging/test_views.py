@@ -152,6 +152,16 @@ def test_dose_response_compares_nuclei_with_the_negative_controls(folder_store):
     assert treated["n_wells_failed"] == 0
 
 
+def test_a_warning_about_a_plate_map_is_no_difference_between_expected_and_arrived(folder_store):
+    odd = {"kind": "plate map", "name": "map.csv", "reason": "2 imaged wells are not described"}
+    unknown = {"kind": "unknown", "name": "notes.txt", "reason": "the name does not fit"}
+    nowhere = {"well": None, "site": None, "channel": None}
+    publish(folder_store, faults=(odd | nowhere, unknown | nowhere))
+    (reasons,) = values(folder_store, "SELECT reasons FROM reconciliation WHERE level = 'plate'")
+    assert reasons == "unknown notes.txt: the name does not fit"
+    assert len(ask(folder_store, "SELECT * FROM incidents WHERE kind = 'plate map'")) == 1
+
+
 def test_incidents_list_faults_decisions_and_sites_without_values(screen):
     rows = ask(
         screen, "SELECT source, kind, well, site, channel, name, reason, decided_by FROM incidents ORDER BY source"

@@ -17,6 +17,7 @@ from imaging.query import run_query
 from imaging.store import Store, open_store
 from imaging.suspicions.suspicion import Suspicion
 from imaging.tables import PUBLISHED
+from imaging.time_points import join_site, split_site
 from imaging.views import view_names
 from tests.imaging import small_screen
 from tests.imaging.bigquery_copy import BASE, copy_store
@@ -25,7 +26,10 @@ from tests.standins.bigquery import BigQueryStandIn
 
 @pytest.fixture(scope="module")
 def screen() -> Store:
-    """Three published plates that differ in every respect a view looks at, one of them twice; and one in progress."""
+    """Three published plates that differ in every respect a view looks at, one of them twice; and one in progress.
+
+    P5 has all that can double or lose rows: two acquisitions, each with two recipes and two time points.
+    """
     store = open_store("memory://views-on-bigquery")
     for number, plate in ((1, "P2"), (2, "P1"), (3, "P3")):
         published_at = f"2026-02-0{number}T05:00:00+00:00"
@@ -41,6 +45,14 @@ def screen() -> Store:
     small_screen.publish(store, plate="P1", recipe="v2-89abcdef", run="v2", **_contents("P1", 5))
     small_screen.publish(store, plate="P1", recipe="v1+experimental-11112222", run="trial", **_contents("P1", 4))
     small_screen.promote(store, "v2-89abcdef")
+    for acquisition in ("P5_a", "P5_b"):
+        for recipe in (small_screen.RECIPE, "v2-89abcdef"):
+            contents = _contents(acquisition, 2) | {"manifests": _series(acquisition)}
+            given = {"recipe": recipe, "run": f"{acquisition} {recipe}", "barcode": "P5", "first_image_at": 1.6e9}
+            small_screen.publish(store, plate=acquisition, **given, **contents)
+    acquired = [{"plate": plate, "status": "complete", "first_image_at": 1.6e9} for plate in ("P5_a", "P5_b")]
+    given = decision | {"barcode": "P5", "plate": "P5_b", "acquisitions": acquired}
+    store.create(decision_key("screen", "P5", 1), to_json(given))
     for site in (1, 2):
         saturated = small_screen.manifest("A01", site, plate="P4")
         saturated["image_metrics"][0]["PercentSaturated"] = 2.5 * site
@@ -72,6 +84,20 @@ def _contents(plate: str, seed: int = 1) -> dict[str, Any]:
         "decisions": ({"kind": "missing", "by": "Ada", "reason": "lost", **place},),
         "suspicions": (Suspicion("moved plate", "shifted down by a row", f"as {plate} lies", 0.5, 0.12),),
     }
+
+
+def _series(plate: str) -> tuple[dict[str, Any], ...]:
+    """Manifests of two time points; B03 has the first alone, and B02 the second."""
+    found = itertools.product(small_screen.WELLS, (1, 2, join_site(1, 2), join_site(2, 2)))
+    kept = [(well, site) for well, site in found if (well, site > 2) not in (("B03", True), ("B02", False))]
+    manifests = []
+    for count, (well, site) in enumerate(kept, start=1):
+        item = small_screen.manifest(well, split_site(site)[0], plate=plate, nuclei=1 + count % 4)
+        item |= {"site": site, "inputs": f"{well}{site}in"}
+        for metrics in item["image_metrics"]:
+            metrics |= {"FocusScore": 0.02 * count, "PercentSaturated": count / 5}
+        manifests.append(item)
+    return tuple(manifests)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +139,54 @@ def test_tables_and_views_are_the_same_on_bigquery_and_duckdb(screen: Store, cli
     here, there = on_both(screen, client, f"SELECT * FROM {name}")
     assert here
     assert_equal(here, there)
+
+
+KEYS = {
+    "acquisitions": "plate, recipe",
+    "compare_recipes": "plate, time_point, feature, recipe, against",
+    "control_performance": "plate, recipe, time_point, feature",
+    "dose_response": "plate, recipe, time_point, treatment, concentration, control",
+    "metric_drift": "plate, recipe, time_point, channel, metric",
+    "plate_overview": "plate, recipe",
+    "position_effects": "plate, recipe, time_point, channel, metric, axis, position",
+    "reconciliation": "plate, recipe, level, well, site, time_point",
+    "shown_runs": "plate, recipe",
+    "well_heatmap": "plate, recipe, time_point, well, channel, metric",
+    "images": "plate, recipe, time_point, well, site, channel",
+    "sites": "plate, recipe, time_point, well, site",
+    "wells": "plate, recipe, time_point, well",
+}
+"""Columns that tell the rows of a view apart; the experiment is one."""
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_acquisitions_recipes_and_time_points_double_no_row_and_lose_none(
+    screen: Store, client: Client, name: str
+) -> None:
+    counted = f"SELECT {KEYS[name]}, COUNT(*) AS n FROM {name} GROUP BY {KEYS[name]} HAVING COUNT(*) > 1"
+    assert on_both(screen, client, counted) == ([], [])
+    shown = {"P5_a", "P5_b"} if name in ("acquisitions", "compare_recipes") else {"P5_b"}
+    here, _ = on_both(screen, client, f"SELECT DISTINCT plate FROM {name} WHERE plate LIKE 'P5%'")
+    assert {row["plate"] for row in here} == shown
+    if "time_point" in KEYS[name]:
+        seen = f"SELECT DISTINCT time_point FROM {name} WHERE plate = 'P5_b' AND time_point IS NOT NULL"
+        assert [row["time_point"] for row in on_both(screen, client, seen)[1]] == [1, 2]
+
+
+def test_each_well_of_a_series_has_its_rows_at_its_time_points(screen: Store, client: Client) -> None:
+    sql = (
+        "SELECT well, time_point, sites_done, recipe FROM wells WHERE plate = 'P5_b' AND well IN ('A01', 'B02', 'B03')"
+    )
+    here, there = on_both(screen, client, sql)
+    assert here == there
+    done = {(row["well"], row["time_point"]): row["sites_done"] for row in here}
+    assert {key: count for key, count in done.items() if count} == {
+        ("A01", 1): 2,
+        ("A01", 2): 2,
+        ("B02", 2): 2,
+        ("B03", 1): 2,
+    }
+    assert {row["recipe"] for row in here} == {"v2-89abcdef"}
 
 
 @pytest.mark.parametrize("name", view_names())
