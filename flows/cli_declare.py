@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 
     from imaging.errors import ConfigurationError
     from imaging.experiment import Experiment
+    from imaging.folders import StoredFolder
     from imaging.formats.contract import PassedOver
     from imaging.initialize import FolderLook
     from imaging.platemaps import MapsCheck
-    from imaging.store import Store
+    from imaging.store import Listing, Store
 
 LISTED = 100
 """As many ignored and unknown names are printed."""
 
 
 def init(
-    folder: Path = typer.Argument(help="Folder of one plate's images."),
+    folder: Path = typer.Argument(help="Folder of one plate's images, or a .zip or .tar of it."),
     out: Path = typer.Option(Path("experiment.yaml"), "--out", "-o", help="File to write."),
     name: str = typer.Option("", help="Name of the experiment.", show_default="the folder's name"),
     force: bool = typer.Option(False, "--force", help="Overwrite the file if it exists."),
@@ -34,24 +35,22 @@ def init(
     """Write a first experiment.yaml from the names, manifests and headers of a folder of images."""
     from imaging.errors import ConfigurationError
     from imaging.experiment_text import write_experiment_yaml
-    from imaging.folders import StoredFolder
     from imaging.initialize import look_at
     from imaging.names import check_name
-    from imaging.store import open_store
 
-    check_name("experiment", name or folder.resolve().name)
-    if not folder.is_dir():
-        raise ConfigurationError(f"there is no folder {folder}; give the folder of one plate's images")
+    called = folder.resolve().name if folder.is_dir() else folder.resolve().stem
+    if not as_json:
+        check_name("experiment", name or called)
+    listing, images = _open_images(folder)
     if out.exists() and not (force or as_json):
         raise ConfigurationError(f"{out} exists; use --force to overwrite it, or --out for another file")
-    store = open_store(str(folder))
-    look = look_at(store.list("").objects, StoredFolder(store), name=folder.resolve().name)
+    look = look_at(listing.objects, images, name=called)
     if as_json:
         typer.echo(json.dumps(_look_as_dict(look), indent=2))
         return
     if not out.resolve().parent.is_dir():
         raise ConfigurationError(f"there is no folder {out.parent} to write {out.name} into; make it first")
-    out.write_text(write_experiment_yaml(look, name=name or folder.resolve().name), encoding="utf-8")
+    out.write_text(write_experiment_yaml(look, name=name or called), encoding="utf-8")
     typer.echo(f"wrote {out}: {_describe_look(look)}")
     for note in look.notes:
         typer.echo(f"note: {note}")
@@ -89,6 +88,30 @@ def check(
 COMMANDS = (init, check)
 
 
+def _open_images(folder: Path) -> tuple[Listing, StoredFolder]:
+    """The listing of a plate's folder, or of the folder around an archive with the archive alone in it.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is neither.
+    """
+    from imaging.errors import ConfigurationError
+    from imaging.folders import StoredFolder
+    from imaging.formats.members import ARCHIVES, COMPRESSED
+    from imaging.store import FolderStore, Listing, open_store
+
+    if folder.is_dir():
+        store = open_store(str(folder))
+        return store.list(""), StoredFolder(store)
+    if not folder.is_file():
+        raise ConfigurationError(f"there is no folder {folder}; give the folder of one plate's images")
+    if not folder.name.lower().endswith((*ARCHIVES, *COMPRESSED)):
+        raise ConfigurationError(f"{folder} is a file; give the folder of one plate's images, or a .zip or .tar of it")
+    around = FolderStore(folder.resolve().parent)
+    return Listing((around.look_up(folder.resolve().name),)), StoredFolder(around)
+
+
 def _open_file(file: Path) -> tuple[Experiment, Callable[[str], bytes], tuple[Store, str]]:
     """The declaration in a file, a reader of the files beside it, and their store and folder."""
     from imaging.errors import ConfigurationError
@@ -123,14 +146,9 @@ def _count_images(declared: Experiment, folder: Path) -> dict[str, Any]:
     """How many files of a plate's folder are images, and which are not."""
     from imaging.arrivals import sort_arrivals
     from imaging.errors import ConfigurationError
-    from imaging.folders import StoredFolder
-    from imaging.store import open_store
 
-    if not folder.is_dir():
-        raise ConfigurationError(f"there is no folder {folder}; give the folder of one plate's images")
-    store = open_store(str(folder))
-    listing = store.list("")
-    arrivals = sort_arrivals(declared, "", listing.objects, listing.refused, StoredFolder(store))
+    listing, found = _open_images(folder)
+    arrivals = sort_arrivals(declared, "", listing.objects, listing.refused, found)
     arrived = sum(len(channels) for channels in arrivals.images.values())
     if not arrived:
         reason = f"; {arrivals.unknown[0].name}: {arrivals.unknown[0].reason}" if arrivals.unknown else ""

@@ -89,6 +89,7 @@ class Watch:
     _look_under_at: dict[tuple[str, str, str], float] = field(default_factory=dict)
     _quiet_s: dict[tuple[str, str, str], float] = field(default_factory=dict)
     _asked: dict[tuple[str, str], Experiment] = field(default_factory=dict)
+    _books: dict[str, RecipeBook] = field(default_factory=dict)
     _marks: set[tuple[str, str]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _wakes: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
@@ -153,10 +154,12 @@ class Watch:
     def _open_recipes(self, name: str) -> RecipeBook | None:
         """Read what an experiment should be, and its recipes; what is wrong with it is said."""
         try:
-            return open_recipes(self.store, open_experiment(self.store, name))
+            declared = open_experiment(self.store, name)
+            self._books[name] = open_recipes(self.store, declared, known=self._books.get(name))
         except FAULTS as error:
             self._say_once(f"{name}: {error}")
             return None
+        return self._books[name]
 
     def _put_off(self, place: tuple[str, str], tick: float) -> None:
         """Look again soon at a plate that could not be looked at; one never seen before is found by its folder."""

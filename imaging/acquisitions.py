@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from imaging.errors import ConfigurationError, StoredDataError
 from imaging.experiment import DEFAULT_ACQUISITION, Experiment
-from imaging.names import plate_folders, results_prefix, to_json
+from imaging.names import is_experimental, plate_folders, results_prefix, to_json
 from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
 
@@ -135,9 +135,14 @@ def find_acquisitions(store: Store, experiment: Experiment, barcode: str) -> lis
 
 
 def _look_up(store: Store, experiment: str, plate: str) -> Acquisition | None:
-    """A plate as its current publications, one for each recipe, show it; ``None`` where there is none."""
+    """A plate as its current publications, one for each recipe, show it; ``None`` where there is none.
+
+    Experimental results do not count: views never show them, so they must not make a plate the current acquisition.
+    """
     records = []
     for recipe in store.list_folders(f"results/{experiment}/{plate}/"):
+        if is_experimental(recipe):
+            continue
         prefix = results_prefix(experiment, plate, recipe)
         numbers = publication_numbers(prefix, store.list(f"{prefix}publications/"))
         if numbers:

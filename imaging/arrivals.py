@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -11,7 +11,8 @@ from imaging.expectations import Expected, SiteKey, find_expected
 from imaging.experiment import Experiment
 from imaging.folders import NoFolder
 from imaging.formats.archives import read_through_archives
-from imaging.formats.contract import NOTHING_TOLD, Address, Delivery, Folder, Told
+from imaging.formats.contract import NOTHING_TOLD, Address, Delivery, Folder, FoundPlane, Told
+from imaging.measurement_choice import Placed, choose_measurements, say_other_measurement
 from imaging.store import RefusedName, StoredObject
 from imaging.time_points import MAX_SITE, MAX_TIME_POINT, join_site
 from imaging.wells import Well, parse_well
@@ -127,6 +128,7 @@ def place_planes(experiment: Experiment, delivery: Delivery, refusals: Iterable[
         *(UnknownFile(item.name, item.reason) for item in delivery.passed_over if _is_fault(item.kind)),
     ]
     unused = 0
+    chosen = _choose(places, delivery.planes)
     for plane in delivery.planes:
         item, z = plane.item, plane.address.z
         place = places.find(plane.address)
@@ -137,6 +139,10 @@ def place_planes(experiment: Experiment, delivery: Delivery, refusals: Iterable[
         if wanted and z not in wanted:
             unused += 1
             continue
+        if chosen and chosen[site] != plane.address.acquisition:
+            reason = say_other_measurement(plane.address.acquisition, chosen[site])
+            unknown.append(UnknownFile(show_plane(item.key, plane.inside), reason))
+            continue
         file = ImageFile(item.key, item.token, item.size, item.modified, plane.inside, z)
         found.setdefault(site, {}).setdefault(channel, []).append(file)
     images = {
@@ -146,6 +152,21 @@ def place_planes(experiment: Experiment, delivery: Delivery, refusals: Iterable[
     unknown.sort(key=lambda file: file.name)
     not_taken = _not_taken(places, delivery.told)
     return Arrivals(images, tuple(unknown), expected, not_taken, unused, delivery.told, is_told)
+
+
+def _choose(places: _Places, planes: Sequence[FoundPlane]) -> dict[SiteKey, str]:
+    """The measurement that gives each site; empty where there is one alone."""
+    if len({plane.address.acquisition for plane in planes}) < 2:
+        return {}
+    placed: list[tuple[str, Placed, float]] = []
+    for plane in planes:
+        place = places.find(plane.address)
+        if not isinstance(place, str):
+            site, channel, wanted = place
+            if not wanted or plane.address.z in wanted:
+                key = site, channel, plane.address.z
+                placed.append((plane.address.acquisition, key, plane.item.modified))
+    return choose_measurements(placed)
 
 
 def _is_fault(kind: str) -> bool:

@@ -16,7 +16,7 @@ from imaging.declared import did_you_mean
 from imaging.errors import ConfigurationError, PlateError
 from imaging.experiment import Experiment
 from imaging.job import PlateJob, plate_job
-from imaging.names import is_experimental, results_prefix
+from imaging.names import is_experimental, plate_folders, results_prefix
 from imaging.planning import Plan
 from imaging.publication import is_current
 from imaging.records import read_names
@@ -189,7 +189,7 @@ def find_basis(store: Store, chosen: Experiment, plates: Sequence[str]) -> Basis
 
 def _books(store: Store, experiment: str, plates: frozenset[str]) -> Iterator[tuple[tuple[str, str], CostBook]]:
     """What each plate took under each declared recipe; of the plates in question every manifest counts."""
-    for plate in store.list_folders(f"results/{experiment}/"):
+    for plate in plate_folders(store, experiment):
         for recipe in store.list_folders(f"results/{experiment}/{plate}/"):
             if is_experimental(recipe):
                 continue

@@ -49,14 +49,14 @@ def guess_channels(told: Iterable[ToldChannel], headers: Mapping[str, ImageHeade
     seen = {code: headers.get(code) or ImageHeader() for code in codes}
     stains = {code: known[code].name or seen[code].stain or ("" if code.isdigit() else code) for code in codes}
     names = {code: _name(stain, code) for code, stain in stains.items()}
-    counts = Counter(name.casefold() for name in names.values())
+    names |= _apart(names)
     scales = {code: known[code].full_scale or seen[code].full_scale for code in codes}
     usual = {scale for scale in scales.values() if scale is not None}
     channels: list[GuessedChannel] = []
     for code in codes:
         stain, name = stains[code], names[code]
-        if counts[name.casefold()] > 1:
-            stain, name = "", _name("", code)
+        if name == _name("", code):
+            stain = ""
         roles = {channel.role for channel in channels}
         full_scale = scales[code]
         channels.append(
@@ -72,6 +72,18 @@ def guess_channels(told: Iterable[ToldChannel], headers: Mapping[str, ImageHeade
             )
         )
     return tuple(channels)
+
+
+def _apart(names: Mapping[str, str]) -> dict[str, str]:
+    """Names by their codes of channels whose names others have too, or are called like a channel without a stain."""
+    plain = {code: _name("", code) for code in names}
+    counts = Counter(name.casefold() for name in names.values())
+    numbered = {name.casefold() for name in plain.values()}
+    return {
+        code: plain[code]
+        for code, name in names.items()
+        if counts[name.casefold()] > 1 or (name.casefold() in numbered and name.casefold() != plain[code].casefold())
+    }
 
 
 def _name(stain: str, code: str) -> str:

@@ -44,8 +44,10 @@ def find_plate_recipes(store: Store, book: RecipeBook, plate: str) -> tuple[Plat
     ConfigurationError
         If the promoted recipe does not go with experiment.yaml any more.
     """
-    begun = store.list_folders(f"results/{book.declared.name}/{plate}/")
     known = book.by_id
+    if len(known) == 1:  # nothing to choose: a plate is looked at every second or two, and a listing less counts
+        return (PlateRecipe(book.production, PRODUCTION),)
+    begun = store.list_folders(f"results/{book.declared.name}/{plate}/")
     ours = [recipe for recipe in begun if recipe in known]
     production = _production(store, book, plate, ours)
     others = [recipe for recipe in ours if recipe != production.recipe_id]

@@ -18,7 +18,7 @@ from imaging.columns import read_time
 from imaging.errors import PlateError, StoredDataError
 from imaging.experiment import Experiment
 from imaging.names import to_json
-from imaging.store import Store
+from imaging.store import Store, StoredObject
 
 _RECORD = re.compile(r"(\d{6,})[.]json")
 _RACES = 10
@@ -64,9 +64,14 @@ def read_promotions(store: Store, experiment: str) -> tuple[Promotion, ...]:
     StoredDataError
         If a record is damaged.
     """
-    folder = promotions_folder(experiment)
-    keys = [item.key for item in store.list(folder).objects if _RECORD.fullmatch(item.key.removeprefix(folder))]
+    keys = [item.key for item in list_promotions(store, experiment)]
     return tuple(sorted((_read(store, key) for key in keys), key=lambda promotion: promotion.number))
+
+
+def list_promotions(store: Store, experiment: str) -> list[StoredObject]:
+    """List the records of an experiment's promotions; none is read."""
+    folder = promotions_folder(experiment)
+    return [item for item in store.list(folder).objects if _RECORD.fullmatch(item.key.removeprefix(folder))]
 
 
 def promotion_row(experiment: str, promotion: Promotion) -> dict[str, Any]:

@@ -258,7 +258,7 @@ def collect_inputs(
             for site in plan.sites
             if site.state not in ("failed", "missing") and (site.well, site.site) not in measured
         },
-        faults=(*_open_faults(job, plan, manifests, read_record), *_suspicions(plate_map)),
+        faults=(*_open_faults(job, plan, manifests, read_record), *_map_warnings(plate_map)),
         decisions=(*_expectation(job), *_decisions(job, plan, read_record)),
         plate_map=plate_map,
         is_declared=not declared or job.plate in declared,
@@ -290,7 +290,8 @@ def _open_faults(
             yield _fault(kind, other["name"], reason, manifest["well"], manifest["site"], other["channel"])
 
 
-def _suspicions(plate_map: PlateMap | None) -> Iterator[dict[str, Any]]:
+def _map_warnings(plate_map: PlateMap | None) -> Iterator[dict[str, Any]]:
+    """What is odd about the files of the plate map; what is odd about the plate itself is a suspicion."""
     for file, sentence in plate_map.warnings if plate_map else ():
         yield _fault("plate map", file, sentence.lstrip(": "))
 

@@ -7,7 +7,7 @@ promotions                   each holds the recipe it promoted (imaging/promotio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,9 +16,9 @@ from imaging.declared import did_you_mean
 from imaging.errors import ConfigurationError
 from imaging.experiment import Experiment
 from imaging.names import experiment_key
-from imaging.promotions import Promotion, read_promotions
+from imaging.promotions import Promotion, list_promotions, read_promotions
 from imaging.recipe_files import FOLDER, check_recipe, read_recipe
-from imaging.store import Store
+from imaging.store import Store, StoredObject
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,15 @@ class RecipeBook:
         What is wrong with other files, by name; it stops nobody who does not ask for them.
     promotions
         Records, the last one last.
+    seen
+        The files and records as they were listed before they were read.
     """
 
     declared: Experiment
     named: Mapping[str, Experiment] = field(default_factory=dict)
     faults: Mapping[str, ConfigurationError] = field(default_factory=dict)
     promotions: tuple[Promotion, ...] = ()
+    seen: tuple[StoredObject, ...] = ()
 
     @property
     def promoted(self) -> Promotion | None:
@@ -119,7 +122,13 @@ class RecipeBook:
         return max(ranks, default=-1)
 
 
-def open_recipes(store: Store, declared: Experiment, *, beside: tuple[Store, str] | None = None) -> RecipeBook:
+def open_recipes(
+    store: Store,
+    declared: Experiment,
+    *,
+    beside: tuple[Store, str] | None = None,
+    known: RecipeBook | None = None,
+) -> RecipeBook:
     """Read all recipes of an experiment.
 
     Parameters
@@ -130,6 +139,8 @@ def open_recipes(store: Store, declared: Experiment, *, beside: tuple[Store, str
         What its experiment.yaml declares.
     beside
         Store and folder of the experiment.yaml; left out, the experiment's in the store.
+    known
+        What an earlier look gave: returned as it is where nothing has changed since, and then no recipe is read.
 
     Raises
     ------
@@ -137,17 +148,27 @@ def open_recipes(store: Store, declared: Experiment, *, beside: tuple[Store, str
         If the record of a promotion is damaged.
     """
     place, folder = beside or (store, experiment_key(declared.name).rpartition("/")[0] + "/")
-    named, faults = read_recipes(declared, place, folder)
-    return RecipeBook(declared, named, faults, read_promotions(store, declared.name))
+    files = place.list(f"{folder}{FOLDER}").objects
+    seen = (*files, *list_promotions(store, declared.name))
+    if known is not None and (known.declared, known.seen) == (declared, seen):
+        return known
+    named, faults = _read_files(declared, place, folder, files)
+    return RecipeBook(declared, named, faults, read_promotions(store, declared.name), seen)
 
 
 def read_recipes(
     declared: Experiment, place: Store, folder: str
 ) -> tuple[dict[str, Experiment], dict[str, ConfigurationError]]:
     """Read the recipes of files in the folder of an experiment.yaml; what is wrong with some is returned too."""
+    return _read_files(declared, place, folder, place.list(f"{folder}{FOLDER}").objects)
+
+
+def _read_files(
+    declared: Experiment, place: Store, folder: str, files: Iterable[StoredObject]
+) -> tuple[dict[str, Experiment], dict[str, ConfigurationError]]:
     named: dict[str, Experiment] = {}
     faults: dict[str, ConfigurationError] = {}
-    for item in place.list(f"{folder}{FOLDER}").objects:
+    for item in files:
         name, dot, ending = item.key.removeprefix(f"{folder}{FOLDER}").rpartition(".")
         if dot and ending in ("yaml", "yml") and not name.startswith("."):
             try:

@@ -211,6 +211,17 @@ class FolderStore(Store):
         objects.sort(key=lambda item: item.key)
         return Listing(tuple(objects), tuple(sorted(refused, key=lambda item: item.shown)))
 
+    def look_up(self, key: str) -> StoredObject:
+        """A file as a listing shows it, without a listing of what lies around it.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        """
+        state = self.local_path(key).stat()
+        return StoredObject(key, state.st_size, _file_token(state), max(state.st_mtime, state.st_ctime))
+
     def list_folders(self, prefix: str) -> list[str]:
         """Names of the folders directly under a prefix; links and names of other encodings are left out."""
         try:

@@ -170,7 +170,7 @@ FEATURES = Table(
 )
 FAULTS = Table(
     "faults",
-    "One row per uploaded file that does not count, and per plate map that is suspicious.",
+    "One row per uploaded file that does not count, and per warning about the plate's map.",
     (
         *PLACE,
         Column("kind", TEXT, "", "what is wrong: unreadable, unknown, duplicate, superseded or plate map"),

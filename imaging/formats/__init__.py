@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from imaging.errors import ConfigurationError
 from imaging.formats import cellomics, cellvoyager, harmony, metaxpress, ome_tiff, ome_zarr, rxrx
 from imaging.formats.archives import open_archives, read_through_archives
-from imaging.formats.contract import Delivery, Folder, Format
+from imaging.formats.contract import Delivery, Folder, Format, PassedOver
 from imaging.formats.named import CONVENTIONS, guess_convention
 from imaging.formats.passed_over import base_name, is_image_name
 from imaging.store import StoredObject
@@ -44,19 +44,23 @@ def recognise(objects: Sequence[StoredObject], folder: Folder) -> tuple[Format, 
     ConfigurationError
         If there is no image, or the names follow nothing known here; says how to write a pattern.
     """
-    names = [item.key for item in open_archives(objects, folder).objects]
+    opened = open_archives(objects, folder)
+    names = [item.key for item in opened.objects]
     counts = {name: known.count(names) for name, known in FORMATS.items()}
     best = max(FORMATS.values(), key=lambda known: counts[known.name])
     convention = guess_convention(names)
     if convention is not None and convention.count(names) > 2 * counts[best.name]:
         best = convention
     elif not counts[best.name]:
-        raise ConfigurationError(_say_unknown(names))
+        raise ConfigurationError(_say_unknown(names, opened.passed_over))
     return best, read_through_archives(best, objects, folder)
 
 
-def _say_unknown(names: Sequence[str]) -> str:
+def _say_unknown(names: Sequence[str], passed_over: Sequence[PassedOver]) -> str:
     example = next((base_name(name) for name in sorted(names) if is_image_name(name)), None)
+    refused = next((item for item in passed_over if item.kind == "unknown"), None)
+    if example is None and refused is not None:
+        return f"no image is found: {refused.name}: {refused.reason}"
     if example is None:
         return "the folder holds no image (.tif, .tiff, .png); give the folder of one plate's images"
     known = ", ".join([known.example for known in (*FORMATS.values(), *CONVENTIONS)])

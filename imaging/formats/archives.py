@@ -18,8 +18,10 @@ from imaging.errors import ChangedObjectError, ForbiddenFileError, UnreadableIma
 from imaging.formats.contract import Delivery, Folder, Format, FoundPlane, PassedOver
 from imaging.formats.inside import Inside, open_source, parse_inside, read_contents
 from imaging.formats.members import ARCHIVES, COMPRESSED, Contents, show
+from imaging.formats.passed_over import is_companion
 from imaging.store import StoredObject
 
+APPLE = "what macOS keeps beside a file of this name; no image"
 CHANGED = "it changed after it was listed; it is read again at the next look"
 
 
@@ -113,7 +115,9 @@ def open_archives(objects: Sequence[StoredObject], folder: Folder) -> Opened:
     endings = (*ARCHIVES, *COMPRESSED)
     for item in objects:
         name = item.key.lower()
-        if not name.isprintable():  # what a bucket may list, a folder refuses before
+        if is_companion(name):
+            passed.append(PassedOver(item.key, "ignored", APPLE))
+        elif not name.isprintable():  # what a bucket may list, a folder refuses before
             passed.append(PassedOver(show(item.key), "unknown", "the name has a control character; rename the file"))
         elif not name.endswith(endings):
             taken.append(item)
@@ -142,6 +146,9 @@ def _open_one(
     is_tar = item.key.lower().endswith(".tar")
     for member in contents.members:
         name = f"{item.key}/{member.name}"
+        if is_companion(name):
+            passed.append(PassedOver(name, "ignored", APPLE))
+            continue
         taken.append(StoredObject(name, member.size, item.token, item.modified))
         places[name] = Inside(member.name, member.start if is_tar else None, item.size)
     passed += [PassedOver(f"{item.key}/{refused.shown}", "unknown", refused.reason) for refused in contents.refused]

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver, Told, ToldChannel
+from imaging.formats.pauses import without_collecting
+from imaging.formats.plates_by_name import split_plates
 from imaging.store import StoredObject
 from imaging.wells import Well, parse_well
 
@@ -35,6 +37,7 @@ class Cellomics:
         fits = _NAME.fullmatch
         return sum((match := fits(name)) is not None and match[4] in "dD" for name in names)
 
+    @without_collecting()
     def read(self, objects: Sequence[StoredObject], folder: Folder) -> Delivery:
         """Sort a listing by its names."""
         planes: list[FoundPlane] = []
@@ -49,13 +52,14 @@ class Cellomics:
             plate, well, field, _, channel = match.groups()
             plates.add(plate or "")
             planes.append(FoundPlane(item, Address(_well(well), int(field) + 1, _code(channel))))
+        split, _ = split_plates(planes, lambda plane: ((match := fits(plane.item.key)) is not None and match[1]) or "")
         codes = sorted({plane.address.code for plane in planes}, key=lambda code: (len(code), code))
         told = Told(
             plate=next(iter(plates)) if len(plates) == 1 else "",
             instrument="Cellomics ArrayScan" if planes else "",
             channels=tuple(ToldChannel(code) for code in codes),
         )
-        return Delivery(tuple(planes), tuple(passed), told)
+        return Delivery(split, tuple(passed), told)
 
 
 CELLOMICS = Cellomics()

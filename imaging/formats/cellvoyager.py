@@ -20,6 +20,7 @@ from typing import NamedTuple
 from imaging.errors import ChangedObjectError
 from imaging.formats.cellvoyager_files import LAST_COLUMN, Record, Settings, read_records, read_settings
 from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver, Told, ToldChannel
+from imaging.formats.pauses import without_collecting
 from imaging.store import StoredObject
 from imaging.wells import Well, parse_well
 
@@ -70,6 +71,7 @@ class CellVoyager:
         fits = _NAME.fullmatch
         return sum(fits(name) is not None for name in names)
 
+    @without_collecting()
     def read(self, objects: Sequence[StoredObject], folder: Folder) -> Delivery:
         """Sort a listing; the .mlf, .mrf, .mes and .wpp are read once per version."""
         manifests = [item for item in objects if item.key.lower().endswith((".mlf", *_ORDER))]
@@ -153,7 +155,7 @@ def _settings_files(
     manifests: Iterable[StoredObject], shots: Iterable[tuple[StoredObject, str, _Shot]], listed: dict[str, _Listed]
 ) -> list[tuple[str, str, int]]:
     """Name, token and size of the settings' files, what was done before what was set; those beside images, if any."""
-    with_images = {posixpath.dirname(item.key) for item, *_ in shots} | set(listed)
+    with_images = {item.key.rpartition("/")[0] for item, *_ in shots} | set(listed)
     ordered = sorted(manifests, key=lambda item: item.key)
     beside = [item for item in ordered if posixpath.dirname(item.key) in with_images]
     return [

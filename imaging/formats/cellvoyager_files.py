@@ -143,8 +143,10 @@ class _RecordReader:
             raise ValueError(f"more than {MAX_RECORDS:,} records")
         get = self._attributes.get
         is_error = get("Type", "IMG") == "ERR"
-        if get("Type", "IMG") not in ("IMG", "ERR") or (is_error and "Row" not in self._attributes):
-            return
+        if get("Type", "IMG") not in ("IMG", "ERR") or (
+            is_error and not (_is_set(get("Row")) and _is_set(get("Column")))
+        ):
+            return  # an error of no well stands for no plane
         number = {key: _count(get(key)) for key in ("FieldIndex", "Ch", "ZIndex", "TimePoint")}
         x, y = get("X"), get("Y")
         self.records.append(
@@ -211,6 +213,10 @@ def _take(settings: Settings, element: str, attributes: dict[str, str], text: st
         _take_channel(settings, attributes)
     elif element == "ActionAcquire3D" and attributes.get("SliceLength"):
         settings.z_step_um = settings.z_step_um or abs(float(attributes["SliceLength"])) or None
+
+
+def _is_set(text: str | None) -> bool:
+    return bool((text or "").strip("0 "))
 
 
 def _count(text: str | None) -> int:

@@ -54,17 +54,19 @@ class Harmony:
     def read(self, objects: Sequence[StoredObject], folder: Folder) -> Delivery:
         """Sort a listing by its indices and names."""
         listed = sorted((item for item in objects if _is_index(item.key)), key=_rank)
-        found = {_root(folder_of(item.key)): item for item in listed}
+        found: dict[str, list[StoredObject]] = {}
+        for item in listed:
+            found.setdefault(_root(folder_of(item.key)), []).append(item)
         measurements = Measurements({*found, *_image_folders(objects)})
         indices: dict[str, HarmonyIndex] = {}
         told: list[Told] = []
-        for root, item in found.items():
-            index, problem = read_manifest(folder, item, read_index, max_bytes=MAX_INDEX_BYTES)
+        for root, items in found.items():
+            index, said = _read_first(folder, items)
             if index is not None:
                 indices[root] = _in_acquisition(index, measurements.acquisition(root))
-            told.append(indices[root].told() if index is not None else Told(problems=(problem,)))
+                said = replace(indices[root].told(), manifests=said.manifests, problems=said.problems)
+            told.append(said)
         planes, passed_over, orphans = _sort(objects, measurements, indices)
-        told = [replace(part, manifests=(item.key,)) for part, item in zip(told, found.values(), strict=True)]
         together = tell_all(told) if told else Told()
         if orphans:
             together = replace(together, remarks=(*together.remarks, _say_orphans(orphans)))
@@ -72,6 +74,17 @@ class Harmony:
 
 
 FORMAT = Harmony()
+
+
+def _read_first(folder: Folder, items: Sequence[StoredObject]) -> tuple[HarmonyIndex | None, Told]:
+    """The first of a measurement's indices that can be read, its name, and what is wrong with those before it."""
+    problems: list[str] = []
+    for item in items:
+        index, problem = read_manifest(folder, item, read_index, max_bytes=MAX_INDEX_BYTES)
+        if index is not None:
+            return index, Told(manifests=(item.key,), problems=tuple(problems))
+        problems.append(problem)
+    return None, Told(manifests=(items[0].key,), problems=tuple(problems))
 
 
 def _sort(
@@ -138,10 +151,8 @@ def _is_index(name: str) -> bool:
 
 
 def _rank(item: StoredObject) -> tuple[int, str]:
-    """Order in which later ones win: of a measurement's indices the newest version's, nearest to the top."""
-    base = base_name(item.key).lower()
-    version = INDEX_NAMES.index(base) if base in INDEX_NAMES else 0
-    return -version, "".join(chr(0x10FFFF - ord(letter)) for letter in item.key)
+    """Order in which a measurement's indices are tried: the newest version's, nearest to the top."""
+    return INDEX_NAMES.index(base_name(item.key).lower()), item.key
 
 
 def _image_folders(objects: Sequence[StoredObject]) -> set[str]:

@@ -23,6 +23,7 @@ from imaging.formats.metaxpress_htd import MAX_HTD_BYTES, Arrived, Htd, read_htd
 from imaging.formats.named import AddressBook, named_well
 from imaging.formats.passed_over import base_name, is_hidden, pass_over
 from imaging.formats.pauses import without_collecting
+from imaging.formats.plates_by_name import join_acquisition, split_plates
 from imaging.store import StoredObject
 
 _GUID = r"(?P<guid>_?\[?[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\]?)"
@@ -67,31 +68,50 @@ class MetaXpress:
     def read(self, objects: Sequence[StoredObject], folder: Folder) -> Delivery:
         """Sort a listing by folders and names; the highest .HTD of each measurement says what should come."""
         listed = [item for item in objects if _is_htd(item.key) and not is_hidden(item.key)]
-        highest: dict[str, StoredObject] = {}
+        highest: dict[str, dict[str, StoredObject]] = {}
         for item in sorted(listed, key=lambda item: (item.key.count("/"), item.key)):
-            highest.setdefault(_spot(folder_of(item.key)).root, item)
+            highest.setdefault(_spot(folder_of(item.key)).root, {}).setdefault(_plate_of(item.key), item)
         roots = {_spot(path).root for path in {folder_of(item.key) for item in objects}}
         measurements = Measurements({*highest, *(root for root in roots if _NATIVE.fullmatch(root))})
         planes, passed_over, arrived = _sort(objects, measurements, has_htd=bool(highest))
-        told = [_tell(folder, item, root, measurements, arrived) for root, item in highest.items()]
+        planes, plates = _split_plates(planes)
+        told: list[Told] = []
+        for root, items in highest.items():
+            measurement = measurements.acquisition(root)
+            for plate, item in items.items() if plates else [*items.items()][:1]:
+                acquisition = join_acquisition(measurement, plate) if plates else measurement
+                told.append(_tell(folder, item, arrived.get(root, Arrived()), acquisition))
         together = tell_all(told) if told else Told()
-        if len(measurements.roots) > max(1, len(highest)):
-            together = replace(together, expected=None)  # one of the measurements does not say what should come
-        return Delivery(tuple(planes), tuple(passed_over), together)
+        if len(measurements.roots) > max(1, len(highest)) or len(plates) > len(told) > 0:
+            together = replace(together, expected=None)  # one of them does not say what should come
+        return Delivery(planes, tuple(passed_over), together)
 
 
 FORMAT = MetaXpress()
 
 
-def _tell(
-    folder: Folder, item: StoredObject, root: str, measurements: Measurements, arrived: dict[str, Arrived]
-) -> Told:
+def _split_plates(planes: Sequence[FoundPlane]) -> tuple[tuple[FoundPlane, ...], frozenset[str]]:
+    """Tell apart plates of one folder, which only repeated places can show: names of a folder share their addresses."""
+    if len({id(plane.address) for plane in planes}) == len(planes):
+        return tuple(planes), frozenset()
+    return split_plates(planes, _prefix_of)
+
+
+def _prefix_of(plane: FoundPlane) -> str:
+    base = base_name(plane.item.key)
+    match = _NAME.fullmatch(base)
+    return base[: match.start("well")].rstrip("_") if match else ""
+
+
+def _plate_of(name: str) -> str:
+    return base_name(name).rpartition(".")[0]
+
+
+def _tell(folder: Folder, item: StoredObject, arrived: Arrived, acquisition: str) -> Told:
     htd, problem = read_manifest(folder, item, read_htd, max_bytes=MAX_HTD_BYTES)
     if not isinstance(htd, Htd):
         return Told(manifests=(item.key,), problems=(problem,))
-    plate = base_name(item.key).rpartition(".")[0]
-    told = htd.told(arrived.get(root, Arrived()), measurements.acquisition(root))
-    return replace(told, plate=plate, manifests=(item.key,))
+    return replace(htd.told(arrived, acquisition), plate=_plate_of(item.key), manifests=(item.key,))
 
 
 def _sort(

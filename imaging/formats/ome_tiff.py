@@ -37,15 +37,19 @@ FIRST_WELL = Well(0, 1)
 
 @dataclass(frozen=True)
 class _Set:
-    """A document and the object that it stands in; files that it names lie beside it."""
+    """A document and the object that it stands in; files that it names lie beside it.
+
+    ``former`` is what the object was called when it was written, where somebody gave it another name.
+    """
 
     item: StoredObject
     document: OmeDocument
+    former: str = ""
 
     def path(self, file: str) -> str:
         """Path of a file of the set; of none, the object's own."""
         folder = posixpath.dirname(self.item.key)
-        return posixpath.join(folder, file) if file else self.item.key
+        return posixpath.join(folder, file) if file and file != self.former else self.item.key
 
 
 @dataclass
@@ -121,9 +125,18 @@ def _take(
         if target not in reading.objects:
             reading.broken[item.key] = f"its OME-XML stands in {document.metadata_file}, which is not there"
     else:
-        found = _Set(item, document)
+        found = _Set(item, document, _former_name(reading, item, document))
         sets.append(found)
         named.update(found.path(data.file) for image in document.images for data in image.tiff_data if data.file)
+
+
+def _former_name(reading: _Reading, item: StoredObject, document: OmeDocument) -> str:
+    """The only file that the document of a TIFF file names, if it is not there: then it is the file itself."""
+    files = {data.file for image in document.images for data in image.tiff_data if data.file}
+    if len(files) != 1 or _TIFF.fullmatch(item.key) is None:
+        return ""
+    (file,) = files
+    return "" if posixpath.join(posixpath.dirname(item.key), file) in reading.objects else file
 
 
 def _place_sets(reading: _Reading, sets: Sequence[_Set]) -> None:
@@ -184,6 +197,8 @@ def _place_image(
     acquisition: str = "",
 ) -> None:
     """Expect all planes of an image, and find those whose file is there."""
+    if not image.tiff_data and _TIFF.fullmatch(one.item.key) is None:
+        raise ValueError("it names no TIFF file that holds the pixels")
     reading.implied += max(0, image.count_planes() - len(image.tiff_data))
     if reading.implied > _MAX_IMPLIED:
         raise ValueError(f"more than {_MAX_IMPLIED:,} planes that it does not list one by one")

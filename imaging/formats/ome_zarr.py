@@ -12,14 +12,15 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import Any
 
 from imaging.errors import ChangedObjectError, ForbiddenFileError, UnreadableImageError
 from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver, Told, ToldChannel
 from imaging.formats.inside import Inside
 from imaging.formats.places import find_place
+from imaging.formats.plates_by_name import join_acquisition
 from imaging.formats.zarr_image import ZarrImage, parse_image
 from imaging.formats.zarr_layout import MAX_DESCRIPTION, parse_json, parse_layout
 from imaging.formats.zarr_planes import DESCRIPTIONS, HERE, plane_objects, token_of
@@ -56,6 +57,8 @@ class _Reading:
     problems: list[str] = field(default_factory=list)
     images: list[ZarrImage] = field(default_factory=list)
     imaged: set[Well] = field(default_factory=set)
+    lost_wells: list[tuple[str, Well]] = field(default_factory=list)
+    lost_fields: list[_Field] = field(default_factory=list)
     wells: int | None = None
     plate: str = ""
 
@@ -91,6 +94,7 @@ class OmeZarr:
         reading = _Reading({item.key: item for item in objects}, folder)
         for root in sorted(roots):
             _guarded(reading, root or "the folder", lambda root=root: _read_root(reading, root, alone=len(roots) == 1))
+        _expect_lost(reading)
         return Delivery(tuple(reading.planes), tuple(_pass_over(reading, objects, roots)), _tell(reading, roots))
 
 
@@ -124,10 +128,11 @@ def _root_of(name: str, roots: frozenset[str]) -> str | None:
     return None
 
 
-def _guarded(reading: _Reading, what: str, read: Any) -> None:
-    """Read a part; what is wrong with it is said, and the other parts are read."""
+def _guarded(reading: _Reading, what: str, read: Any) -> bool:
+    """Read a part, and say whether it can be; what is wrong with it is told, and the other parts are read."""
     try:
         read()
+        return True
     except (UnreadableImageError, ForbiddenFileError) as error:
         reading.problems.append(f"{what}: {error.message}")
     except (ChangedObjectError, FileNotFoundError):
@@ -136,12 +141,33 @@ def _guarded(reading: _Reading, what: str, read: Any) -> None:
         )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
         reading.problems.append(f"{what}: its description is damaged ({type(error).__name__}: {error})")
+    return False
+
+
+def _expect_lost(reading: _Reading) -> None:
+    """Expect of wells and images that cannot be read what the first well that can be read has."""
+    model = sorted(reading.expected, key=lambda address: (address.well, address.acquisition, address.site))
+    if not model:
+        return
+    first = [address for address in model if address.well == model[0].well]
+    lost = [
+        replace(address, well=well)
+        for of_plate, well in reading.lost_wells
+        for address in first
+        if address.acquisition.startswith(of_plate)
+    ]
+    for place in reading.lost_fields:
+        same = [address for address in first if address.acquisition == place.acquisition] or first
+        image = (address for address in same if address.site == same[0].site)
+        lost += [replace(address, well=place.well, site=place.site, acquisition=place.acquisition) for address in image]
+    if len(reading.expected) + len(lost) <= MAX_PLANES:
+        reading.expected.update(lost)
 
 
 def _read_root(reading: _Reading, root: str, *, alone: bool) -> None:
     described = reading.describe(root) or {}
     if "plate" in described:
-        _read_plate(reading, root, described["plate"])
+        _read_plate(reading, root, described["plate"], "" if alone else root)
         return
     images = list(_images_of(reading, root, described))
     if not images:
@@ -166,7 +192,8 @@ def _images_of(reading: _Reading, root: str, described: dict[str, Any]) -> Itera
             yield start + name
 
 
-def _read_plate(reading: _Reading, root: str, plate: dict[str, Any]) -> None:
+def _read_plate(reading: _Reading, root: str, plate: dict[str, Any], acquisition: str) -> None:
+    """Read a plate; of several in a folder each is an acquisition."""
     rows, columns = ([str(item["name"]) for item in plate[axis]] for axis in ("rows", "columns"))
     reading.plate = reading.plate or str(plate.get("name") or "")
     shape = next((n for n, (r, c) in PLATE_SHAPES.items() if (r, c) == (len(rows), len(columns))), None)
@@ -177,7 +204,9 @@ def _read_plate(reading: _Reading, root: str, plate: dict[str, Any]) -> None:
         well = _well_of(described, path, rows, columns)
         reading.imaged.add(well)
         folder = posixpath.join(root, path)
-        _guarded(reading, folder, lambda well=well, folder=folder: _read_well(reading, folder, well, several))
+        part = partial(_read_well, reading, folder, well, acquisition, several)
+        if not _guarded(reading, folder, part):
+            reading.lost_wells.append((acquisition, well))
 
 
 def _well_of(described: dict[str, Any], path: str, rows: list[str], columns: list[str]) -> Well:
@@ -192,7 +221,7 @@ def _well_of(described: dict[str, Any], path: str, rows: list[str], columns: lis
     return by_path
 
 
-def _read_well(reading: _Reading, folder: str, well: Well, several: bool) -> None:
+def _read_well(reading: _Reading, folder: str, well: Well, of_plate: str, several: bool) -> None:
     described = reading.describe(folder)
     if described is None:
         raise UnreadableImageError("the well's description is missing")
@@ -201,10 +230,11 @@ def _read_well(reading: _Reading, folder: str, well: Well, several: bool) -> Non
     for image, path in zip(described["well"]["images"], paths, strict=True):
         if path.endswith("_mip") and path.removesuffix("_mip") in paths:
             continue  # a projection that a converter laid beside the planes
-        acquisition = str(image.get("acquisition", "")) if several else ""
+        acquisition = join_acquisition(of_plate, str(image.get("acquisition", "")) if several else "")
         sites[acquisition] += 1
         place = _Field(f"{folder}/{path}", well, sites[acquisition], acquisition)
-        _guarded(reading, place.folder, lambda place=place: _read_field(reading, place))
+        if not _guarded(reading, place.folder, lambda place=place: _read_field(reading, place)):
+            reading.lost_fields.append(place)
 
 
 def _inner_path(path: str) -> str:

@@ -26,6 +26,11 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or "/." in name
 
 
+def is_companion(name: str) -> bool:
+    """Whether a path names what macOS lays beside a copied or archived file; it ends as the file does."""
+    return "._" in name and (name.startswith("._") or "/._" in name)
+
+
 def is_thumbnail(name: str) -> bool:
     """Whether a path names a small picture that an instrument lays beside an image."""
     return _THUMBNAIL.fullmatch(base_name(name)) is not None

@@ -1,6 +1,7 @@
 -- What was expected, what arrived, what was processed, what was loaded, in planes of images, and why they differ: one
 -- row per plate (level plate) and one per site (level site). Plates that are not published yet show the sites measured
--- so far. Files that count for no site, such as unknown names, stand in the plate's row.
+-- so far. Files that count for no site, such as unknown names, stand in the plate's row; warnings about plate maps do not:
+-- they change no image.
 WITH planes AS (
   SELECT
     experiment, plate, recipe, well, site, time_point, TRUE AS is_loaded,
@@ -33,6 +34,7 @@ found AS (
     experiment, plate, recipe, well, site, time_point, kind,
     CONCAT(COALESCE(CONCAT(channel, ' '), ''), kind, ' ', name, ': ', reason) AS reason
   FROM faults
+  WHERE kind <> 'plate map'
   UNION ALL
   SELECT
     decided.experiment, decided.plate, decided.recipe, decided.well, decided.site, decided.time_point, decided.kind,

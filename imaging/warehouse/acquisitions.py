@@ -5,16 +5,17 @@ A job's name follows from the decision, so it is done once whoever asks for it; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from imaging.acquisitions import decision_rows, list_decisions, read_decision
+from imaging.errors import StoredDataError
 from imaging.store import Store
 from imaging.table_schema import table_of
 from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.jobs import job_name, load_rows
-from imaging.warehouse.publications import to_parquet
+from imaging.warehouse.parquet import to_parquet
 from imaging.warehouse.schemas import ACQUISITION_DECISIONS_ALL
 
 Decision = tuple[str, str, int]
@@ -29,10 +30,14 @@ class DecisionsLoader:
     ----------
     warehouse, store
         Where to, and where from.
+    on_load
+        Called with the experiment and the plates of each decision before it is loaded: it hides all but one of them, so
+        that one's rows are wanted at once.
     """
 
     warehouse: Warehouse
     store: Store
+    on_load: Callable[[str, Iterable[str]], None] = lambda experiment, plates: None
     _loaded: set[Decision] | None = field(default=None, init=False)
 
     def forget(self) -> None:
@@ -57,16 +62,23 @@ class DecisionsLoader:
         Raises
         ------
         StoredDataError
-            If one is damaged.
+            If one is damaged; the others are loaded.
         WarehouseUnavailableError
             If BigQuery does not answer.
         """
+        damaged: StoredDataError | None = None
         for decision in decisions:
-            self._load(decision)
+            try:
+                self._load(decision)
+            except StoredDataError as error:
+                damaged = error
+        if damaged is not None:
+            raise damaged
 
     def _load(self, decision: Decision) -> None:
         observed = {"observed_at": datetime.now(UTC)}
         rows = [row | observed for row in decision_rows(read_decision(self.store, *decision))]
+        self.on_load(decision[0], [row["plate"] for row in rows])
         table = ACQUISITION_DECISIONS_ALL
         name = job_name(self.warehouse, table.name, *map(str, decision))
         attempt = 1

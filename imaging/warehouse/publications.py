@@ -19,13 +19,14 @@ from imaging.columns import read_time
 from imaging.errors import RefusedLoadError, StoredDataError
 from imaging.live import PlateFolder
 from imaging.names import hash_of, results_prefix
-from imaging.promotions import read_promotions
+from imaging.promotions import list_promotions, read_promotions
 from imaging.publication_records import read_publications
 from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
 from imaging.table_schema import table_of
 from imaging.tables import PLATE_RUNS, SITE_RUNS
 from imaging.warehouse import fingerprints
+from imaging.warehouse.acquisitions import DecisionsLoader
 from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.jobs import change_rows, job_name, load_rows
 from imaging.warehouse.parquet import to_parquet
@@ -84,11 +85,13 @@ class Loader:
     said: Callable[[Loaded | Refused], None] = lambda outcome: None
     admit: Callable[[str], None] = lambda experiment: None
     schemas: Schemas = field(init=False)
+    decisions: DecisionsLoader = field(init=False)
     _joined: set[str] = field(default_factory=set, init=False)
-    _promoted: dict[str, int] = field(default_factory=dict, init=False)
+    _promoted: dict[str, set[str]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.schemas = Schemas(self.warehouse)
+        self.decisions = DecisionsLoader(self.warehouse, self.store)
 
     def prepare(self) -> None:
         """Make or widen dataset, tables and views; those seen before are looked at again, as they may be gone.
@@ -103,6 +106,7 @@ class Loader:
         self.schemas = Schemas(self.warehouse)
         self._joined.clear()
         self._promoted.clear()
+        self.decisions.forget()
         self.schemas.ensure_base()
         ensure_views(self.warehouse)
 
@@ -123,10 +127,18 @@ class Loader:
         return publication_numbers(prefix, self.store.list(f"{prefix}publications/"))
 
     def load_plate(self, experiment: str, plate: str) -> list[Loaded | Refused]:
-        """Load every publication of a plate that is not loaded, under any recipe, and its experiment's promotions."""
+        """Load every publication of a plate that is not loaded, under any recipe, and what says which rows are shown.
+
+        That is its experiment's promotions and, after the rows, so that a damaged one holds up none, the decisions
+        about acquisitions: until those are there, two acquisitions of a barcode are shown beside each other.
+        """
         self.load_promotions(experiment)
         recipes = self.store.list_folders(f"results/{experiment}/{plate}/")
-        return [item for recipe in recipes for item in self.load_missing((experiment, plate, recipe))]
+        outcomes = [item for recipe in recipes for item in self.load_missing((experiment, plate, recipe))]
+        if missing := self.decisions.find_missing(experiment):
+            self.admit(experiment)
+            self.decisions.load(missing)
+        return outcomes
 
     def load_promotions(self, experiment: str) -> int:
         """Load an experiment's promotions that are not loaded; return how many.
@@ -136,13 +148,12 @@ class Loader:
         WarehouseUnavailableError
             If BigQuery does not answer.
         """
-        known = self._promoted.get(experiment, 0)
-        promotions = read_promotions(self.store, experiment)
-        if len(promotions) <= known:
+        listed = {item.key for item in list_promotions(self.store, experiment)}
+        if listed <= self._promoted.get(experiment, set()):  # each round asks: only what is new is read
             return 0
         self.admit(experiment)
-        loaded = load_promotions(self.warehouse, experiment, promotions)
-        self._promoted[experiment] = len(promotions)
+        loaded = load_promotions(self.warehouse, experiment, read_promotions(self.store, experiment))
+        self._promoted[experiment] = listed
         return loaded
 
     def load_missing(self, folder: PlateFolder, known: Iterable[int] = ()) -> list[Loaded | Refused]:

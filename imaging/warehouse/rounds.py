@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,6 @@ from imaging.names import plate_folders, results_prefix
 from imaging.publication_records import read_publications
 from imaging.records import publication_key
 from imaging.store import Store
-from imaging.warehouse.acquisitions import DecisionsLoader
 from imaging.warehouse.live import LiveLoader
 from imaging.warehouse.publications import Loader
 
@@ -49,7 +48,6 @@ class Rounds:
 
     loader: Loader
     live: LiveLoader
-    decisions: DecisionsLoader = field(init=False)
     _known: dict[PlateFolder, set[int]] = field(default_factory=dict)
     _records: dict[PlateFolder, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -60,7 +58,7 @@ class Rounds:
     _said: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.decisions = DecisionsLoader(self.loader.warehouse, self.loader.store)
+        self.loader.decisions.on_load = self._look_soon
 
     @property
     def store(self) -> Store:
@@ -84,7 +82,6 @@ class Rounds:
         if not self._is_prepared:
             self.loader.prepare()
             self._known = self.loader.loaded()
-            self.decisions.forget()
         self._is_prepared = False  # until this round ended well: what is gone from the dataset is made again
         self._barred.clear()
         self._find_plates(now)
@@ -104,15 +101,26 @@ class Rounds:
     def _load_decisions(self) -> None:
         """Load promotions and decisions about acquisitions: they change what is shown of plates that are closed."""
         for experiment in self._plates:
-            try:
-                if missing := self.decisions.find_missing(experiment):
-                    self._admit(experiment)
-                    self.decisions.load(missing)
-                self.loader.load_promotions(experiment)
-            except (WarehouseUnavailableError, StoreUnavailableError):
-                raise
-            except PlateError as error:
-                self._say_once(f"{experiment}: {error}")
+            for load in (self.loader.load_promotions, self._load_decisions_of):
+                try:
+                    load(experiment)
+                except (WarehouseUnavailableError, StoreUnavailableError):
+                    raise
+                except PlateError as error:  # one that is damaged holds up none of the other kind
+                    self._say_once(f"{experiment}: {error}")
+
+    def _load_decisions_of(self, experiment: str) -> None:
+        if missing := self.loader.decisions.find_missing(experiment):
+            self._admit(experiment)
+            self.loader.decisions.load(missing)
+
+    def _look_soon(self, experiment: str, plates: Iterable[str]) -> None:
+        """Have plates looked at in this round, also new ones that no listing has shown yet."""
+        known = self._plates[experiment]
+        for plate in plates:
+            self._look_at.pop((experiment, plate), None)
+            if plate not in known:
+                known.append(plate)
 
     def _due(self, now: float) -> Iterator[tuple[str, str]]:
         for experiment, plates in self._plates.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -269,8 +269,11 @@ def test_a_plate_that_cannot_be_done_stops_no_other(run, root: FolderStore, monk
 
 def test_the_server_gets_one_run_for_each_plate_however_often_it_is_asked(root: FolderStore, deployed: str) -> None:
     from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
 
     settings = Settings(api_url=deployed, store=str(root.root))
+    with get_client(sync_client=True) as client, suppress(ObjectNotFound):  # of a test before this one
+        client.delete_deployment(client.read_deployment_by_name(DEPLOYMENT).id)
     with pytest.raises(MissingPartError, match="has no deployment process-plate/process-plate-background"):
         request_runs(plan(root, "P1"), settings)
     with get_client(sync_client=True) as client:

@@ -116,6 +116,40 @@ def test_check_describes_the_real_experiment(run) -> None:
     assert "platemaps/bbbc013.csv: 48 wells" in out
 
 
+def test_an_archive_is_looked_at_as_the_folder_in_it(run, tmp_path: Path) -> None:
+    archive = Path(shutil.make_archive(str(tmp_path / "plate 7"), "zip", BBBC013 / "images"))
+    (tmp_path / "A01_s1_w1.TIF").write_bytes(b"x")  # beside it, and no part of it
+    alone = json.loads(run("init", archive, "--json").out)
+    assert alone["images"] == json.loads(run("init", BBBC013 / "images", "--json").out)["images"]
+    assert alone["plates"][0]["name"] == "plate 7"
+    assert run("init", archive, "--out", tmp_path / "e.yaml").status == 0
+    assert read_experiment((tmp_path / "e.yaml").read_bytes()).name == "plate 7"
+    counted = json.loads(run("check", tmp_path / "e.yaml", "--images", archive, "--json").out)["images"]
+    assert counted["arrived"] == alone["images"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("plate.tar.gz", "a compressed archive cannot be read in place; upload a .zip, or a .tar"),
+        ("plate.tif", "plate.tif is a file; give the folder of one plate's images, or a .zip or .tar of it"),
+        ("plate.zip", "plate.zip: "),
+    ],
+)
+def test_a_file_that_is_no_archive_is_refused_with_what_to_do(run, tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    outcome = run("init", tmp_path / name)
+    assert outcome.status == 2
+    assert words in outcome.err
+
+
+def test_a_folder_that_no_experiment_can_be_called_is_looked_at_all_the_same(run, tmp_path: Path) -> None:
+    folder = tmp_path / "Plate #4, day 2"
+    shutil.copytree(BBBC013 / "images", folder)
+    assert json.loads(run("init", folder, "--json").out)["images"]
+    assert "the experiment name 'Plate #4, day 2' is refused" in run("init", folder).err
+
+
 def test_check_answers_in_json(run) -> None:
     answer = json.loads(run("check", BBBC013 / "experiment.yaml", "--images", BBBC013 / "images", "--json").out)
     assert answer["plate_maps"] == {

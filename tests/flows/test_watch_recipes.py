@@ -12,7 +12,7 @@ from flows.process_plate import priority_of
 from flows.status import read_status
 from flows.watch import Need, Watch, event_of
 from imaging.job import open_experiment, open_job
-from imaging.plate_recipes import BACKGROUND, EXPERIMENTAL, PRODUCTION, find_plate_recipes
+from imaging.plate_recipes import BACKGROUND, EXPERIMENTAL, PRODUCTION, PlateRecipe, find_plate_recipes
 from imaging.promotions import record_promotion
 from imaging.recipe_book import RecipeBook, open_recipes
 from imaging.store import FolderStore
@@ -90,6 +90,34 @@ def test_after_going_back_the_former_recipe_is_production_again(root: FolderStor
     promote(root, "v2")
     promote(root, "v1")
     assert looked_at(root) == [("v1", PRODUCTION), ("v2", BACKGROUND)]
+
+
+def test_a_watch_reads_recipes_and_promotions_again_only_when_they_change(
+    root: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(root, "v2")
+    watch = Watch(root, lambda need: None, settle_s=0.0)
+    first = watch._open_recipes("screen")
+    read, reads = root.read, []
+    monkeypatch.setattr(root, "read", lambda key, **given: reads.append(key) or read(key, **given))
+    assert watch._open_recipes("screen") is first
+    assert reads == ["experiments/screen/experiment.yaml"]
+    root.write("experiments/screen/recipes/v3.yaml", V2.replace("30", "31").encode())
+    book = watch._open_recipes("screen")
+    assert book is not None
+    assert sorted(book.named) == ["v2", "v3"]
+    promote(root, "v1")
+    assert (found := watch._open_recipes("screen")) is not None
+    assert len(found.promotions) == 2
+
+
+def test_a_plate_of_an_experiment_with_one_recipe_costs_no_listing_of_its_recipes(
+    root: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root.delete("experiments/screen/recipes/v2.yaml")
+    book = book_of(root)
+    monkeypatch.setattr(root, "list_folders", None)
+    assert find_plate_recipes(root, book, "P1") == (PlateRecipe(book.declared, PRODUCTION),)
 
 
 def test_a_late_plate_map_is_published_under_each_recipe(root: FolderStore) -> None:

@@ -146,6 +146,16 @@ def test_whoever_loses_the_number_looks_again(folder_store: Store, monkeypatch: 
     assert [item["plate"] for item in decisions(folder_store)] == ["P1_c"]
 
 
+def test_experimental_results_make_no_plate_the_current_acquisition(store: Store) -> None:
+    """Views show none of them: a barcode whose acquisition has nothing else would be shown nowhere."""
+    acquire(store, EARLY, 10.0)
+    trial = "v1+experimental-11112222"
+    record(store, 1, plate=LATE, run="trial", recipe=trial, barcode="P1", first_image_at=20.0)
+    assert [item.plate for item in find_acquisitions(store, declared(), "P1")] == [EARLY]
+    acquire(store, LATE, 20.0, status="with-missing")
+    assert [item.status for item in find_acquisitions(store, declared(), "P1")] == ["complete", "with-missing"]
+
+
 def test_a_damaged_record_of_another_plate_holds_up_nobody(store: Store) -> None:
     acquire(store, EARLY, 10.0)
     acquire(store, LATE, 20.0)

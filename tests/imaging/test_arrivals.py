@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -128,6 +129,32 @@ def test_a_file_is_a_version_by_name_token_and_the_plane_inside_it() -> None:
     assert ImageFile("a.tif", "t", 1, 1.0, inside="page 2").version == ("a.tif", "t", "page 2")
     assert show_plane("a.tif", "page 2") == "a.tif (page 2)"
     assert show_plane("x.zip/a.tif", "member a.tif; at 512; of 4096") == "x.zip/a.tif"
+
+
+def of_measurement(name: str, modified: float, *addresses: Address) -> list[FoundPlane]:
+    return [plane(replace(a, acquisition=name), f"{name}/{a.well}-{a.code}.tif", modified=modified) for a in addresses]
+
+
+def test_channels_of_two_measurements_are_never_mixed() -> None:
+    whole = of_measurement("M1", 1.0, at("A01"), at("A01", 1, "2"), at("A02"), at("A02", 1, "2"))
+    part = of_measurement("M2", 2.0, at("A01", 1, "2"), at("A02"), at("A02", 1, "2"))
+    found = arrivals_of(declared(), *whole, *part)
+    assert {file.name for file in found.files()} == {item.item.key for item in whole}
+    assert len(found.unknown) == 3
+    assert found.unknown[0].reason == (
+        "it belongs to the measurement 'M2', and this site is taken from the measurement 'M1': channels of two "
+        "measurements are not mixed; upload each measurement as a plate of its own"
+    )
+    again = arrivals_of(declared(), *whole, *part, *of_measurement("M2", 2.0, at("A01")))
+    assert {file.name.partition("/")[0] for file in again.files()} == {"M2"}  # of two that are whole, the newer
+
+
+def test_a_site_that_one_measurement_has_alone_is_taken_from_it() -> None:
+    first = of_measurement("", 1.0, at("A01"), at("A01", 1, "2"), at("A01", 9))
+    second = of_measurement("L2", 1.0, at("A02"))
+    found = arrivals_of(declared(), *first, *second)
+    assert set(found.images) == {("A01", 1), ("A02", 1)}
+    assert [file.reason[:8] for file in found.unknown] == ["well A01"]
 
 
 def test_sites_beyond_what_can_be_numbered_are_refused() -> None:

@@ -47,6 +47,14 @@ def test_the_plate_is_told_where_all_names_have_one() -> None:
     assert read(CELLOMICS, one | {"AS_2_B01f00d0.TIF": b"x"}).told.plate == ""
 
 
+def test_plates_that_lie_together_are_told_apart_by_their_names() -> None:
+    names = [f"MFGTMP-PC_14042904000{p}_B{c:02}f00d{w}.C01" for p in (1, 2) for c in (1, 2) for w in (0, 1)]
+    planes = read(CELLOMICS, dict.fromkeys(names, b"x")).planes
+    assert [plane.address.acquisition for plane in planes] == [plane.item.key[:22] for plane in planes]
+    alone = read(CELLOMICS, dict.fromkeys(names[:4], b"x")).planes
+    assert {plane.address.acquisition for plane in alone} == {""}
+
+
 def test_the_real_plates_are_read() -> None:
     delivery = read_shared(CELLOMICS, "cellomics_arrayscan")
     assert len(delivery.planes) == 15

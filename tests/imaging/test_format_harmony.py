@@ -293,6 +293,14 @@ def test_of_two_indices_of_a_measurement_the_newer_name_counts() -> None:
     assert set(reasons(delivery, "ignored")) == set(files)
 
 
+def test_a_damaged_index_leaves_the_word_to_the_other_one() -> None:
+    files = {"Images/Index.idx.xml": index("V5", WHOLE[:1]), "Images/Index.xml": GOOD[:500]}
+    told = read_held(FORMAT, [], files).told
+    assert told.manifests == ("Images/Index.idx.xml",)
+    assert len(told.expected or ()) == 1
+    assert [problem.partition(" ")[0] for problem in told.problems] == ["Images/Index.xml"]
+
+
 def test_hidden_files_are_no_images() -> None:
     assert read_held(FORMAT, [f"._{name_of(WHOLE[0])}", f".trash/{name_of(WHOLE[0])}"]).planes == ()
 

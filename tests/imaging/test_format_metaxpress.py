@@ -129,6 +129,33 @@ def test_measurements_are_told_apart_by_date_and_number_or_by_their_descriptions
     assert read_held(FORMAT, native[:1]).planes[0].address.acquisition == ""
 
 
+def together(*plates: str) -> list[str]:
+    places = itertools.product(plates, ("B02", "B03"), (1, 2), (1, 2))
+    return [f"{plate}_{well}_s{site}_w{wave}.TIF" for plate, well, site, wave in places]
+
+
+def test_plates_that_lie_together_are_told_apart_by_their_names() -> None:
+    names = together("plate_A01", "plate_2")
+    delivery = read_held(FORMAT, names)
+    assert Counter(plane.address.acquisition for plane in delivery.planes) == {"plate_A01": 8, "plate_2": 8}
+    described = read_held(FORMAT, names, {"plate_A01.HTD": htd(), "plate_2.HTD": htd()})
+    assert described.told.expected == {plane.address for plane in described.planes}
+    assert read_held(FORMAT, names, {"plate_2.HTD": htd()}).told.expected is None
+
+
+def test_copies_under_another_name_are_no_plate() -> None:
+    names = [*together("P"), "copy_P_B02_s1_w1.TIF", "copy_P_B02_s1_w2.TIF"]
+    delivery = read_held(FORMAT, names, {"P.HTD": htd(), "P - copy.HTD": htd()})
+    assert {plane.address.acquisition for plane in delivery.planes} == {""}
+    assert delivery.told.expected == {plane.address for plane in delivery.planes}
+    assert delivery.told.manifests == ("P - copy.HTD",)
+
+
+def test_parts_of_a_plate_under_several_names_are_one_plate() -> None:
+    names = [f"part{column}_B{column:02}_s1_w{w}.TIF" for column in (1, 2) for w in (1, 2, 3, 4)]
+    assert {plane.address.acquisition for plane in read_held(FORMAT, names).planes} == {""}
+
+
 def test_nothing_is_expected_where_one_measurement_has_no_description() -> None:
     delivery = read_held(FORMAT, ["N/2023-02-21/1/P_E07_s1_w1.tif"], {"E/x.HTD": htd()})
     assert delivery.told.expected is None

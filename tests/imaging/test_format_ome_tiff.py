@@ -232,6 +232,30 @@ def test_a_file_that_a_document_names_outside_its_folder_is_not_there() -> None:
     assert len(delivery.told.expected or ()) == 1
 
 
+def test_a_file_that_was_given_another_name_holds_what_its_document_says() -> None:
+    document = ome(image(pixels(part("old.ome.tif") + part("old.ome.tif", c=1, ifd=1), c=2)))
+    delivery = read(OME_TIFF, {f"new_{well}.ome.tif": file(document, STACK[:2]) for well in ("B03", "B04")})
+    assert places(delivery)["new_B03.ome.tif", "page 2"] == Address(B03, 1, "2")
+    assert len(delivery.planes) == len(delivery.told.expected or ()) == 4
+
+
+def test_the_only_other_file_that_a_document_names_is_it_where_it_is_there() -> None:
+    files = {"a.ome.tif": file(ome(image(pixels(part("b.tif")))), STACK[0]), "b.tif": tiff(STACK[0])}
+    assert [plane.item.key for plane in read(OME_TIFF, files).planes] == ["b.tif"]
+
+
+@pytest.mark.parametrize("inner", ["<BinData>AAAA</BinData>", "<MetadataOnly/>"])
+def test_pixels_that_no_tiff_file_holds_are_not_expected(inner: str) -> None:
+    delivery = read(
+        OME_TIFF, {"B04.ome": ome(image(pixels(inner))), "B03.ome.tif": file(ome(image(pixels())), STACK[0])}
+    )
+    assert delivery.told.expected == {Address(B03, 1, "1")}
+    assert (
+        "B04.ome: its OME-XML contradicts itself (it names no TIFF file that holds the pixels)"
+        in delivery.told.problems
+    )
+
+
 def test_documents_are_read_once_per_version_and_by_their_headers() -> None:
     planes = np.zeros((4, 300, 300), np.uint16)
     objects, folder = upload({"B03.ome.tif": file(ome(image(pixels(z=4))), planes)})

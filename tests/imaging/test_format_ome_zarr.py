@@ -232,6 +232,14 @@ def test_acquisitions_of_a_well_are_told_apart(tmp_path: Path) -> None:
     assert found == {(1, "3"), (1, "7")}
 
 
+def test_two_plates_in_one_folder_are_told_apart(tmp_path: Path) -> None:
+    for name in ("p.zarr", "q.zarr"):
+        write_plate(tmp_path / name, "0.5")
+    delivery, _ = read(tmp_path)
+    assert {(p.address.acquisition, p.item.key[:6]) for p in delivery.planes} == {("p.zarr",) * 2, ("q.zarr",) * 2}
+    assert len(delivery.told.expected or ()) == 48
+
+
 def test_a_projection_beside_its_planes_is_no_site(tmp_path: Path) -> None:
     write_plate(tmp_path / "p.zarr", "0.4")
     shutil.move(tmp_path / "p.zarr/B/03/1", tmp_path / "p.zarr/B/03/0_mip")
@@ -305,6 +313,20 @@ def test_what_is_damaged_is_said_and_the_rest_is_read(
     (problem,) = delivery.told.problems
     assert words in problem
     assert len(delivery.planes) in (12, 18)
+
+
+@pytest.mark.parametrize(
+    ("name", "lost"), [("C/12/.zattrs", {1, 2}), ("C/12/1/.zattrs", {2}), ("C/12/1/0/.zarray", {2})]
+)
+def test_what_a_plate_lists_is_expected_before_its_description_comes(tmp_path: Path, name: str, lost: set[int]) -> None:
+    write_plate(tmp_path / "p.zarr", "0.4")
+    whole = read(tmp_path)[0].told.expected
+    (tmp_path / "p.zarr" / name).unlink()
+    delivery, _ = read(tmp_path)
+    assert delivery.told.expected == whole
+    assert {(a.well, a.site) for a in whole or ()} - {(p.address.well, p.address.site) for p in delivery.planes} == {
+        (C12, site) for site in lost
+    }
 
 
 def test_a_well_that_is_two_wells_is_not_guessed(tmp_path: Path) -> None:

@@ -165,6 +165,19 @@ def test_members_of_archives_are_recognised() -> None:
     assert [str(plane.address.well) for plane in delivery.planes] == ["A02"]
 
 
+@pytest.mark.parametrize("name", ["P_A01f00d0.TIF", "P_A01_T0001F001L01A01Z01C01.tif", "P_A01.ome.tif"])
+def test_what_macos_lays_beside_files_and_members_is_no_image(name: str) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(f"pl/{name}", b"x")
+        archive.writestr(f"__MACOSX/pl/._{name}", b"x")
+    _, delivery = recognised([name, f"._{name}"], **{"plate.zip": packed.getvalue()})
+    ignored = reasons(delivery, "ignored")
+    assert ignored.keys() == {f"._{name}", f"plate.zip/__MACOSX/pl/._{name}", "plate.zip"}
+    assert ignored[f"._{name}"] == "what macOS keeps beside a file of this name; no image"
+    assert not any("._" in plane.item.key for plane in delivery.planes)
+
+
 @pytest.mark.parametrize(
     ("names", "part"),
     [

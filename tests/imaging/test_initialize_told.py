@@ -153,6 +153,16 @@ def test_a_stain_that_two_headers_share_names_neither() -> None:
     assert [(channel.name, channel.role) for channel in look.channels] == [("Channel1", "other"), ("Channel2", "other")]
 
 
+def test_every_channel_has_a_name_of_its_own() -> None:
+    told = [
+        ToldChannel("1", "Cy5"),
+        ToldChannel("2", "cy5"),
+        ToldChannel("3", "Channel1"),
+        ToldChannel("4", "Channel4"),
+    ]
+    assert [channel.name for channel in guess_channels(told, {})] == ["Channel1", "Channel2", "Channel3", "Channel4"]
+
+
 # Manifests of instruments
 
 INDEX = index("V5", [(3, column, site, 1, 0, code) for column in (3, 4) for site in (1, 2) for code in ("1", "2")])

@@ -174,6 +174,7 @@ def test_the_page_reads_itself_again_and_shows_what_is_new(timed: Callable[..., 
     wells = [replace(item, values={"cells_count": 500 - number}) for number, item in enumerate(data.wells)]
     write_live(live, replace(data, wells=tuple(wells)), pictures)
     assert let_pass(page, 2)
+    page.wait_for_function("document.querySelector('[aria-label*=\"500\"]') !== null", polling=50)
     assert colours(page) != before
     assert "500" in (well(page, "B02").get_attribute("aria-label") or "")
     assert let_pass(page, 16)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from imaging.store import Store
+import pytest
+
+from imaging.store import FolderStore, Store
 from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.live import LiveLoader
 from imaging.warehouse.publications import Loader
@@ -81,6 +83,28 @@ def test_experimental_rows_are_marked_and_stand_in_the_tables_of_all_rows(folder
     marked = "SELECT recipe FROM plate_runs WHERE is_experimental"
     assert shown(folder_store, marked) == [(TRIAL,)]
     assert shown(folder_store, f"SELECT COUNT(*) FROM wells_all WHERE recipe = '{TRIAL}'") == [(6,)]
+
+
+def test_a_promotion_is_loaded_although_a_damaged_one_before_it_was_deleted(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore
+) -> None:
+    promote(folder_store, V2, V3)
+    loader = small_warehouse.prepared(bigquery_jobs.client(), folder_store)
+    assert loader.load_promotions("screen") == 2
+    folder_store.delete("experiments/screen/promotions/000001.json")
+    promote(folder_store, V2, V3, RECIPE)
+    folder_store.delete("experiments/screen/promotions/000001.json")
+    assert loader.load_promotions("screen") == 1
+
+
+def test_a_look_at_promotions_that_are_loaded_reads_none(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(folder_store, V2)
+    loader = small_warehouse.prepared(bigquery_jobs.client(), folder_store)
+    loader.load_promotions("screen")
+    monkeypatch.setattr(folder_store, "read", None)
+    assert loader.load_promotions("screen") == 0
 
 
 def test_promotions_are_loaded_once_and_the_warehouse_shows_what_duckdb_shows(

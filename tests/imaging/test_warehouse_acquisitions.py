@@ -15,7 +15,7 @@ from imaging.warehouse.publications import Loader
 from imaging.warehouse.rounds import Rounds
 from tests.imaging import small_screen
 from tests.imaging.small_screen import publish
-from tests.imaging.small_warehouse import counts, open_warehouse, rows
+from tests.imaging.small_warehouse import counts, load, open_warehouse, rows
 from tests.standins.bigquery_jobs import BigQueryJobs
 
 NOW = datetime(2026, 2, 3, 12, tzinfo=UTC).timestamp()
@@ -67,6 +67,37 @@ def test_a_decision_is_loaded_once_by_any_number_of_loaders(
     late._loaded = set()  # as if it had asked before the other one loaded
     late.load(late.find_missing("screen"))
     assert counts(bigquery_jobs.client(), "acquisition_decisions_all") == {"acquisition_decisions_all": 2}
+
+
+def test_who_loads_one_plate_loads_what_hides_its_other_acquisition(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore
+) -> None:
+    """The flow that a publication starts may be all there is of the warehouse's programs."""
+    for number, plate in enumerate(("P1_a", "P1_b"), start=1):
+        acquire(folder_store, plate, 10.0 * number)
+        load(bigquery_jobs.client(), folder_store, plate)
+    assert shown(bigquery_jobs, "SELECT DISTINCT plate FROM screens.sites") == [{"plate": "P1_b"}]
+
+
+def test_a_damaged_decision_holds_up_none_of_other_plates_and_no_promotion(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore
+) -> None:
+    for plate in ("P1_a", "P1_b", "P2_a", "P2_b"):
+        acquire(folder_store, plate, 10.0)
+    small_screen.promote(folder_store, "v2-89abcdef")
+    folder_store.write(decision_key("screen", "P1", 1), b"{")
+    rounds_of(bigquery_jobs, folder_store).round(NOW)
+    barcodes = shown(bigquery_jobs, "SELECT DISTINCT barcode FROM screens.acquisition_decisions")
+    assert barcodes == [{"barcode": "P2"}]
+    assert counts(bigquery_jobs.client(), "promotions") == {"promotions": 1}
+
+
+def test_a_damaged_promotion_holds_up_no_decision(bigquery_jobs: BigQueryJobs, folder_store: FolderStore) -> None:
+    acquire(folder_store, "P1_a", 10.0)
+    acquire(folder_store, "P1_b", 20.0)
+    folder_store.write("experiments/screen/promotions/000001.json", b"{")
+    rounds_of(bigquery_jobs, folder_store).round(NOW)
+    assert counts(bigquery_jobs.client(), "acquisition_decisions") == {"acquisition_decisions": 2}
 
 
 def test_a_table_that_was_made_anew_is_filled_again(bigquery_jobs: BigQueryJobs, folder_store: FolderStore) -> None:
