@@ -11,15 +11,33 @@ from imaging.site import process_site
 from imaging.steps import decide_due, plan_work, site_task
 
 
-def follow(job: PlateJob, *, later_s: float = 0.0, rounds: int = 6) -> Publication | None:
-    """Go on, so many seconds after the last arrival, until nothing is left to do; publish if that can be."""
-    check = ArrivalCheck(job)
+def follow(
+    job: PlateJob, *, now: float | None = None, later_s: float | None = None, rounds: int = 6
+) -> Publication | None:
+    """Do what a follower does until nothing is left to do.
+
+    Parameters
+    ----------
+    job
+        The plate.
+    now
+        Time of day in Unix seconds.
+    later_s
+        The time instead, counted from the last arrival; images are then checked as they arrive, too.
+    rounds
+        As many looks at most.
+    """
+    check = None if later_s is None else ArrivalCheck(job)
+    publication = None
     for _ in range(rounds):
-        now = max(file.modified for file in job.arrivals.files()) + later_s if job.arrivals.images else None
+        if later_s is not None:
+            now = max(file.modified for file in job.arrivals.files()) + later_s if job.arrivals.images else None
         plan = plan_work(job, now)
-        is_idle = not (check.check(check.choose(plan)) or plan.todo or decide_due(job, plan))
+        found = check.check(check.choose(plan)) if check else 0
+        decided = decide_due(job, plan)
         for site in plan.todo:
             process_site(site_task(job, site), measure_planes)
-        if is_idle:
+        publication = publish_and_project(job)
+        if not (plan.todo or plan.due or found or decided):
             break
-    return publish_and_project(job)
+    return publication

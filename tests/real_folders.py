@@ -105,7 +105,7 @@ def process(title: str, images: Path, root: Path, *, as_archive: bool = False) -
     look = look_at(raw.list("").objects, StoredFolder(raw, ""), name="P1")
     store.write("experiments/real/experiment.yaml", write_experiment_yaml(look, name="real").encode())
     job = open_job(store, "real", "P1", settle_s=0.0)
-    follow(job)
+    follow(job, later_s=0.0)
     publication = follow(job, later_s=7200.0)
     return Outcome(title, look, job.survey(), publication.status if publication else "not published")
 

@@ -28,8 +28,9 @@ from imaging.site import process_site
 from imaging.steps import beat, plan_work, site_task
 from imaging.store import FolderStore
 from tests.flows.command_line import command_line
+from tests.following import follow
 from tests.imaging.bigquery_copy import copy_store
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, follow
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate
 from tests.imaging.test_recipe_book import WIDER as V2
 from tests.standins.bigquery import BigQueryStandIn
 

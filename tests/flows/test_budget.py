@@ -32,9 +32,10 @@ from imaging.names import to_json
 from imaging.projection import page_folder, publish_and_project
 from imaging.steps import plan_work
 from imaging.store import FolderStore
+from tests.following import follow
 from tests.imaging.small_costs import put_site
 from tests.imaging.small_page import read_live
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, follow, make_job
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, make_job
 
 TINY = 1e-9
 """USD that the first site of a plate uses up."""

@@ -10,7 +10,8 @@ import pytest
 from imaging.job import open_job
 from imaging.store import FolderStore
 from tests.flows.command_line import command_line
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, follow
+from tests.following import follow
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate
 from tests.imaging.test_experimental import UPLOADS, WIDER
 from tests.imaging.test_recipe_book import WIDER as V2
 

@@ -23,7 +23,8 @@ from imaging.records import heartbeat_key
 from imaging.site import SiteOutcome, SiteTask
 from imaging.steps import is_followed
 from tests.flows.jobs import known_keys, mark_time, wait_for_file
-from tests.imaging.small_plate import EXPERIMENT, FEATURES, draw_plate, follow, make_job, read_rows
+from tests.following import follow
+from tests.imaging.small_plate import EXPERIMENT, FEATURES, draw_plate, make_job, read_rows
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,8 @@ from flows.status import describe_plate
 from imaging.live_page import LivePage
 from imaging.projection import read_table
 from imaging.steps import beat
-from tests.imaging.small_plate import draw_cells, draw_plate, follow, make_job
+from tests.following import follow
+from tests.imaging.small_plate import draw_cells, draw_plate, make_job
 
 
 class Heard:

@@ -7,8 +7,9 @@ from pathlib import Path
 from flows.status import read_status
 from imaging.job import open_job
 from imaging.store import FolderStore, Store
+from tests.following import follow
 from tests.imaging import small_screen
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, follow
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate
 
 
 def test_a_plate_published_from_a_folder_elsewhere_is_listed(store: Store) -> None:

@@ -20,7 +20,8 @@ from imaging.site import process_site
 from imaging.steps import beat, plan_work, site_task
 from imaging.store import FolderStore, Listing, Store
 from tests.flows.api_standin import api_standin
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_cells, draw_plate, follow
+from tests.following import follow
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_cells, draw_plate
 
 
 @pytest.fixture

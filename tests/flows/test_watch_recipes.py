@@ -16,7 +16,8 @@ from imaging.plate_recipes import BACKGROUND, EXPERIMENTAL, PRODUCTION, PlateRec
 from imaging.promotions import record_promotion
 from imaging.recipe_book import RecipeBook, open_recipes
 from imaging.store import FolderStore
-from tests.imaging.small_plate import PLATE_MAP, draw_cells, draw_plate, follow
+from tests.following import follow
+from tests.imaging.small_plate import PLATE_MAP, draw_cells, draw_plate
 from tests.imaging.test_experimental import UPLOADS, WIDER
 from tests.imaging.test_recipe_book import WIDER as V2
 

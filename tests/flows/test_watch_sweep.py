@@ -12,7 +12,8 @@ from imaging.errors import StoreUnavailableError
 from imaging.job import open_job
 from imaging.store import FolderStore
 from tests.flows.test_watch import upload, watch_of
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, follow
+from tests.following import follow
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP
 
 
 def test_what_cannot_be_deleted_is_left_until_the_next_day(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

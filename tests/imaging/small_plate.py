@@ -12,11 +12,7 @@ import tifffile
 
 from imaging.experiment import read_experiment
 from imaging.job import PlateJob
-from imaging.measure import measure_planes
-from imaging.projection import publish_and_project
 from imaging.publication import Publication
-from imaging.site import process_site
-from imaging.steps import decide_due, plan_work, site_task
 from imaging.store import FolderStore, open_store
 
 EXPERIMENT = """
@@ -73,20 +69,6 @@ def make_job(folder: Path, *, images: dict[str, bytes] | None = None, text: str 
     store = open_store(str(folder / "store"))
     experiment = read_experiment(text.encode())
     return PlateJob(store, FolderStore(raw), "", experiment, "P1", FolderStore(maps), "", settle_s=0.0)
-
-
-def follow(job: PlateJob, *, now: float | None = None, rounds: int = 6) -> Publication | None:
-    """Do what a follower does until nothing is left to do."""
-    publication = None
-    for _ in range(rounds):
-        plan = plan_work(job, now)
-        decide_due(job, plan)
-        for site in plan.todo:
-            process_site(site_task(job, site), measure_planes)
-        publication = publish_and_project(job)
-        if not plan.todo and not plan.due:
-            break
-    return publication
 
 
 def read_rows(job: PlateJob, publication: Publication | None, name: str) -> list[dict[str, Any]]:

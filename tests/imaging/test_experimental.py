@@ -13,7 +13,8 @@ from imaging.job import PlateJob, open_job
 from imaging.plain_yaml import MAX_BYTES
 from imaging.query import run_query
 from imaging.store import FolderStore
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, follow, read_rows
+from tests.following import follow
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, read_rows
 
 UPLOADS = f"{EXPERIMENT}uploads: {{allow: [nuclei.diameter_px, nuclei.diameter_um, cells], budget_usd: 2}}\n"
 WIDER = b"recipe: {nuclei: {diameter_px: [6, 30]}}\n"

@@ -24,8 +24,9 @@ from imaging.store import Store
 from imaging.sweep import GRACE_S, find_unreferenced, sweep
 from imaging.zarr_plate import read_attributes, read_planes, read_thumbnail
 from kernels.fields import compare_fields
+from tests.following import follow
 from tests.imaging.lit_plate import FIELDS, SIDE, WELLS, declare_fields, draw_plate, encode, lit_job
-from tests.imaging.small_plate import follow, object_states, read_rows
+from tests.imaging.small_plate import object_states, read_rows
 
 INTENSITY = "Nuclei_Intensity_MeanIntensity_DNA"
 

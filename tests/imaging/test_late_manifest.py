@@ -8,8 +8,9 @@ from imaging.job import PlateJob
 from imaging.planning import Gap
 from imaging.reconciliation import reconcile
 from imaging.steps import decide_due
+from tests.following import follow
 from tests.imaging.harmony_indices import Place, index, name_of
-from tests.imaging.small_plate import draw_cells, follow, make_job, object_states, read_rows
+from tests.imaging.small_plate import draw_cells, make_job, object_states, read_rows
 
 TEXT = """
 name: screen

@@ -20,7 +20,8 @@ from imaging.experiment import Experiment, read_experiment
 from imaging.job import PlateJob
 from imaging.query import run_query
 from imaging.store import FolderStore, open_store
-from tests.imaging.small_plate import follow, read_rows
+from tests.following import follow
+from tests.imaging.small_plate import read_rows
 
 BBBC013 = Path(__file__).parents[1] / "data" / "bbbc013"
 PLANTED = {"Channel2-17-B-05.tif": "blurred", "Channel1-31-C-07.tif": "saturated", "Channel1-45-D-09.tif": "empty"}

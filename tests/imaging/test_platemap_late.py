@@ -10,8 +10,9 @@ import pytest
 from imaging.job import PlateJob
 from imaging.publication import is_current
 from imaging.query import run_query
+from tests.following import follow
 from tests.imaging.platemap_files import workbook
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, follow, make_job, object_states, read_rows
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, make_job, object_states, read_rows
 
 BARCODES = "Assay_Plate_Barcode,Plate_Map_Name\nP1,C-1\n"
 

@@ -20,7 +20,8 @@ from imaging.projection import PAGE_TABLES, read_table
 from imaging.query import run_query
 from imaging.zarr_check import check_plate
 from imaging.zarr_plate import read_planes, read_plate_sites
-from tests.imaging.small_plate import EXPERIMENT, WELLS, draw_cells, follow, make_job, read_rows
+from tests.following import follow
+from tests.imaging.small_plate import EXPERIMENT, WELLS, draw_cells, make_job, read_rows
 
 STACKS = (
     EXPERIMENT.replace("sites: 1}", "sites: 1, z: 3}")

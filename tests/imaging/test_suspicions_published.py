@@ -16,7 +16,8 @@ from imaging.query import run_query
 from imaging.records import publication_key
 from imaging.store import FolderStore
 from imaging.suspicions.portrait import list_portraits
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_cells, draw_plate, follow, read_rows
+from tests.following import follow
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_cells, draw_plate, read_rows
 
 SWAPPED = EXPERIMENT.replace("code: w1, role: nucleus", "code: w2, role: nucleus").replace(
     "GFP, code: w2", "GFP, code: w1"

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from imaging.sweep import GRACE_S, find_unreferenced, sweep
-from tests.imaging.small_plate import follow, make_job, object_states, read_rows
+from tests.following import follow
+from tests.imaging.small_plate import make_job, object_states, read_rows
 
 
 def test_only_old_objects_that_no_record_names_are_deleted(tmp_path: Path) -> None:
