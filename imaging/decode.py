@@ -156,10 +156,11 @@ def decode_segments(source: ByteSource, layout: TiffLayout) -> NDArray[Any]:
         y, x = index // per_row * rows, index % per_row * columns
         place = plane[y : y + rows, x : x + columns]
         stored_rows = rows if columns != layout.width else place.shape[0]  # the last strip may hold fewer rows
+        # whole rows are unpacked in their place, for a copy of a large plane is as large
         is_whole = is_packed and columns == layout.width and place.shape[0] == rows
         if is_packed and not is_whole and not room:
             room = bytearray(rows * columns * layout.dtype.itemsize)
-        into = memoryview(place).cast("B") if is_whole else room  # whole rows without a copy: a plane may be large
+        into = place.reshape(-1).view(np.uint8).data if is_whole else room
         stored = _expand(layout.compression, source.read(start, size), into)
         if len(stored) < stored_rows * columns * layout.dtype.itemsize:
             raise UnreadableImageError(

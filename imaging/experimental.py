@@ -20,6 +20,7 @@ from imaging.names import EXPERIMENTAL
 from imaging.plain_yaml import MAX_BYTES, read_plain_yaml
 from imaging.recipe_files import check_recipe
 from imaging.uploads import find_parameter_fault
+from imaging.words import shorten
 
 MANIFEST = "manifest.yaml"
 _NOT_FOLLOWED = "no experimental results are made: "
@@ -107,4 +108,4 @@ def refuse_size(size_bytes: int) -> Asked:
 
 def _refuse(faults: list[str]) -> Asked:
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return Asked(refusal=f"{_NOT_FOLLOWED}{faults[0]}{more}")
+    return Asked(refusal=f"{_NOT_FOLLOWED}{shorten(faults[0])}{more}")

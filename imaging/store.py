@@ -369,4 +369,8 @@ def _translated(key: str) -> Iterator[None]:
     except PreconditionError as error:
         raise _changed(key) from error
     except BaseError as error:
+        words = " ".join(str(error).split())
+        if "object with invalid path" in words:  # no listing of the folder is had as long as it is there
+            cure = "rename or delete that object, whose name has //, a dot alone or a control character between slashes"
+            raise StoreUnavailableError(f"the folder cannot be listed ({words}); {cure}", key=key) from error
         raise StoreUnavailableError(f"the storage failed: {str(error).splitlines()[0]}; try again", key=key) from error

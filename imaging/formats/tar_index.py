@@ -52,7 +52,7 @@ def read_tar(source: ByteSource) -> Contents:
         except UnreadableImageError as error:
             if not walk.members:
                 raise
-            walk.refused.append(RefusedMember(f"(what follows {walk.members[-1].name})", error.message))
+            walk.refused.append(RefusedMember(f"(what follows {show(walk.members[-1].name)})", error.message))
             break
         if entry is None:
             break

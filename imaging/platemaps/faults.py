@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from imaging.words import shorten
+
+MAX_SHOWN = 200
+"""Sentences that are shown: a table of 200,000 lines may be wrong in each."""
 _SHOWN_LINES = 5
 _Lines = dict[tuple[str, str], dict[int, None]]
 """Lines by file and sentence, in the order in which they came, each once."""
@@ -37,11 +41,14 @@ class Faults:
 
 
 def _note(noted: _Lines, file: str, line: int, sentence: str) -> None:
-    noted.setdefault((file, sentence), {})[line] = None
+    noted.setdefault((file, shorten(sentence)), {})[line] = None
 
 
 def _spell(noted: _Lines) -> list[tuple[str, str]]:
-    return [(file, f"{_spell_lines(list(lines))}: {sentence}") for (file, sentence), lines in noted.items()]
+    shown = [(file, f"{_spell_lines(list(noted[file, words]))}: {words}") for file, words in list(noted)[:MAX_SHOWN]]
+    if len(noted) > MAX_SHOWN:
+        shown.append((shown[-1][0], f": {len(noted) - MAX_SHOWN} more like these are left out; correct those first"))
+    return shown
 
 
 def _spell_lines(lines: list[int]) -> str:

@@ -284,6 +284,13 @@ def test_a_tar_that_is_cut_off_gives_the_members_before_the_cut() -> None:
     assert any("cut off" in reason for reason in reasons(delivery, "unknown").values())
 
 
+def test_a_tar_that_is_damaged_behind_an_odd_name_is_told_on_one_line() -> None:
+    info = tarfile.TarInfo("a\nb.tif")
+    info.size = 1
+    damaged = info.tobuf(tarfile.USTAR_FORMAT) + b"x".ljust(512, b"\0") + b"damage" * 100
+    assert "a.tar/(what follows a\\nb.tif)" in refused({"a.tar": damaged})
+
+
 def test_too_many_members_are_refused() -> None:
     whole = zipped({"a": b""})
     start = struct.unpack_from("<L", whole, len(whole) - 6)[0]

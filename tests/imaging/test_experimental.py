@@ -45,6 +45,13 @@ def test_what_is_allowed_gives_a_recipe_beside_that_of_the_plate(declared: Exper
     assert asked.images == "none"
 
 
+def test_a_refusal_stays_one_readable_sentence(declared: Experiment) -> None:
+    asked = read_manifest(b"recipe: {" + b"x" * 1000 + b"\xc3\xa9: 1}", declared)
+    assert asked.refusal.startswith("no experimental results are made: recipe.xxx")
+    assert len(asked.refusal) < 600
+    assert asked.refusal.isprintable()
+
+
 def test_a_section_that_is_allowed_allows_what_is_below_it(declared: Experiment) -> None:
     asked = read_manifest(b"recipe: {cells: {expansion_px: 4, threshold: otsu}}", declared).experiment
     assert asked is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from datetime import date
 
@@ -12,6 +13,7 @@ from imaging.errors import ConfigurationError
 from imaging.platemaps import PlateMapRow, check_plate_maps, read_plate_map
 from imaging.platemaps import workbooks as excel
 from imaging.platemaps.delimited import MAX_LINES
+from imaging.platemaps.faults import MAX_SHOWN
 from imaging.platemaps.in_plate import find_in_folder
 from imaging.platemaps.map_table import HEADER_LINES
 from imaging.store import open_store
@@ -207,6 +209,23 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused_unread(monkeypatch: pyte
     assert "bytes, at most" in fault
     monkeypatch.setattr(excel, "MAX_MEMBERS", 3)
     assert "parts of" in faults_of(workbook([["well"], ["A01"]]))[0]
+
+
+def test_sentences_stay_readable_whatever_the_file_has() -> None:
+    (fault,) = faults_of(b"well,treatment\n" + b"x" * 100_000 + b",a\n")
+    assert fault.startswith("m line 2: a well must be a row and a column such as B03, got 'xxx")
+    assert " ... xxx" in fault
+    assert fault.endswith("xxx'")
+    assert len(fault) < 600
+    (fault,) = faults_of(b"w\x1b[31m,treatment\nA01,a\n")
+    assert (
+        fault
+        == "m line 1: needs a column well, or row and column; it has w\\x1b[31m, treatment; see plate_maps.columns"
+    )
+    wrong = "".join(f"{row}{column},no {row}{column}\n" for row in "ABCDEFGHIJKLMNOP" for column in range(1, 25))
+    faults = faults_of(f"well,concentration\n{wrong}".encode())
+    assert len(faults) == MAX_SHOWN + 1
+    assert re.fullmatch(r"m: [0-9]+ more like these are left out; correct those first", faults[-1])
 
 
 def test_a_small_workbook_of_millions_of_elements_is_refused_before_they_are_read() -> None:
