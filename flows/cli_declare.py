@@ -291,8 +291,8 @@ def _print_result(result: dict[str, Any]) -> None:
     )
     typer.echo(f"channels    {channels}")
     typer.echo(
-        f"plate       {result['wells_imaged']} of {result['wells']} wells imaged, {result['sites']} sites, "
-        f"{result['sites'] * len(result['channels'])} images"
+        f"plate       {result['wells_imaged']} of {result['wells']} wells imaged, {counted(result['sites'], 'site')}, "
+        f"{counted(result['sites'] * len(result['channels']), 'image')}"
     )
     typer.echo(f"objects     {', '.join(result['objects']) or 'none: recipe.nuclei is not given, images are measured'}")
     for recipe in result["recipes"]:
@@ -307,10 +307,10 @@ def _print_result(result: dict[str, Any]) -> None:
             f"; {name} brightest {ratio:.2f} x darkest" for name, ratio in illumination.get("declared", {}).items()
         )
         typer.echo(f"field       of illumination: {illumination['source']}{''.join(shown)}")
-    counted = result["images"]
-    if isinstance(counted, dict):
-        typer.echo(f"images      {counted['arrived']} of {counted['expected']} are there")
-        for file in counted["unknown"][:10]:
+    images = result["images"]
+    if isinstance(images, dict):
+        typer.echo(f"images      {images['arrived']} of {images['expected']} are there")
+        for file in images["unknown"][:10]:
             typer.echo(f"unknown     {file['name']}: {file['reason']}")
-        if len(counted["unknown"]) > 10:
-            typer.echo(f"unknown     and {len(counted['unknown']) - 10} more files")
+        if len(images["unknown"]) > 10:
+            typer.echo(f"unknown     and {len(images['unknown']) - 10} more files")

@@ -35,7 +35,7 @@ class What(StrEnum):
     image_features = "image_features"
 
 
-_CPG = "Form cpg"
+_CPG = "Format cpg"
 
 
 def export(
@@ -44,7 +44,9 @@ def export(
     out: Path = typer.Option(..., "--out", help="Folder that takes the files; it is made if it is not there."),
     what: What = typer.Option(What.profiles, "--what", help="profiles are wells, one row each."),
     form: Form = typer.Option(Form.parquet, "--format", help="cpg is the Cell Painting Gallery's folders."),
-    recipe: str = typer.Option("", help="Results of this recipe.", show_default="the declared one"),
+    recipe: str = typer.Option(
+        "", help="Results of this recipe.", show_default="the promoted one, else the declared one"
+    ),
     force: bool = typer.Option(False, "--force", help="Replace files that are there."),
     project: str = typer.Option("", help="Project folder.", show_default="the experiment", rich_help_panel=_CPG),
     source: str = typer.Option("source_1", help="Folder of who imaged the plates.", rich_help_panel=_CPG),
@@ -54,11 +56,14 @@ def export(
 ) -> None:
     """Write published plates as files for other programs: Parquet, CSV, AnnData, Cell Painting Gallery, Excel."""
     from flows.settings import Settings
+    from imaging.errors import ConfigurationError
     from imaging.export.forms import Export, refuse_overwriting
     from imaging.export.gallery import Gallery
     from imaging.export.selection import select_plates
 
     root = open_existing(Settings(store=store) if store else Settings())
+    if form != "cpg" and (project or batch or copy_images):
+        raise ConfigurationError("--project, --batch and --copy-images belong to --format cpg; give it too")
     gallery = Gallery(out, project or experiment, batch or experiment, source, copy_images) if form == "cpg" else None
     chosen = Export(form.value, what.value, out, gallery)
     selection = select_plates(root, experiment, plates or (), recipe=recipe)

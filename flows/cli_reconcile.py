@@ -56,19 +56,22 @@ def _reconcile(store: Store, settings: Settings, experiment: str, plate: str) ->
 
 
 def _jobs(store: Store, settings: Settings, experiment: str, plate: str) -> Iterator[PlateJob]:
-    """The plates that are asked for, under the recipe that their experiment declares."""
+    """The plates that are asked for, each under the recipe that it is produced under."""
     from imaging.errors import ConfigurationError
     from imaging.job import open_experiment, plate_job
     from imaging.names import check_name
+    from imaging.plate_recipes import find_plate_recipes
+    from imaging.recipe_book import open_recipes
 
     for name in [check_name("experiment", experiment)] if experiment else store.list_folders("raw"):
-        declared = open_experiment(store, name)
+        book = open_recipes(store, open_experiment(store, name))
         known = store.list_folders(f"raw/{name}")
         if plate and plate not in known:
             message = "there is no such plate; `platestream status` shows which there are"
             raise ConfigurationError(message, experiment=name, plate=plate)
         for chosen in [plate] if plate else known:
-            yield plate_job(store, declared, chosen, settle_s=settings.settle_s)
+            production = find_plate_recipes(store, book, chosen)[0].experiment
+            yield plate_job(store, production, chosen, settle_s=settings.settle_s)
 
 
 def _loaded(store: Store, settings: Settings, job: PlateJob) -> set[int] | None:

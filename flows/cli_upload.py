@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LINE_S, SCREEN_S = 10.0, 0.5
 """Seconds between two lines of progress, and between two of a terminal's, which overwrite each other."""
+_IDLE = "30 min"
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|seconds?|m|min|minutes?|h|hours?)?\s*")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -32,7 +33,7 @@ def upload(
     plate: str = typer.Option("", help="Name of the plate.", show_default="the folder's name"),
     follow: bool = typer.Option(False, "--follow", help="Wait for more files while the microscope writes."),
     until_idle: str = typer.Option(
-        "30 min", help="With --follow: end once nothing came for so long, such as '90 s', '30 min', '2 h' or 'never'."
+        _IDLE, help="With --follow: end once nothing came for so long, such as '90 s', '30 min', '2 h' or 'never'."
     ),
     end_marker: str = typer.Option(
         "", metavar="NAME", help="With --follow: end once this file is in the folder and all is sent."
@@ -57,6 +58,8 @@ def upload(
 
     if not folder.is_dir():
         raise ConfigurationError(f"there is no folder {folder}; give the folder that the microscope writes")
+    if not follow and (end_marker or until_idle != _IDLE):
+        raise ConfigurationError("--until-idle and --end-marker say when --follow ends; give --follow too")
     place = folder.resolve()
     experiment = experiment or place.parent.name
     if not experiment:

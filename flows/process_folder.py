@@ -148,6 +148,12 @@ def process_job(
 
         read_declared_field(lambda name: job.maps.read(job.maps_folder + name), job.experiment)  # all its faults now
     plan = job.survey()
+    if not plan.has_arrivals and not job.raw.list(job.raw_folder).objects:
+        raise PlateError(
+            "the plate's folder holds no file; look at the plate's name, or upload its images",
+            experiment=job.experiment.name,
+            plate=job.plate,
+        )
     if not plan.has_arrivals:
         reasons = f"; {plan.unknown[0].name}: {plan.unknown[0].reason}" if plan.unknown else ""
         raise PlateError(

@@ -134,8 +134,7 @@ _REST = """\
 #     - {metric: nuclei_count, against: history, warn_z: 5}        # the plate against the experiment's earlier plates
 #   suspicions: {swapped_channels: off}   # checks of the plate as a whole: docs/suspicions.md
 
-# Plates that were measured more than once: where the folder's name holds the barcode, and which acquisition is shown.
-# barcode: '^(?P<barcode>[^_]+)__'
+# Plates that were measured more than once, by their barcode: which acquisition is shown.
 # current_acquisition: newest-complete   # or first, or by-hand
 
 # Uneven illumination: plate corrects each plate with its own field, previous with that of the plate before.

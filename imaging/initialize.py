@@ -276,8 +276,8 @@ def _missing(told: Told, addresses: list[Address]) -> Iterable[str]:
     """What is not there yet and will be waited for."""
     sites = {(address.acquisition, address.well, address.t, address.site) for address in addresses}
     of_well = Counter(place[:3] for place in sites)
-    if told.expected is None and len(set(of_well.values())) > 1:
-        count = len({address.site for address in addresses})
+    count = len({address.site for address in addresses})
+    if told.expected is None and any(of_one < count for of_one in of_well.values()):
         yield f"not all wells have all {count} sites; those missing will be waited for"
     wells = {address.well for address in told.expected or ()} | set(told.imaged)
     codes = {address.code for address in addresses}

@@ -260,7 +260,7 @@ def open_experiment(store: Store, experiment: str) -> Experiment:
         data = store.read(key)
     except FileNotFoundError as error:
         raise ConfigurationError(
-            "the experiment is not declared; write its experiment.yaml (platestream init makes a first one)",
+            "the experiment is not declared in the store; put its experiment.yaml there (platestream init makes one)",
             experiment=experiment,
             key=key,
         ) from error

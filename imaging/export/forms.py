@@ -66,7 +66,7 @@ class Export:
             raise ConfigurationError(f"there is no export of {self.what!r} as {self.form!r}")
         if self.form not in TABULAR and self.what != "profiles":
             raise ConfigurationError(
-                f"the form {self.form} holds profiles; export {self.what} as parquet, csv or anndata"
+                f"the format {self.form} holds profiles; export {self.what} as parquet, csv or anndata"
             )
         if self.out.exists() and not self.out.is_dir():
             raise ConfigurationError(f"{self.out} is a file; give a folder")
@@ -107,7 +107,7 @@ class Export:
     @property
     def _gallery(self) -> Gallery:
         if self.gallery is None:
-            raise ConfigurationError("the form cpg needs the names of project and batch")
+            raise ConfigurationError("the format cpg needs the names of project and batch")
         return self.gallery
 
     def _file(self, published: Published) -> Path:

@@ -106,7 +106,8 @@ def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, 
         found.append(chosen)
     if problems or not found:
         message = "there is nothing to export" if not found else "not all of these plates can be exported"
-        raise ConfigurationError(message, tuple(problems or remarks), experiment=experiment)
+        reasons = problems or remarks or ["no plate of it is published; `platestream status` shows how far plates are"]
+        raise ConfigurationError(message, tuple(reasons), experiment=experiment)
     return Selection(tuple(found), tuple(remarks))
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver, Told, ToldChannel
 from imaging.formats.pauses import without_collecting
 from imaging.formats.plates_by_name import split_plates
+from imaging.formats.passed_over import pass_over
 from imaging.store import StoredObject
 from imaging.wells import Well, parse_well
 
@@ -80,4 +81,4 @@ def _pass_over(name: str, is_overlay: bool) -> PassedOver:
         return PassedOver(name, "ignored", "an overlay of the instrument's own analysis")
     if _OTHERS.fullmatch(name):
         return PassedOver(name, "ignored", "a file of the instrument's software")
-    return PassedOver(name, "unknown", "the name is none of Cellomics' (such as AS_09125_050116030001_D03f00d0.TIF)")
+    return pass_over(name, "the name is none of Cellomics' (such as AS_09125_050116030001_D03f00d0.TIF)")

@@ -21,6 +21,7 @@ from imaging.errors import ChangedObjectError
 from imaging.formats.cellvoyager_files import LAST_COLUMN, Record, Settings, read_records, read_settings
 from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver, Told, ToldChannel
 from imaging.formats.pauses import without_collecting
+from imaging.formats.passed_over import pass_over
 from imaging.store import StoredObject
 from imaging.wells import Well, parse_well
 
@@ -192,7 +193,7 @@ def _pass_over(name: str) -> PassedOver:
         return PassedOver(name, "ignored", "a correction image or table of the instrument")
     if _OTHERS.fullmatch(name):
         return PassedOver(name, "ignored", "a manifest or log of the instrument")
-    return PassedOver(name, "unknown", "the name is none of CellVoyager's, and no .mlf lists it")
+    return pass_over(name, "the name is none of CellVoyager's, and no .mlf lists it")
 
 
 def _all_shots(listed: dict[str, _Listed]) -> list[_Shot]:

@@ -20,6 +20,7 @@ from imaging.errors import ChangedObjectError, ForbiddenFileError, UnreadableIma
 from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver, Told, ToldChannel
 from imaging.formats.inside import WHOLE, Inside, open_pages
 from imaging.formats.ome_xml import OmeDocument, OmeImage, OmeSite, parse_ome_xml
+from imaging.formats.passed_over import pass_over
 from imaging.formats.places import NamedPlace, find_place
 from imaging.formats.xml_stream import PIECE
 from imaging.store import StoredObject
@@ -236,7 +237,7 @@ def _pass_over(
         elif item.key in documents and _COMPANION.fullmatch(item.key):
             yield PassedOver(item.key, "ignored", "the OME-XML of other files")
         else:
-            yield PassedOver(item.key, "unknown", "no OME-XML describes it")
+            yield pass_over(item.key, "no OME-XML describes it")
 
 
 def _tell(reading: _Reading, sets: Sequence[_Set]) -> Told:

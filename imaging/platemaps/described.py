@@ -93,7 +93,8 @@ def describe_wells(
     reader.has_commas = _has_commas(table, chosen, file, faults)
     reader.has_solvent = "treatment" in chosen and plain_name(table.header[chosen["treatment"]]) == _WITH_SOLVENT
     if len(rows) > most:
-        faults.add(file, 0, f"has {len(rows)} rows for a plate of {most} wells")
+        remedy = "take out those too many, or correct layout.wells"
+        faults.add(file, 0, f"has {len(rows)} rows for a plate of {most} wells; {remedy}")
     found = []
     for line, cells in rows[: 2 * most]:
         _find_dates(table, chosen, line, cells, file, faults)

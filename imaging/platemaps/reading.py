@@ -137,7 +137,7 @@ class MapReader:
                 self.faults.warn(named.file, named.line, sentence)
             elif not found:
                 found.append((named, *where))
-            elif where[1] != found[0][2]:
+            elif where[1] != found[0][2] and not _is_told(named, found[0][0]):
                 sentence = (
                     f"the plate {named.barcode!r} has the map {where[0]} here and {found[0][1]} in {found[0][0].place}"
                 )
@@ -289,6 +289,11 @@ class _Union:
             self.rows[item.well] = row
             others = self.annotations.get(item.well, {})
             self.annotations[item.well] = {**found.annotations, **item.annotations, **others}
+
+
+def _is_told(named: NamedMap, other: NamedMap) -> bool:
+    """Whether reading the barcode file has found already that the two name different maps for one plate."""
+    return named.file == other.file and named.map_name != other.map_name
 
 
 def _place(file: str, line: int) -> str:

@@ -167,9 +167,9 @@ def _find_traps(archive: zipfile.ZipFile, path: str) -> Iterator[str]:
     if merged:
         yield f"cells {_list(merged)} are merged, so only the first of them holds the value; give each cell its own"
     if uncomputed:
-        yield f"cells {_list(uncomputed)} hold formulas without values; save the file in Excel, or paste values"
+        yield f"formulas without values in {_list(uncomputed)}; save the file in Excel, or paste values"
     if errors:
-        yield f"cells {_list(errors)} hold errors of Excel; correct them or leave them empty"
+        yield f"errors of Excel in {_list(errors)}; correct these cells or leave them empty"
 
 
 def _list(items: list[str]) -> str:

@@ -18,4 +18,4 @@ LEFT JOIN acquisition_decisions AS decided
   ON plate_runs.experiment = decided.experiment
   AND plate_runs.plate = decided.plate
   AND COALESCE(plate_runs.barcode, plate_runs.plate) = decided.barcode
-WHERE plate_runs.is_current
+WHERE plate_runs.is_current AND NOT plate_runs.is_experimental

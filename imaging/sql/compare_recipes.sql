@@ -1,7 +1,8 @@
 -- Two recipes of a plate, feature by feature, over the plate's wells: one row per plate, time point, feature, recipe and
 -- the recipe that it is held against, each pair in both directions, experimental recipes among them. correlation is
 -- Pearson's over the n_wells wells that have both values; median_shift is the median over them of the difference, in
--- robust standard deviations (1.4826 times the median absolute deviation) of the other recipe's values; null_share and
+-- robust standard deviations (1.4826 times the median absolute deviation) of the other recipe's values, NULL where these
+-- differ by no more than stored values are rounded (a millionth of their median); null_share and
 -- against_null_share are the shares of wells without a value.
 WITH measured AS (
   SELECT
@@ -72,7 +73,9 @@ SELECT
   against,
   COUNT(difference) AS n_wells,
   CASE WHEN NOT IS_NAN(CORR(value, other_value)) THEN CORR(value, other_value) END AS correlation,
-  ANY_VALUE(SAFE_DIVIDE(median_difference, other_robust_sd)) AS median_shift,
+  ANY_VALUE(
+    SAFE_DIVIDE(median_difference, CASE WHEN other_robust_sd > 1e-6 * ABS(other_median) THEN other_robust_sd END)
+  ) AS median_shift,
   ANY_VALUE(median_difference) AS median_difference,
   ANY_VALUE(other_robust_sd) AS against_robust_sd,
   SAFE_DIVIDE(COUNTIF(value IS NULL), COUNT(*)) AS null_share,

@@ -107,7 +107,7 @@ class Destination(abc.ABC):
 class FolderDestination(Destination):
     """A folder of a disk or of a network drive."""
 
-    checks = "each copy was read back and compared with its source; at the end sizes and times were compared again"
+    checks = "each copy was read back and compared when it was sent; at the end sizes and times were compared again"
 
     def __init__(self, store: FolderStore, prefix: str) -> None:
         super().__init__(store, prefix)

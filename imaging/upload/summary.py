@@ -115,6 +115,8 @@ class Summary:
             f"{self.present:,} were there, in {show_duration(self.seconds)}",
             f"checked: {self.checked}",
         ]
+        if not self.files and not self.refused and not self.waiting:
+            lines.append("nothing was sent: the folder holds no file; is it the right one?")
         if not self.is_compared:
             lines.append("not checked: the comparison at the end, because the upload was stopped")
         if self.replaced:

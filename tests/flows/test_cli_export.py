@@ -78,7 +78,8 @@ def test_faults_are_one_sentence(run, store, tmp_path: Path) -> None:
         (("other",), 2, "there is nothing to export (experiment other)"),
         (("screen", "P3", "P2"), 2, "P3: the experiment has no such plate; `platestream status` shows the plates"),
         (("screen", "--recipe", "v2"), 2, "P1: the plate is not published under the recipe v2"),
-        (("screen", "--format", "xlsx", "--what", "cells"), 2, "the form xlsx holds profiles"),
+        (("screen", "--copy-images"), 2, "--copy-images belong to --format cpg"),
+        (("screen", "--format", "xlsx", "--what", "cells"), 2, "the format xlsx holds profiles"),
     ):
         outcome = run("export", *arguments, "--out", "out", "--store", store)
         assert (outcome.status, words in outcome.err) == (status, True), outcome

@@ -42,6 +42,15 @@ def test_a_plate_that_is_not_published_is_reconciled_from_files_and_records(run,
     assert "no warehouse" in out
 
 
+def test_a_plate_is_reconciled_under_the_recipe_that_was_promoted(run, lab: Path) -> None:
+    declared = json.loads(run("reconcile", "screen", "--store", lab, "--json").out)[0]["recipe"]
+    FolderStore(lab).write("experiments/screen/recipes/v2.yaml", b"nuclei: {diameter_px: [5, 50]}\n")
+    run("promote", "screen", "v2", "--store", lab)
+    (plate,) = json.loads(run("reconcile", "screen", "--store", lab, "--json").out)
+    assert declared.startswith("v1-")
+    assert plate["recipe"].startswith("v2-")
+
+
 def test_json_holds_all_sites(run, lab: Path) -> None:
     (plate,) = json.loads(run("reconcile", "screen", "P1", "--store", lab, "--json").out)
     assert (plate["expected"], plate["arrived"], plate["processed"], plate["loaded"]) == (8, 7, 0, 0)

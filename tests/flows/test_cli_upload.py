@@ -42,6 +42,21 @@ def test_a_folder_goes_to_raw_under_its_own_name(folder: Path, tmp_path: Path) -
     assert len(list((tmp_path / "state" / "platestream" / "uploads").iterdir())) == 1
 
 
+def test_an_empty_folder_is_said_to_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "P1").mkdir()
+    result = CliRunner().invoke(app, ["upload", str(tmp_path / "P1"), str(tmp_path / "store")])
+    assert "nothing was sent: the folder holds no file" in result.stderr
+
+
+def test_what_ends_following_needs_following(folder: Path, tmp_path: Path) -> None:
+    for option in (("--end-marker", "finished.txt"), ("--until-idle", "5 s")):
+        result = CliRunner().invoke(app, ["upload", str(folder), str(tmp_path / "store"), *option])
+        assert result.exit_code != 0
+        assert "give --follow too" in str(result.exception) + result.output
+    assert not (tmp_path / "store").exists()
+
+
 def test_the_summary_is_json_on_request(folder: Path, gcs: GcsStandIn) -> None:
     command = ["upload", str(folder), gcs.address("lab"), "--experiment", "screen", "--plate", "P1", "--json"]
     result = CliRunner().invoke(app, command)

@@ -384,5 +384,5 @@ def test_folders_that_cannot_be_are_refused(folder_store, tmp_path):
 
 def test_forms_that_hold_wells_take_no_cells(tmp_path):
     for form in ("cpg", "xlsx"):
-        with pytest.raises(ConfigurationError, match=f"the form {form} holds profiles; export cells as parquet"):
+        with pytest.raises(ConfigurationError, match=f"the format {form} holds profiles; export cells as parquet"):
             Export(form, "cells", tmp_path)

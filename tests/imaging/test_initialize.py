@@ -163,8 +163,8 @@ def test_sites_are_counted_or_listed() -> None:
 
 
 def test_wells_with_fewer_sites_are_noted() -> None:
-    look = look_at(["A01_s1_DNA.tif", "A01_s2_DNA.tif", "A02_s1_DNA.tif"])
-    assert look.notes == ("not all wells have all 2 sites; those missing will be waited for",)
+    for names in (["A01_s1_DNA.tif", "A01_s2_DNA.tif", "A02_s1_DNA.tif"], ["A01_s3_DNA.tif", "A02_s5_DNA.tif"]):
+        assert look_at(names).notes == ("not all wells have all 2 sites; those missing will be waited for",)
 
 
 def test_several_planes_are_projected_and_counted() -> None:

@@ -109,8 +109,6 @@ def test_a_plate_with_two_maps_is_a_fault_with_its_line() -> None:
     assert faults_in(SOURCE, files, "BR1") == (
         "p/barcode_platemap.csv line 7: has no barcode",
         "p/barcode_platemap.csv line 5: the plate 'BR1' has the map 'C-2', and 'C-1' in line 2; keep one",
-        "p/barcode_platemap.csv line 5: the plate 'BR1' has the map p/platemap/C-2.csv here and p/platemap/C-1.txt in "
-        "p/barcode_platemap.csv line 2; keep one, or say which batches count",
     )
 
 

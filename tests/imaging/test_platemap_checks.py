@@ -55,12 +55,12 @@ def test_385_rows_for_384_wells_are_a_fault() -> None:
     wells = [f"{letter}{column:02d}" for letter in "ABCDEFGHIJKLMNOP" for column in range(1, 25)]
     text = "well\n" + "".join(f"{well}\n" for well in [*wells, "P24"])
     assert faults_of(text, wells=384) == (
-        "m: has 385 rows for a plate of 384 wells",
+        "m: has 385 rows for a plate of 384 wells; take out those too many, or correct layout.wells",
         "m line 386: well P24 is described already in m line 385; keep one",
     )
     outside = text.removesuffix("P24\n") + "Q01\n"
     assert faults_of(outside, wells=384) == (
-        "m: has 385 rows for a plate of 384 wells",
+        "m: has 385 rows for a plate of 384 wells; take out those too many, or correct layout.wells",
         "m line 386: well Q01 lies outside a plate of 384 wells",
     )
     assert len(read_one(text.removesuffix("P24\n") + "\n\n", wells=384).rows) == 384

@@ -185,8 +185,8 @@ def test_merged_cells_are_a_fault_because_all_but_the_first_look_empty() -> None
 def test_formulas_without_values_and_errors_are_faults() -> None:
     book = workbook([["well", "drug"], ["A01", '=A2&"x"'], ["A02", "#N/A"]])
     assert faults_of(book) == (
-        "m: cells B2 hold formulas without values; save the file in Excel, or paste values",
-        "m: cells B3 (#N/A) hold errors of Excel; correct them or leave them empty",
+        "m: formulas without values in B2; save the file in Excel, or paste values",
+        "m: errors of Excel in B3 (#N/A); correct these cells or leave them empty",
     )
 
 
