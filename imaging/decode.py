@@ -160,7 +160,7 @@ def decode_segments(source: ByteSource, layout: TiffLayout) -> NDArray[Any]:
         is_whole = is_packed and columns == layout.width and place.shape[0] == rows
         if is_packed and not is_whole and not room:
             room = bytearray(rows * columns * layout.dtype.itemsize)
-        into = place.reshape(-1).view(np.uint8).data if is_whole else room
+        into = memoryview(place.reshape(-1).view(np.uint8).data) if is_whole else room
         stored = _expand(layout.compression, source.read(start, size), into)
         if len(stored) < stored_rows * columns * layout.dtype.itemsize:
             raise UnreadableImageError(

@@ -111,8 +111,8 @@ class Plan:
     def decided(self) -> Iterator[tuple[str, int, str, int]]:
         """Well, site, channel and plane of each decision that counts; plane 0 is the whole image."""
         planes: dict[tuple[str, int, str], list[int]] = {}
-        for *place, z in sorted(self.records.missing_planes):
-            planes.setdefault((place[0], place[1], place[2]), []).append(z)
+        for well, number, channel, z in sorted(self.records.missing_planes):
+            planes.setdefault((well, number, channel), []).append(z)
         for site in self.sites:
             of_stacks, whole = dict(site.lacking), frozenset(site.missing)
             for channel in (*of_stacks, *site.missing):

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver, Told, ToldChannel
+from imaging.formats.passed_over import pass_over
 from imaging.formats.pauses import without_collecting
 from imaging.formats.plates_by_name import split_plates
-from imaging.formats.passed_over import pass_over
 from imaging.store import StoredObject
 from imaging.wells import Well, parse_well
 

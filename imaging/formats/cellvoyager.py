@@ -20,8 +20,8 @@ from typing import NamedTuple
 from imaging.errors import ChangedObjectError
 from imaging.formats.cellvoyager_files import LAST_COLUMN, Record, Settings, read_records, read_settings
 from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, PassedOver, Told, ToldChannel
-from imaging.formats.pauses import without_collecting
 from imaging.formats.passed_over import pass_over
+from imaging.formats.pauses import without_collecting
 from imaging.store import StoredObject
 from imaging.wells import Well, parse_well
 
