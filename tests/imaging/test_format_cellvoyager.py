@@ -93,19 +93,19 @@ def test_a_list_that_comes_last_changes_no_place() -> None:
 
 def test_what_the_instrument_could_not_take_is_expected_and_failed() -> None:
     whole = record("ERR", "autofocus  failed", Row=2, Column=3, FieldIndex=2, ZIndex=1, TimePoint=1, Ch=1)
-    assert told(image(1), whole).failed == {Address(B03, 2, "1"): "autofocus failed"}
+    assert told(image(1), whole).not_taken == {Address(B03, 2, "1"): "autofocus failed"}
     assert told(image(1), whole).expected == {Address(B03, 1, "1"), Address(B03, 2, "1")}
 
 
 def test_a_failure_without_a_field_stands_for_all_that_other_wells_have() -> None:
     others = [image(field, channel, well="C05") for field in (1, 2) for channel in (1, 2)]
     found = told(*others, image(1, 1), record("ERR", Row=2, Column=3))
-    assert set(found.failed) == {Address(B03, 1, "2"), Address(B03, 2, "1"), Address(B03, 2, "2")}
-    assert set(found.failed.values()) == {"the instrument reports an error"}
+    assert set(found.not_taken) == {Address(B03, 1, "2"), Address(B03, 2, "1"), Address(B03, 2, "2")}
+    assert set(found.not_taken.values()) == {"the instrument reports an error"}
 
 
 def test_a_failure_of_a_plane_that_was_taken_after_all_is_none() -> None:
-    assert told(image(1), record("ERR", Row=2, Column=3, FieldIndex=1, ZIndex=1, TimePoint=1, Ch=1)).failed == {}
+    assert told(image(1), record("ERR", Row=2, Column=3, FieldIndex=1, ZIndex=1, TimePoint=1, Ch=1)).not_taken == {}
 
 
 @pytest.mark.parametrize(
