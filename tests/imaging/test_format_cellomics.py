@@ -60,4 +60,4 @@ def test_the_real_plates_are_read() -> None:
     assert len(delivery.planes) == 15
     sites = {(str(plane.address.well), plane.address.site) for plane in delivery.planes}
     assert sites == {("D03", 1)} | {(f"O0{column}", site) for column in range(1, 5) for site in (1, 2, 3)}
-    assert len(reasons(delivery, "unknown")) == 2
+    assert len(reasons(delivery, "unknown")) == 1

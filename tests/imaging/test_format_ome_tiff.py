@@ -222,8 +222,8 @@ def test_files_without_a_document_are_somebody_s_question() -> None:
     assert reasons(delivery, "unknown") == {
         "plain.tif": "it has no OME-XML in its first page",
         "cut.ome.tif": "the file ends after 4 bytes, inside its header",
-        "notes.txt": "no OME-XML describes it",
     }
+    assert reasons(delivery, "ignored") == {"notes.txt": "a .txt file, no image"}
 
 
 def test_a_file_that_a_document_names_outside_its_folder_is_not_there() -> None:
