@@ -34,9 +34,9 @@ bqemulator: venv
 demo: venv
 	@.venv/bin/platestream demo $(if $(KEEP),--keep)
 
-# One process per core, at most four; a file of tests stays in one of them.
+# One process more than cores, for many tests wait for others' processes; a file of tests stays in one of them.
 test: venv
-	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TESTS)
+	@$(RUN) -m pytest --numprocesses $$(($$(nproc) < 4 ? $$(nproc) + 1 : 4)) --dist loadfile $(TESTS)
 
 # CUDA kernels on a real GPU; what needs none is in `make test`. The lock of the GPU's packages agrees with the other one.
 GPU_TESTS := -m pytest -m gpu $(or $(TESTS),tests)

@@ -41,6 +41,9 @@ def upload(
     settle: float | None = typer.Option(
         None, min=0.0, help="Seconds that a file must rest.", show_default="3, or 15 on a network drive"
     ),
+    verify: bool = typer.Option(
+        False, "--verify", help="Compare the content of every file again, also of those found equal before."
+    ),
     transfers: int = typer.Option(8, min=1, max=64, help="Files sent at the same time."),
     as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
@@ -72,7 +75,8 @@ def upload(
         end_marker=Path(end_marker).as_posix() if end_marker else "",
         transfers=transfers,
     )
-    journals = _prepare(store)
+    state = _prepare(store)
+    journals = None if verify else state  # it says what was compared before
     destination = open_destination(store, prefix)
     with _stop_on_signals() as stop, Journal(journals, folder, f"{destination.store.url} {prefix}") as journal:
         _say(f"from {folder} to {store}, {prefix}")

@@ -111,7 +111,7 @@ class Summary:
     def sentences(self) -> list[str]:
         """The summary in lines for people."""
         lines = [
-            f"{self.files:,} files ({show_size(self.size)}) are in the store with equal sums: {self.sent:,} sent, "
+            f"{self.files:,} files ({show_size(self.size)}) are in the store, sums compared: {self.sent:,} sent, "
             f"{self.present:,} were there, in {show_duration(self.seconds)}",
             f"checked: {self.checked}",
         ]

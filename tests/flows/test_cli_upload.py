@@ -37,7 +37,7 @@ def test_a_folder_goes_to_raw_under_its_own_name(folder: Path, tmp_path: Path) -
     result = CliRunner().invoke(app, ["upload", str(folder), str(tmp_path / "store")])
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "store" / "raw" / tmp_path.name / "P0001" / "Images").iterdir())) == 5
-    assert "5 files (0 B) are in the store with equal sums: 5 sent, 0 were there" in result.stderr
+    assert "5 files (0 B) are in the store, sums compared: 5 sent, 0 were there" in result.stderr
     assert "incomplete: Images/0.tif: the image is empty" in result.stderr
     assert len(list((tmp_path / "state" / "platestream" / "uploads").iterdir())) == 1
 
@@ -55,6 +55,19 @@ def test_what_ends_following_needs_following(folder: Path, tmp_path: Path) -> No
         assert result.exit_code != 0
         assert "give --follow too" in str(result.exception) + result.output
     assert not (tmp_path / "store").exists()
+
+
+def test_a_copy_that_was_damaged_since_is_found_and_mended_on_request(folder: Path, tmp_path: Path) -> None:
+    (folder / "plan.dat").write_bytes(b"as it was")
+    command = ["upload", str(folder), str(tmp_path / "store"), "--json"]
+    CliRunner().invoke(app, command)
+    copied = tmp_path / "store" / "raw" / tmp_path.name / "P0001" / "plan.dat"
+    times = copied.stat()
+    copied.write_bytes(b"as it xxx")
+    os.utime(copied, ns=(times.st_atime_ns, times.st_mtime_ns))
+    summary = json.loads(CliRunner().invoke(app, [*command, "--verify"]).stdout)
+    assert copied.read_bytes() == b"as it was"
+    assert summary["replaced"] == ["plan.dat"]
 
 
 def test_the_summary_is_json_on_request(folder: Path, gcs: GcsStandIn) -> None:
