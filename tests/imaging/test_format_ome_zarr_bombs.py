@@ -15,7 +15,7 @@ from zarr.codecs import GzipCodec
 
 from imaging.errors import UnreadableImageError
 from imaging.formats.contract import Address
-from tests.imaging.test_format_ome_zarr import PIXELS, _change, at, pixels_of, read, write_image
+from tests.imaging.test_format_ome_zarr import B03, PIXELS, _change, at, pixels_of, read, write_image
 
 
 def test_a_chunk_that_unpacks_to_more_than_its_pixels_is_refused(tmp_path: Path) -> None:
