@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from flows.cli_results import STORE, open_existing
-from flows.printed_rows import counted, plain
+from flows.printed_rows import counted, open_console, plain
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -31,13 +31,12 @@ def recipes(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("recipe", "id", "from", "plates published", "", box=None)
     for row in rows:
         table.add_row(*(plain(row[name]) for name in ("name", "recipe", "declared_in", "plates", "note")))
-    Console().print(table)
+    open_console().print(table)
 
 
 def promote(
@@ -184,7 +183,6 @@ def _plan_as_dict(plan: BackfillPlan) -> dict[str, Any]:
 
 
 def _print_plan(plan: BackfillPlan, settings: Settings) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from imaging.cost_words import money_words, time_words
@@ -201,7 +199,7 @@ def _print_plan(plan: BackfillPlan, settings: Settings) -> None:
             money_words(cost) if todo and cost is not None else "",
         )
     typer.echo(f"{plan.experiment} under {plan.recipe}:")
-    Console().print(table)
+    open_console().print(table)
     for plate in plan.plates:
         if plate.problem:
             typer.echo(f"{plate.plate}: {plate.problem}")

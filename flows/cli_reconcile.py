@@ -41,6 +41,8 @@ def reconcile(
         typer.echo(f"no plate in {settings.store}; images belong into raw/EXPERIMENT/PLATE/")
     else:
         print_plates(found)
+        if settings.dataset is None:
+            typer.echo("there is no warehouse: loaded counts what is in published tables")
         for item in found if sites else ():
             print_sites(item)
 
@@ -98,24 +100,22 @@ def _as_dict(item: PlateReconciliation) -> dict[str, Any]:
 
 def print_plates(found: Iterable[PlateReconciliation]) -> None:
     """Print one row per plate."""
-    from rich.console import Console
     from rich.table import Table
 
-    from flows.printed_rows import plain
+    from flows.printed_rows import open_console, plain
 
     table = Table("experiment", "plate", *_COUNTS, "reasons", box=None)
     for item in found:
         counts = [str(item.total(name)) for name in _COUNTS]
         table.add_row(plain(item.experiment), plain(item.plate), *counts, plain("\n".join(item.reasons)))
-    Console().print(table)
+    open_console().print(table)
 
 
 def print_sites(item: PlateReconciliation) -> None:
     """Print the sites of a plate that lack something or have something to say."""
-    from rich.console import Console
     from rich.table import Table
 
-    from flows.printed_rows import plain
+    from flows.printed_rows import open_console, plain
 
     open_sites = [site for site in item.sites if not site.is_complete]
     table = Table("well", "site", "time", *_COUNTS, "reasons", box=None)
@@ -124,4 +124,4 @@ def print_sites(item: PlateReconciliation) -> None:
         table.add_row(site.well, str(site.site), str(site.time_point), *counts, plain("\n".join(site.reasons)))
     typer.echo(f"\n{item.experiment}/{item.plate}: {len(item.sites) - len(open_sites)} sites are complete")
     if open_sites:
-        Console().print(table)
+        open_console().print(table)

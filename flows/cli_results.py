@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from flows.printed_rows import Format, counted, plain, print_rows
+from flows.printed_rows import Format, counted, open_console, plain, print_rows
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -113,7 +113,6 @@ def _published_manifests(store: Store, experiment: str, plate: str) -> list[str]
 
 
 def _print_plates(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     has_price = any(row.get("cost") is not None for row in rows)
@@ -137,7 +136,7 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
             _cost_cell(row, has_price=has_price),
         )
         table.add_row(*(plain(cell) for cell in cells))
-    Console().print(table)
+    open_console().print(table)
     for row in rows:
         if row.get("problem"):
             typer.echo(f"{row['experiment']}/{row['plate']}: {row['problem']}")

@@ -40,6 +40,7 @@ def process(
     if folder is None and not plate:
         raise ConfigurationError("which plate? give the FOLDER of its images, or --plate NAME of one in the store")
     settings = _settings(store, workers)
+    _say_what_takes_long()
     told: dict[str, Any] = {"recipe": recipe, "on_start": show_page, "on_look": show_progress}
     if folder is not None:
         name = plate or folder.resolve().name
@@ -48,6 +49,13 @@ def process(
         processed = process_stored(experiment, plate, settings=settings, **told)
     _print_processed(processed, settings)
     _process_asked(processed, settings)
+
+
+def _say_what_takes_long() -> None:
+    from imaging.warm_up import is_compiled
+
+    if not is_compiled():
+        typer.echo("the first plate on a machine waits a minute or two longer: kernels are compiled for its processor")
 
 
 def watch(store: str = STORE) -> None:

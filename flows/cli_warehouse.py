@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from flows.cli_results import STORE, counted
+from flows.printed_rows import open_console
 
 if TYPE_CHECKING:
     from imaging.warehouse.publications import Loaded, Refused
@@ -39,7 +40,6 @@ COMMANDS = (warehouse,)
 
 
 def _print_outcomes(outcomes: list[Loaded | Refused], sent: dict[str, int]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from imaging.warehouse.publications import Loaded
@@ -51,7 +51,7 @@ def _print_outcomes(outcomes: list[Loaded | Refused], sent: dict[str, int]) -> N
         shown = (item.number, item.status, tables, rows, item.jobs, f"{item.seconds:.1f}")
         table.add_row(item.experiment, item.plate, *map(str, shown))
     if loaded:
-        Console().print(table)
+        open_console().print(table)
     for name, rows in sent.items():
         typer.echo(f"{counted(rows, 'row')} of plates in progress into {name}")
     for outcome in outcomes:

@@ -13,10 +13,12 @@ import typer
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from rich.console import Console
     from rich.text import Text
 
 LEAST_WIDTH = 24
 """Characters to which a column is narrowed, its longer texts broken into lines, before it is left out."""
+_PIPE_WIDTH = 2000
 _BETWEEN = 2  # a space on either side of a column
 
 
@@ -39,6 +41,14 @@ def print_rows(rows: pa.Table, form: Format) -> None:
         typer.echo(json.dumps(cleaned, indent=2, default=str, ensure_ascii=False))
     else:
         _print_table(rows)
+
+
+def open_console() -> Console:
+    """Standard output for tables: as wide as the terminal, and as wide as they need where it is a pipe or a file."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH, soft_wrap=True)
 
 
 def counted(number: int, noun: str) -> str:

@@ -86,15 +86,12 @@ def reconcile(job: PlateJob, *, loaded: Collection[int] | None = None) -> PlateR
     """
     plan = job.survey()
     publication = _current(job, plan)
-    notes = list(_notes(job))
-    if loaded is None:
-        notes.append("no warehouse: loaded means tables that are published")
     reasons = _Reasons(job, plan)
     held = frozenset(publication.manifests) if publication else frozenset()
     lag = "" if publication is None or loaded is None or publication.number in loaded else NOT_IN_WAREHOUSE
     sites = tuple(_site(job, site, reasons, held, lag) for site in plan.sites)
     unknown = say_unknown(plan.unknown)
-    return PlateReconciliation(job.experiment.name, job.plate, job.recipe, sites, (*notes, *unknown))
+    return PlateReconciliation(job.experiment.name, job.plate, job.recipe, sites, (*_notes(job), *unknown))
 
 
 def say_unknown(files: Iterable[UnknownFile]) -> Iterator[str]:

@@ -11,10 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 
+import kernels
 from imaging.feature_recipe import ALL_FAMILIES
 from imaging.measure import measure_planes
 from imaging.recipes import Recipe, take_preset
@@ -63,6 +66,12 @@ def _spots() -> np.ndarray:
     y, x = np.mgrid[:_TINY_PX, :_TINY_PX]
     left, right = (200 * np.exp(-((y - 40) ** 2 + (x - middle) ** 2) / 60) for middle in (32, 46))
     return np.clip(left + right, 0, 200)
+
+
+def is_compiled() -> bool:
+    """Whether kernels were compiled for this machine before, as far as their usual cache tells."""
+    folder = Path(getattr(numba.config, "CACHE_DIR", "") or Path(kernels.__file__).parent)
+    return next(folder.rglob("*.nbi"), None) is not None
 
 
 def compile_kernels() -> None:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
+from rich.table import Table
 
-from flows.printed_rows import LEAST_WIDTH, Format, print_rows
+from flows.printed_rows import LEAST_WIDTH, Format, open_console, print_rows
 
 
 @pytest.fixture
@@ -62,3 +63,11 @@ def test_moments_lists_and_gaps_are_readable(printed) -> None:
     moment = datetime(2026, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
     rows = pa.table({"at": [moment], "reasons": [["a", "b"]], "nothing": [None]})
     assert printed(rows)[1].rstrip() == " 2026-02-03 04:05:06Z  a; b"
+
+
+def test_a_table_in_a_pipe_cuts_no_text(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("plate", "recipe", "state", box=None)
+    table.add_row(*(letter * 90 for letter in "abc"))
+    open_console().print(table)
+    row = capsys.readouterr().out.splitlines()[1]
+    assert row.split() == [letter * 90 for letter in "abc"]
