@@ -71,7 +71,7 @@ def freeze_alike(calm: World, world: World) -> None:
 
 
 TestTwoPhases = TwoPhases.TestCase
-TestTwoPhases.settings = settings(SETTINGS, max_examples=60)
+TestTwoPhases.settings = settings(SETTINGS, max_examples=40)
 
 
 def upload_all(world: World) -> None:

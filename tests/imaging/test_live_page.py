@@ -20,17 +20,9 @@ from imaging.records import manifest_key
 from imaging.site import process_site
 from imaging.steps import site_task
 from imaging.store import FolderStore, Store
+from tests.following import follow
 from tests.imaging.small_page import read_live
-from tests.imaging.small_plate import (
-    EXPERIMENT,
-    PLATE_MAP,
-    draw_cells,
-    draw_plate,
-    follow,
-    make_job,
-    object_states,
-    read_rows,
-)
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_cells, draw_plate, make_job, object_states, read_rows
 
 NOW = 1_790_000_000.7
 

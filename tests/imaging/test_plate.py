@@ -16,16 +16,8 @@ from imaging.query import run_query
 from imaging.records import attempt_key, manifest_key, publication_key
 from imaging.site import read_part
 from imaging.steps import record_attempt
-from tests.imaging.small_plate import (
-    EXPERIMENT,
-    PLATE_MAP,
-    draw_cells,
-    draw_plate,
-    follow,
-    make_job,
-    object_states,
-    read_rows,
-)
+from tests.following import follow
+from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_cells, draw_plate, make_job, object_states, read_rows
 
 LATER = 4e9  # long after every patience
 

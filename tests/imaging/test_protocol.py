@@ -242,7 +242,7 @@ def settle(world: World) -> None:
 
 
 SETTINGS = settings(
-    max_examples=200,
+    max_examples=120,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
