@@ -23,8 +23,8 @@ from imaging.decode_dib import decode_c01, decode_dib, is_c01, is_dib
 from imaging.errors import UnreadableImageError
 from imaging.tiff_layout import MAX_EXPANSION, TiffLayout, read_tiff_layout
 
-MAX_PIXELS = 128 * 1024 * 1024
-"""Largest plane that is read, height x width: 256 MiB of 16-bit pixels."""
+MAX_PIXELS = 96 * 1024 * 1024
+"""Largest plane that is read, height x width, so that one takes less than a second: 192 MiB of 16-bit pixels."""
 
 PNG = b"\x89PNG\r\n\x1a\n"
 _OTHERS = {

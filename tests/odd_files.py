@@ -126,11 +126,11 @@ MADE: dict[str, Callable[[], bytes]] = {
     "10 GB in 1 kB.png": lambda: png(70_000, 76_000, zlib.compress(bytes(900))),
     "250 MB in 1 kB.tif": lambda: craft_tiff(plane_tags(11_000, 12_000, size=800, compression=8), fill=bytes(1024)),
     "as many pixels as can be, as differences.tif": lambda: craft_tiff(
-        plane_tags(8_192, 16_384, start=134, size=len(zeros_deflated(256 << 20)), compression=8) | {317: (3, 1, 2)},
-        fill=zeros_deflated(256 << 20),
+        plane_tags(8_192, 12_288, start=134, size=len(zeros_deflated(192 << 20)), compression=8) | {317: (3, 1, 2)},
+        fill=zeros_deflated(192 << 20),
     ),
-    "as many pixels as can be.png": lambda: png(8_192, 16_384, zlib.compress(bytes(8_192 * (1 + 2 * 16_384)))),
-    "as many pixels as can be.C01": lambda: c01(np.zeros((8_192, 16_384), np.uint16)),
+    "as many pixels as can be.png": lambda: png(8_192, 12_288, zlib.compress(bytes(8_192 * (1 + 2 * 12_288)))),
+    "as many pixels as can be.C01": lambda: c01(np.zeros((8_192, 12_288), np.uint16)),
     "deflate that does not end.tif": lambda: craft_tiff(
         plane_tags(64, 64, start=122, size=100_000, compression=8), fill=zeros_deflated(GIB)[:100_000]
     ),

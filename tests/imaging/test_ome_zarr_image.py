@@ -184,9 +184,9 @@ def test_intensities_from_0_to_1_are_rounded_to_16_bits(tmp_path: Path) -> None:
         (
             (1, 100_000, 100_000),
             (1, 1000, 1000),
-            "its header claims 100,000 x 100,000 pixels; 134,217,728 are the limit",
+            "its header claims 100,000 x 100,000 pixels; 100,663,296 are the limit",
         ),
-        ((1, 100, 100), (1, 100_000, 100_000), "its chunks have 10,000,000,000 pixels; 134,217,728 are the limit"),
+        ((1, 100, 100), (1, 100_000, 100_000), "its chunks have 10,000,000,000 pixels; 100,663,296 are the limit"),
         ((1, 1000, 1000), (1, 3, 3), "its planes lie in 111,556 chunks; 65,536 are the limit"),
     ],
 )
