@@ -14,6 +14,7 @@ from typing import Literal
 
 from imaging.byte_sources import ByteSource, PartOfBytes
 from imaging.errors import UnreadableImageError
+from imaging.store import RefusedName
 
 MAX_MEMBERS = 200_000
 MAX_MEMBER_BYTES = 1024**3
@@ -48,19 +49,11 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedMember:
-    """A member that is not taken, in printable form, and why."""
-
-    shown: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Contents:
     """What an archive holds."""
 
     members: tuple[Member, ...]
-    refused: tuple[RefusedMember, ...] = ()
+    refused: tuple[RefusedName, ...] = ()
 
 
 def find_name_fault(name: str) -> str | None:
@@ -95,7 +88,7 @@ def find_size_fault(member: Member, archive_size: int) -> str | None:
     return None
 
 
-def take_members(members: list[Member], refused: list[RefusedMember], archive_size: int) -> Contents:
+def take_members(members: list[Member], refused: list[RefusedName], archive_size: int) -> Contents:
     """Refuse members of bad names and sizes, and all of one name but the first."""
     taken: dict[str, Member] = {}
     for member in members:
@@ -105,7 +98,7 @@ def take_members(members: list[Member], refused: list[RefusedMember], archive_si
         if fault is None:
             taken[member.name] = member
         else:
-            refused.append(RefusedMember(show(member.name), fault))
+            refused.append(RefusedName(show(member.name), fault))
     return Contents(tuple(taken.values()), tuple(refused))
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from imaging.byte_sources import ByteSource
 from imaging.errors import UnreadableImageError
-from imaging.formats.members import MAX_MEMBERS, Contents, Member, RefusedMember, show, take_members
+from imaging.formats.members import MAX_MEMBERS, Contents, Member, show, take_members
+from imaging.store import RefusedName
 
 _BLOCK = 512
 _MAX_RECORD = 64 * 1024  # bytes of a long name or of pax records
@@ -33,7 +34,7 @@ class _Pending:
 @dataclass
 class _Walk:
     members: list[Member] = field(default_factory=list)
-    refused: list[RefusedMember] = field(default_factory=list)
+    refused: list[RefusedName] = field(default_factory=list)
 
 
 def read_tar(source: ByteSource) -> Contents:
@@ -52,7 +53,7 @@ def read_tar(source: ByteSource) -> Contents:
         except UnreadableImageError as error:
             if not walk.members:
                 raise
-            walk.refused.append(RefusedMember(f"(what follows {show(walk.members[-1].name)})", error.message))
+            walk.refused.append(RefusedName(f"(what follows {show(walk.members[-1].name)})", error.message))
             break
         if entry is None:
             break
@@ -63,7 +64,7 @@ def read_tar(source: ByteSource) -> Contents:
         if kind in ("0", "\0", "7"):
             walk.members.append(member)
         elif kind not in ("5", "g"):
-            walk.refused.append(RefusedMember(show(member.name), _REASONS.get(kind, "it is no regular file")))
+            walk.refused.append(RefusedName(show(member.name), _REASONS.get(kind, "it is no regular file")))
     return take_members(walk.members, walk.refused, source.size)
 
 

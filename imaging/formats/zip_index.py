@@ -6,7 +6,8 @@ import struct
 
 from imaging.byte_sources import ByteSource
 from imaging.errors import UnreadableImageError
-from imaging.formats.members import MAX_MEMBERS, Contents, Member, RefusedMember, show, take_members
+from imaging.formats.members import MAX_MEMBERS, Contents, Member, show, take_members
+from imaging.store import RefusedName
 
 _END = struct.Struct("<4s4H2LH")  # mark, disk, disk of the table, entries here, entries, bytes, start, comment
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -33,7 +34,7 @@ def read_zip(source: ByteSource) -> Contents:
         raise UnreadableImageError(f"the archive has {count:,} members; {MAX_MEMBERS:,} are the limit")
     table = bytes(source.read(start, size))
     members: list[Member] = []
-    refused: list[RefusedMember] = []
+    refused: list[RefusedName] = []
     place = seen = 0
     while place + _ENTRY.size <= len(table) and table[place : place + 4] == b"PK\x01\x02":
         seen += 1
@@ -91,7 +92,7 @@ def _find_table64(source: ByteSource, end: int) -> tuple[int, int, int, int] | N
     return count, size, start, place
 
 
-def _read_entry(table: bytes, place: int, members: list[Member], refused: list[RefusedMember]) -> int:
+def _read_entry(table: bytes, place: int, members: list[Member], refused: list[RefusedName]) -> int:
     """Read one entry of the table, and say where the next one begins."""
     fields = _ENTRY.unpack_from(table, place)
     system, flags, method, crc, stored, size = fields[2], fields[5], fields[6], fields[9], fields[10], fields[11]
@@ -112,7 +113,7 @@ def _read_entry(table: bytes, place: int, members: list[Member], refused: list[R
     elif system == 3 and (attributes >> 16) & 0o170000 == _LINK:
         reason = "it is a link, which is not followed; pack the file itself"
     if reason:
-        refused.append(RefusedMember(show(name), reason))
+        refused.append(RefusedName(show(name), reason))
     else:
         members.append(Member(name, size, start, stored, "deflated" if method == 8 else "stored", crc))
     return following

@@ -5,6 +5,7 @@ On Windows an open file cannot be renamed or deleted, and the microscope's progr
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -146,16 +147,14 @@ class Reading:
         yield piece
 
 
-class _told:  # noqa: N801 it is used as a function
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
     """Give the system's errors our names."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, FileNotFoundError):
-            raise NotReadyError("it is gone") from error
-        if isinstance(error, PermissionError):
-            raise LockedFileError(f"it may not be read ({error.strerror})") from error
-        if isinstance(error, OSError):
-            raise NotReadyError(f"it cannot be read ({error.strerror})") from error
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotReadyError("it is gone") from error
+    except PermissionError as error:
+        raise LockedFileError(f"it may not be read ({error.strerror})") from error
+    except OSError as error:
+        raise NotReadyError(f"it cannot be read ({error.strerror})") from error
