@@ -27,7 +27,7 @@ def test_cells_are_read_back_by_anndata(store, tmp_path):
     assert list(read.var_names) == [AREA, RATIO]
     assert list(read.obs_names[:4]) == ["P1_A01_1_1", "P1_A01_1_2", "P1_A01_1_3", "P1_A01_2_1"]
     assert read.obs_names.is_unique
-    np.testing.assert_array_equal(read.X[:2], np.array([[111, np.nan], [112, 1.5]], np.float32))
+    np.testing.assert_array_equal(np.asarray(read.X)[:2], np.array([[111, np.nan], [112, 1.5]], np.float32))
     row = read.obs.iloc[-1]
     assert (row["Metadata_Well"], row["Metadata_Site"], row["Metadata_ObjectNumber"]) == ("B03", 2, 3)
     assert row["Metadata_control"] == "empty"
@@ -56,7 +56,7 @@ def test_files_can_be_used_without_being_read_whole(folder_store, tmp_path):
     (written,) = export(published(folder_store), "anndata", tmp_path)
     backed = anndata.read_h5ad(written.path, backed="r")
     assert isinstance(backed.file._file["X"], h5py.Dataset)
-    assert backed[backed.obs["Metadata_Well"] == "A03"].X[0, 0] == 317
+    assert np.asarray(backed[backed.obs["Metadata_Well"] == "A03"].X)[0, 0] == 317
     backed.file.close()
 
 
