@@ -230,7 +230,7 @@ class Watch:
                 self._wake(Need(*key, reason, priority), tick)
             elif self._is_closed(job, now):
                 self._look_under_at[key] = tick + DAY_S
-                self._sweep(job, now)
+                self._sweep(job)
             elif self.sweep_s and plan.is_publishable:
                 # a lab publishes hundreds of plates a day: looking at each every minute would hold up those with work
                 self._quiet_s[key] = min(2 * self._quiet_s.get(key, self.sweep_s / 2), LONGEST_SWEEP_S)
@@ -247,10 +247,10 @@ class Watch:
         else:
             self._asked.pop(place, None)
 
-    def _sweep(self, job: PlateJob, now: float) -> None:
+    def _sweep(self, job: PlateJob) -> None:
         """Delete what nothing names; where that fails, e.g. for want of a right, only the next day tries it again."""
         try:
-            sweep(job, now=now)
+            sweep(job)
         except FAULTS as error:
             self._say_once(f"{job.experiment.name}/{job.plate}: what no record names was not deleted: {error}")
 
