@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tifffile
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from imaging.errors import LostDataError, StoreUnavailableError
+from imaging.errors import StoreUnavailableError
 from imaging.experiment import read_experiment
 from imaging.job import PlateJob
 from imaging.measure_cells import NOT_MEASURED
@@ -306,61 +306,6 @@ SETTINGS = settings(
 )
 TestProtocol = Protocol.TestCase
 TestProtocol.settings = SETTINGS
-
-
-class LateParts(ModelStore):
-    """A planted bug: a site's data are written after its manifest."""
-
-    def __init__(self, url: str, clock: Clock) -> None:
-        super().__init__(url, clock)
-        self.held: list[tuple[str, bytes]] = []
-
-    def write(self, key: str, data: bytes) -> None:
-        if "/parts/" in key:
-            self.held.append((key, data))
-        else:
-            super().write(key, data)
-
-    def create(self, key: str, data: bytes) -> bool:
-        is_new = super().create(key, data)
-        while "/sites/" in key and self.held:
-            super().write(*self.held.pop())
-        return is_new
-
-
-class MutableParts(ModelStore):
-    """A planted bug: a site's data have one name for ever and are written again."""
-
-    def write(self, key: str, data: bytes) -> None:
-        super().write(_without_fresh(key), data)
-
-    def create(self, key: str, data: bytes) -> bool:
-        if "/sites/" in key:
-            record = json.loads(data)
-            record["part"]["key"] = _without_fresh(record["part"]["key"])
-            data = json.dumps(record).encode()
-        return super().create(key, data)
-
-
-def _without_fresh(key: str) -> str:
-    return key.rpartition("-")[0] + ".arrow" if "/parts/" in key else key
-
-
-@pytest.mark.parametrize("store", [LateParts, MutableParts])
-def test_a_planted_bug_is_caught(store: type[ModelStore]) -> None:
-    class Planted(Protocol):
-        make_store = store
-
-    search = settings(
-        SETTINGS,
-        max_examples=2000,
-        database=None,
-        report_multiple_bugs=False,
-        print_blob=False,
-        phases=[Phase.generate],
-    )
-    with pytest.raises((AssertionError, LostDataError)):
-        run_state_machine_as_test(Planted, settings=search)
 
 
 def test_three_failures_end_a_site_and_the_plate_goes_on() -> None:
