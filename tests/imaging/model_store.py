@@ -53,7 +53,7 @@ class ModelStore(Store):
         self.objects: dict[str, _Object] = {}
         self.overwritten: list[str] = []
         self.version = 0
-        self.gate: Callable[[], Fate] = lambda: ""
+        self.gate: Callable[[str], Fate] = lambda verb: ""
         self.lock = threading.RLock()
 
     def put(self, key: str, data: bytes, modified: float | None = None) -> None:
@@ -63,7 +63,7 @@ class ModelStore(Store):
             self.objects[key] = _Object(data, str(self.version), self.clock.now if modified is None else modified)
 
     def list(self, prefix: str, *, min_age_s: float = 0.0) -> Listing:
-        with self.call(prefix):
+        with self.call("list", prefix):
             found = [
                 StoredObject(key, len(item.data), item.token, item.modified)
                 for key, item in sorted(self.objects.items())
@@ -72,12 +72,12 @@ class ModelStore(Store):
         return Listing(tuple(found))
 
     def list_folders(self, prefix: str) -> list[str]:
-        with self.call(prefix):
+        with self.call("list_folders", prefix):
             below = [key.removeprefix(prefix) for key in self.objects if key.startswith(prefix)]
         return sorted({name.partition("/")[0] for name in below if "/" in name})
 
     def read(self, key: str, *, token: str | None = None) -> bytes:
-        with self.call(key):
+        with self.call("read", key):
             if key not in self.objects:
                 raise FileNotFoundError(key)
             if token and self.objects[key].token != token:
@@ -85,21 +85,21 @@ class ModelStore(Store):
             return self.objects[key].data
 
     def exists(self, key: str) -> bool:
-        with self.call(key):
+        with self.call("exists", key):
             return key in self.objects
 
     def modified(self, key: str) -> float | None:
-        with self.call(key):
+        with self.call("modified", key):
             return self.objects[key].modified if key in self.objects else None
 
     def write(self, key: str, data: bytes) -> None:
-        with self.call(key):
+        with self.call("write", key):
             if key in self.objects and not any(part in key for part in PROJECTIONS):
                 self.overwritten.append(key)
             self.put(key, data)
 
     def create(self, key: str, data: bytes) -> bool:
-        with self.call(key) as fate:
+        with self.call("create", key) as fate:
             if fate == "repeated":
                 self._put_new(key, data)
             return self._put_new(key, data) or self.is_ours(key, data)
@@ -109,7 +109,7 @@ class ModelStore(Store):
         return self.objects[key].data == data
 
     def delete(self, key: str) -> None:
-        with self.call(key):
+        with self.call("delete", key):
             self.objects.pop(key, None)
 
     def _put_new(self, key: str, data: bytes) -> bool:
@@ -119,9 +119,9 @@ class ModelStore(Store):
         return True
 
     @contextlib.contextmanager
-    def call(self, key: str) -> Iterator[Fate]:
+    def call(self, verb: str, key: str) -> Iterator[Fate]:
         """Wait for a grant, then do one call, or not, or do it and lose its answer."""
-        fate = self.gate()
+        fate = self.gate(verb)
         if fate == "refused":
             raise StoreUnavailableError("the storage takes no call", key=key)
         with self.lock:
@@ -139,7 +139,8 @@ class Actor:
     is_killed: bool = False
     is_over: bool = False
     error: BaseException | None = None
-    fate: Fate = ""
+    pending: str = ""
+    _fates: dict[str, Fate] = field(default_factory=dict)
     _resume: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     _paused: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
@@ -167,14 +168,18 @@ class Actor:
             self.step()
         raise AssertionError(f"{self.name} does not end")
 
-    def wait_for_grant(self) -> Fate:
+    def fail(self, verb: str, fate: Fate) -> None:
+        """Let its next call of that verb fail."""
+        self._fates[verb] = fate
+
+    def wait_for_grant(self, verb: str) -> Fate:
         """Called by the actor before each storage call; returns what happens to it."""
+        self.pending = verb
         self._paused.release()
         self._resume.acquire()
         if self.is_killed:
             raise Killed
-        fate, self.fate = self.fate, ""
-        return fate
+        return self._fates.pop(verb, "")
 
     def _run(self) -> None:
         try:
@@ -194,12 +199,12 @@ class Stage:
     def __init__(self) -> None:
         self.actors: list[Actor] = []
 
-    def gate(self) -> Fate:
+    def gate(self, verb: str) -> Fate:
         """Make the calling thread wait if it is an actor's."""
         current = threading.current_thread()
         for actor in self.actors:
             if getattr(actor, "_thread", None) is current and not actor.is_over:
-                return actor.wait_for_grant()
+                return actor.wait_for_grant(verb)
         return ""
 
     def start(self, body: Callable[[], None], name: str) -> Actor:

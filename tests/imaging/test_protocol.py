@@ -49,6 +49,7 @@ images: none
 IMAGES = [f"{well}_{channel}" for well in ("A01", "A02") for channel in ("DNA", "GFP")]
 PATIENCE_S = 100.0
 FRESH = itertools.count()
+VERBS = ("create", "write", "list", "read", "delete")
 
 
 def tiff(value: int) -> bytes:
@@ -149,9 +150,9 @@ class Protocol(RuleBasedStateMachine):
     def move_clock(self, seconds: float) -> None:
         """Time goes by; what was being created for a day has failed, whoever asks for it again."""
         self.world.clock.now += seconds
-        if seconds > GRACE_S:
-            for actor in self.running:
-                actor.fate = "refused"
+        for actor in self.running:
+            if seconds > GRACE_S and actor.pending == "create":
+                actor.fail("create", "refused")
 
     @rule(seconds=st.sampled_from([0.0, 3600.0, -3600.0, 100_000.0, -100_000.0]))
     def put_clocks_wrong(self, seconds: float) -> None:
@@ -196,15 +197,10 @@ class Protocol(RuleBasedStateMachine):
         self.running[which % len(self.running)].kill()
 
     @precondition(lambda self: self.running)
-    @rule(which=st.integers(0, 9), steps=st.integers(0, 25), fate=st.sampled_from(get_args(Fate)[1:]))
-    def fail(self, which: int, steps: int, fate: Fate) -> None:
-        """One call of an actor is refused, or done and its answer lost, or asked again because of that."""
-        actor = self.running[which % len(self.running)]
-        for _ in range(steps):
-            actor.step()
-        actor.fate = fate
-        actor.step()
-        self.raise_error(actor)
+    @rule(which=st.integers(0, 9), verb=st.sampled_from(VERBS), fate=st.sampled_from(get_args(Fate)[1:]))
+    def fail(self, which: int, verb: str, fate: Fate) -> None:
+        """The next such call of an actor is refused, or done and its answer lost, or asked again because of that."""
+        self.running[which % len(self.running)].fail(verb, fate)
 
     @property
     def running(self) -> list[Actor]:
@@ -241,7 +237,7 @@ class Protocol(RuleBasedStateMachine):
         for actor in self.stage.actors:
             actor.finish()
             self.raise_error(actor)
-        self.world.store.gate = self.world.raw.gate = lambda: ""
+        self.world.store.gate = self.world.raw.gate = lambda verb: ""
         self.world.clock.ahead = 0.0
         self.nothing_is_overwritten()
         self.every_record_names_whole_data()

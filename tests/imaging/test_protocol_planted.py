@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -95,20 +96,17 @@ class SweepsAtOnce(World):
         sweep(self.job, grace_s=0.0, now=self.clock.now + 1.0)
 
 
-class Planted(Protocol):
-    """The model without what a seed does not need: it stops at the first break and does not make it smaller."""
-
-
-class NeverOverdue(Planted):
+class NeverOverdue(Protocol):
     """A record is created however long its data have waited."""
 
-    def read_clocks(self) -> tuple[float, float]:
-        return self.world.clock.now, 0.0
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch.setattr("imaging.grace.LONGEST_WORK_S", math.inf)
 
 
 def planted(**values: Any) -> type[Protocol]:
     """The model with a store or a world that has the bug."""
-    return type("Planted", (Planted,), values)
+    return type("Planted", (Protocol,), values)
 
 
 BUGS = {
@@ -118,6 +116,7 @@ BUGS = {
     "no second listing": planted(make_world=ListsOnce),
     "a sweep by the clock of the sweeper": planted(make_world=OwnClockSweeps),
     "a sweep without grace": planted(make_world=SweepsAtOnce),
+    "a record however old its data": NeverOverdue,
 }
 
 
