@@ -18,11 +18,13 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 import tifffile
 import yaml
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
 from numpy.typing import NDArray
 
 from imaging.errors import ConfigurationError
@@ -175,11 +177,11 @@ class _HarmonyIndex:
 
 
 def _read_harmony(data: bytes) -> _HarmonyIndex:
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise _FileFaultError("declares entities, which Harmony does not; it is not read")
     try:
-        root = ElementTree.fromstring(data)
-    except ElementTree.ParseError as error:
+        root = fromstring(data, forbid_dtd=True)
+    except DefusedXmlException:
+        raise _FileFaultError("declares entities, which Harmony does not; it is not read") from None
+    except (ParseError, ValueError, LookupError) as error:  # the last is an encoding that nobody knows
         raise _FileFaultError(f"is no XML: {error}") from None
     profiles = {}
     for entry in root.iter():

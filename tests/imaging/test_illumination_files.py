@@ -158,6 +158,11 @@ def test_everything_that_is_wrong_with_files_is_told_at_once() -> None:
         ("files: {DNA: a.xml}", {"a_xml": b"<a"}, "a.xml is no XML: "),
         ("files: {DNA: a.xml}", {"a_xml": b"<a/>"}, "a.xml holds no FlatfieldProfile"),
         ("files: {DNA: a.xml}", {"a_xml": b'<!DOCTYPE a [<!ENTITY b "c">]><a/>'}, "a.xml declares entities"),
+        (
+            "files: {DNA: a.xml}",
+            {"a_xml": '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16")},
+            "a.xml declares entities",
+        ),
         ("files: {DNA: a.xml}", {"a_xml": harmony(small_profile())}, "has no polynomial foreground profile for"),
         ("files: {DNA: a.xml}", {"a_xml": harmony("{a: [")}, "has a FlatfieldProfile that cannot be read"),
         ("files: {DNA: a.xml}", {"a_xml": harmony("word")}, "has a FlatfieldProfile that cannot be read"),
