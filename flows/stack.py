@@ -60,7 +60,8 @@ def _local_port(api_url: str) -> int:
 
 def service_of(settings: Settings, name: str, logs: Path) -> Service:
     """A long-lived process of ours: the module ``flows.<name>``, with its log."""
-    variables = client_variables(settings.api_url, settings.state_folder / "prefect") | settings.as_environment()
+    client = client_variables(settings.api_url, settings.state_folder / "prefect", settings.auth)
+    variables = client | settings.as_environment()
     environment = prefect_environment(variables)
     return Service(name, (sys.executable, "-m", f"flows.{name}"), logs / f"{name}.log", environment)
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
-from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,7 +26,6 @@ from imaging.errors import ConfigurationError
 COOKIE = "platestream"
 COOKIE_S = 30 * 86_400
 """Seconds for which a browser need not be told the token again."""
-_LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 def is_loopback(host: str) -> bool:
@@ -131,25 +129,3 @@ def local_target(address: str) -> str:
     parts = urlsplit(address)
     is_ours = address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
     return quote(parts.path) if is_ours and not parts.netloc and "\\" not in address else "/"
-
-
-class OwnNames:
-    """Answers only requests that call this server by a name of this machine, unless there is a token."""
-
-    def __init__(self, app: ASGIApp, door: Door) -> None:
-        self._app, self._door = app, door
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as ASGI asks."""
-        if scope["type"] == "http" and not self._door.token and not _is_local(Headers(scope=scope).get("host", "")):
-            refusal = "this server answers to 127.0.0.1 and localhost only; a token would open it to other names\n"
-            await PlainTextResponse(refusal, HTTPStatus.MISDIRECTED_REQUEST)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-
-def _is_local(host: str) -> bool:
-    name, colon, port = host.rpartition(":")
-    if not colon or host.endswith("]"):
-        return host in _LOCAL_NAMES
-    return name in _LOCAL_NAMES and port.isdecimal()

@@ -29,7 +29,8 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flows.web.access import COOKIE, COOKIE_S, Door, Guard, OwnNames, local_target
+from flows.own_names import OwnNames
+from flows.web.access import COOKIE, COOKIE_S, Door, Guard, local_target
 from flows.web.board import Board, Row
 from flows.web.files import answer
 from imaging.errors import ChangedObjectError, ForbiddenFileError, StoreUnavailableError
@@ -106,7 +107,7 @@ def make_app(store: Store, read_status: Callable[[], Sequence[Row]], *, token: s
         yield
         board.close()
 
-    around = [Middleware(SafeHeaders), Middleware(OwnNames, door=door)]
+    around = [Middleware(SafeHeaders), *([] if token else [Middleware(OwnNames, refuses_origins=False)])]
     return Starlette(routes=routes, middleware=around, lifespan=lifespan)
 
 

@@ -89,7 +89,7 @@ def answer(files: ShownFiles, key: str, request: Request) -> Response:
         part = find_part(wanted, shown.size)
     except ValueError:
         refused = {"content-range": f"bytes */{shown.size}"}
-        return Response(status_code=HTTPStatus.RANGE_NOT_SATISFIABLE, headers=headers | refused)
+        return Response(status_code=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers | refused)
     headers["content-type"] = _TYPES.get(key.rpartition(".")[2], "application/octet-stream")
     status = HTTPStatus.OK
     if part is None:

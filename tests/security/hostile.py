@@ -17,7 +17,7 @@ from tests.following import follow
 from tests.imaging.small_plate import EXPERIMENT, WELLS, draw_plate
 
 MARKUP = "<script>window.hacked=1</script><img src=x onerror=window.hacked=2>"
-FORMULA = "=HYPERLINK(A1&CHAR(34),1)"
+FORMULA = "=1+1"
 LINK = "[click](javascript:window.hacked=3) ![x](https://evil.example/x.png)"
 ESCAPE = "\x1b]0;hacked\x07\x1b[2J"
 OPERATOR = "Olive Operator"
