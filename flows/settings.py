@@ -30,6 +30,7 @@ _OF_ONE_SERVICE = {"database_url": DATABASE_URL, "web_token": WEB_TOKEN}
 LEAST_TOKEN = 16
 """Characters of a token that cannot be found by trying."""
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
+_IN_SQL = re.compile(r"[A-Za-z0-9_.:-]{1,1024}")
 _PASSWORD = re.compile(r"//[^/\s]*@")
 """What stands before the host of an address, and may be a password."""
 _ADDRESS = re.compile(r"(tcp|tls|ucx)://[^/:\s]+(:\d{1,5})")
@@ -206,6 +207,13 @@ class Settings(BaseSettings):
         if _PASSWORD.search(url):
             raise ValueError(f"must hold no password, for addresses are written into logs; {PREFIX}API_AUTH takes it")
         return url.rstrip("/")
+
+    @field_validator("dataset", "google_project")
+    @classmethod
+    def _check_name_in_sql(cls, name: str | None) -> str | None:
+        if name is not None and _IN_SQL.fullmatch(name) is None:
+            raise ValueError("must be a name of letters, digits, _, -, . and :, for it stands in SQL")
+        return name
 
     @field_validator("web_token")
     @classmethod
