@@ -76,7 +76,7 @@ function rowOf(plate) {
     amount(plate.images_arrived, plate.images_expected),
     amount(plate.sites_done, plate.sites_expected),
     make("td", { class: "links" }, ...links),
-    make("td", { class: "remarks" }, remarksOf(plate).map((text) => make("p", {}, text))),
+    make("td", { class: "remarks" }, remarksOf(plate).map((text) => make("p", {}, text[0].toUpperCase() + text.slice(1)))),
   );
 }
 
