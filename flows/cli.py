@@ -33,6 +33,7 @@ from flows import (
     cli_warehouse,
 )
 from flows.ours import find_strangers
+from flows.printed_rows import printable
 
 if TYPE_CHECKING:
     from imaging.errors import PlateError
@@ -101,12 +102,12 @@ def main() -> None:
     except PlateError as error:
         if _shows_tracebacks:
             traceback.print_exc()
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(printable(f"error: {error}"), err=True)
         sys.exit(exit_status(error))
     except OSError as error:
         if _shows_tracebacks or error.filename is None:
             raise
-        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
+        typer.echo(printable(f"error: {error.filename}: {error.strerror}"), err=True)
         sys.exit(FAILED)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from flows.printed_rows import Format, counted, open_console, plain, print_rows
+from flows.printed_rows import Format, counted, open_console, plain, print_rows, printable
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -139,13 +139,13 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
     open_console().print(table)
     for row in rows:
         if row.get("problem"):
-            typer.echo(f"{row['experiment']}/{row['plate']}: {row['problem']}")
+            typer.echo(printable(f"{row['experiment']}/{row['plate']}: {row['problem']}"))
         if row.get("shown_instead"):
             typer.echo(f"{row['experiment']}/{row['plate']}: views show another acquisition, {row['shown_instead']}")
         for evidence in row.get("suspicions", ()):
-            typer.echo(f"{row['experiment']}/{row['plate']}: {evidence}")
+            typer.echo(printable(f"{row['experiment']}/{row['plate']}: {evidence}"))
         if row.get("refusal"):
-            typer.echo(f"{row['experiment']}/{row['plate']}: {row['refusal']}")
+            typer.echo(printable(f"{row['experiment']}/{row['plate']}: {row['refusal']}"))
     if has_price:
         _print_sums(rows)
 

@@ -120,7 +120,7 @@ def _judge(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kind: ArrayKind) -
         return "it is no array (.npy)"
     try:
         with archive.open(member) as file:
-            shape, dtype, header_size = _read_header(file)
+            shape, dtype, header_size = read_array_header(file)
     except _DAMAGE as error:
         return f"its header is damaged: {_first_line(error)}"
     fault = kind.find_fault(dtype, shape)
@@ -134,8 +134,14 @@ def _judge(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kind: ArrayKind) -
     return fault or NpzArray(dtype, shape)
 
 
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
-    """Shape, type and the header's size in bytes."""
+def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
+    """Read the header of an array in NumPy's format: its shape, type and the header's size in bytes.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or of an unknown version.
+    """
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
         raise ValueError(f"version {version[0]}.{version[1]} of the format is not read")

@@ -149,6 +149,18 @@ class Store:
         with contextlib.suppress(FileNotFoundError), _translated(key):
             obstore.delete(self._inner, key)
 
+    def look_up(self, key: str) -> StoredObject:
+        """An object as a listing shows it, without a listing of what lies around it.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such object.
+        """
+        with _translated(key):
+            meta = obstore.head(self._inner, key)
+        return StoredObject(key, meta["size"], _token(meta), meta["last_modified"].timestamp())
+
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
         try:
@@ -207,7 +219,7 @@ class FolderStore(Store):
             if not min_age_s or not youngest < state.st_mtime <= now:
                 # a copy keeps the time of its original, the time of its own arrival stands in ctime
                 arrived = max(state.st_mtime, state.st_ctime)
-                objects.append(StoredObject(os.fsdecode(key), state.st_size, _file_token(state), arrived))
+                objects.append(StoredObject(os.fsdecode(key), state.st_size, file_token(state), arrived))
         objects.sort(key=lambda item: item.key)
         return Listing(tuple(objects), tuple(sorted(refused, key=lambda item: item.shown)))
 
@@ -220,7 +232,7 @@ class FolderStore(Store):
             If there is no such file.
         """
         state = self.local_path(key).stat()
-        return StoredObject(key, state.st_size, _file_token(state), max(state.st_mtime, state.st_ctime))
+        return StoredObject(key, state.st_size, file_token(state), max(state.st_mtime, state.st_ctime))
 
     def list_folders(self, prefix: str) -> list[str]:
         """Names of the folders directly under a prefix; links and names of other encodings are left out."""
@@ -237,11 +249,11 @@ class FolderStore(Store):
         path = self.local_path(key)
         with _translated_os(key), open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
             descriptor = file.fileno()
-            if token and _file_token(os.fstat(descriptor)) != token:
+            if token and file_token(os.fstat(descriptor)) != token:
                 raise _changed(key)
             file.seek(start)
             data = file.read(-1 if size is None else size)
-            if token and _file_token(os.fstat(descriptor)) != token:
+            if token and file_token(os.fstat(descriptor)) != token:
                 raise _changed(key)
         return data
 
@@ -341,7 +353,8 @@ def open_store(url: str) -> Store:
     raise ConfigurationError(f"a store must be a folder, file:///, gs:// or memory://, got {url!r}")
 
 
-def _file_token(state: os.stat_result) -> str:
+def file_token(state: os.stat_result) -> str:
+    """Version token of a file: its size and time of change; another one for what is no regular file."""
     kind = "" if stat.S_ISREG(state.st_mode) else "x"
     return f"{state.st_size:x}-{state.st_mtime_ns:x}{kind}"
 

@@ -216,7 +216,7 @@ def test_a_cluster_that_runs_elsewhere_is_used_and_not_started(
     ]
     with open_for_run(settings) as address:
         assert address == cluster.address
-    assert [service.name for service in local_services(settings, tmp_path)] == ["server", "runner", "watch"]
+    assert [service.name for service in local_services(settings, tmp_path)] == ["server", "runner", "watch", "web"]
 
 
 def test_a_run_has_a_cluster_of_its_own_at_a_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
