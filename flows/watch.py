@@ -20,6 +20,7 @@ from flows.events import BackgroundWork, ImagesArrived, emit
 from flows.google import open_data_store
 from flows.placement import find_run_refusal
 from flows.settings import Settings
+from flows.waiting_runs import WaitingRuns
 from imaging.errors import PlateError
 from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job
@@ -75,6 +76,8 @@ class Watch:
         Seconds between looks at an open plate; age at which a heartbeat means nobody; age at which a file is there.
     sweep_s
         Seconds between looks at an open plate that nobody marked; ``None`` where nobody marks plates.
+    is_waiting
+        Whether a run that was asked for waits to begin: then none is asked for.
     """
 
     store: Store
@@ -84,6 +87,7 @@ class Watch:
     settle_s: float = 3.0
     refuse: Callable[[PlateJob, Plan], str] = lambda job, plan: ""
     sweep_s: float | None = None
+    is_waiting: Callable[[Need], bool] = lambda need: False
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _list_at: float = NEVER
     _look_under_at: dict[tuple[str, str, str], float] = field(default_factory=dict)
@@ -255,10 +259,13 @@ class Watch:
             self._say_once(f"{job.experiment.name}/{job.plate}: what no record names was not deleted: {error}")
 
     def _wake(self, need: Need, tick: float) -> None:
-        """Ask for a run; the longer none comes, the longer the pause before the next asking."""
+        """Ask for a run unless one waits to begin; the longer none comes, the longer the pause before the next asking."""
         key = (need.experiment, need.plate, need.recipe)
         woken_at, pause_s = self._wakes.get(key, (float("-inf"), REPEAT_S))
         if tick - woken_at < pause_s:
+            return
+        if self.is_waiting(need):
+            self._wakes[key] = (tick, REPEAT_S)
             return
         self.wake(need)
         self._wakes[key] = (tick, pause_s if woken_at == float("-inf") else min(2 * pause_s, LONGEST_REPEAT_S))
@@ -292,7 +299,8 @@ def watch(settings: Settings) -> None:
     def wake(need: Need) -> None:
         emit(settings.api_url, event_of(need), auth=settings.auth)
 
-    watcher = open_watch(store, wake, settings)
+    watcher, waiting = open_watch(store, wake, settings), WaitingRuns(settings.api_url, settings.auth)
+    watcher.is_waiting = lambda need: waiting.has(need.experiment, need.plate, need.recipe)
     arrivals = _arrivals(settings, watcher) if settings.subscription else None
     log.info("watching %s", settings.store)
     while True:
