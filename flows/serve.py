@@ -23,6 +23,7 @@ from flows.declared import Deployment, read_automations, read_deployments
 from flows.server import api_client, client_variables, is_healthy, prefect_environment
 from flows.settings import Settings, child_environment
 from flows.supervise import Service
+from flows.warm_runs import LIBRARIES
 from imaging.errors import ConfigurationError
 
 WAREHOUSE = "load-warehouse"
@@ -151,7 +152,7 @@ def warm_runs() -> Iterator[Path]:
             return await run_process(client_command(path, command), **options)
 
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.warm_runs", str(path)], stdin=subprocess.PIPE, env=environment
+            [sys.executable, "-m", "flows.warm_runs", str(path), *LIBRARIES], stdin=subprocess.PIPE, env=environment
         )
         starter.run_process = run_in_fork
         try:

@@ -16,6 +16,8 @@ import time
 
 LENGTH = 8
 """Bytes of a number."""
+PATIENCE_S = 120.0
+"""Seconds to wait for a fork: the imports that it waits for would take a Python of its own as long."""
 LOOK_S = 0.5
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -28,6 +30,7 @@ def describe_end(status: int) -> bytes:
 def ask_for_fork(path: str, arguments: list[str]) -> tuple[socket.socket, int] | None:
     """Ask for a run; return the connection and its process id, or ``None`` where none is to be had."""
     connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(PATIENCE_S)
     wanted = {"environment": dict(os.environ), "folder": os.getcwd(), "arguments": arguments}  # noqa: TID251
     data = json.dumps(wanted).encode()
     try:
@@ -37,6 +40,7 @@ def ask_for_fork(path: str, arguments: list[str]) -> tuple[socket.socket, int] |
         answer = connection.recv(LENGTH, socket.MSG_WAITALL)
     except OSError:
         return None
+    connection.settimeout(None)
     return (connection, int.from_bytes(answer, "big")) if len(answer) == LENGTH else None
 
 
@@ -55,10 +59,8 @@ def wait_for_end(connection: socket.socket, pid: int) -> int:
 def main() -> None:
     """Be a run."""
     path, python, *arguments = sys.argv[1:]
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     asked = ask_for_fork(path, arguments)
     if asked is None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
         os.execv(python, [python, *arguments])
     connection, pid = asked
 
@@ -68,7 +70,6 @@ def main() -> None:
 
     for number in PASSED_ON:
         signal.signal(number, pass_on)
-    signal.pthread_sigmask(signal.SIG_SETMASK, held)
     code = wait_for_end(connection, pid)
     if code < 0:
         if -code in PASSED_ON:

@@ -1,4 +1,4 @@
-"""Flow runs from a process that has imported everything: ``python -m flows.warm_runs SOCKET``.
+"""Flow runs from a process that has imported everything: ``python -m flows.warm_runs SOCKET MODULE ...``.
 
 A run's Python spends more time on its imports than on most plates. So the runner starts this process once; for each run
 it starts ``flows/warm_client.py``, which asks here for a fork, hands over environment, folder and output, and lives as
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -33,6 +34,7 @@ OF_A_RUN = "PREFECT__"
 PATIENCE_S = 5.0
 """Seconds that a client may take to say what it wants."""
 LIBRARIES = ("prefect.engine", "prefect.flow_engine", "flows.process_plate", "flows.load_warehouse")
+"""Modules that the runs of this machine import."""
 
 
 @dataclass
@@ -179,23 +181,23 @@ def _become_run(wanted: Mapping[str, Any], outputs: list[int]) -> None:
         os.close(descriptor)
 
 
-def warm_up() -> None:
+def warm_up(modules: list[str]) -> None:
     """Import what every run needs, and have all of it shared by the forks."""
-    for name in LIBRARIES:
-        __import__(name)
+    for name in modules:
+        importlib.import_module(name)
     gc.collect()
     gc.freeze()  # else the first collection of a fork would touch, and so copy, every page
 
 
 def main() -> None:
-    """Serve; in each fork, run the module that was asked for."""
-    warm_up()
-    path = Path(sys.argv[1])
-    os.umask(0o077)  # only this user may ask for a run
+    """Serve; in each fork, run the module that was asked for. Clients that come during the imports wait for them."""
+    path, modules = Path(sys.argv[1]), sys.argv[2:]
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{path}.new")
+        path.with_name(f"{path.name}.new").chmod(0o600)  # only this user may ask for a run
         listener.listen(64)
-        Path(f"{path}.new").rename(path)
+        path.with_name(f"{path.name}.new").rename(path)
+        warm_up(modules)
         arguments = WarmRuns(listener, 0).serve()
     if arguments is None:
         return

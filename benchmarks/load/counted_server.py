@@ -5,12 +5,9 @@ The count is an ASGI layer around Prefect's own application and costs a dictiona
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from flows import server
@@ -33,7 +30,9 @@ class Counted:
             await self.app(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] == "/counts":
             body = json.dumps(self.counts).encode()
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+            await send(
+                {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]}
+            )
             await send({"type": "http.response.body", "body": body})
         else:
             self.counts[f"{scope.get('method', 'WEBSOCKET')} {_ID.sub('ID', scope['path'])}"] += 1

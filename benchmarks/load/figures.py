@@ -138,7 +138,10 @@ def figures_of(
         "plates_published": len(published),
         "seconds": round(last.seconds - first.seconds, 1),
         "plates_per_hour": round(3600 * (last.plates - first.plates) / max(last.seconds - first.seconds, 1e-9), 1),
-        "runs_per_plate": {"mean": round(sum(per_plate.values()) / max(len(per_plate), 1), 3), "max": max(per_plate.values(), default=0)},
+        "runs_per_plate": {
+            "mean": round(sum(per_plate.values()) / max(len(per_plate), 1), 3),
+            "max": max(per_plate.values(), default=0),
+        },
         "run_states": dict(Counter(run["state_type"] for run in runs)),
         "api_calls_per_plate": round(sum(requests.values()) / plates, 1),
         "events_per_plate": round(sum(n for name, n in counted.items() if name.startswith("EVENT")) / plates, 1),
@@ -211,4 +214,6 @@ def _storage(per_plate: Mapping[str, float]) -> dict[str, Any]:
 
 def as_rows(samples: Iterable[Sample]) -> list[dict[str, Any]]:
     """Samples for the result file, without the counts by kind."""
-    return [{name: value for name, value in asdict(each).items() if name not in ("calls", "storage")} for each in samples]
+    return [
+        {name: value for name, value in asdict(each).items() if name not in ("calls", "storage")} for each in samples
+    ]

@@ -59,7 +59,7 @@ class Options:
     store: Literal["folder", "bucket"] = "folder"
     at_once: int = 4
     every: int = 50
-    stall_s: float = 300.0
+    stall_s: float = 900.0
 
 
 class Lab:

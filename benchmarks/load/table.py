@@ -17,7 +17,10 @@ def load_table(figures: Mapping[str, Any]) -> str:
 def _rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     options = figures["options"]
     yield "server's database, store", f"{options['database']}, {options['store']}"
-    yield "plates, in bursts of", f"{figures['plates_published']} of {options['plates']} ({figures['ended']}), {options['burst']}"
+    yield (
+        "plates, in bursts of",
+        f"{figures['plates_published']} of {options['plates']} ({figures['ended']}), {options['burst']}",
+    )
     yield "plates an hour", f"{figures['plates_per_hour']:g}"
     yield "runs started per plate (mean, most)", "{mean:g}, {max}".format(**figures["runs_per_plate"])
     yield "how runs ended", ", ".join(f"{number} {state.lower()}" for state, number in figures["run_states"].items())
@@ -33,7 +36,10 @@ def _rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"memory of {kind}, growth per plate", f"{value:g} kB"
     yield "memory at the end", ", ".join(f"{name} {value:.0f} MB" for name, value in figures["rss_mb"]["last"].items())
     yield "most memory of a run", f"{figures['run_peak_rss_mb']:g} MB"
-    for name, words in (("queue_s", "last image to start of run"), ("upload_to_publication_s", "last image to publication")):
+    for name, words in (
+        ("queue_s", "last image to start of run"),
+        ("upload_to_publication_s", "last image to publication"),
+    ):
         if figures[name]:
             yield f"{words} (median, 95 %, longest)", "{median:g}, {p95:g}, {max:g} s".format(**figures[name])
     if storage := figures.get("storage"):
