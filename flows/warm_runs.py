@@ -91,7 +91,7 @@ class WarmRuns:
         except (OSError, ValueError):
             client.close()
             return None
-        if not is_like(os.environ, wanted["environment"]):
+        if not is_like(os.environ, wanted["environment"]):  # noqa: TID251 - compared as a whole
             for descriptor in outputs:
                 os.close(descriptor)
             client.close()
@@ -172,8 +172,8 @@ def _become_run(wanted: Mapping[str, Any], outputs: list[int]) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
-    os.environ.clear()
-    os.environ.update(wanted["environment"])  # noqa: TID251 - the run's own, as Prefect gave them to its process
+    os.environ.clear()  # noqa: TID251 - the run gets its own, as Prefect gave them to its process
+    os.environ.update(wanted["environment"])  # noqa: TID251
     os.chdir(wanted["folder"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for standard, descriptor in zip((1, 2), outputs, strict=True):

@@ -1,8 +1,8 @@
 """`platestream watch`: looks at all plates again and again and wakes a run for each that has work and no follower.
 
 It keeps nothing that it could not find out again: what it forgets, a look at the folders tells. Plates that are being
-imaged are looked at every ``rescan_s`` seconds, those that are published the more seldom the longer nothing came, closed
-ones once a day, spread over the day, and old ones when they have aged by an eighth. Where messages tell of new images, a
+imaged are looked at every ``rescan_s`` seconds, published ones the more seldom the longer nothing came, closed ones
+once a day, spread over the day, and old ones when they have aged by an eighth. Where messages tell of new images, a
 plate is looked at when one names it and, as a message may be lost, every ``sweep_s`` seconds besides.
 """
 
@@ -290,7 +290,7 @@ class Watch:
             self._say_once(f"{job.experiment.name}/{job.plate}: what no record names was not deleted: {error}")
 
     def _wake(self, need: Need, tick: float) -> None:
-        """Ask for a run unless one waits to begin; the longer none comes, the longer the pause before the next asking."""
+        """Ask for a run unless one waits to begin; the longer none comes, the longer the pause before the next time."""
         key = (need.experiment, need.plate, need.recipe)
         woken_at, pause_s = self._wakes.get(key, (float("-inf"), REPEAT_S))
         if tick - woken_at < pause_s:

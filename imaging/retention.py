@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from imaging.errors import StoredDataError
@@ -78,9 +79,8 @@ def clean_plate(job: PlateJob, plan: Plan, *, keep: int | None, now: float, grac
 def find_surplus(job: PlateJob, plan: Plan, *, keep: int | None, now: float, grace_s: float = GRACE_S) -> Surplus:
     """Say what ``clean_plate`` would delete; arguments and errors as there."""
     numbers, records = find_superseded(job, plan, keep=keep, now=now, grace_s=grace_s)
-    return Surplus(
-        numbers, records, tuple(find_unreferenced(job, grace_s=grace_s, now=now, without=frozenset(records)))
-    )
+    data = find_unreferenced(job, grace_s=grace_s, now=now, without=frozenset(records))
+    return Surplus(numbers, records, tuple(data))
 
 
 def find_superseded(
@@ -99,8 +99,8 @@ def find_superseded(
     numbers = sorted(times)
     old = [
         number
-        for number, following in zip(numbers, numbers[1:], strict=False)
-        if keep is not None and number <= numbers[-keep:][0] - 1 and now - times[following] > grace_s
+        for number, following in pairwise(numbers)
+        if keep is not None and number < numbers[-keep:][0] and now - times[following] > grace_s
     ]
     if not old:
         return (), ()

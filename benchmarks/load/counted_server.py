@@ -26,6 +26,7 @@ class Counted:
         self.counts: Counter[str] = Counter()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Count, and hand on."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] == "/counts":

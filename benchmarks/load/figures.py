@@ -8,7 +8,7 @@ import statistics
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -214,6 +214,5 @@ def _storage(per_plate: Mapping[str, float]) -> dict[str, Any]:
 
 def as_rows(samples: Iterable[Sample]) -> list[dict[str, Any]]:
     """Samples for the result file, without the counts by kind."""
-    return [
-        {name: value for name, value in asdict(each).items() if name not in ("calls", "storage")} for each in samples
-    ]
+    kept = [each.name for each in fields(Sample) if each.name not in ("calls", "storage")]
+    return [{name: getattr(each, name) for name in kept} for each in samples]

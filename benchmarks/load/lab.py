@@ -210,7 +210,7 @@ def name_request(request: str) -> str:
     place = key.split("/")
     if place[0] == "results" and len(place) > 4:
         return f"{verb} results/*/*/*/{place[4]}{'/' if len(place) > 5 else ''}"
-    return f"{verb} {re.sub(r'[^/]+', '*', key) if place[0] == '' else '/'.join([place[0], *('*' for each in place[1:] if each)])}"
+    return f"{verb} " + "/".join([place[0], *("*" for each in place[1:] if each)])
 
 
 def rss_mb(pid: int) -> float:
