@@ -62,7 +62,7 @@ def server_variables(
         "PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES": json.dumps(
             {HEARTBEAT: round(min(kept_s, DAY_S))}
         ),
-        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"{kept_s:.0f}",
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{kept_s:.0f}S",
         "PREFECT_HOME": str(state),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
