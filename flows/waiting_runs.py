@@ -1,7 +1,7 @@
 """Runs that the Prefect server has already made and that wait for a place: a plate that has one needs no second.
 
 Each event beyond the first would add a run that finds nothing to do, one every few minutes for each plate of a queue.
-What the server says is a hint: whoever cannot reach it, or is told of a run that never begins, asks for one.
+What the server says is a hint: a run that never begins is not believed in for ever.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any
 import httpx
 
 from flows.server import api_client
+from imaging.errors import MissingPartError
 
 PlateRecipe = tuple[str, str, str]
 """Experiment, plate and recipe."""
 AGE_S = 5.0
 """Seconds that an answer is good for: of many plates that wait, one asks for all."""
-BELIEVED_S = {"SCHEDULED": 3600.0, "PENDING": 120.0}
+BELIEVED_S = {"SCHEDULED": 3600.0, "PENDING": 600.0}
 """Seconds that a run is believed to begin yet, by its state: one whose runner was killed stays Pending for ever."""
 PAGE = 200
 
@@ -43,13 +44,24 @@ class WaitingRuns:
     _seen: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def has(self, experiment: str, plate: str, recipe: str) -> bool:
-        """Whether a run of a plate waits to begin; not where the server does not say so."""
+        """Whether a run of a plate waits to begin.
+
+        Raises
+        ------
+        MissingPartError
+            When the server does not answer: one that is at its limit would only get more to do by a further event.
+        """
         now = time.monotonic()
         if now - self._asked_at >= AGE_S:
             try:
                 self._waiting = self.believe(self._ask(), now)
-            except (httpx.HTTPError, ValueError):
-                self._waiting = frozenset()
+            except (httpx.HTTPError, ValueError) as error:
+                raise MissingPartError(
+                    f"the Prefect API at {self.api_url} does not say which runs wait ({error or type(error).__name__}), "
+                    "so none is asked for now; start the server, or set PREFECT_API_URL to the address of yours",
+                    experiment=experiment,
+                    plate=plate,
+                ) from error
             self._asked_at = time.monotonic()
         return (experiment, plate, recipe) in self._waiting
 

@@ -16,8 +16,8 @@ import time
 
 LENGTH = 8
 """Bytes of a number."""
-PATIENCE_S = 120.0
-"""Seconds to wait for a fork: the imports that it waits for would take a Python of its own as long."""
+PATIENCE_S = 600.0
+"""Seconds to wait for a fork: a Python of its own, beside the one that is importing, would not be there sooner."""
 LOOK_S = 0.5
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flows.budget import Budgets
@@ -327,8 +328,16 @@ def watch(settings: Settings) -> None:
     """Watch all plates of the store until the process is stopped."""
     store = open_data_store(settings)
 
+    unsure: dict[tuple[str, str, str], ImagesArrived] = {}
+
     def wake(need: Need) -> None:
-        emit(settings.api_url, event_of(need), auth=settings.auth)
+        """Send an event; where it is not known whether the last one was taken, that one again: an id counts once."""
+        key = (need.experiment, need.plate, need.recipe)
+        event = unsure.get(key)
+        if event is None or (datetime.now(UTC) - event.occurred).total_seconds() > REPEAT_S:
+            event = unsure[key] = event_of(need)
+        emit(settings.api_url, event, auth=settings.auth)
+        del unsure[key]
 
     watcher, waiting = open_watch(store, wake, settings), WaitingRuns(settings.api_url, settings.auth)
     watcher.is_waiting = lambda need: waiting.has(need.experiment, need.plate, need.recipe)

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.load.docs import DOCS, fill
 from benchmarks.load.figures import RunMemory, Sample, as_rows, figures_of, list_runs, take_sample
 from benchmarks.load.lab import Lab, Options
 from benchmarks.load.table import load_table
@@ -133,8 +134,11 @@ def main() -> int:
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="platestream-load-")))
         figures = measure_load(folder, options, lambda line: print(line, flush=True))
     name = f"load_{options.database}_{options.store}"
-    print(load_table(figures))
+    table = load_table(figures)
+    print(table)
     print(write_result(name, figures))
+    if figures["ended"] == "complete":
+        DOCS.write_text(fill(DOCS.read_text(), name, table))
     return 0 if figures["ended"] == "complete" else 1
 
 
