@@ -57,8 +57,9 @@ class WaitingRuns:
                 self._waiting = self.believe(self._ask(), now)
             except (httpx.HTTPError, ValueError) as error:
                 raise MissingPartError(
-                    f"the Prefect API at {self.api_url} does not say which runs wait ({error or type(error).__name__}), "
-                    "so none is asked for now; start the server, or set PREFECT_API_URL to the address of yours",
+                    f"the Prefect API at {self.api_url} does not say which runs wait "
+                    f"({str(error) or type(error).__name__}), so none is asked for now; start the server, or set "
+                    "PREFECT_API_URL to the address of yours",
                     experiment=experiment,
                     plate=plate,
                 ) from error

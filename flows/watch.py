@@ -14,11 +14,10 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flows.budget import Budgets
-from flows.events import BackgroundWork, ImagesArrived, emit
+from flows.events import BackgroundWork, ImagesArrived, Sender
 from flows.google import open_data_store
 from flows.placement import find_run_refusal
 from flows.settings import Settings
@@ -328,16 +327,10 @@ def watch(settings: Settings) -> None:
     """Watch all plates of the store until the process is stopped."""
     store = open_data_store(settings)
 
-    unsure: dict[tuple[str, str, str], ImagesArrived] = {}
+    sender = Sender(settings.api_url, settings.auth)
 
     def wake(need: Need) -> None:
-        """Send an event; where it is not known whether the last one was taken, that one again: an id counts once."""
-        key = (need.experiment, need.plate, need.recipe)
-        event = unsure.get(key)
-        if event is None or (datetime.now(UTC) - event.occurred).total_seconds() > REPEAT_S:
-            event = unsure[key] = event_of(need)
-        emit(settings.api_url, event, auth=settings.auth)
-        del unsure[key]
+        sender.send(event_of(need))
 
     watcher, waiting = open_watch(store, wake, settings), WaitingRuns(settings.api_url, settings.auth)
     watcher.is_waiting = lambda need: waiting.has(need.experiment, need.plate, need.recipe)
