@@ -93,7 +93,7 @@ class Lab:
                     protocol="tcp",
                     host="127.0.0.1",
                     scheduler_port=int(settings.scheduler.rpartition(":")[2]),
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
                 )
             )
             assert cluster.scheduler_address == settings.scheduler
