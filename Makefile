@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 RUN := .venv/bin/python
 UV := .cache/uv/bin/uv --cache-dir .cache/uv/cache
 
-.PHONY: help venv bqemulator demo test gpu test-gpu sanitize check lint-deployments format bench lock clean
+.PHONY: help venv bqemulator demo test gpu test-gpu sanitize check lint-deployments format bench load lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -20,6 +20,7 @@ help: ## say what there is
 	@echo "make format    put the code into the style that make check asks for"
 	@echo "make bqemulator  install the BigQuery stand-in of the tests (400 MB in .cache), without which theirs are left out"
 	@echo "make bench     measure; the results are written to benchmarks/results"
+	@echo "make load      put PLATES=60 plates without pixels through a real server; DATABASE=postgresql, STORE=bucket"
 	@echo "make lock      choose package versions anew, within pyproject.toml (LOCK_OPTIONS=--upgrade for the newest)"
 	@echo "make clean     remove what make made: .venv and .cache"
 
@@ -85,6 +86,10 @@ lint-deployments: venv
 format: venv
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+load: venv
+	@$(RUN) -m benchmarks.load --plates $(or $(PLATES),60) --burst $(or $(BURST),20) --every $(or $(EVERY),50) \
+		--database $(or $(DATABASE),sqlite) --store $(or $(STORE),folder) --at-once $(or $(AT_ONCE),4)
 
 bench: venv
 	@$(RUN) -m benchmarks.run $(ONLY)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -35,6 +36,9 @@ SQLITE = f"sqlite+aiosqlite:///./{DATABASE}"
 POSTGRESQL = "postgresql+asyncpg://"
 PREPARED = (DATABASE, "memo_store.toml")
 """What a state folder begins with; the second says which block types the database holds."""
+KEEP_RUNS_DAYS: float = Settings.model_fields["keep_runs_days"].default
+DAY_S = 86_400.0
+HEARTBEAT = "prefect.flow-run.heartbeat"
 CLIENT_RETRIES = 7
 """How often a client asks again, after 2, 4, ... 128 s: about four minutes, so that runs outlast a server's restart."""
 
@@ -44,9 +48,22 @@ def api_address(port: int) -> str:
     return f"http://{HOST}:{port}/api"
 
 
-def server_variables(state: Path, cache: Path, port: int, database: str = SQLITE) -> dict[str, str]:
-    """Environment variables that make a Prefect server keep to itself, to its folders and to its database."""
+def server_variables(
+    state: Path, cache: Path, port: int, database: str = SQLITE, *, keep_runs_days: float = KEEP_RUNS_DAYS
+) -> dict[str, str]:
+    """Environment variables that make a Prefect server keep to itself, to its folders and to its database.
+
+    Runs that ended so many days ago are deleted by the server itself, once an hour, with their logs, artifacts and task
+    runs; heartbeats, which are the most of all events, after a day.
+    """
+    kept_s = max(keep_runs_days, 0.05) * DAY_S  # an hour is the least that Prefect takes
     return {
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": f"{kept_s:.0f}",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES": json.dumps(
+            {HEARTBEAT: round(min(kept_s, DAY_S))}
+        ),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{kept_s:.0f}S",
         "PREFECT_HOME": str(state),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
@@ -144,7 +161,15 @@ def database_address(settings: Settings) -> str:
     return address
 
 
-def run_server(state: Path, cache: Path, port: int, *, host: str = HOST, database: str = SQLITE) -> None:
+def run_server(
+    state: Path,
+    cache: Path,
+    port: int,
+    *,
+    host: str = HOST,
+    database: str = SQLITE,
+    keep_runs_days: float = KEEP_RUNS_DAYS,
+) -> None:
     """Run the server until SIGTERM or SIGINT.
 
     ``uvicorn`` is called directly: ``prefect server start`` imports the command line first, and starts it as a child.
@@ -155,7 +180,8 @@ def run_server(state: Path, cache: Path, port: int, *, host: str = HOST, databas
     is_fresh = database == SQLITE and not (state / DATABASE).exists()
     if is_fresh:
         copy_prepared(prepared, state)
-    os.environ.update(server_variables(state, prepared, port, database))  # noqa: TID251 - Prefect reads them when it is imported
+    variables = server_variables(state, prepared, port, database, keep_runs_days=keep_runs_days)
+    os.environ.update(variables)  # noqa: TID251 - Prefect reads them when it is imported
     os.chdir(state)
 
     import uvicorn  # Prefect reads its settings while it is imported
@@ -212,10 +238,18 @@ def main() -> None:
     parser.add_argument("--host", default=HOST, help="address to listen on; 0.0.0.0 for all of a container's")
     options = parser.parse_args()
     try:
-        database = database_address(Settings())
+        settings = Settings()
+        database = database_address(settings)
     except ConfigurationError as error:
         sys.exit(f"error: {error}")
-    run_server(options.state.absolute(), options.cache.absolute(), options.port, host=options.host, database=database)
+    run_server(
+        options.state.absolute(),
+        options.cache.absolute(),
+        options.port,
+        host=options.host,
+        database=database,
+        keep_runs_days=settings.keep_runs_days,
+    )
 
 
 if __name__ == "__main__":

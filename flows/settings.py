@@ -138,6 +138,12 @@ class Settings(BaseSettings):
         description="address of the Prefect server's PostgreSQL, postgresql+asyncpg://...; default SQLite in the "
         "state folder",
     )
+    keep_runs_days: float = Field(
+        30.0, gt=0, description="days that the Prefect server keeps runs that ended, with their artifacts and events"
+    )
+    keep_publications: int | None = Field(
+        None, ge=1, description="newest publications of a plate that are kept; default all. See docs/operations.md"
+    )
     api_url: str = Field(
         "http://127.0.0.1:4200/api",
         validation_alias=AliasChoices(f"{PREFIX}API_URL", "PREFECT_API_URL"),

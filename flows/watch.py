@@ -1,8 +1,9 @@
 """`platestream watch`: looks at all plates again and again and wakes a run for each that has work and no follower.
 
 It keeps nothing that it could not find out again: what it forgets, a look at the folders tells. Plates that are being
-imaged are looked at every ``rescan_s`` seconds, closed ones once a day, spread over the day. Where messages tell of new
-images, a plate is looked at when one names it and, as a message may be lost, every ``sweep_s`` seconds besides.
+imaged are looked at every ``rescan_s`` seconds, published ones the more seldom the longer nothing came, closed ones
+once a day, spread over the day, and old ones when they have aged by an eighth. Where messages tell of new images, a
+plate is looked at when one names it and, as a message may be lost, every ``sweep_s`` seconds besides.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from flows.budget import Budgets
-from flows.events import BackgroundWork, ImagesArrived, emit
+from flows.events import BackgroundWork, ImagesArrived, Sender
 from flows.google import open_data_store
 from flows.placement import find_run_refusal
 from flows.settings import Settings
+from flows.waiting_runs import WaitingRuns
 from imaging.errors import PlateError
 from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job
@@ -29,8 +31,8 @@ from imaging.plate_recipes import EXPERIMENTAL, PRODUCTION, PlateRecipe, find_pl
 from imaging.publication import is_current
 from imaging.recipe_book import RecipeBook, open_recipes
 from imaging.records import heartbeat_key
+from imaging.retention import clean_plate
 from imaging.store import Store
-from imaging.sweep import sweep
 
 if TYPE_CHECKING:
     from flows.arrivals_subscription import ArrivalsSubscription
@@ -39,8 +41,14 @@ DAY_S = 86_400.0
 REPEAT_S, LONGEST_REPEAT_S = 31.0, 600.0
 """Seconds between two events of one plate that nobody follows: Prefect's trigger swallows those within 30 s of the
 last, and where runs wait for a place, each event would add one."""
-LONGEST_SWEEP_S = 3600.0
-"""Where messages tell of new images, the longest time between two looks at a plate published today."""
+LONGEST_SWEEP_S, LONGEST_QUIET_S = 3600.0, 600.0
+"""Longest time between two looks at a plate published today: where messages tell of new images, and where none does."""
+OLD_BY, LONGEST_CLOSED_S = 8.0, 7 * DAY_S
+"""A closed plate is looked at again when it is older by this part, and every week."""
+ROUND_S = 30.0
+"""Seconds after which a round leaves the plates that are still due to the next one."""
+LISTING_SHARE = 0.05
+"""Share of its time that the watcher spends on finding plates: a store of many is listed more seldom."""
 NEVER = float("-inf")
 JUMP_S = 60.0
 """By how many seconds the time of day must differ from what went by for the clock to have been set, or slept."""
@@ -77,6 +85,10 @@ class Watch:
         Seconds between looks at an open plate; age at which a heartbeat means nobody; age at which a file is there.
     sweep_s
         Seconds between looks at an open plate that nobody marked; ``None`` where nobody marks plates.
+    is_waiting
+        Whether a run that was asked for waits to begin: then none is asked for.
+    keep_publications
+        Newest publications of a closed plate that stay; ``None`` keeps all.
     """
 
     store: Store
@@ -86,6 +98,8 @@ class Watch:
     settle_s: float = 3.0
     refuse: Callable[[PlateJob, Plan], str] = lambda job, plan: ""
     sweep_s: float | None = None
+    is_waiting: Callable[[Need], bool] = lambda need: False
+    keep_publications: int | None = None
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _list_at: float = NEVER
     _look_under_at: dict[tuple[str, str, str], float] = field(default_factory=dict)
@@ -113,21 +127,19 @@ class Watch:
         tick = tick if tick is not None else time.monotonic() if now is None else now
         now = time.time() if now is None else now
         self._note_clock(now - tick)
+        began = time.monotonic()
         if self._list_at <= tick:
             self._find_plates()
-            self._list_at = tick + (self.sweep_s or 0.0)
-        marked = self._take_marks()
-        due = sorted(place for place, at in self._look_at.items() if at <= tick and place not in marked)
+            self._list_at = tick + max(self.sweep_s or 0.0, (time.monotonic() - began) / LISTING_SHARE)
         books: dict[str, RecipeBook | None] = {}
-        looked = 0
-        for place in [*sorted(marked), *due]:
-            name, plate = place
-            if name not in books:
-                books[name] = self._open_recipes(name)
-            if (book := books[name]) is None:
-                self._put_off(place, tick)
-                continue
-            looked += self._look(book, plate, now, tick, is_marked=place in marked)
+        looked = self._look_at_marked(books, now, tick)
+        for at, place in sorted((at, place) for place, at in self._look_at.items() if at <= tick):
+            if self._look_at.get(place) != at:
+                continue  # it was marked meanwhile, and looked at
+            if time.monotonic() - began >= ROUND_S:
+                break
+            looked += self._look_with(books, place, now, tick)
+            looked += self._look_at_marked(books, now, tick)
         return looked
 
     def _note_clock(self, ahead: float) -> None:
@@ -138,6 +150,28 @@ class Watch:
             log.warning("the clock of this machine jumped by %+.0f s; all plates are looked at again", jump)
             self._look_at = dict.fromkeys(self._look_at, NEVER)
             self._look_under_at.clear()
+
+    def _look_at_marked(self, books: dict[str, RecipeBook | None], now: float, tick: float) -> int:
+        """Look at the plates that messages named since the last time: they go before all whose turn it is."""
+        return sum(self._look_with(books, place, now, tick, is_marked=True) for place in sorted(self._take_marks()))
+
+    def _look_with(
+        self,
+        books: dict[str, RecipeBook | None],
+        place: tuple[str, str],
+        now: float,
+        tick: float,
+        *,
+        is_marked: bool = False,
+    ) -> int:
+        """Look at a plate with the recipes of its experiment, which are read once a round."""
+        name, plate = place
+        if name not in books:
+            books[name] = self._open_recipes(name)
+        if (book := books[name]) is None:
+            self._put_off(place, tick)
+            return 0
+        return self._look(book, plate, now, tick, is_marked=is_marked)
 
     def _take_marks(self) -> set[tuple[str, str]]:
         """Take the marks before a plate is listed: an image that the listing is too early for marks the plate anew."""
@@ -217,7 +251,7 @@ class Watch:
         place = (job.experiment.name, job.plate)
         key = (*place, job.recipe)
         try:
-            if is_new and self._is_closed(job, now):
+            if is_new and self._age_s(job, now) > DAY_S:
                 self._look_under_at[key] = tick + (_offset(place) - now) % DAY_S
                 return 0
             pause_s = self.sweep_s or self.rescan_s
@@ -242,12 +276,13 @@ class Watch:
             elif reason:
                 self._quiet_s.pop(key, None)
                 self._wake(Need(*key, reason, priority), tick)
-            elif self._is_closed(job, now):
-                self._look_under_at[key] = tick + DAY_S
-                self._sweep(job)
-            elif self.sweep_s and plan.is_publishable:
+            elif (age_s := self._age_s(job, now)) > DAY_S:
+                self._look_under_at[key] = tick + min(max(DAY_S, age_s / OLD_BY), LONGEST_CLOSED_S)
+                self._sweep(job, plan)
+            elif plan.is_publishable:
                 # a lab publishes hundreds of plates a day: looking at each every minute would hold up those with work
-                self._quiet_s[key] = min(2 * self._quiet_s.get(key, self.sweep_s / 2), LONGEST_SWEEP_S)
+                longest_s = LONGEST_SWEEP_S if self.sweep_s else LONGEST_QUIET_S
+                self._quiet_s[key] = min(2 * self._quiet_s.get(key, pause_s / 2), longest_s)
                 self._look_under_at[key] = tick + self._quiet_s[key]
         except FAULTS as error:
             self._look_under_at[key] = tick + self.rescan_s
@@ -267,27 +302,30 @@ class Watch:
         else:
             self._asked.pop(place, None)
 
-    def _sweep(self, job: PlateJob) -> None:
-        """Delete what nothing names; where that fails, e.g. for want of a right, only the next day tries it again."""
+    def _sweep(self, job: PlateJob, plan: Plan) -> None:
+        """Delete what nothing names; where that fails, e.g. for want of a right, only the next look tries it again."""
         try:
-            sweep(job)
+            clean_plate(job, plan, keep=self.keep_publications)
         except FAULTS as error:
             self._say_once(f"{job.experiment.name}/{job.plate}: what no record names was not deleted: {error}")
 
     def _wake(self, need: Need, tick: float) -> None:
-        """Ask for a run; the longer none comes, the longer the pause before the next asking."""
+        """Ask for a run unless one waits to begin; the longer none comes, the longer the pause before the next time."""
         key = (need.experiment, need.plate, need.recipe)
         woken_at, pause_s = self._wakes.get(key, (float("-inf"), REPEAT_S))
         if tick - woken_at < pause_s:
+            return
+        if self.is_waiting(need):
+            self._wakes[key] = (tick, REPEAT_S)
             return
         self.wake(need)
         self._wakes[key] = (tick, pause_s if woken_at == float("-inf") else min(2 * pause_s, LONGEST_REPEAT_S))
         log.info("%s/%s: %s; a run is asked for", need.experiment, need.plate, need.reason)
 
-    def _is_closed(self, job: PlateJob, now: float) -> bool:
-        """Published more than a day ago."""
+    def _age_s(self, job: PlateJob, now: float) -> float:
+        """Seconds since the newest publication; 0 where there is none. A plate older than a day is closed."""
         published = self.store.list(f"{job.prefix}publications/").objects
-        return bool(published) and now - max(item.modified for item in published) > DAY_S
+        return now - max(item.modified for item in published) if published else 0.0
 
     def _published_recipes(self, job: PlateJob, priority: int) -> list[str]:
         """Other recipes that a plate's production is published under: a changed one must not begin all plates anew."""
@@ -309,10 +347,14 @@ def watch(settings: Settings) -> None:
     """Watch all plates of the store until the process is stopped."""
     store = open_data_store(settings)
 
-    def wake(need: Need) -> None:
-        emit(settings.api_url, event_of(need), auth=settings.auth)
+    sender = Sender(settings.api_url, settings.auth)
 
-    watcher = open_watch(store, wake, settings)
+    def wake(need: Need) -> None:
+        sender.send(event_of(need))
+
+    watcher, waiting = open_watch(store, wake, settings), WaitingRuns(settings.api_url, settings.auth)
+    watcher.is_waiting = lambda need: waiting.has(need.experiment, need.plate, need.recipe)
+    watcher.keep_publications = settings.keep_publications
     arrivals = _arrivals(settings, watcher) if settings.subscription else None
     log.info("watching %s", settings.store)
     while True:

@@ -56,3 +56,11 @@ def read_store_clock(store: Store, key: str) -> float:
     if modified is None:
         raise StoreUnavailableError("the storage lost a file that was just written; try again", key=key)
     return modified
+
+
+def read_earlier_clock(store: Store, key: str) -> float:
+    """The time of day by this machine's clock or the storage's, whichever is earlier, in Unix seconds.
+
+    Arguments and errors as ``read_store_clock``.
+    """
+    return min(read_clocks()[0], read_store_clock(store, key))

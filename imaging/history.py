@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imaging.job import PlateJob
-from imaging.names import plate_folders, results_prefix
-from imaging.records import publication_key, publication_numbers
+from imaging.names import results_prefix
+from imaging.published_marks import last_publication, newest_published
+from imaging.records import publication_key
 from imaging.store import Store
 from imaging.tables import PLATE_METRICS
 from imaging.typical import MOST_PLATES, History, Measured, Typical, find_history
@@ -47,14 +48,12 @@ def plate_history(job: PlateJob, numbers: Iterable[int]) -> History:
 
 def look_up_history(job: PlateJob) -> History:
     """Look up what the experiment's other plates gave, as they are published now: the newest `MOST_PLATES`."""
-    others = [plate for plate in plate_folders(job.store, job.experiment.name) if plate != job.plate]
+    newest = newest_published(job.store, job.experiment.name, job.recipe, without=job.plate)
     found: list[_Plate] = []
     with ThreadPoolExecutor(_READERS) as pool:
-        last = pool.map(lambda plate: _last_publication(job, plate), others)
-        newest = sorted((item for item in last if item is not None), reverse=True)
         while newest and len(found) < MOST_PLATES:
             wanted = MOST_PLATES - len(found)
-            read = pool.map(lambda item: _read_plate(job.store, item[1]), newest[:wanted])
+            read = pool.map(lambda item: _read_last(job, item[1]), newest[:wanted])
             found += [plate for plate in read if plate is not None]
             newest = newest[wanted:]
     times = {time_point for *_, medians in found for time_point in medians} - {1}
@@ -86,13 +85,13 @@ def _time_of(row: dict[str, Any]) -> int:
     return row.get("time_point") or 1
 
 
-def _last_publication(job: PlateJob, plate: str) -> tuple[float, str] | None:
-    """When the current publication of a plate was recorded, and where."""
+def _read_last(job: PlateJob, plate: str) -> _Plate | None:
+    """Read the current publication of a plate; what marked it may be older."""
+    last = last_publication(job.store, job.experiment.name, plate, job.recipe)
+    if last is None:
+        return None
     prefix = results_prefix(job.experiment.name, plate, job.recipe)
-    listing = job.store.list(f"{prefix}publications/")
-    numbers = publication_numbers(prefix, listing)
-    key = publication_key(prefix, numbers[-1]) if numbers else ""
-    return next(((item.modified, item.key) for item in listing.objects if item.key == key), None)
+    return _read_plate(job.store, publication_key(prefix, last[0]))
 
 
 def _read_plate(store: Store, key: str) -> _Plate | None:

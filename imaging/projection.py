@@ -21,6 +21,7 @@ from imaging.names import is_experimental, to_json
 from imaging.page import write_page
 from imaging.page_tables import page_from_tables
 from imaging.publication import Publication, publish, read_manifests
+from imaging.published_marks import mark_published
 from imaging.records import projected_key, publication_key, publication_numbers
 from imaging.wells import PLATE_SHAPES
 from imaging.zarr_plate import read_thumbnail, write_plate_metadata
@@ -52,6 +53,7 @@ def publish_and_project(job: PlateJob) -> Publication | None:
 def project(job: PlateJob, publication: Publication) -> None:
     """Write the page of a publication and the metadata of its images, and offer its field to later plates."""
     record = json.loads(job.store.read(publication_key(job.prefix, publication.number)))
+    mark_published(job.store, job.experiment.name, job.plate, job.recipe, publication.number)
     if not is_experimental(job.recipe):
         offer_field(job.store, job.experiment, record)
     names = [key.rsplit("/", 1)[-1].removesuffix(".json") for key in publication.manifests]

@@ -11,6 +11,7 @@ Everything lies under ``results/<experiment>/<plate>/<recipe>/``:
     decisions/missing-<well>-<site>-<channel>.json   an image that is no longer waited for; -z<n> a plane of its stack
     publications/<number>.json             the plate's tables; the highest number is current
     projected/<number>-<state>.json        in that state of the plate the publication was up to date, its page written
+    swept/<number>-<kept>.json             the plate is closed and was cleaned; not again before its next publication
     heartbeat.json                         somebody follows the plate (rewritten; means nothing else)
     clock.json                             what time it is for the storage (rewritten by whoever asks)
     parts/, fields/, published/, page/     data named by records; the page is a projection
@@ -89,6 +90,11 @@ def publication_key(prefix: str, number: int) -> str:
 def projected_key(prefix: str, number: int, state: str) -> str:
     """Address of the record that a publication held all there was in a state of the plate, and its page is written."""
     return f"{prefix}projected/{number:06d}-{state}.json"
+
+
+def swept_key(prefix: str, number: int, keep: int | None) -> str:
+    """Address of the record that nothing was left to delete when a publication had stood for days."""
+    return f"{prefix}swept/{number:06d}-{'all' if keep is None else keep}.json"
 
 
 def heartbeat_key(prefix: str) -> str:

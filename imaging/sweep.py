@@ -2,23 +2,40 @@
 
 An object counts as unreferenced only when it is older than the grace, which is longer than any task or query takes
 (``imaging.grace``); so data whose record is still to be written are never touched. How old an object is, is asked of
-the store's clock too: one clock that is ahead deletes nothing. Uploaded images and records are never deleted.
+the store's clock too: one clock that is ahead deletes nothing. Uploaded images and records are never deleted here.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from imaging.grace import GRACE_S, read_clocks, read_store_clock
+from imaging.grace import GRACE_S, read_earlier_clock
 from imaging.job import PlateJob
 from imaging.records import clock_key
 from imaging.store import StoredObject
 
+_READERS = 16
+_NAMING = ("sites", "publications", "illumination.json")
 
-def find_unreferenced(job: PlateJob, *, grace_s: float = GRACE_S, now: float | None = None) -> list[str]:
+
+def find_unreferenced(
+    job: PlateJob, *, grace_s: float = GRACE_S, now: float | None = None, without: frozenset[str] = frozenset()
+) -> list[str]:
     """Keys of the plate's data objects, of any recipe's images and of this recipe's tables, that no record names.
+
+    Parameters
+    ----------
+    job
+        The plate.
+    grace_s
+        Age in seconds below which an object is not counted.
+    now
+        Unix seconds; default the time of day.
+    without
+        Keys of records that count as deleted.
 
     Raises
     ------
@@ -29,30 +46,33 @@ def find_unreferenced(job: PlateJob, *, grace_s: float = GRACE_S, now: float | N
     results = f"results/{job.experiment.name}/{job.plate}/"
     named: set[str] = set()
     published: set[str] = set()
-    previews: list[tuple[str, dict[str, Any]]] = []
+    records: list[tuple[str, str, str]] = []
     data: list[StoredObject] = []
     # data first: an object listed here whose record comes later is young, and young objects stay
     images = job.store.list(f"{job.zarr}/").objects
     for item in job.store.list(results).objects:
         recipe, _, rest = item.key.removeprefix(results).partition("/")
-        kind, _, name = rest.partition("/")
+        kind = rest.partition("/")[0]
         if kind in ("parts", "fields", "published"):
             data.append(item)
-        elif kind in ("sites", "publications", "illumination.json") and item.key.endswith(".json"):
-            named.update(_named(kind, json.loads(job.store.read(item.key))))
+        elif kind in (*_NAMING, "previews") and item.key.endswith(".json") and item.key not in without:
+            records.append((recipe, kind, item.key))
+    with ThreadPoolExecutor(_READERS) as pool:  # a plate has thousands; while they are read, no plate is looked at
+        contents = list(pool.map(lambda record: json.loads(job.store.read(record[2])), records))
+    for (recipe, kind, _), content in zip(records, contents, strict=True):
+        if kind in _NAMING:
+            named.update(_named(kind, content))
             published.update([recipe] if kind == "publications" else [])
-        elif kind == "previews" and name.endswith(".json"):
-            previews.append((recipe, json.loads(job.store.read(item.key))))
-    for recipe, record in previews:
-        if recipe not in published:  # then each site's own manifest names the same thumbnails
-            named.update(_named("sites", record))
+    for (recipe, kind, _), content in zip(records, contents, strict=True):
+        if kind == "previews" and recipe not in published:  # else each site's manifest names the same thumbnails
+            named.update(_named("sites", content))
     data += [item for item in images if _is_of_site(item.key.removeprefix(f"{job.zarr}/"))]
     return [item.key for item in data if item.modified < oldest and item.key not in named]
 
 
 def sweep(job: PlateJob, *, grace_s: float = GRACE_S, now: float | None = None) -> list[str]:
     """Delete the plate's unreferenced data; return their keys. ``now`` stands for both clocks, Unix seconds."""
-    now = min(read_clocks()[0], read_store_clock(job.store, clock_key(job.prefix))) if now is None else now
+    now = read_earlier_clock(job.store, clock_key(job.prefix)) if now is None else now
     unreferenced = find_unreferenced(job, grace_s=grace_s, now=now)
     for key in unreferenced:
         job.store.delete(key)
