@@ -84,11 +84,6 @@ class ModelStore(Store):
                 raise ChangedObjectError("changed", key=key)
             return self.objects[key].data
 
-    def modified(self, key: str) -> float | None:
-        self.gate()
-        with self.lock:
-            return self.objects[key].modified if key in self.objects else None
-
     def exists(self, key: str) -> bool:
         with self.call("exists", key):
             return key in self.objects
