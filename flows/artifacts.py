@@ -54,6 +54,7 @@ class Reporter:
     auth: str = ""
     flush_s: float = 5.0
     _waiting: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    _newest: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     _ids: dict[str, str] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _awake: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -105,7 +106,9 @@ class Reporter:
         body = {"key": key, "type": kind, "data": data}
         body["description"] = f"{experiment}/{plate}, recipe {recipe}: {description}"
         with self._lock:
-            self._waiting[key] = body
+            if self._newest.get(key) == body:
+                return
+            self._newest[key] = self._waiting[key] = body
         self._awake.set()
 
     def _send_all(self) -> None:

@@ -37,7 +37,11 @@ COLORS: dict[SiteState, tuple[int, int, int]] = {
 }
 WORST_FIRST: tuple[SiteState, ...] = ("failed", "missing", "todo", "waiting", "previewed", "done")
 CELL_PX = 22
-EVERY_S = 3.0
+EVERY_S, LONGEST_EVERY_S, SHARE = 3.0, 30.0, 1 / 60
+"""Least seconds between two reports of progress: at first, at most, and as a share of the time since the first.
+
+A plate is imaged for an hour, and each report is three requests to a server that a whole lab uses.
+"""
 MAX_ROWS = 200
 """Rows of a table that a person reads; the number of all stands in its description."""
 LONGEST_TEXT = 300
@@ -49,13 +53,14 @@ class ProgressReport:
 
     def __init__(self, reporter: Reporter, job: PlateJob) -> None:
         self.reporter, self.job = reporter, job
-        self._reported_at = float("-inf")
+        self._began_at, self._reported_at = time.monotonic(), float("-inf")
         self._reported: tuple[SitePlan, ...] = ()
 
     def __call__(self, plan: Plan) -> None:
         """Report a plan unless the last one is too young or the same."""
         now = time.monotonic()
-        if plan.sites == self._reported or now - self._reported_at < EVERY_S:
+        pause_s = min(LONGEST_EVERY_S, max(EVERY_S, SHARE * (now - self._began_at)))
+        if plan.sites == self._reported or now - self._reported_at < pause_s:
             return
         self._reported_at, self._reported = now, plan.sites
         report_plan(self.reporter, self.job, plan)

@@ -38,7 +38,11 @@ PREPARED = (DATABASE, "memo_store.toml")
 """What a state folder begins with; the second says which block types the database holds."""
 KEEP_RUNS_DAYS: float = Settings.model_fields["keep_runs_days"].default
 DAY_S = 86_400.0
-HEARTBEAT = "prefect.flow-run.heartbeat"
+FLEETING = (
+    "prefect.flow-run.heartbeat",
+    *(f"prefect.task-run.{state}" for state in ("Pending", "Running", "Completed")),
+)
+"""Events that are most of all and that nobody looks for on the next day."""
 CLIENT_RETRIES = 7
 """How often a client asks again, after 2, 4, ... 128 s: about four minutes, so that runs outlast a server's restart."""
 
@@ -54,14 +58,14 @@ def server_variables(
     """Environment variables that make a Prefect server keep to itself, to its folders and to its database.
 
     Runs that ended so many days ago are deleted by the server itself, once an hour, with their logs, artifacts and task
-    runs; heartbeats, which are the most of all events, after a day.
+    runs; heartbeats and events of tasks, which are most of all events, after a day.
     """
     kept_s = max(keep_runs_days, 0.05) * DAY_S  # an hour is the least that Prefect takes
     return {
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": f"{kept_s:.0f}",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES": json.dumps(
-            {HEARTBEAT: round(min(kept_s, DAY_S))}
+            dict.fromkeys(FLEETING, round(min(kept_s, DAY_S)))
         ),
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{kept_s:.0f}S",
         "PREFECT_HOME": str(state),

@@ -47,10 +47,13 @@ class WarmRuns:
         A listening Unix socket.
     keeps_open
         A file whose end means that no more runs will be asked for.
+    environment
+        The variables that this process was started with; some libraries set others while they are imported.
     """
 
     listener: socket.socket
     keeps_open: int
+    environment: Mapping[str, str]
     _runs: dict[int, socket.socket] = field(default_factory=dict)
     _is_over: bool = False
 
@@ -91,7 +94,7 @@ class WarmRuns:
         except (OSError, ValueError):
             client.close()
             return None
-        if not is_like(os.environ, wanted["environment"]):  # noqa: TID251 - compared as a whole
+        if not is_like(self.environment, wanted["environment"]):
             for descriptor in outputs:
                 os.close(descriptor)
             client.close()
@@ -172,8 +175,7 @@ def _become_run(wanted: Mapping[str, Any], outputs: list[int]) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
-    os.environ.clear()  # noqa: TID251 - the run gets its own, as Prefect gave them to its process
-    os.environ.update(wanted["environment"])  # noqa: TID251
+    os.environ.update(wanted["environment"])  # noqa: TID251 - the run's own, as Prefect gave them to its process
     os.chdir(wanted["folder"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for standard, descriptor in zip((1, 2), outputs, strict=True):
@@ -191,14 +193,14 @@ def warm_up(modules: list[str]) -> None:
 
 def main() -> None:
     """Serve; in each fork, run the module that was asked for. Clients that come during the imports wait for them."""
-    path, modules = Path(sys.argv[1]), sys.argv[2:]
+    path, modules, environment = Path(sys.argv[1]), sys.argv[2:], dict(os.environ)  # noqa: TID251 - compared as a whole
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{path}.new")
         path.with_name(f"{path.name}.new").chmod(0o600)  # only this user may ask for a run
         listener.listen(64)
         path.with_name(f"{path.name}.new").rename(path)
         warm_up(modules)
-        arguments = WarmRuns(listener, 0).serve()
+        arguments = WarmRuns(listener, 0, environment).serve()
     if arguments is None:
         return
     option, module, *rest = arguments

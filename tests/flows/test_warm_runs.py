@@ -27,7 +27,7 @@ LIMIT_S = 120.0
 @pytest.fixture
 def warm(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
     path = tmp_path / "runs"
-    command = [sys.executable, "-m", "flows.warm_runs", str(path), "colorsys"]
+    command = [sys.executable, "-m", "flows.warm_runs", str(path), "colorsys", "tests.flows.sets_variable"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=ENVIRONMENT, cwd=ROOT) as process:
         wait_until(path.exists)
         yield path, process
