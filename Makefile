@@ -35,8 +35,10 @@ bqemulator: venv
 demo: venv
 	@.venv/bin/platestream demo $(if $(KEEP),--keep)
 
-# One process more than cores, for many tests wait for others' processes; a file of tests stays in one of them.
+# One process more than cores, for many tests wait for others' processes; a file of tests stays in one of them
+# (tests/order.py). Compiled first, for a hundred child processes load the code, and some machines let Python keep nothing.
 test: venv
+	@$(RUN) -m compileall -q -j 0 flows imaging kernels tests
 	@$(RUN) -m pytest --numprocesses $$(($$(nproc) < 4 ? $$(nproc) + 1 : 4)) --dist loadfile $(TESTS)
 
 # CUDA kernels on a real GPU; what needs none is in `make test`. The lock of the GPU's packages agrees with the other one.

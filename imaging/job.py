@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from imaging import records
@@ -67,12 +68,12 @@ class PlateJob:
     _frozen: dict[str, Any] = field(default_factory=dict, repr=False)
     _seen: dict[str, Arrivals] = field(default_factory=dict, repr=False)
 
-    @property
+    @cached_property
     def recipe(self) -> str:
         """Name of the recipe with the hash of all it says."""
         return self.experiment.recipe_id
 
-    @property
+    @cached_property
     def prefix(self) -> str:
         """Folder of this plate's records."""
         return results_prefix(self.experiment.name, self.plate, self.recipe)

@@ -52,6 +52,8 @@ class TwoPhases(Protocol):
             else:
                 continue
             for described in named:
+                if not self.is_new(key, described["key"]):
+                    continue
                 data = objects[described["key"]].data
                 assert (len(data), f"{zlib.crc32(data):08x}") == (described["size_bytes"], described["crc32"])
 
