@@ -74,7 +74,7 @@ def test_a_listing_is_complete_and_ordered_beyond_one_page(store: Store) -> None
 
 def test_a_listing_that_takes_pages_asks_for_each(gcs: GcsStandIn, gcs_store: Store) -> None:
     for number in range(1_001):
-        gcs_store.write(f"raw/{number:04d}", b"")
+        gcs_store.write(f"raw/{number:04d}", b"1")
     gcs.requests.clear()
     assert len(keys(gcs_store, "raw/")) == 1_001
     assert len(gcs.requests) == 2
