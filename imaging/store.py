@@ -374,7 +374,9 @@ def _translated_os(key: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _translated(key: str) -> Iterator[None]:
-    """Give obstore's errors our names."""
+    """Give obstore's errors our names, and hand it no address that it does not take."""
+    if key and (refusal := find_key_refusal(key.rstrip("/"))):
+        raise RefusedNameError(f"{key[:200]!r} is no address in the store: {refusal}")
     try:
         yield
     except PreconditionError as error:

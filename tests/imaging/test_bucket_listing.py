@@ -5,7 +5,7 @@ from __future__ import annotations
 import obstore
 import pytest
 
-from imaging.errors import StoreUnavailableError
+from imaging.errors import RefusedNameError, StoreUnavailableError
 from imaging.google_storage import list_names, open_bucket
 from imaging.store import Store, open_store
 from tests.standins.gcs import GcsStandIn
@@ -107,3 +107,12 @@ def test_a_busy_service_is_asked_again_and_one_that_refuses_is_named(gcs: GcsSta
     with pytest.raises(StoreUnavailableError, match="screens/raw/E/P") as caught:
         list(list_names("lab", FOLDER, gcs.url))
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize("key", ["a//b", "a/../b", ".", "new\nline", "/a"])
+def test_an_address_that_no_object_can_have_is_refused_by_every_verb(gcs_store: Store, key: str) -> None:
+    verbs = [gcs_store.read, gcs_store.exists, gcs_store.modified, gcs_store.delete, gcs_store.list]
+    verbs += [gcs_store.list_folders, lambda key: gcs_store.write(key, b"1"), lambda key: gcs_store.create(key, b"1")]
+    for verb in verbs:
+        with pytest.raises(RefusedNameError, match="is no address in the store"):
+            verb(key)
