@@ -1,0 +1,10 @@
+"""All targets by name, as the short and the long form try them."""
+
+from __future__ import annotations
+
+from tests.fuzz import declarations, folders, pixels
+from tests.fuzz.promise import Target
+
+TARGETS: dict[str, Target] = {
+    target.name: target for module in (pixels, folders, declarations) for target in module.TARGETS
+}
