@@ -318,6 +318,7 @@ class FolderStore(Store):
                 staged.unlink(missing_ok=True)
 
 
+_FORMS = "a folder, file:///, gs:// or memory://"
 _MEMORY: dict[str, MemoryStore] = {}
 
 
@@ -329,7 +330,10 @@ def open_store(url: str) -> Store:
     ConfigurationError
         If the address has another form.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a bracket where a host stands
+        raise ConfigurationError(f"{url[:200]!r} is no address of a store: {_FORMS}") from None
     if parts.scheme == "memory":
         return Store(url, _MEMORY.setdefault(parts.netloc, MemoryStore()))
     if parts.scheme == "gs":
@@ -341,7 +345,7 @@ def open_store(url: str) -> Store:
         return FolderStore(Path(unquote(parts.path)))
     if "://" not in url:
         return FolderStore(Path(url).expanduser().resolve())
-    raise ConfigurationError(f"a store must be a folder, file:///, gs:// or memory://, got {url!r}")
+    raise ConfigurationError(f"a store must be {_FORMS}, got {url[:200]!r}")
 
 
 def _file_token(state: os.stat_result) -> str:
