@@ -6,14 +6,15 @@ so data whose record is still to be written are never touched. Uploaded images a
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
 from imaging.job import PlateJob
 from imaging.store import StoredObject
+from imaging.stored_records import FIELD, PUBLICATION, SITE, read_record
 
 GRACE_S = 86_400.0
+_SHAPES = {"sites": SITE, "publications": PUBLICATION, "illumination.json": FIELD}
 
 
 def find_unreferenced(job: PlateJob, *, grace_s: float = GRACE_S, now: float | None = None) -> list[str]:
@@ -21,8 +22,8 @@ def find_unreferenced(job: PlateJob, *, grace_s: float = GRACE_S, now: float | N
 
     Raises
     ------
-    ValueError
-        If a record is no JSON: then nothing can be said about what it names.
+    StoredDataError
+        If a record is damaged: then nothing can be said about what it names.
     """
     oldest = (time.time() if now is None else now) - grace_s
     results = f"results/{job.experiment.name}/{job.plate}/"
@@ -38,10 +39,10 @@ def find_unreferenced(job: PlateJob, *, grace_s: float = GRACE_S, now: float | N
         if kind in ("parts", "fields", "published"):
             data.append(item)
         elif kind in ("sites", "publications", "illumination.json") and item.key.endswith(".json"):
-            named.update(_named(kind, json.loads(job.store.read(item.key))))
+            named.update(_named(kind, read_record(job.store, item.key, _SHAPES[kind])))
             published.update([recipe] if kind == "publications" else [])
         elif kind == "previews" and name.endswith(".json"):
-            previews.append((recipe, json.loads(job.store.read(item.key))))
+            previews.append((recipe, read_record(job.store, item.key, SITE)))
     for recipe, record in previews:
         if recipe not in published:  # then each site's own manifest names the same thumbnails
             named.update(_named("sites", record))
@@ -60,12 +61,12 @@ def sweep(job: PlateJob, *, grace_s: float = GRACE_S, now: float | None = None) 
 
 def _named(kind: str, record: dict[str, Any]) -> list[str]:
     if kind == "publications":
-        fields = record.get("illumination", {}).get("fields", {}).values()
-        return [*record["tables"].values(), *(item["key"] for item in fields)]
+        fields = (record.get("illumination") or {}).get("fields") or {}
+        return [*(record.get("tables") or {}).values(), *(item["key"] for item in fields.values())]
     if kind == "illumination.json":
-        return [record["field"]["key"]] if record["field"] else []
-    images = record["zarr"]["objects"] if record["zarr"] else []
-    return [item["key"] for item in [record["part"], record.get("image_part"), *images] if item]
+        return [record["field"]["key"]] if record.get("field") else []
+    images = record["zarr"]["objects"] if record.get("zarr") else []
+    return [item["key"] for item in [record.get("part"), record.get("image_part"), *images] if item]
 
 
 def _is_of_site(path: str) -> bool:
