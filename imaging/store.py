@@ -24,12 +24,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import GCSStore, LocalStore, MemoryStore
 
+from imaging.addresses import FORMS, split_address
 from imaging.bucket_listing import BucketFolder
 from imaging.errors import (
     ChangedObjectError,
@@ -318,7 +319,6 @@ class FolderStore(Store):
                 staged.unlink(missing_ok=True)
 
 
-_FORMS = "a folder, file:///, gs:// or memory://"
 _MEMORY: dict[str, MemoryStore] = {}
 
 
@@ -330,22 +330,21 @@ def open_store(url: str) -> Store:
     ConfigurationError
         If the address has another form.
     """
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # a bracket where a host stands
-        raise ConfigurationError(f"{url[:200]!r} is no address of a store: {_FORMS}") from None
+    parts = split_address(url)
     if parts.scheme == "memory":
         return Store(url, _MEMORY.setdefault(parts.netloc, MemoryStore()))
     if parts.scheme == "gs":
         endpoint = dict(parse_qsl(parts.query)).get("endpoint")
         bucket, prefix = parts.netloc, parts.path.strip("/")
+        if prefix and (refusal := find_key_refusal(prefix)):
+            raise ConfigurationError(f"the address {url[:200]!r} names no folder of a bucket: {refusal}")
         client = open_bucket(bucket, prefix, endpoint)
         return BucketStore(url, client, BucketFolder(bucket, prefix, endpoint, client))
     if parts.scheme == "file" and not parts.netloc:
         return FolderStore(Path(unquote(parts.path)))
     if "://" not in url:
         return FolderStore(Path(url).expanduser().resolve())
-    raise ConfigurationError(f"a store must be {_FORMS}, got {url[:200]!r}")
+    raise ConfigurationError(f"a store must be {FORMS}, got {url[:200]!r}")
 
 
 def _file_token(state: os.stat_result) -> str:

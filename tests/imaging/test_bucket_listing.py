@@ -5,7 +5,7 @@ from __future__ import annotations
 import obstore
 import pytest
 
-from imaging.errors import RefusedNameError, StoreUnavailableError
+from imaging.errors import ConfigurationError, RefusedNameError, StoreUnavailableError
 from imaging.google_storage import list_names, open_bucket
 from imaging.store import Store, open_store
 from tests.standins.gcs import GcsStandIn
@@ -116,3 +116,9 @@ def test_an_address_that_no_object_can_have_is_refused_by_every_verb(gcs_store: 
     for verb in verbs:
         with pytest.raises(RefusedNameError, match="is no address in the store"):
             verb(key)
+
+
+@pytest.mark.parametrize("prefix", ["a/../b", "a//b", "."])
+def test_a_folder_that_a_bucket_cannot_have_is_no_store(gcs: GcsStandIn, prefix: str) -> None:
+    with pytest.raises(ConfigurationError, match="names no folder of a bucket"):
+        open_store(gcs.address(f"lab/{prefix}"))
