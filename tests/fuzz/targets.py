@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.fuzz import declarations, folders, pixels, stored
+from tests.fuzz import asked, declarations, folders, pixels, stored
 from tests.fuzz.promise import Target
 
 TARGETS: dict[str, Target] = {
-    target.name: target for module in (pixels, folders, declarations, stored) for target in module.TARGETS
+    target.name: target for module in (pixels, folders, declarations, stored, asked) for target in module.TARGETS
 }
