@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 RUN := .venv/bin/python
 UV := .cache/uv/bin/uv --cache-dir .cache/uv/cache
 
-.PHONY: help venv bqemulator demo test gpu test-gpu sanitize check lint-deployments format bench load lock clean
+.PHONY: help venv bqemulator demo test gpu test-gpu sanitize fuzz check lint-deployments format bench load lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -15,6 +15,7 @@ help: ## say what there is
 	@echo "make test      all tests that this machine has the parts for; names what it left out"
 	@echo "make test-gpu  the tests of CUDA kernels on this machine's NVIDIA GPU (first installs 3 GB of packages)"
 	@echo "make sanitize  the same under NVIDIA's compute-sanitizer: memcheck, racecheck, initcheck, synccheck"
+	@echo "make fuzz      damaged inputs of every kind, CASES=2000 of each; names what crashes, takes long or takes much"
 	@echo "make check     style, types and layers"
 	@echo "make lint-deployments   checkov reads Terraform, manifests and container files (first installs 290 MB of packages)"
 	@echo "make format    put the code into the style that make check asks for"
@@ -59,6 +60,10 @@ sanitize: gpu
 	@for tool in $(SANITIZERS); do \
 		echo "== $$tool"; compute-sanitizer --tool $$tool --error-exitcode 1 $(RUN) $(GPU_TESTS) || exit 1; \
 	done
+
+# SEED=N repeats a run, ONLY="'OME-XML' SQL" takes some targets.
+fuzz: venv
+	@$(RUN) -m tests.fuzz.campaign $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 # pyright runs on the node.js that playwright brings, so that nothing else has to be fetched.
 check: venv

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,7 +9,7 @@ from typing import Any
 
 from imaging import records
 from imaging.arrivals import Arrivals, UnknownFile
-from imaging.errors import ChangedObjectError, ConfigurationError, StoredDataError
+from imaging.errors import ChangedObjectError, ConfigurationError
 from imaging.experiment import Experiment, read_experiment
 from imaging.experimental import MANIFEST, Asked, read_manifest, refuse_size
 from imaging.folders import StoredFolder
@@ -33,6 +32,7 @@ from imaging.plate_recipes import find_plate_recipes
 from imaging.platemaps import PlateMap, find_in_folder, read_plate_map
 from imaging.recipe_book import RecipeBook, open_recipes
 from imaging.store import Listing, Store
+from imaging.stored_records import PINS, read_record
 
 SETTLE_S = 3.0
 """A local file younger than this many seconds may still be being written: it is not there yet."""
@@ -171,15 +171,12 @@ class PlateJob:
         ------
         FileNotFoundError
             If nothing is pinned yet.
+        StoredDataError
+            If the pins are damaged.
         """
         if not self._pinned:
             key = records.pins_key(self.prefix)
-            try:
-                self._pinned.update(json.loads(self.store.read(key)))
-            except ValueError as error:
-                raise StoredDataError(
-                    "the plate's pins are damaged; delete the file, it is made again", key=key
-                ) from error
+            self._pinned.update(read_record(self.store, key, PINS))
         return self._pinned
 
     def ensure_pins(self) -> dict[str, Any]:

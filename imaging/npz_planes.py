@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.errors import ConfigurationError, UnreadableImageError
+from imaging.folder_walk import show_name
 from imaging.plane_arrays import PIXELS, ArrayKind
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -64,12 +65,14 @@ def find_npz_arrays(
             if isinstance(found, NpzArray):
                 arrays[_name(member)] = found
             else:
-                problems.append(f"{_name(member)}: {found}")
-    names = [_name(member) for member in members]
+                problems.append(f"{_shown(member)}: {found}")
+    names = [_shown(member) for member in members]
     problems += [f"{name}: the name stands there twice" for name in dict.fromkeys(names) if names.count(name) > 1]
     if not names:
         there = (
-            f"none of the arrays asked for; it has {', '.join(map(_name, everything))}" if everything else "no array"
+            f"none of the arrays asked for; it has {', '.join(map(_shown, everything[:20]))}"
+            if everything
+            else "no array"
         )
         raise ConfigurationError(f"the file holds {there}; it needs {kind.needs}", key=str(path))
     if problems:
@@ -108,6 +111,12 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _name(member: zipfile.ZipInfo) -> str:
     return member.filename.removesuffix(".npy")
+
+
+def _shown(member: zipfile.ZipInfo) -> str:
+    """The name for a sentence, which may hold anything where the archive is damaged."""
+    name = _name(member)[:200]
+    return name if name.isprintable() else show_name(name.encode(errors="surrogatepass"))
 
 
 def _first_line(error: Exception) -> str:

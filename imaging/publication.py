@@ -9,7 +9,6 @@ site whose data turn out to be gone or damaged loses its manifest and is done ag
 from __future__ import annotations
 
 import contextlib
-import json
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from imaging.acquisitions import first_image_at
-from imaging.errors import LostDataError, PlateError
+from imaging.errors import LostDataError, PlateError, StoredDataError
 from imaging.expectations import say_told
 from imaging.experimental import MANIFEST
 from imaging.grace import Stopwatch
@@ -31,6 +30,7 @@ from imaging.names import hash_of, to_json
 from imaging.planning import Plan
 from imaging.platemaps import PlateMap
 from imaging.publication_inputs import PublicationInputs
+from imaging.publication_records import read_publication_record
 from imaging.publish_tables import write_tables
 from imaging.records import (
     ATTEMPTS,
@@ -44,6 +44,7 @@ from imaging.records import (
 )
 from imaging.site import read_part
 from imaging.store import Store
+from imaging.stored_records import SITE, read_record, read_small_record
 from imaging.suspicions.gathering import choose_compared, find_suspicions
 from imaging.typical import History
 
@@ -70,9 +71,16 @@ class Publication:
 
 
 def read_publication(job: PlateJob, number: int) -> Publication:
-    """Read a publication record by its number."""
-    record = json.loads(job.store.read(publication_key(job.prefix, number)))
-    return Publication(number, record["run"], record["status"], record["tables"], tuple(record["manifests"]))
+    """Read a publication record by its number.
+
+    Raises
+    ------
+    StoredDataError
+        If it is damaged.
+    """
+    record = read_publication_record(job, number)
+    tables, manifests = record.get("tables") or {}, record.get("manifests") or ()
+    return Publication(number, record["run"], record["status"], tables, tuple(manifests))
 
 
 def publish(job: PlateJob) -> Publication | None:
@@ -187,8 +195,8 @@ def read_manifests(store: Store, prefix: str, names: list[str]) -> list[dict[str
     def read(name: str) -> dict[str, Any]:
         key = manifest_key(prefix, name)
         try:
-            return json.loads(store.read(key))
-        except (FileNotFoundError, ValueError) as error:
+            return read_record(store, key, SITE)
+        except (FileNotFoundError, StoredDataError) as error:
             raise LostDataError("the site's manifest is gone or damaged", key=key) from error
 
     with ThreadPoolExecutor(_READERS) as pool:
@@ -198,9 +206,8 @@ def read_manifests(store: Store, prefix: str, names: list[str]) -> list[dict[str
 def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> PublicationInputs:
     """Collect what goes into a publication and name it by its content."""
     manifests = tuple(read_manifests(job.store, job.prefix, [site.name for site in plan.of("done")]))
-    read_record = partial(_read_record, job)
     history = plate_history(job, plan.records.publications)
-    inputs = collect_inputs(job, plan, plate_map, manifests, read_record, history)
+    inputs = collect_inputs(job, plan, plate_map, manifests, partial(read_small_record, job.store), history)
     compared = choose_compared(job, manifests, plate_map, plan.records.publications)
     identity = {
         "recipe": job.recipe,
@@ -280,10 +287,6 @@ def collect_inputs(
         ),
         history=history,
     )
-
-
-def _read_record(job: PlateJob, key: str) -> dict[str, Any]:
-    return json.loads(job.store.read(key))
 
 
 def _open_faults(

@@ -44,6 +44,7 @@ from imaging.views import (
     view_names,
     with_foundations,
 )
+from imaging.words import shorten
 
 DIALECTS = ("bigquery", "duckdb")
 
@@ -228,12 +229,12 @@ def _no_such_table(message: str) -> str:
     near = difflib.get_close_matches(match[1], table_names(), n=1)
     known = ", ".join([*(table.name for table in TABLES.values()), *view_names()])
     hint = f", did you mean {near[0]}" if near else ""
-    return f"there is no table {match[1]}{hint}; tables are {known}"
+    return shorten(f"there is no table {match[1][:100]}{hint}; tables are {known}", 2_000)
 
 
 def _sentence(message: str) -> str:
     """The first paragraph of a message, on one line."""
-    return " ".join(message.split("\n\n")[0].split("\nLINE ")[0].split())
+    return shorten(" ".join(message.split("\n\n")[0].split("\nLINE ")[0].split()))
 
 
 def _tables_in(tree: exp.Query) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from imaging.planning import SitePlan
 from imaging.provenance import LOCAL, Run, Whereabouts, begin_run
 from imaging.records import field_key, manifest_key, pins_key, preview_key
 from imaging.store import Store, open_store
+from imaging.stored_records import PINS, read_record
 from imaging.wells import parse_well
 from imaging.zarr_site import write_site
 
@@ -97,7 +97,7 @@ def opened(url: str) -> Store:
 
 @lru_cache(maxsize=64)
 def _pins(url: str, prefix: str) -> dict[str, Any]:
-    return json.loads(opened(url).read(pins_key(prefix)))
+    return read_record(opened(url), pins_key(prefix), PINS)
 
 
 def process_site(

@@ -7,7 +7,6 @@ the store's clock too: one clock that is ahead deletes nothing. Uploaded images 
 
 from __future__ import annotations
 
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,9 +15,11 @@ from imaging.grace import GRACE_S, read_earlier_clock
 from imaging.job import PlateJob
 from imaging.records import clock_key
 from imaging.store import StoredObject
+from imaging.stored_records import FIELD, PUBLICATION, SITE, read_record
 
 _READERS = 16
-_NAMING = ("sites", "publications", "illumination.json")
+_NAMING = {"sites": SITE, "publications": PUBLICATION, "illumination.json": FIELD}
+_SHAPES = {**_NAMING, "previews": SITE}
 
 
 def find_unreferenced(
@@ -39,8 +40,8 @@ def find_unreferenced(
 
     Raises
     ------
-    ValueError
-        If a record is no JSON: then nothing can be said about what it names.
+    StoredDataError
+        If a record is damaged: then nothing can be said about what it names.
     """
     oldest = (time.time() if now is None else now) - grace_s
     results = f"results/{job.experiment.name}/{job.plate}/"
@@ -55,10 +56,10 @@ def find_unreferenced(
         kind = rest.partition("/")[0]
         if kind in ("parts", "fields", "published"):
             data.append(item)
-        elif kind in (*_NAMING, "previews") and item.key.endswith(".json") and item.key not in without:
+        elif kind in _SHAPES and item.key.endswith(".json") and item.key not in without:
             records.append((recipe, kind, item.key))
     with ThreadPoolExecutor(_READERS) as pool:  # a plate has thousands; while they are read, no plate is looked at
-        contents = list(pool.map(lambda record: json.loads(job.store.read(record[2])), records))
+        contents = list(pool.map(lambda record: read_record(job.store, record[2], _SHAPES[record[1]]), records))
     for (recipe, kind, _), content in zip(records, contents, strict=True):
         if kind in _NAMING:
             named.update(_named(kind, content))
@@ -82,12 +83,12 @@ def sweep(job: PlateJob, *, grace_s: float = GRACE_S, now: float | None = None) 
 
 def _named(kind: str, record: dict[str, Any]) -> list[str]:
     if kind == "publications":
-        fields = record.get("illumination", {}).get("fields", {}).values()
-        return [*record["tables"].values(), *(item["key"] for item in fields)]
+        fields = (record.get("illumination") or {}).get("fields") or {}
+        return [*(record.get("tables") or {}).values(), *(item["key"] for item in fields.values())]
     if kind == "illumination.json":
-        return [record["field"]["key"]] if record["field"] else []
-    images = record["zarr"]["objects"] if record["zarr"] else []
-    return [item["key"] for item in [record["part"], record.get("image_part"), *images] if item]
+        return [record["field"]["key"]] if record.get("field") else []
+    images = record["zarr"]["objects"] if record.get("zarr") else []
+    return [item["key"] for item in [record.get("part"), record.get("image_part"), *images] if item]
 
 
 def _is_of_site(path: str) -> bool:
