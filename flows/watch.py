@@ -21,6 +21,7 @@ from flows.google import open_data_store
 from flows.placement import find_run_refusal
 from flows.settings import Settings
 from flows.watchdogs.open_plates import OpenPlates
+from flows.watchdogs.rounds import open_watchdogs
 from imaging.errors import MissingPartError, PlateError
 from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job
@@ -315,6 +316,7 @@ def watch(settings: Settings) -> None:
 
     watcher = open_watch(store, wake, settings)
     arrivals = _arrivals(settings, watcher) if settings.subscription else None
+    watchdogs = open_watchdogs(store, settings, watcher.plates, find_need)
     log.info("watching %s", settings.store)
     while True:
         if arrivals is not None:
@@ -323,6 +325,7 @@ def watch(settings: Settings) -> None:
             watcher.round()
         except PlateError as error:  # the store did not answer; it is asked again
             log.warning("%s", error)
+        watchdogs.tend()
         time.sleep(settings.rescan_s)
 
 

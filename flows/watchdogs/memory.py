@@ -112,9 +112,7 @@ class Memory:
 
     def _shift(self, by_s: float) -> None:
         self.sightings = {name: (what, since + by_s) for name, (what, since) in self.sightings.items()}
-        self.standing = {
-            name: replace(each, seen_at=each.seen_at + by_s) for name, each in self.standing.items()
-        }
+        self.standing = {name: replace(each, seen_at=each.seen_at + by_s) for name, each in self.standing.items()}
 
     def since(self, name: str, what: Any = True) -> float:
         """Since when a thing is seen as it is now; what is not seen in a look is forgotten at its end."""
@@ -177,9 +175,7 @@ class Memory:
     def forget_untold(self) -> None:
         """Forget what is over and was never told."""
         told = {message.alert.name for message in self.messages()}
-        self.standing = {
-            name: each for name, each in self.standing.items() if name in told or not self.is_over(each)
-        }
+        self.standing = {name: each for name, each in self.standing.items() if name in told or not self.is_over(each)}
 
     @property
     def shown(self) -> list[Standing]:
