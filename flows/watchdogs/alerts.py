@@ -193,10 +193,13 @@ def _of_cluster(facts: Facts) -> list[Alert]:
         since = max(cluster.idle_since, ready_since)
         if facts.now - since >= facts.limits.cause_s:
             found.append(_idle_alert(cluster, busy, since, facts.now))
-    elif cluster.floor is not None and cluster.workers > cluster.floor:
-        if facts.now - cluster.idle_since >= 2 * facts.limits.idle_s:
-            found.append(_costly_alert(cluster, cluster.idle_since, facts))
+    elif _is_too_large(cluster) and facts.now - cluster.idle_since >= 2 * facts.limits.idle_s:
+        found.append(_costly_alert(cluster, cluster.idle_since, facts))
     return found
+
+
+def _is_too_large(cluster: ClusterFacts) -> bool:
+    return cluster.floor is not None and cluster.workers > cluster.floor
 
 
 def _of_silence(cluster: ClusterFacts, since: float, busy: Sequence[PlateFacts], facts: Facts) -> list[Alert]:
@@ -212,8 +215,8 @@ def _idle_alert(cluster: ClusterFacts, busy: Sequence[PlateFacts], since: float,
     ready = sum(plate.ready for plate in busy)
     followed = [plate for plate in busy if plate.follower]
     what = (
-        f"the cluster at {cluster.address} is idle {since_words(since, now)}: {_counted(cluster.workers, 'worker')} and "
-        f"nothing to do, although {_counted(ready, 'site')} of {_named(busy)} "
+        f"the cluster at {cluster.address} is idle {since_words(since, now)}: {_counted(cluster.workers, 'worker')} "
+        f"and nothing to do, although {_counted(ready, 'site')} of {_named(busy)} "
         f"{'is' if ready == 1 else 'are'} ready"
     )
     if followed:

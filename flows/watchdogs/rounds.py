@@ -118,15 +118,14 @@ class Watchdogs:
     def tend(self, tick: float | None = None) -> None:
         """Begin a look in a thread of its own, if one is due: looking at many plates must not hold up who wakes runs.
 
-        Raises
-        ------
-        Exception
-            What nobody foresaw in the last look, so that the watcher ends and starts anew instead of going on blind.
+        A fault in it that nobody foresaw is logged, and runs are woken all the same; `platestream status` says that
+        nobody looked.
         """
         tick = time.monotonic() if tick is None else tick
         if self._looking is not None and self._looking.done():
             ended, self._looking = self._looking, None
-            ended.result()
+            if (fault := ended.exception()) is not None:
+                log.error("nobody could look for alerts", exc_info=fault)
         if self._looking is None and tick >= self._due_at:
             self._due_at = tick + self.every_s
             self._looking = self._side.submit(self.look)
