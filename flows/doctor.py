@@ -1,7 +1,7 @@
 """`platestream doctor`: everything that Platestream needs here, checked and said in words.
 
-Each check really does what the pipeline does: it creates, lists and deletes an object, asks the server, has the scheduler
-answer. What is not set up is said, and is no fault.
+Each check really does what the pipeline does: it creates, lists and deletes an object, asks the server, has the
+scheduler answer. What is not set up is said, and is no fault.
 """
 
 from __future__ import annotations

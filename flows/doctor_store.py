@@ -124,7 +124,8 @@ def clock_finding(of: str, off_s: float) -> Finding:
 def check_disks(settings: Settings) -> Iterator[Finding]:
     """Check that there is room on each disk that is written to."""
     for disk in look_at_disks(settings):
-        left = f"{disk.free_bytes / GIB:,.1f} of {disk.total_bytes / GIB:,.1f} GiB are free for {disk.what} ({disk.folder})"
+        sizes = f"{disk.free_bytes / GIB:,.1f} of {disk.total_bytes / GIB:,.1f} GiB"
+        left = f"{sizes} are free for {disk.what} ({disk.folder})"
         is_little = disk_percent(disk) < settings.alert_disk_percent
         yield Finding("disk", "wrong" if is_little else "fine", left, "make room or move it" if is_little else "")
 

@@ -133,12 +133,12 @@ def _of_faults(facts: Facts) -> Iterator[Alert]:
 def _of_fault(fault: FaultFacts, now: float) -> Alert:
     since = since_words(fault.since, now)
     if not fault.plate:
-        what = f"no plate of the experiment {fault.experiment} can be processed {since}: {_inline(fault.problem)}"
-        to_do = f"`platestream check --experiment {fault.experiment}` shows all that is to be mended"
+        what = f"no plate of the experiment {fault.experiment} could be processed {since}: {_inline(fault.problem)}"
+        to_do = "once that is mended, the watcher goes on by itself"
         return Alert("experiment-at-fault", fault.experiment, fault.since, what, to_do, fault.experiment)
     place = f"{fault.experiment}/{fault.plate}"
-    what = f"{place} cannot be processed {since}: {_inline(fault.problem)}"
-    to_do = "mend what the sentence names; the watcher looks again by itself"
+    what = f"{place} could not be processed {since}: {_inline(fault.problem)}"
+    to_do = "once that is mended, the watcher goes on by itself"
     return Alert("plate-at-fault", place, fault.since, what, to_do, fault.experiment, fault.plate)
 
 
@@ -152,7 +152,7 @@ def _of_plate(plate: PlateFacts, facts: Facts, cluster: Sequence[Alert], server:
     if not plate.work:
         if plate.images_arrived and plate.given_up_at is not None and plate.given_up_at > facts.now:
             what = (
-                f"no image of {plate.place} came {since}, and {plate.images_arrived} of {plate.images_expected} are "
+                f"no image of {plate.place} has come {since}, and {plate.images_arrived} of {plate.images_expected} are "
                 "there"
             )
             to_do = (
@@ -161,13 +161,13 @@ def _of_plate(plate: PlateFacts, facts: Facts, cluster: Sequence[Alert], server:
             )
             yield Alert("plate-waiting", subject, plate.still_since, what, to_do, **said)
         return
-    what = f"nothing of {plate.place} gets done {since}, although there is work ({plate.work})"
+    what = f"nothing of {plate.place} has been done {since}, although there is work ({plate.work})"
     alert = Alert("plate-stuck", subject, plate.still_since, what, "", **said)
     if plate.refusal:
-        yield replace(alert, what=f"{plate.place} gets no work {since}", to_do=plate.refusal, level="refused")
+        yield replace(alert, what=f"{plate.place} has got no work {since}", to_do=plate.refusal, level="refused")
     elif plate.follower:
-        what = f"{what} and the run {plate.follower} follows it"
-        to_do = "look at that run's log and at the workers' (`platestream doctor` says whether the cluster works)"
+        what = f"{what} and somebody follows it ({plate.follower})"
+        to_do = "look at the log of that run and of the workers; `platestream doctor` says whether the cluster works"
         yield replace(alert, what=what, to_do=to_do, covered_by=_first(cluster))
     else:
         to_do = (
@@ -206,7 +206,7 @@ def _of_silence(cluster: ClusterFacts, since: float, busy: Sequence[PlateFacts],
     if facts.now - since < facts.limits.cause_s or not (busy or facts.plates):
         return []
     waiting = f", and {_counted(sum(plate.ready for plate in busy), 'site')} of {_named(busy)} wait" if busy else ""
-    what = f"the Dask scheduler at {cluster.address} does not answer {since_words(since, facts.now)}{waiting}"
+    what = f"the Dask scheduler at {cluster.address} has not answered {since_words(since, facts.now)}{waiting}"
     to_do = "look at the log of the cluster (`platestream cluster`), and start it again if it does not run"
     return [Alert("cluster-silent", cluster.address, since, what, to_do)]
 
@@ -215,7 +215,7 @@ def _idle_alert(cluster: ClusterFacts, busy: Sequence[PlateFacts], since: float,
     ready = sum(plate.ready for plate in busy)
     followed = [plate for plate in busy if plate.follower]
     what = (
-        f"the cluster at {cluster.address} is idle {since_words(since, now)}: {_counted(cluster.workers, 'worker')} "
+        f"the cluster at {cluster.address} has been idle {since_words(since, now)}: {_counted(cluster.workers, 'worker')} "
         f"and nothing to do, although {_counted(ready, 'site')} of {_named(busy)} "
         f"{'is' if ready == 1 else 'are'} ready"
     )
@@ -232,7 +232,7 @@ def _idle_alert(cluster: ClusterFacts, busy: Sequence[PlateFacts], since: float,
 def _costly_alert(cluster: ClusterFacts, since: float, facts: Facts) -> Alert:
     above = cluster.workers - (cluster.floor or 0)
     what = (
-        f"the cluster at {cluster.address} is idle {since_words(since, facts.now)}, and keeps "
+        f"the cluster at {cluster.address} has been idle {since_words(since, facts.now)}, and keeps "
         f"{_counted(above, 'worker')} above its floor of {cluster.floor}, which were to go after "
         f"{time_words(facts.limits.idle_s)} and cost money"
     )
@@ -248,7 +248,7 @@ def _of_workers(cluster: ClusterFacts, now: float) -> Iterator[Alert]:
         since = min(each.since for each in failing)
         sites, last = sum(each.failed for each in failing), max(failing, key=lambda each: each.since)
         what = (
-            f"every site fails on every worker of the cluster at {cluster.address} {since_words(since, now)}: "
+            f"every site has failed on every worker of the cluster at {cluster.address} {since_words(since, now)}: "
             f"{_counted(sites, 'failure')} in a row, the last because of {_inline(last.reason)}"
         )
         to_do = "what the sites share is at fault, such as the recipe, the storage or an upgrade: mend that"
@@ -260,7 +260,7 @@ def _of_workers(cluster: ClusterFacts, now: float) -> Iterator[Alert]:
 
 def _worker_alert(cluster: ClusterFacts, worker: WorkerFacts, now: float) -> Alert:
     what = (
-        f"the worker {worker.name} of the cluster at {cluster.address} fails at every site "
+        f"the worker {worker.name} of the cluster at {cluster.address} has failed at every site "
         f"{since_words(worker.since, now)}: {_counted(worker.failed, 'failure')} in a row at "
         f"{'at least ' if worker.failed > worker.sites else ''}{_counted(worker.sites, 'site')}, the last because of "
         f"{_inline(worker.reason)}"
@@ -277,7 +277,7 @@ def _of_server(facts: Facts) -> list[Alert]:
     if runs.silent_since is not None:
         if facts.now - runs.silent_since < facts.limits.cause_s:
             return []
-        what = f"the Prefect server at {runs.address} does not answer {since_words(runs.silent_since, facts.now)}"
+        what = f"the Prefect server at {runs.address} has not answered {since_words(runs.silent_since, facts.now)}"
         to_do = "no new plate gets a run until it is back, so look at its log and start it again"
         return [Alert("server-silent", runs.address, runs.silent_since, what, to_do)]
     if runs.late_since is None or facts.now - runs.late_since < facts.limits.after_s:
@@ -307,10 +307,12 @@ def _of_queue(facts: Facts, causes: Sequence[Alert]) -> Iterator[Alert]:
     if age_s < facts.limits.queue_s:
         return
     ready = sum(plate.ready for plate in waiting)
-    workers = f" on {_counted(facts.cluster.workers, 'worker')}" if facts.cluster and facts.cluster.workers else ""
+    there = facts.cluster.workers if facts.cluster else 0
+    workers = _counted(there, "worker") if there else "a worker"
     what = (
         f"the queue ages: {_counted(ready, 'site')} of {_named(waiting)} "
-        f"{'waits' if ready == 1 else 'wait'}{workers}, the first, of {first.place}, {since_words(since, facts.now)}"
+        f"{'waits' if ready == 1 else 'wait'} for {workers}, the first (of {first.place}) "
+        f"{since_words(since, facts.now)}"
     )
     to_do = "images come faster than sites are done, so give the cluster more workers; nothing is lost meanwhile"
     doublings = int(age_s // facts.limits.queue_s).bit_length()
@@ -327,7 +329,7 @@ def _of_quality(quality: QualityFacts) -> Iterator[Alert]:
         usual = statistics.median(map(share_of, before)) if len(before) >= FEWEST_BEFORE else None
         limit = SHARE_ALONE if usual is None else max(LEAST_SHARE, TIMES_WORSE * usual)
         if statistics.fmean(shares) >= limit and sum(share >= limit for share in shares) > LAST_PLATES / 2:
-            compared = "there are no earlier plates" if usual is None else f"of the {len(before)} before {usual:.1%}"
+            compared = "with no earlier plates" if usual is None else f"before: {usual:.1%}"
             found.append((kind, f"{statistics.fmean(shares):.0%} of the {kind} ({compared})"))
     if found:
         yield _quality_alert(quality, last, found)
@@ -359,9 +361,9 @@ def _of_disk(disk: DiskFacts, facts: Facts) -> Iterator[Alert]:
     since = facts.now if disk.little_since is None else disk.little_since
     level = sum(left < part * limit for part in DISK_LEVELS)
     words = ("nearly full", "nearly full", "almost full", "full")[level]
-    names = f" and {disk.free_names:.1%} of its names" if 100 * disk.free_names < limit else ""
+    names = f" and {disk.free_names:.1%} of its inodes" if 100 * disk.free_names < limit else ""
     what = (
-        f"the disk of {disk.what} ({disk.folder} on {disk.machine}) is {words} {since_words(since, facts.now)}: "
+        f"the disk of {disk.what} ({disk.folder} on {disk.machine}) has been {words} {since_words(since, facts.now)}: "
         f"{disk.free_bytes / GIB:,.1f} of {disk.total_bytes / GIB:,.1f} GiB{names} are free"
     )
     to_do = "make room or move it to a larger disk; when it is full, sites fail and begin again once there is room"
