@@ -1,8 +1,8 @@
 """Blocks on a Prefect server, types and documents, again and again the same: prefect-gcp's, and those of alerts.
 
-Of Google's no secret is written. A credentials block without a key file means Google's application default credentials:
-on Kubernetes the pod's service account (Workload Identity), on a desk ``gcloud auth application-default login``. Whoever
-must use a key puts it into the block by hand; it stays there when this runs again.
+Of Google's no secret is written. A credentials block without a key file means Google's application default
+credentials: on Kubernetes the pod's service account (Workload Identity), on a desk ``gcloud auth application-default
+login``. Whoever must use a key puts it into the block by hand; it stays there when this runs again.
 """
 
 from __future__ import annotations

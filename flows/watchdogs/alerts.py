@@ -133,7 +133,8 @@ def _of_faults(facts: Facts) -> Iterator[Alert]:
 def _of_fault(fault: FaultFacts, now: float) -> Alert:
     since = since_words(fault.since, now)
     if not fault.plate:
-        what = f"no plate of the experiment {fault.experiment} could be processed {since}: {_inline(fault.problem)}"
+        what = f"no plate of the experiment {fault.experiment} could be processed {since}: "
+        what += _inline(fault.problem)
         to_do = "once that is mended, the watcher goes on by itself"
         return Alert("experiment-at-fault", fault.experiment, fault.since, what, to_do, fault.experiment)
     place = f"{fault.experiment}/{fault.plate}"
@@ -151,10 +152,8 @@ def _of_plate(plate: PlateFacts, facts: Facts, cluster: Sequence[Alert], server:
     since = since_words(plate.still_since, facts.now)
     if not plate.work:
         if plate.images_arrived and plate.given_up_at is not None and plate.given_up_at > facts.now:
-            what = (
-                f"no image of {plate.place} has come {since}, and {plate.images_arrived} of {plate.images_expected} are "
-                "there"
-            )
+            there = f"{plate.images_arrived} of {plate.images_expected} are there"
+            what = f"no image of {plate.place} has come {since}, and {there}"
             to_do = (
                 "look at the microscope and at what copies its files; what is not there at "
                 f"{moment_words(plate.given_up_at)} is given up, and the plate is published without it"
@@ -215,9 +214,9 @@ def _idle_alert(cluster: ClusterFacts, busy: Sequence[PlateFacts], since: float,
     ready = sum(plate.ready for plate in busy)
     followed = [plate for plate in busy if plate.follower]
     what = (
-        f"the cluster at {cluster.address} has been idle {since_words(since, now)}: {_counted(cluster.workers, 'worker')} "
-        f"and nothing to do, although {_counted(ready, 'site')} of {_named(busy)} "
-        f"{'is' if ready == 1 else 'are'} ready"
+        f"the cluster at {cluster.address} has been idle {since_words(since, now)}: "
+        f"{_counted(cluster.workers, 'worker')} and nothing to do, although {_counted(ready, 'site')} "
+        f"of {_named(busy)} {'is' if ready == 1 else 'are'} ready"
     )
     if followed:
         to_do = (

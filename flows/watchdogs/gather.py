@@ -161,7 +161,7 @@ class Gatherer:
         address = self.settings.api_url
         try:
             late = find_late_runs(self.settings, now)
-        except (httpx.HTTPError, ValueError, KeyError):
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):  # or something else answers there
             return RunFacts(address, silent_since=self.memory.since("server silent"))
         return RunFacts(address, late=len(late), late_since=min(late, default=None))
 
@@ -248,7 +248,7 @@ def find_late_runs(settings: Settings, now: float) -> list[float]:
 
     Raises
     ------
-    httpx.HTTPError, ValueError, KeyError
+    httpx.HTTPError, ValueError, KeyError, TypeError
         If the server does not answer, or something else does.
     """
     before = datetime.fromtimestamp(now - LATE_S, UTC)

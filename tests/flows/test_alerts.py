@@ -136,8 +136,8 @@ def test_plates_that_get_no_work_do_not_make_a_cluster_idle() -> None:
 def test_workers_without_work_that_should_have_gone_cost_money() -> None:
     cluster = replace(CLUSTER, idle_since=NOW - 1860, floor=1)
     assert only(replace(FACTS, cluster=cluster)).sentence == (
-        "the cluster at tcp://lab:8786 has been idle since 2026-02-03 03:34 UTC (31 min), and keeps 3 workers above its "
-        "floor of 1, which were to go after 15 min and cost money; see whether `platestream cluster` runs, which sends "
+        "the cluster at tcp://lab:8786 has been idle since 2026-02-03 03:34 UTC (31 min), and keeps 3 workers above "
+        "its floor of 1, which were to go after 15 min and cost money; see whether `platestream cluster` runs, which sends "
         "them away, and what its log says"
     )
     assert find_alerts(replace(FACTS, cluster=replace(cluster, idle_since=NOW - 1700))) == []
@@ -213,7 +213,8 @@ def test_a_queue_that_ages_is_told_again_when_it_is_twice_as_old() -> None:
         "nothing is lost meanwhile"
     )
     levels = [
-        only(replace(facts, plates=(replace(old, ready_since=NOW - hours * 3600.0),))).level for hours in (2, 3, 4, 7, 8)
+        only(replace(facts, plates=(replace(old, ready_since=NOW - hours * 3600.0),))).level
+        for hours in (2, 3, 4, 7, 8)
     ]
     assert levels == ["1", "1", "2", "2", "3"]
 
@@ -234,7 +235,9 @@ def test_an_experiment_at_fault_is_told_once_and_not_for_each_of_its_plates() ->
 
 def plates_of(last: tuple[float, ...], before: tuple[float, ...]) -> QualityFacts:
     shares = enumerate((*last, *before))
-    return QualityFacts("screen", "v1-0", tuple(PlateQuality(f"P{n}", NOW - 3600 * n, 0.0, share) for n, share in shares))
+    return QualityFacts(
+        "screen", "v1-0", tuple(PlateQuality(f"P{n}", NOW - 3600 * n, 0.0, share) for n, share in shares)
+    )
 
 
 def test_an_experiment_whose_quality_collapses() -> None:
