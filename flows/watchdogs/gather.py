@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 from collections.abc import Callable, Iterator
@@ -39,6 +40,8 @@ from imaging.records import heartbeat_key
 from imaging.steps import is_followed
 from imaging.store import Store
 
+log = logging.getLogger(__name__)
+
 OUR_TAG, BACKGROUND = "platestream", "background"
 """Tags of flow runs of ours, and of those that can wait; see prefect.yaml."""
 LATE_S = 15.0
@@ -68,6 +71,7 @@ class Gatherer:
     plates: OpenPlates
     memory: Memory
     need: Callable[[PlateJob, Plan], str]
+    _said: str = ""
     _quality: dict[tuple[str, str], tuple[QualityHistory, QualityFacts | None]] = field(default_factory=dict)
 
     def gather(self, now: float) -> Facts:
@@ -135,14 +139,20 @@ class Gatherer:
                 seen.add((experiment, plate))
                 yield FaultFacts(experiment, plate, problem, self.memory.since(f"fault {experiment}/{plate}"))
 
-    def _cluster(self) -> ClusterFacts:
+    def _cluster(self) -> ClusterFacts | None:
+        """What the scheduler says; nothing where this process cannot ask, for want of certificates."""
         from flows.clusters.look import ask  # loads Dask
         from flows.clusters.security import read_security
 
         address = self.settings.scheduler
         try:
             look = ask(address, read_security(self.settings))
-        except (MissingPartError, ConfigurationError):
+        except ConfigurationError as error:
+            if self._said != str(error):
+                log.warning("whether the cluster is idle cannot be asked: %s", error)
+            self._said = str(error)
+            return None
+        except MissingPartError:
             return ClusterFacts(address, silent_since=self.memory.since("cluster silent"))
         return ClusterFacts(
             address,

@@ -33,7 +33,7 @@ def apply(server: str, project: Path, **channels: str) -> dict[str, str]:
 
 
 def remove_blocks(server: str) -> None:
-    with httpx.Client(base_url=server, trust_env=False) as client:
+    with httpx.Client(base_url=server, trust_env=False, timeout=60) as client:
         for block in client.post("/block_documents/filter", json={}).raise_for_status().json():
             if block["name"].startswith("platestream-alerts"):
                 client.delete(f"/block_documents/{block['id']}").raise_for_status()
@@ -41,7 +41,7 @@ def remove_blocks(server: str) -> None:
 
 def change_slack(server: str, address: str) -> None:
     """Let the block of Slack send to a receiver that is here: Slack's own answers only to Slack."""
-    with httpx.Client(base_url=server, trust_env=False) as client:
+    with httpx.Client(base_url=server, trust_env=False, timeout=60) as client:
         found = client.get("/block_types/slug/slack-webhook/block_documents/name/platestream-alerts")
         change = {"data": {"url": address}, "merge_existing_data": True}
         client.patch(f"/block_documents/{found.json()['id']}", json=change).raise_for_status()

@@ -137,8 +137,8 @@ def test_workers_without_work_that_should_have_gone_cost_money() -> None:
     cluster = replace(CLUSTER, idle_since=NOW - 1860, floor=1)
     assert only(replace(FACTS, cluster=cluster)).sentence == (
         "the cluster at tcp://lab:8786 has been idle since 2026-02-03 03:34 UTC (31 min), and keeps 3 workers above "
-        "its floor of 1, which were to go after 15 min and cost money; see whether `platestream cluster` runs, which sends "
-        "them away, and what its log says"
+        "its floor of 1, which were to go after 15 min and cost money; see whether `platestream cluster` runs, which "
+        "sends them away, and what its log says"
     )
     assert find_alerts(replace(FACTS, cluster=replace(cluster, idle_since=NOW - 1700))) == []
     for floor in (4, None):

@@ -31,6 +31,8 @@ from tests.imaging import small_screen
 from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate
 
 NOWHERE = "http://127.0.0.1:9/api"
+UNASKED = "tls://127.0.0.1:9"
+"""A scheduler that nobody can ask without a certificate."""
 
 
 @pytest.fixture
@@ -41,8 +43,8 @@ def root(tmp_path: Path) -> FolderStore:
     return store
 
 
-def upload(store: FolderStore, plate: str = "P1", *, count: int = 8) -> None:
-    for name, data in list(draw_plate().items())[:count]:
+def upload(store: FolderStore, plate: str = "P1", *, first: int = 0, count: int = 8) -> None:
+    for name, data in list(draw_plate().items())[first:count]:
         store.write(f"raw/screen/{plate}/{name}", data)
 
 
@@ -50,7 +52,7 @@ class Dogs:
     """A real watch and its gatherer, whose clocks the test moves."""
 
     def __init__(self, store: FolderStore, tmp_path: Path, **said: Any) -> None:
-        settings = {"api_url": NOWHERE, "scheduler": "tcp://127.0.0.1:9", "store": str(store.root), "settle_s": 0}
+        settings = {"api_url": NOWHERE, "scheduler": UNASKED, "store": str(store.root), "settle_s": 0}
         self.settings = Settings(**settings | {"state_folder": tmp_path, "cache_folder": tmp_path} | said)
         self.watch = Watch(store, lambda need: None, rescan_s=0.5, settle_s=0.0)
         self.gatherer = Gatherer(store, self.settings, self.watch.plates, Memory(), find_need)
@@ -80,7 +82,7 @@ def test_a_plate_is_still_from_the_moment_since_which_nothing_was_done(root: Fol
     first = dogs.plate(1)
     assert (first.work, first.ready, first.images_arrived, first.images_expected) == ("2 sites to process", 2, 4, 8)
     assert first.still_since == dogs.plate(600).still_since == dogs.began + 1
-    upload(root)
+    upload(root, first=4)
     assert dogs.plate(700).still_since == dogs.began + 700
     assert dogs.plate(700).ready_since == dogs.began + 1  # some site waited all the time
 
@@ -210,7 +212,14 @@ def test_a_worker_that_fails_at_every_site_is_found_out(
     assert abs(ask(cluster.scheduler_address).time - time.time()) < 60
 
 
-def test_silent_services_are_silent_since_the_first_look(dogs: Dogs) -> None:
+def test_a_cluster_that_cannot_be_asked_is_not_called_silent(dogs: Dogs, caplog: pytest.LogCaptureFixture) -> None:
+    for after_s in (1, 100):
+        assert dogs.look(after_s).cluster is None
+    assert caplog.text.count("whether the cluster is idle cannot be asked") == 1
+
+
+def test_silent_services_are_silent_since_the_first_look(root: FolderStore, tmp_path: Path) -> None:
+    dogs = Dogs(root, tmp_path, scheduler="tcp://127.0.0.1:9")
     for after_s in (1, 100):
         facts = dogs.look(after_s)
         assert facts.cluster is not None
@@ -272,7 +281,10 @@ def test_an_experiment_whose_last_plates_fail_is_found_in_its_publications(root:
     assert [shares.plate for shares in history.newest()[:2]] == ["P6", "P5"]
 
 
-def test_an_alert_of_a_real_plate_is_sent_once_and_shown_by_status(root: FolderStore, tmp_path: Path) -> None:
+def test_an_alert_of_a_real_plate_is_sent_once_and_shown_by_status(
+    root: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.watchdogs.gather.find_late_runs", lambda settings, now: [])  # the API has none
     upload(root)
     with api_standin() as (address, got):
         settings = Dogs(root, tmp_path, api_url=address, alert_after_s=3.0, alert_every_s=1.0).settings
@@ -283,12 +295,13 @@ def test_an_alert_of_a_real_plate_is_sent_once_and_shown_by_status(root: FolderS
             watchdogs = open_watchdogs(root, settings, watch.plates, find_need)
             for after_s in range(1, 8):
                 watchdogs.look(now + after_s, float(after_s))
-        sent = [request.body[0] for request in got if request.path == "/api/events"]
-    told = {event["payload"]["kind"]: event for event in sent}
-    assert sorted(event["payload"]["kind"] for event in sent) == sorted(told)
-    stuck = told["cluster-silent"]
-    assert stuck["event"] == "platestream.alert"
-    assert stuck["resource"]["alert.news"] == "new"
-    assert "4 sites of screen/P1 wait" in stuck["payload"]["message"]
+    (event,) = [request.body[0] for request in got if request.path == "/api/events"]
+    assert event["event"] == "platestream.alert"
+    assert event["resource"]["prefect.resource.id"] == "platestream.alert.plate-stuck.screen%2FP1%2Fv1-" + (
+        event["payload"]["recipe"].removeprefix("v1-")
+    )
+    assert event["resource"]["alert.news"] == "new"
+    assert "although there is work (4 sites to process); nobody follows it" in event["payload"]["message"]
+    assert (event["payload"]["experiment"], event["payload"]["plate"]) == ("screen", "P1")
     shown = read_alerts(root, every_s=1.0)
-    assert "cluster-silent" in [each.alert.kind for each in shown.standing]
+    assert [each.alert.kind for each in shown.standing] == ["plate-stuck"]
