@@ -42,7 +42,7 @@ def mail_server() -> Iterator[tuple[str, list[str]]]:
         def handle(self) -> None:
             self.wfile.write(b"220 here\r\n")
             while line := self.rfile.readline():
-                word = line.split()[:1]
+                word = line.upper().split()[:1]
                 if word == [b"DATA"]:
                     self.wfile.write(b"354 go on\r\n")
                     letter = iter(self.rfile.readline, b".\r\n")
