@@ -105,7 +105,7 @@ class Watchdogs:
     send: Callable[[AlertEvent], None]
     every_s: float = 60.0
     _due_at: float = 0.0
-    _looking: concurrent.futures.Future[None] | None = None
+    _looking: concurrent.futures.Future[list[Message]] | None = None
 
     def __post_init__(self) -> None:
         self._side = concurrent.futures.ThreadPoolExecutor(1, "watchdogs")

@@ -87,7 +87,7 @@ def test_each_role_may_do_what_it_needs_and_nothing_else() -> None:
         if name.split(".")[0].endswith("_iam_member") and "google_service_account.role" in json.dumps(body):
             told = json.dumps([body["member"], body.get("for_each", "")])
             named = re.findall(r"role in \[(.*?)\]", told) + re.findall(r"role\[(\W+\w+\W+)\]", told)
-            others = ["runs", "workers"] if "local.written" in told else ["all"]
+            others = ["runs", "workers", "watch"] if "local.written" in told else ["all"]
             roles = re.findall(r"\w+", named[0]) if named else others
             for role in roles:
                 granted.setdefault(role, set()).add(body["role"].strip('"'))
