@@ -25,8 +25,10 @@ DATABASE_URL = f"{PREFIX}DATABASE_URL"
 """Holds a password: no process gets it but the Prefect server."""
 WEB_TOKEN = f"{PREFIX}WEB_TOKEN"
 """No process gets it but the web server."""
-_OF_ONE_SERVICE = {"database_url": DATABASE_URL, "web_token": WEB_TOKEN}
-"""Settings that one service needs, and that no other process is told."""
+CHANNELS = ("alert_webhook", "alert_slack", "alert_email")
+"""Where alerts go. The addresses are passwords, too: they are put into blocks, and no process gets them."""
+WITHHELD = {"database_url": DATABASE_URL, "web_token": WEB_TOKEN} | {name: PREFIX + name.upper() for name in CHANNELS}
+"""Settings that one service needs at most, and that no other process is told."""
 LEAST_TOKEN = 16
 """Characters of a token that cannot be found by trying."""
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
@@ -133,6 +135,26 @@ class Settings(BaseSettings):
     )
     budget_per_plate: float | None = Field(None, ge=0, description="USD after which a plate gets no more work")
     budget_per_day: float | None = Field(None, ge=0, description="USD of one UTC day after which no work is begun")
+    alert_every_s: float = Field(60.0, gt=0, description="seconds between two looks of the watcher for alerts")
+    alert_after_s: float = Field(
+        1800.0, gt=0, description="seconds without progress of a plate, or without its next image, that are an alert"
+    )
+    alert_queue_s: float = Field(
+        7200.0, gt=0, description="seconds that a site with all its images may wait before that is an alert"
+    )
+    alert_disk_percent: float = Field(
+        5.0, ge=0, lt=100, description="percentage of a disk below which its free space is an alert"
+    )
+    alert_webhook: SecretStr | None = Field(
+        None, description="https://... that alerts are posted to as JSON, put into a block by `platestream deploy`"
+    )
+    alert_slack: SecretStr | None = Field(
+        None, description="Slack's incoming webhook that alerts are sent to, put into a block likewise"
+    )
+    alert_email: SecretStr | None = Field(
+        None,
+        description="mailtos://USER:PASSWORD@SERVER?from=...&to=... that alerts are sent by, put into a block likewise",
+    )
     database_url: SecretStr | None = Field(
         None,
         description="address of the Prefect server's PostgreSQL, postgresql+asyncpg://...; default SQLite in the "
@@ -271,9 +293,9 @@ class Settings(BaseSettings):
         """These settings as variables for a process of ours: ``{"PLATESTREAM_STORE": "/data", ...}``.
 
         What one service alone needs (the database's address, which holds a password, and the web server's token) is
-        not among them.
+        not among them, nor are the addresses that alerts go to.
         """
-        values = {name: getattr(self, name) for name in type(self).model_fields if name not in _OF_ONE_SERVICE}
+        values = {name: getattr(self, name) for name in type(self).model_fields if name not in WITHHELD}
         for name, value in values.items():
             if isinstance(value, SecretStr):
                 values[name] = value.get_secret_value()
@@ -283,10 +305,10 @@ class Settings(BaseSettings):
 def child_environment(changes: Mapping[str, str], *, without: tuple[str, ...] = ()) -> dict[str, str]:
     """Environment of a process that we start: ours less names that begin with ``without``, ``changes`` on top.
 
-    The address of the Prefect server's database and the web server's token are handed on to nobody who does not get
-    them by ``changes``.
+    The address of the Prefect server's database, the web server's token and the addresses that alerts go to are handed
+    on to nobody who does not get them by ``changes``.
     """
-    withheld = (*_OF_ONE_SERVICE.values(), *without)
+    withheld = (*WITHHELD.values(), *without)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(withheld)}
     return {**kept, **changes}
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from flows.cluster import cluster_service
 from flows.serve import serve_service
 from flows.server import client_variables, prefect_environment, server_service
-from flows.settings import Settings
+from flows.settings import CHANNELS, Settings
 from flows.supervise import Service, Supervisor, interrupt_on_termination
 from flows.web.service import check_web, web_address, web_service
 from imaging.errors import ConfigurationError
@@ -72,6 +72,10 @@ def serve(settings: Settings) -> None:
     logs = settings.state_folder / "logs"
     with interrupt_on_termination(), Supervisor(local_services(settings, logs)) as supervisor:
         supervisor.wait_until_ready()
+        if any(getattr(settings, channel) for channel in CHANNELS):
+            from flows.deploy import deploy_alerts  # loads Prefect, which this process else does without
+
+            deploy_alerts(settings)
         log.info(
             "watching %s; Prefect UI at %s; logs in %s", settings.store, settings.api_url.removesuffix("/api"), logs
         )

@@ -22,7 +22,9 @@ from flows.google import open_data_store
 from flows.placement import find_run_refusal
 from flows.settings import Settings
 from flows.waiting_runs import WaitingRuns
-from imaging.errors import PlateError
+from flows.watchdogs.open_plates import OpenPlates
+from flows.watchdogs.rounds import open_watchdogs
+from imaging.errors import MissingPartError, PlateError
 from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job
 from imaging.names import check_name, is_experimental
@@ -89,6 +91,8 @@ class Watch:
         Whether a run that was asked for waits to begin: then none is asked for.
     keep_publications
         Newest publications of a closed plate that stay; ``None`` keeps all.
+    plates
+        Takes note of the plates that are not done, for the watchdogs.
     """
 
     store: Store
@@ -100,6 +104,7 @@ class Watch:
     sweep_s: float | None = None
     is_waiting: Callable[[Need], bool] = lambda need: False
     keep_publications: int | None = None
+    plates: OpenPlates = field(default_factory=OpenPlates)
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _list_at: float = NEVER
     _look_under_at: dict[tuple[str, str, str], float] = field(default_factory=dict)
@@ -193,6 +198,7 @@ class Watch:
         for place in [place for place in self._look_at if place not in found and place[0] not in unlisted]:
             self._look_at.pop(place, None)
             self._asked.pop(place, None)
+            self.plates.forget(*place)
             for known in (self._look_under_at, self._wakes, self._quiet_s, self._beats):
                 for key in [key for key in known if key[:2] == place]:
                     del known[key]
@@ -206,7 +212,9 @@ class Watch:
             self._books[name] = open_recipes(self.store, declared, known=self._books.get(name))
         except FAULTS as error:
             self._say_once(f"{name}: {error}")
+            self.plates.fault(name, "", "", str(error))
             return None
+        self.plates.mend(name, "", "")
         return self._books[name]
 
     def _put_off(self, place: tuple[str, str], tick: float) -> None:
@@ -233,7 +241,9 @@ class Watch:
         except FAULTS as error:
             self._put_off(place, tick)
             self._say_once(f"{place[0]}/{plate}: {error}")
+            self.plates.fault(*place, "", str(error))
             return 1
+        self.plates.mend(*place, "")
         keys = []
         for each in recipes:
             key = (*place, each.experiment.recipe_id)
@@ -260,18 +270,26 @@ class Watch:
             if beat_at is not None and self._is_followed(key, beat_at, now, tick):
                 self._wakes.pop(key, None)
                 self._look_under_at[key] = tick + min(pause_s, max(self.rescan_s, beat_at + self.stale_s - now))
+                self.plates.note(job)
                 return 1
             plan = job.survey(now)
             if priority == PRODUCTION:
                 self._note_asked(place, plan)
             reason = find_need(job, plan)
-            if reason and not plan.records.has_pins and (others := self._published_recipes(job, priority)):
+            others = [] if plan.records.has_pins else self._published_recipes(job, priority)
+            refusal = self.refuse(job, plan) if reason and not others else ""
+            is_awaited = plan.has_arrivals and not plan.is_publishable
+            if priority >= PRODUCTION and not others and (reason or is_awaited):
+                self.plates.note(job, refusal)
+            else:
+                self.plates.close(job)
+            if reason and others:
                 self._look_under_at[key] = tick + DAY_S
                 self._say_once(
                     f"{place[0]}/{place[1]} is published with recipe {', '.join(others)}; to process it with "
                     f"{job.recipe} as well: platestream process --experiment {place[0]} --plate {place[1]}"
                 )
-            elif reason and (refusal := self.refuse(job, plan)):
+            elif refusal:
                 self._say_once(f"{place[0]}/{place[1]}: {refusal}")
             elif reason:
                 self._quiet_s.pop(key, None)
@@ -287,6 +305,10 @@ class Watch:
         except FAULTS as error:
             self._look_under_at[key] = tick + self.rescan_s
             self._say_once(f"{place[0]}/{place[1]}: {error}")
+            if not isinstance(error, MissingPartError):  # a server that cannot be told is no fault of the plate
+                self.plates.fault(*key, str(error))
+        else:
+            self.plates.mend(*key)
         return 1
 
     def _is_followed(self, key: tuple[str, str, str], beat_at: float, now: float, tick: float) -> bool:
@@ -356,6 +378,7 @@ def watch(settings: Settings) -> None:
     watcher.is_waiting = lambda need: waiting.has(need.experiment, need.plate, need.recipe)
     watcher.keep_publications = settings.keep_publications
     arrivals = _arrivals(settings, watcher) if settings.subscription else None
+    watchdogs = open_watchdogs(store, settings, watcher.plates, find_need)
     log.info("watching %s", settings.store)
     while True:
         if arrivals is not None:
@@ -364,6 +387,7 @@ def watch(settings: Settings) -> None:
             watcher.round()
         except PlateError as error:  # the store did not answer; it is asked again
             log.warning("%s", error)
+        watchdogs.tend()
         time.sleep(settings.rescan_s)
 
 

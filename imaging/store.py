@@ -17,6 +17,7 @@ Folders are listed and read by the operating system's own calls: one odd name (a
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import time
@@ -325,7 +326,7 @@ class FolderStore(Store):
         target, staged = self.local_path(key), self.root / STAGING / uuid.uuid4().hex
         try:
             for folder in (staged.parent, target.parent):
-                folder.mkdir(parents=True, exist_ok=True)
+                _make_folder(folder)
             staged.write_bytes(data)
             place(staged, target)
         except FileExistsError:
@@ -337,6 +338,14 @@ class FolderStore(Store):
         finally:
             with contextlib.suppress(OSError):  # a drive that went away: what is left is deleted as staged
                 staged.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder; a file in its place is an error of its own, for FileExistsError means that an object is there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
 
 
 _MEMORY: dict[str, MemoryStore] = {}
