@@ -67,8 +67,11 @@ def _of_time(plates: Iterable[_Plate], time_point: int) -> History:
 
 
 def _used_history(job: PlateJob, number: int) -> History | None:
-    """The history that a publication of the plate used; ``None`` if its record names none, or its table is gone."""
-    record = json.loads(job.store.read(publication_key(job.prefix, number)))
+    """The history that a publication of the plate used; ``None`` if it names none, or record or table are gone."""
+    try:
+        record = json.loads(job.store.read(publication_key(job.prefix, number)))
+    except (FileNotFoundError, ValueError):
+        return None
     rows = _read_rows(job.store, record) if "history" in record else None
     if rows is None:
         return None

@@ -187,6 +187,15 @@ class PlateJob:
             self.store.create(records.pins_key(self.prefix), to_json(self._fresh_pins()))
         return self.read_pins()
 
+    def with_fresh_pins(self) -> PlateJob:
+        """The same plate as if what experiment.yaml says now were pinned."""
+        return replace(self, _pinned=self._fresh_pins())
+
+    def write_fresh_pins(self) -> None:
+        """Write in the place of damaged pins what experiment.yaml says now."""
+        self.store.write(records.pins_key(self.prefix), to_json(self._fresh_pins()))
+        self._pinned.clear()
+
     def _fresh_pins(self) -> dict[str, Any]:
         illumination = self.experiment.illumination.pixel_part()
         return {"recipe": self.recipe, "pixels": self.experiment.pixel_part(), "illumination": illumination}
