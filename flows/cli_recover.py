@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flows.settings import Settings
     from imaging.damage import Damage, Verification
     from imaging.repair import Mended
+    from imaging.warehouse.publications import Loaded, Refused
 
 EXPERIMENT = typer.Argument("", help="Name of an experiment; left out, all.")
 PLATE = typer.Argument("", help="Name of a plate; left out, all of the experiment.")
@@ -81,7 +82,52 @@ def repair(
         raise typer.Exit(1)
 
 
-COMMANDS = (verify, repair)
+def rebuild_warehouse(as_json: bool = JSON, store: str = STORE) -> None:
+    """Make the BigQuery dataset again from the publications, or what of it is gone or differs; then it equals them.
+
+    Rows that are there and right are compared and left alone. It may be stopped at any time and begun again.
+    """
+    from flows.warehouse import open_rounds
+
+    outcomes: list[Loaded | Refused] = []
+    sent = open_rounds(_settings(store), outcomes.append, compares_all=True).round()
+    tables, loaded, refused = _sum_tables(outcomes)
+    if as_json:
+        said = [asdict(item) for item in refused]
+        typer.echo(json.dumps({"tables": tables, "live": sent, "publications": loaded, "refused": said}, indent=2))
+    else:
+        _print_tables(tables)
+        jobs = sum(item["jobs"] for item in loaded)
+        typer.echo(f"{counted(len(loaded), 'publication')} in the warehouse as in the store, by {counted(jobs, 'job')}")
+    for item in refused:
+        typer.echo(f"{item.experiment}/{item.plate}, publication {item.number}: {item.reason}", err=True)
+    if refused:
+        raise typer.Exit(1)
+
+
+COMMANDS = (verify, repair, rebuild_warehouse)
+
+
+def _sum_tables(outcomes: list[Loaded | Refused]) -> tuple[dict[str, int], list[dict[str, Any]], list[Refused]]:
+    """Rows of each table over all runs, the publications that are in the warehouse, and those that are not."""
+    from imaging.warehouse.publications import Loaded
+
+    loaded = [asdict(item) for item in outcomes if isinstance(item, Loaded)]
+    tables: dict[str, int] = {}
+    for item in loaded:
+        for name, rows in item["rows"].items():
+            tables[name] = tables.get(name, 0) + rows
+    return tables, loaded, [item for item in outcomes if not isinstance(item, Loaded)]
+
+
+def _print_tables(tables: dict[str, int]) -> None:
+    from rich.table import Table
+
+    table = Table("table", "rows", "equal to the store's", box=None)
+    for name, rows in tables.items():
+        table.add_row(name, f"{rows:,}", "yes: counted and summed on both sides")
+    if tables:
+        open_console().print(table)
 
 
 def _settings(store: str) -> Settings:
