@@ -3,10 +3,10 @@
     git worktree add OLD c886815
     PYTHONPATH=OLD python tests/data/upgrade/make_store.py OUT
 
-c886815 is the first state of the main line with numbers version 3, the version of stored values that is supported. Three
-plates of one experiment: P1 is published twice, the second time with an edited plate map; of P2 two of four sites are
-done, as when a worker pool is upgraded in the middle of a plate; of P3 an image is unreadable and given up. Pages are
-left out: they are written again at any time.
+c886815 is the first state of the main line with numbers version 3, the version of stored values that is supported.
+Three plates of one experiment: P1 is published twice, the second time with an edited plate map; of P2 two of four sites
+are done, as when workers are upgraded in the middle of a plate; of P3 an image is unreadable and given up. Pages are left
+out: they are written again at any time.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, follow
 
 UPLOADED = 1_770_000_000
 """When all images were written, Unix seconds: with the size it is what versions of files are told by."""
-RECIPE = "recipe: {name: v1, nuclei: {diameter_px: [6, 20]}, cells: {}, features: {families: Intensity, whole_images: no}}"
+RECIPE = (
+    "recipe: {name: v1, nuclei: {diameter_px: [6, 20]}, cells: {}, features: {families: Intensity, whole_images: no}}\n"
+)
 
 
 def main(out: Path) -> None:
     root = out / "store"
-    text = EXPERIMENT.replace("recipe: {name: v1, nuclei: {diameter_px: [6, 20]}, cells: {}}", RECIPE)
-    assert RECIPE in text
+    before, _, rest = EXPERIMENT.partition("recipe:")
+    text = f"{before}{RECIPE}analysis:{rest.partition('analysis:')[2]}"
     declared = root / "experiments" / "screen"
     declared.mkdir(parents=True)
     (declared / "experiment.yaml").write_text(text)
