@@ -5,8 +5,8 @@
 
 c886815 is the first state of the main line with numbers version 3, the version of stored values that is supported.
 Three plates of one experiment: P1 is published twice, the second time with an edited plate map; of P2 two of four sites
-are done, as when workers are upgraded in the middle of a plate; of P3 an image is unreadable and given up. Pages are left
-out: they are written again at any time.
+are done, as when workers are upgraded in the middle of a plate; of P3 an image is unreadable and given up. Pages are
+left out: they are written again at any time.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 from imaging.job import open_job
@@ -25,6 +26,7 @@ from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate, follow
 
 UPLOADED = 1_770_000_000
 """When all images were written, Unix seconds: with the size it is what versions of files are told by."""
+PATIENCE_S = 3600.0
 RECIPE = (
     "recipe: {name: v1, nuclei: {diameter_px: [6, 20]}, cells: {}, features: {families: Intensity, whole_images: no}}\n"
 )
@@ -53,7 +55,7 @@ def main(out: Path) -> None:
             for site in plan_work(job).todo[:2]:
                 process_site(site_task(job, site), measure_planes)
             continue
-        assert follow(job) is not None
+        assert follow(job, now=time.time() + PATIENCE_S) is not None
         if plate == "P1":
             (declared / "map.csv").write_text(PLATE_MAP.replace("x,2", "y,2"))
             assert follow(open_job(store, "screen", plate, settle_s=0.0)) is not None
