@@ -14,6 +14,9 @@ from imaging.store import Store
 from imaging.wells import PLATE_SHAPES
 from imaging.zarr_plate import read_attributes
 
+_LEFT_OUT = {"time_point": 1}
+"""What descriptions of earlier versions did not say, and meant."""
+
 
 def check_descriptions(
     store: Store, plate_key: str, manifests: Sequence[Mapping[str, Any]], sizes: Mapping[str, int]
@@ -71,7 +74,9 @@ def _says_same(found: bytes, wanted: bytes) -> bool:
 
 def _holds(found: Any, wanted: Any) -> bool:
     if isinstance(wanted, dict):
-        return isinstance(found, dict) and all(_holds(found.get(name), value) for name, value in wanted.items())
+        return isinstance(found, dict) and all(
+            _holds(found.get(name, _LEFT_OUT.get(name)), value) for name, value in wanted.items()
+        )
     if isinstance(wanted, list):
         return (
             isinstance(found, list)
