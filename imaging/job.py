@@ -177,7 +177,7 @@ class PlateJob:
                 self._pinned.update(json.loads(self.store.read(key)))
             except ValueError as error:
                 raise StoredDataError(
-                    "the plate's pins are damaged; delete the file, it is made again", key=key
+                    "the plate's pins are damaged; platestream repair makes them again", key=key
                 ) from error
         return self._pinned
 

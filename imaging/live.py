@@ -148,7 +148,7 @@ def _aggregated(manifest: Mapping[str, Any]) -> tuple[Row, SiteRows, Mapping[str
 def _incomplete(what: str, record: Mapping[str, Any], error: Exception) -> StoredDataError:
     """A record that is JSON, and not what it should be."""
     words = f"lacks {error.args[0]}" if isinstance(error, KeyError) else f"is damaged ({error})"
-    return StoredDataError(f"{what} {words}; delete it, it is made again", key=record["key"])
+    return StoredDataError(f"{what} {words}; platestream repair makes it again", key=record["key"])
 
 
 def _aggregate(manifest: Mapping[str, Any]) -> tuple[Row, SiteRows, Mapping[str, Any]]:

@@ -40,4 +40,6 @@ def _check(record: Mapping[str, Any]) -> None:
 
 
 def _faulty(record: Mapping[str, Any], words: str) -> StoredDataError:
-    return StoredDataError(f"the publication record {words}; delete it and publish the plate again", key=record["key"])
+    return StoredDataError(
+        f"the publication record {words}; platestream repair publishes the plate anew", key=record["key"]
+    )

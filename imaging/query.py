@@ -360,7 +360,7 @@ def _damaged(message: str, key: str = "") -> StoredDataError:
 
 
 def _gone(key: str) -> StoredDataError:
-    return StoredDataError("a published table is gone; withdraw the publication or publish the plate again", key=key)
+    return StoredDataError("a published table is gone; platestream repair publishes the plate anew", key=key)
 
 
 def _text_list(paths: Iterable[Path]) -> str:

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from imaging.errors import StoreUnavailableError
+from imaging import publication as publication_module
+from imaging.errors import LostDataError, StoreUnavailableError
 from imaging.job import PlateJob
 from imaging.publication import is_current, read_publication
 from imaging.query import run_query
 from imaging.records import missing_key, pins_key, publication_key
 from imaging.repair import Repair
+from imaging.site import read_part
 from imaging.store import FolderStore, Store
 from imaging.sweep import GRACE_S, sweep
 from imaging.zarr_check import check_plate
@@ -302,3 +304,38 @@ def test_the_place_of_a_damage_is_said(job: PlateJob) -> None:
     assert (damage.experiment, damage.plate, damage.recipe) == place(job)
     assert damage.site.startswith("A02-1-")
     assert damage.cure == "its site is measured again"
+
+
+def test_a_slow_publisher_that_met_damage_cannot_undo_what_was_made_since(job: PlateJob, tmp_path: Path) -> None:
+    """It once deleted the manifest by its name: that of the site done again."""
+    old = job.survey()
+    lost = manifest_of(job, "A02")
+    remove(job.store, lost["part"]["key"])
+    with pytest.raises(LostDataError) as met:
+        read_part(job.store, lost)
+    (tmp_path / "maps" / "map.csv").write_text("well,treatment,concentration,control\nA01,z,1,negcon\n")
+    again = follow_quickly(job, rounds=8) or follow_quickly(job)
+    assert again is not None
+    before = object_states(job)
+    publication_module._disown(job, old, met.value)
+    assert object_states(job) == before
+    assert_whole(job)
+
+
+def test_a_damaged_manifest_is_declared_void_by_a_publisher_and_done_again(job: PlateJob, tmp_path: Path) -> None:
+    damaged = manifest_of(job, "A02")["key"]
+    truncate(job.store, damaged)
+    half = job.store.read(damaged)
+    (tmp_path / "maps" / "map.csv").write_text("well,treatment,concentration,control\nA01,z,1,negcon\n")
+    again = follow_quickly(job) or follow_quickly(job)
+    assert again is not None
+    assert job.store.read(damaged) == half
+    assert_whole(job)
+
+
+def test_the_number_of_a_publication_whose_record_is_gone_is_not_given_again(job: PlateJob) -> None:
+    remove(job.store, publication_key(job.prefix, 1))
+    repair(job)
+    assert not job.store.exists(publication_key(job.prefix, 1))
+    assert current_record(job)["number"] == 2
+    assert_whole(job)
