@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from distributed import as_completed
+from distributed import Future
 
 from flows.cluster import open_for_run
 from flows.compute import Compute, connect
-from flows.follow import explain_failure
+from flows.follow import OVER, TICK_S, explain_failure
 from flows.placement import refuse_run
 from flows.process_folder import folder_job
 from flows.settings import Settings
@@ -131,8 +133,9 @@ class StoreRepair:
             self._compute = self._open.enter_context(connect(settings))
         futures = {self._compute.submit(measure_site, task, key=task.key): task for task in tasks}
         failed: dict[str, str] = {}
-        for future in as_completed(futures):
-            task = futures[future]
+        for future, task in futures.items():
+            while future.status not in OVER:
+                time.sleep(TICK_S)
             if future.status != "finished":
                 failed[task.plan.name], _ = explain_failure(_error_of(future), is_second=True)
             elif (status := future.result().status) != "done":
@@ -140,6 +143,6 @@ class StoreRepair:
         return failed
 
 
-def _error_of(future: object) -> BaseException | None:
+def _error_of(future: Future) -> Any:
     """What a task raised; ``None`` where it was given up with its scheduler."""
-    return future.exception() if getattr(future, "status", "") == "error" else None  # pyright: ignore[reportAttributeAccessIssue]
+    return future.exception() if future.status == "error" else None
