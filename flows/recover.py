@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distributed import Future
-
 from flows.cluster import open_for_run
 from flows.compute import Compute, connect
 from flows.follow import OVER, TICK_S, explain_failure
@@ -136,13 +134,11 @@ class StoreRepair:
         for future, task in futures.items():
             while future.status not in OVER:
                 time.sleep(TICK_S)
-            if future.status != "finished":
-                failed[task.plan.name], _ = explain_failure(_error_of(future), is_second=True)
+            if future.status == "cancelled":
+                failed[task.plan.name] = "the cluster went away; repair it again"
+            elif future.status == "error":
+                error: Any = future.exception()
+                failed[task.plan.name], _ = explain_failure(error, is_second=True)
             elif (status := future.result().status) != "done":
                 failed[task.plan.name] = f"its images are {status} by now; repair it again"
         return failed
-
-
-def _error_of(future: Future) -> Any:
-    """What a task raised; ``None`` where it was given up with its scheduler."""
-    return future.exception() if future.status == "error" else None
