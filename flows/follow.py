@@ -245,7 +245,7 @@ class Follower:
 
     def _collect(self) -> bool:
         """Take back what ended; a future that is ``lost`` is left to Dask, which counts a site's deaths."""
-        ended = [name for name, item in self._in_flight.items() if item.future.status in _OVER]
+        ended = [name for name, item in self._in_flight.items() if item.future.status in OVER]
         for name in ended:
             item = self._in_flight.pop(name)
             if item.future.status == "error":
@@ -288,4 +288,5 @@ def explain_failure(error: BaseException | None, *, is_second: bool) -> tuple[st
     return f"{type(error).__name__}: {error}", False
 
 
-_OVER = frozenset({"finished", "error", "cancelled"})
+OVER = frozenset({"finished", "error", "cancelled"})
+"""States of a future in which nothing more comes of it."""

@@ -68,8 +68,11 @@ def _of_time(plates: Iterable[_Plate], time_point: int) -> History:
 
 
 def _used_history(job: PlateJob, number: int) -> History | None:
-    """The history that a publication of the plate used; ``None`` if its record names none, or its table is gone."""
-    record = read_publication_record(job, number)
+    """The history that a publication of the plate used; ``None`` if it names none, or record or table are gone."""
+    try:
+        record = read_publication_record(job, number)
+    except (FileNotFoundError, StoredDataError):
+        return None
     rows = _read_rows(job.store, record) if "history" in record else None
     if rows is None:
         return None

@@ -176,7 +176,7 @@ class PlateJob:
         """
         if not self._pinned:
             key = records.pins_key(self.prefix)
-            self._pinned.update(read_record(self.store, key, PINS))
+            self._pinned.update(read_record(self.store, key, PINS, cure="platestream repair makes it again"))
         return self._pinned
 
     def ensure_pins(self) -> dict[str, Any]:
@@ -184,6 +184,15 @@ class PlateJob:
         if not self._pinned:
             self.store.create(records.pins_key(self.prefix), to_json(self._fresh_pins()))
         return self.read_pins()
+
+    def with_fresh_pins(self) -> PlateJob:
+        """The same plate as if what experiment.yaml says now were pinned."""
+        return replace(self, _pinned=self._fresh_pins())
+
+    def write_fresh_pins(self) -> None:
+        """Write in the place of damaged pins what experiment.yaml says now."""
+        self.store.write(records.pins_key(self.prefix), to_json(self._fresh_pins()))
+        self._pinned.clear()
 
     def _fresh_pins(self) -> dict[str, Any]:
         illumination = self.experiment.illumination.pixel_part()

@@ -13,7 +13,7 @@ from imaging.records import publication_key
 from imaging.store import Store
 from imaging.stored_records import PUBLICATION, find_fault, read_record
 
-_CURE = "delete it and publish the plate again"
+_CURE = "platestream repair publishes the plate anew"
 _NAMED = ("experiment", "plate", "recipe", "run", "number", "status")
 
 

@@ -31,6 +31,7 @@ from imaging.live import PlateFolder, read_fault_rows, read_live_rows
 from imaging.names import is_experimental, plate_folders, results_prefix
 from imaging.promotions import Promotion, promotion_row, read_promotions
 from imaging.publication_records import read_publications
+from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
 from imaging.table_schema import Table, arrow_schema, table_of
 from imaging.tables import ACQUISITION_DECISIONS, FAULT_RECORDS, PLATE_RUNS, PROMOTIONS, PUBLISHED, TABLES
@@ -49,7 +50,6 @@ from imaging.words import shorten
 DIALECTS = ("bigquery", "duckdb")
 
 _LIVE = frozenset({"images_live", "sites_live"})
-_RECORD = re.compile(r".*/[0-9]{6}\.json")
 _CATALOGUES = ("information_schema", "duckdb_")
 _NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
 
@@ -156,10 +156,9 @@ def read_catalog(store: Store) -> Catalog:
         for recipe in store.list_folders(f"results/{experiment}/{plate}/")
     )
     keys = [
-        item.key
-        for folder in folders
-        for item in store.list(f"{results_prefix(*folder)}publications/").objects
-        if _RECORD.fullmatch(item.key)
+        publication_key(prefix, number)
+        for prefix in (results_prefix(*folder) for folder in folders)
+        for number in publication_numbers(prefix, store.list(f"{prefix}publications/"))
     ]
     records = read_publications(store, keys)
     return Catalog(
@@ -362,7 +361,7 @@ def _damaged(message: str, key: str = "") -> StoredDataError:
 
 
 def _gone(key: str) -> StoredDataError:
-    return StoredDataError("a published table is gone; withdraw the publication or publish the plate again", key=key)
+    return StoredDataError("a published table is gone; platestream repair publishes the plate anew", key=key)
 
 
 def _text_list(paths: Iterable[Path]) -> str:

@@ -3,23 +3,26 @@
 An object counts as unreferenced only when it is older than the grace, which is longer than any task or query takes
 (``imaging.grace``); so data whose record is still to be written are never touched. How old an object is, is asked of
 the store's clock too: one clock that is ahead deletes nothing. Uploaded images and records are never deleted here.
+
+What a void manifest names stays until the site is done again, the current publication is without it, and both are older
+than the grace: of damaged data the rest may be all there is. A publication that was given up names nothing.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from imaging.grace import GRACE_S, read_earlier_clock
 from imaging.job import PlateJob
-from imaging.records import clock_key
-from imaging.store import StoredObject
-from imaging.stored_records import FIELD, PUBLICATION, SITE, read_record
+from imaging.records import clock_key, field_key, next_name, publication_key, publication_numbers
+from imaging.store import Listing, Store, StoredObject
+from imaging.stored_records import FIELD, PUBLICATION, SITE, Shape, read_record
 
 _READERS = 16
-_NAMING = {"sites": SITE, "publications": PUBLICATION, "illumination.json": FIELD}
-_SHAPES = {**_NAMING, "previews": SITE}
 
 
 def find_unreferenced(
@@ -46,29 +49,64 @@ def find_unreferenced(
     oldest = (time.time() if now is None else now) - grace_s
     results = f"results/{job.experiment.name}/{job.plate}/"
     named: set[str] = set()
-    published: set[str] = set()
-    records: list[tuple[str, str, str]] = []
     data: list[StoredObject] = []
+    recipes: dict[str, _Names] = {}
     # data first: an object listed here whose record comes later is young, and young objects stay
     images = job.store.list(f"{job.zarr}/").objects
     for item in job.store.list(results).objects:
         recipe, _, rest = item.key.removeprefix(results).partition("/")
-        kind = rest.partition("/")[0]
+        kind, _, name = rest.partition("/")
         if kind in ("parts", "fields", "published"):
             data.append(item)
-        elif kind in _SHAPES and item.key.endswith(".json") and item.key not in without:
-            records.append((recipe, kind, item.key))
-    with ThreadPoolExecutor(_READERS) as pool:  # a plate has thousands; while they are read, no plate is looked at
-        contents = list(pool.map(lambda record: read_record(job.store, record[2], _SHAPES[record[1]]), records))
-    for (recipe, kind, _), content in zip(records, contents, strict=True):
-        if kind in _NAMING:
-            named.update(_named(kind, content))
-            published.update([recipe] if kind == "publications" else [])
-    for (recipe, kind, _), content in zip(records, contents, strict=True):
-        if kind == "previews" and recipe not in published:  # else each site's manifest names the same thumbnails
-            named.update(_named("sites", content))
+        elif item.key.endswith(".json") and item.key not in without:
+            recipes.setdefault(recipe, _Names({}, {})).note(kind, name.removesuffix(".json"), item)
+    for recipe, names in recipes.items():
+        named.update(_named_under(job.store, f"{results}{recipe}/", names, oldest))
     data += [item for item in images if _is_of_site(item.key.removeprefix(f"{job.zarr}/"))]
     return [item.key for item in data if item.modified < oldest and item.key not in named]
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Records of a plate under one recipe: when each manifest, preview and void was written, and other objects."""
+
+    written: dict[tuple[str, str], float]
+    objects: dict[str, list[StoredObject]]
+
+    def note(self, kind: str, name: str, item: StoredObject) -> None:
+        self.written[kind, name] = item.modified
+        self.objects.setdefault(kind, []).append(item)
+
+    def is_replaced(self, name: str, oldest: float) -> bool:
+        """Whether a void manifest's site was done again, both long ago."""
+        again, void = self.written.get(("sites", next_name(name))), self.written.get(("voids", name))
+        return again is not None and void is not None and max(again, void) < oldest
+
+
+def _named_under(store: Store, prefix: str, names: _Names, oldest: float) -> Iterator[str]:
+    """What the records of a plate under one recipe name."""
+    numbers = publication_numbers(prefix, Listing(tuple(names.objects.get("publications", ()))))
+    current: frozenset[str] = frozenset()
+    for record in _read_all(store, [publication_key(prefix, number) for number in numbers], PUBLICATION):
+        yield from _named("publications", record)
+        current = frozenset(record.get("manifests") or ())
+    manifests = [
+        item.key
+        for item in names.objects.get("sites", ())
+        if item.key in current or not names.is_replaced(item.key.rpartition("/")[2].removesuffix(".json"), oldest)
+    ]
+    if not numbers:  # after that each site's own manifest names the same thumbnails
+        manifests += [item.key for item in names.objects.get("previews", ())]
+    for record in _read_all(store, manifests, SITE):
+        yield from _named("sites", record)
+    if names.objects.get("illumination.json"):
+        yield from _named("illumination.json", read_record(store, field_key(prefix), FIELD))
+
+
+def _read_all(store: Store, keys: Iterable[str], shape: Shape) -> list[dict[str, Any]]:
+    """Read records; a plate has thousands, and while they are read no other plate is looked at."""
+    with ThreadPoolExecutor(_READERS) as readers:
+        return list(readers.map(lambda key: read_record(store, key, shape), keys))
 
 
 def sweep(job: PlateJob, *, grace_s: float = GRACE_S, now: float | None = None) -> list[str]:

@@ -63,7 +63,10 @@ def choose_compared(
         thumbnails = _read_thumbnails(job, manifests)
         write_portrait(job.store, own, make_portrait(job.plate, manifests, plate_map, _looks(job, thumbnails)))
     for number in sorted(numbers, reverse=True):
-        record = read_publication_record(job, number)
+        try:
+            record = read_publication_record(job, number)
+        except (FileNotFoundError, StoredDataError):  # damaged: what it was compared with is not known any more
+            continue
         if "compared" in record:
             return Compared(own, tuple(record["compared"]))
     return Compared(own, tuple(_find_others(job, own, plate_map)))
