@@ -7,7 +7,7 @@ Of all images 2 % come twice, under their name or another, 1 % come truncated an
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from imaging.planning import Plan
@@ -73,14 +73,7 @@ class Delivery:
 
     def expected(self, plate: Plate) -> dict[Place, str]:
         """The state that each image of a plate must be in at the end."""
-        return {
-            place: "missing" if (plate.name, place) in self.never else "arrived" for place in plate.images
-        } | self.untold(plate)
-
-    def untold(self, plate: Plate) -> dict[Place, str]:
-        """Images that are declared and that the manifest does not know of."""
-        wells = ("B08",) if plate.manifest else ()
-        return {(well, site, channel): "missing" for well in wells for site in (1, 2) for channel in ("DNA", "GFP")}
+        return {place: "missing" if (plate.name, place) in self.never else "arrived" for place in plate.images}
 
     def _send(self, parcel: Parcel) -> None:
         self.upload(parcel.key, parcel.data)
@@ -123,11 +116,3 @@ def _again(plate: Plate, place: Place, chance: random.Random) -> Parcel:
     """The same image under its own name, or in another folder where the format allows that."""
     name, data = plate.images[place]
     return Parcel(plate.folder + ("again/" if plate.manifest is None and chance.random() < 0.5 else "") + name, data)
-
-
-def raw_keys(delivery: Delivery, keys: Iterable[str]) -> dict[str, list[str]]:
-    """Names of uploaded files by plate."""
-    return {
-        plate.name: sorted(key.removeprefix(plate.folder) for key in keys if key.startswith(plate.folder))
-        for plate in delivery.plates
-    }

@@ -67,7 +67,8 @@ def read_log(demo: Demo) -> tuple[Counter[str], Counter[str]]:
     """How often each site was begun, and ended."""
     begun, ended = Counter[str](), Counter[str]()
     for line in log_lines(log_of(demo)):
-        (begun if line.what == "begun" else ended)[line.site] += 1
+        if line.what != "failed":
+            (begun if line.what == "begun" else ended)[line.site] += 1
     return begun, ended
 
 

@@ -58,7 +58,7 @@ def look(demo: Demo) -> State:
         if line.what == "begun":
             begun[line.site] += 1
             running[line.pid] = line.site
-        else:
+        elif line.what != "failed":
             (found if line.what == "found" else ended)[line.site] += 1
             running.pop(line.pid, None)
     return State(ended, begun, found, {pid: site for pid, site in running.items() if _is_alive(pid)})

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+_FAILED = re.compile(r"Key: +site-([^-]+)-([^-]+)-.+-([A-Z]+\d+-\d+)-[0-9a-f]{20}-\d+$")
 _LINE = re.compile(r" (\d+): (\S+) (\S+) site (\d+): (begun|found|\w+ after)")
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of the workers' log: a process began a site of a plate, found its end recorded, or ended it."""
+    """One line of the workers' log: a process began a site of a plate, found its end recorded, ended it, or failed."""
 
     pid: int
     plate: str
@@ -31,11 +32,14 @@ class Work:
     begun: Counter[str]
     found: Counter[str]
     ended: Counter[str]
+    failed: Counter[str]
     running: dict[int, str]
 
     def redone(self, needed: Counter[str]) -> int:
-        """How often sites were worked at beyond what was needed, the number of their records."""
-        return sum(max(0, self.begun[site] - self.found[site] - needed[site]) for site in self.begun)
+        """How often sites were worked at beyond what was needed, the number of their records, and what failed."""
+        return sum(
+            max(0, self.begun[site] - self.found[site] - self.failed[site] - needed[site]) for site in self.begun
+        )
 
 
 def log_lines(log: Path) -> Iterator[LogLine]:
@@ -43,16 +47,22 @@ def log_lines(log: Path) -> Iterator[LogLine]:
     for line in log.read_text(errors="replace").splitlines() if log.exists() else []:
         if match := _LINE.search(line):
             yield LogLine(int(match[1]), match[2], f"{match[3]}-{match[4]}", match[5])
+        elif match := _FAILED.search(line):
+            yield LogLine(0, f"{match[1]}/{match[2]}", match[3], "failed")
 
 
 def read_work(lines: Iterable[LogLine]) -> Work:
     """Sum up the lines of a log."""
-    work = Work(Counter(), Counter(), Counter(), {})
+    work = Work(Counter(), Counter(), Counter(), Counter(), {})
     for line in lines:
         site = f"{line.plate} {line.site}"
         if line.what == "begun":
             work.begun[site] += 1
             work.running[line.pid] = site
+        elif line.what == "failed":
+            work.failed[site] += 1
+            for pid in [pid for pid, running in work.running.items() if running == site]:
+                del work.running[pid]
         else:
             (work.found if line.what == "found" else work.ended)[site] += 1
             work.running.pop(line.pid, None)

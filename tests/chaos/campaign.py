@@ -1,0 +1,259 @@
+"""Chaos on the real processes: ``make chaos SEEDS=20``, or ``make chaos SEED=123`` to repeat one.
+
+    python -m tests.chaos.campaign [--seeds N | --seed N] [--hits N] [--faults KINDS] [--plant BUG] [--keep]
+
+Three plates of two experiments arrive with all accidents (``delivery.py``) while processes are killed and stopped
+(``processes.py``) and disk, clock and network fail (``faults``); then the results are held against a calm run's and
+against what must hold whatever happens (``verdict.py``). The seed, printed first, decides all that is random. One line
+of JSON per seed on the standard output, what happens on the standard error, a table at the end; exit status 0 only if
+no seed broke anything. What is broken keeps its folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flows.supervise import interrupt_on_termination
+from imaging.planning import Plan
+from imaging.publication import is_current
+from imaging.store import Store, open_store
+from tests.chaos.delivery import Delivery, plan_delivery
+from tests.chaos.faults import Faults, planted
+from tests.chaos.plates import draw_plates
+from tests.chaos.processes import KINDS, Hit, Processes, find_marked
+from tests.chaos.stack import make_settings, run_stack
+from tests.chaos.verdict import Outcome, judge, plate_jobs
+from tests.standins.gcs import GcsStandIn
+
+LIMIT_S = 600.0
+"""Seconds after the last hit within which all plates must be published."""
+LONGEST_STOP_S = 30.0
+FAULT_KINDS = ("disk", "clock", "network")
+
+
+@dataclass(frozen=True)
+class Script:
+    """All that is decided before a run begins, by its seed."""
+
+    seed: int
+    hits: tuple[tuple[str, float], ...]
+    """Kind of process, and seconds that it is stopped for; 0 where it is killed."""
+    faults: tuple[str, ...]
+    in_bucket: bool
+    planted: tuple[str, ...] = ()
+
+
+@dataclass
+class Result:
+    """One run: its script, what was hit, how it came out."""
+
+    script: Script
+    hits: list[Hit]
+    faults: dict[str, int]
+    seconds: float
+    outcome: Outcome
+    folder: Path | None = None
+    happened: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, object]:
+        """One line for one seed."""
+        return {
+            "seed": self.script.seed,
+            "store": "gs" if self.script.in_bucket else "folder",
+            "killed": dict(Counter(hit.kind for hit in self.hits if not hit.stopped_s)),
+            "stopped": dict(Counter(hit.kind for hit in self.hits if hit.stopped_s)),
+            "faults": self.faults,
+            "redone": self.outcome.redone,
+            "at_risk": self.outcome.at_risk,
+            "in_flight": self.outcome.in_flight,
+            "differences": len(self.outcome.differences),
+            "broken": list(self.outcome.broken),
+            "seconds": round(self.seconds),
+        }
+
+
+def write_script(seed: int, *, hits: int, faults: Sequence[str], bugs: Sequence[str] = ()) -> Script:
+    """Decide what happens under a seed: each kind of process once in as many hits, at most one in four stopped."""
+    chance = random.Random(f"script {seed}")
+    kinds: list[str] = []
+    while len(kinds) < hits:
+        kinds += chance.sample(KINDS, len(KINDS))
+    in_bucket = "network" in faults and chance.random() < 0.5
+    kept = tuple(kind for kind in faults if kind != ("disk" if in_bucket else "network"))
+    stops = [chance.uniform(3.0, LONGEST_STOP_S) if chance.random() < 0.25 else 0.0 for _ in kinds]
+    return Script(seed, tuple(zip(kinds[:hits], stops, strict=False)), kept, in_bucket, tuple(bugs))
+
+
+def run_script(script: Script, folder: Path) -> Result:
+    """Run the stack through a script, and judge what came out."""
+    started = time.monotonic()
+    chance = random.Random(f"run {script.seed}")
+    roots = (folder / "data", folder / "state")
+    for root in roots:
+        root.mkdir(parents=True)
+    with Faults(folder / "faults", roots, script.seed) as faults, _open(script, folder, faults) as (store, address):
+        delivery = plan_delivery(draw_plates(), chance, store.write)
+        delivery.declare()
+        settings = make_settings(folder, address)
+        environment = (faults.environment() if script.faults else {}) | planted.environment(script.planted)
+        with run_stack(settings, folder, environment) as processes:
+            tell("the stack is ready")
+            troubles = faults.draw(chance, seconds=20.0 + 10.0 * len(script.hits), kinds=script.faults)
+            with faults.play(troubles):
+                strike(script, delivery, processes, store, chance, settings.settle_s)
+            for trouble in troubles:
+                tell(str(trouble))
+            told = faults.told()
+            end = wait_for_end(store, delivery, processes, settings.settle_s)
+            hits = processes.hits
+            work = processes.work()
+        left = find_marked(folder)
+        outcome = judge(
+            plate_jobs(store, delivery, settings.settle_s), delivery, work, hits, folder / "calm", time.time()
+        )
+    broken = (*end, *outcome.broken, *([f"processes {left} were left behind"] if left else []))
+    outcome = Outcome(outcome.redone, outcome.at_risk, outcome.in_flight, outcome.differences, broken)
+    return Result(
+        script, hits, {name: count for name, count in told.items() if count}, time.monotonic() - started, outcome
+    )
+
+
+@contextlib.contextmanager
+def _open(script: Script, folder: Path, faults: Faults) -> Iterator[tuple[Store, str]]:
+    """The store as nothing disturbs it, and the address under which the stack knows it."""
+    if not script.in_bucket:
+        yield open_store(str(folder / "data")), str(folder / "data")
+        return
+    with GcsStandIn() as gcs:
+        gcs.create_bucket("lab")
+        with faults.before(gcs.url) as proxy:
+            yield open_store(gcs.address("lab/screens")), f"gs://lab/screens?endpoint={proxy.url}"
+
+
+def strike(
+    script: Script, delivery: Delivery, processes: Processes, store: Store, chance: random.Random, settle_s: float
+) -> None:
+    """Let the plates arrive, and hit one process after the other while sites are in flight."""
+    portion = len(delivery.parcels) // (len(script.hits) + 2) + 1
+    delivery.send(2 * portion)
+    for kind, stop_s in script.hits:
+        hit = processes.hit(kind, chance, stop_s=stop_s)
+        tell(str(hit) if hit else f"no {kind} with sites in flight came up to be hit")
+        delivery.send(portion)
+        time.sleep(chance.uniform(0.0, 4.0))
+        delivery.attend(look(store, delivery, settle_s))
+    delivery.send(len(delivery.parcels))
+
+
+def look(store: Store, delivery: Delivery, settle_s: float) -> dict[str, Plan]:
+    """Look at all plates."""
+    return {name: job.survey() for name, job in plate_jobs(store, delivery, settle_s).items()}
+
+
+def wait_for_end(store: Store, delivery: Delivery, processes: Processes, settle_s: float) -> tuple[str, ...]:
+    """Wait until all has come, and all plates are published with it; say which are not in time."""
+    deadline = time.monotonic() + LIMIT_S
+    told = ""
+    while True:
+        jobs = plate_jobs(store, delivery, settle_s)
+        plans = {name: job.survey() for name, job in jobs.items()}
+        delivery.attend(plans)
+        late = [name for name, plan in plans.items() if not (plan.is_publishable and is_current(jobs[name], plan))]
+        if not late and delivery.is_over and processes.are_all_running:
+            return ()
+        if time.monotonic() > deadline:
+            return tuple(f"{name} is not published in time: {describe(plans[name])}" for name in late or plans)
+        if (now := "; ".join(f"{name} {describe(plan)}" for name, plan in plans.items())) != told:
+            tell(told := now)
+        time.sleep(1.0)
+
+
+def describe(plan: Plan) -> str:
+    """Count a plate's sites by state."""
+    states = Counter(site.state for site in plan.sites)
+    return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) + (
+        f", publication {plan.records.last_publication}"
+    )
+
+
+def tell(sentence: str) -> None:
+    """Say what happens."""
+    print(f"{time.strftime('%H:%M:%S')} {sentence}", file=sys.stderr, flush=True)
+
+
+def run_seed(script: Script, *, keep: bool = False) -> Result:
+    """Run one seed in a folder of its own, which is kept when something is broken."""
+    folder = Path(tempfile.mkdtemp(prefix=f"chaos-{script.seed}-"))
+    result = run_script(script, folder)
+    if keep or not result.outcome.is_well:
+        result.folder = folder
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run seeds, print a line for each and a table at the end."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.campaign", description="Chaos on the real processes.")
+    parser.add_argument("--seeds", type=int, default=1, help="how many fresh seeds")
+    parser.add_argument("--seed", type=int, default=None, help="one seed, to repeat it")
+    parser.add_argument("--hits", type=int, default=8, help="processes killed or stopped per seed")
+    parser.add_argument("--faults", default=",".join(FAULT_KINDS), help="disk, clock, network, or nothing")
+    parser.add_argument(
+        "--plant", action="append", default=[], choices=sorted(planted.PLANTS), help="a bug to be caught"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the folders of all seeds")
+    given = parser.parse_args(arguments)
+    faults = [kind for kind in given.faults.split(",") if kind]
+    fresh = random.SystemRandom()
+    seeds = [given.seed] if given.seed is not None else [fresh.randrange(1_000_000) for _ in range(given.seeds)]
+    with interrupt_on_termination():
+        results = run_seeds(seeds, given, faults)
+    print_table(results)
+    return 0 if all(result.outcome.is_well for result in results) else 1
+
+
+def run_seeds(seeds: Sequence[int], given: argparse.Namespace, faults: Sequence[str]) -> list[Result]:
+    """Run one seed after the other, and print a line for each."""
+    results = []
+    for seed in seeds:
+        print(f"seed {seed}", file=sys.stderr, flush=True)
+        result = run_seed(write_script(seed, hits=given.hits, faults=faults, bugs=given.plant), keep=given.keep)
+        print(json.dumps(result.as_json()), flush=True)
+        for sentence in (*result.outcome.differences[:10], *result.outcome.broken):
+            print(f"    {sentence}", file=sys.stderr)
+        if result.folder:
+            print(f"    kept: {result.folder}", file=sys.stderr)
+        results.append(result)
+    return results
+
+
+def print_table(results: Sequence[Result]) -> None:
+    """One line per seed, and the sum."""
+    print("    seed store  killed stopped faults redone at risk in flight differences broken seconds")
+    for result in results:
+        killed = sum(not hit.stopped_s for hit in result.hits)
+        outcome = result.outcome
+        print(
+            f"{result.script.seed:>8} {'gs' if result.script.in_bucket else 'folder':6} {killed:>6} "
+            f"{len(result.hits) - killed:>7} {sum(result.faults.values()):>6} {outcome.redone:>6} "
+            f"{outcome.at_risk:>7} {outcome.in_flight:>9} {len(outcome.differences):>11} {len(outcome.broken):>6} "
+            f"{result.seconds:>7.0f}"
+        )
+    well = sum(result.outcome.is_well for result in results)
+    print(f"{well} of {len(results)} seeds broke nothing")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
