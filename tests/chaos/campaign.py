@@ -31,7 +31,7 @@ from imaging.store import Store, open_store
 from tests.chaos.delivery import Delivery, plan_delivery
 from tests.chaos.faults import Faults, planted
 from tests.chaos.plates import draw_plates
-from tests.chaos.processes import KINDS, Hit, Processes, find_marked
+from tests.chaos.processes import KINDS, LIGHT_KINDS, Hit, Processes, find_marked
 from tests.chaos.stack import make_settings, run_stack
 from tests.chaos.verdict import Outcome, judge, plate_jobs
 from tests.standins.gcs import GcsStandIn
@@ -52,6 +52,7 @@ class Script:
     faults: tuple[str, ...]
     in_bucket: bool
     planted: tuple[str, ...] = ()
+    is_light: bool = False
 
 
 @dataclass
@@ -83,16 +84,19 @@ class Result:
         }
 
 
-def write_script(seed: int, *, hits: int, faults: Sequence[str], bugs: Sequence[str] = ()) -> Script:
+def write_script(
+    seed: int, *, hits: int, faults: Sequence[str], bugs: Sequence[str] = (), is_light: bool = False
+) -> Script:
     """Decide what happens under a seed: each kind of process once in as many hits, at most one in four stopped."""
     chance = random.Random(f"script {seed}")
     kinds: list[str] = []
+    all_kinds = LIGHT_KINDS if is_light else KINDS
     while len(kinds) < hits:
-        kinds += chance.sample(KINDS, len(KINDS))
+        kinds += chance.sample(all_kinds, len(all_kinds))
     in_bucket = "network" in faults and chance.random() < 0.5
     kept = tuple(kind for kind in faults if kind != ("disk" if in_bucket else "network"))
     stops = [chance.uniform(3.0, LONGEST_STOP_S) if chance.random() < 0.25 else 0.0 for _ in kinds]
-    return Script(seed, tuple(zip(kinds[:hits], stops, strict=False)), kept, in_bucket, tuple(bugs))
+    return Script(seed, tuple(zip(kinds[:hits], stops, strict=False)), kept, in_bucket, tuple(bugs), is_light)
 
 
 def run_script(script: Script, folder: Path) -> Result:
@@ -107,7 +111,7 @@ def run_script(script: Script, folder: Path) -> Result:
         delivery.declare()
         settings = make_settings(folder, address)
         environment = (faults.environment() if script.faults else {}) | planted.environment(script.planted)
-        with run_stack(settings, folder, environment) as processes:
+        with run_stack(settings, folder, environment, is_light=script.is_light) as processes:
             tell("the stack is ready")
             troubles = faults.draw(chance, seconds=20.0 + 10.0 * len(script.hits), kinds=script.faults)
             with faults.play(troubles):
@@ -213,6 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--plant", action="append", default=[], choices=sorted(planted.PLANTS), help="a bug to be caught"
     )
+    parser.add_argument("--light", action="store_true", help="runs are started without Prefect")
     parser.add_argument("--keep", action="store_true", help="keep the folders of all seeds")
     given = parser.parse_args(arguments)
     faults = [kind for kind in given.faults.split(",") if kind]
@@ -229,7 +234,9 @@ def run_seeds(seeds: Sequence[int], given: argparse.Namespace, faults: Sequence[
     results = []
     for seed in seeds:
         print(f"seed {seed}", file=sys.stderr, flush=True)
-        result = run_seed(write_script(seed, hits=given.hits, faults=faults, bugs=given.plant), keep=given.keep)
+        result = run_seed(
+            write_script(seed, hits=given.hits, faults=faults, bugs=given.plant, is_light=given.light), keep=given.keep
+        )
         print(json.dumps(result.as_json()), flush=True)
         for sentence in (*result.outcome.differences[:10], *result.outcome.broken):
             print(f"    {sentence}", file=sys.stderr)

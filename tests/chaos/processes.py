@@ -20,10 +20,11 @@ from flows.supervise import Supervisor
 from tests.chaos.worker_log import Work, log_lines, read_work
 
 KINDS = ("worker", "scheduler", "flow", "runner", "server", "watch")
+LIGHT_KINDS = ("worker", "scheduler", "flow", "runner", "watch")
 SERVICES = {"scheduler": "cluster", "runner": "runner", "server": "server", "watch": "watch"}
 MARK = "CHAOS_FOLDER"
 """Variable that all processes of a run have, and only they."""
-LONGEST_WAIT_S = 90.0
+LONGEST_WAIT_S = 240.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Processes:
         return work
 
     def hit(self, kind: str, chance: random.Random, *, stop_s: float = 0.0) -> Hit | None:
-        """Kill a process of a kind, or stop it for some seconds, while sites are in flight; ``None`` if none is in time."""
+        """Kill a process of a kind, or stop it for some seconds, while sites are in flight; ``None`` if none are."""
         deadline = time.monotonic() + LONGEST_WAIT_S
         while time.monotonic() < deadline:
             if self.work().running and (hit := self._try(kind, chance, stop_s)):
@@ -114,7 +115,7 @@ class Processes:
         if kind == "worker":
             return chance.choice(sorted(self.work().running) or [0])
         if kind == "flow":
-            return chance.choice(sorted(self.find("prefect.engine", "flow-run execute")) or [0])
+            return chance.choice(sorted(self.find("prefect.engine", "flow-run execute", "chaos.light run")) or [0])
         return self.supervisor.pid(SERVICES[kind])
 
     def find(self, *words: str) -> list[int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from flows.settings import Settings
 from flows.stack import CLUSTER_STATE, local_services
 from flows.supervise import Supervisor, find_free_ports
+from tests.chaos.light import light_services
 from tests.chaos.processes import MARK, Processes
 
 WORKERS, PLATES_AT_ONCE = 2, 4
@@ -34,11 +35,14 @@ def make_settings(folder: Path, store: str) -> Settings:
 
 
 @contextmanager
-def run_stack(settings: Settings, folder: Path, environment: Mapping[str, str]) -> Iterator[Processes]:
-    """Run the stack for the block; its processes have these variables besides."""
+def run_stack(
+    settings: Settings, folder: Path, environment: Mapping[str, str], *, is_light: bool
+) -> Iterator[Processes]:
+    """Run the stack for the block, or the light one; its processes have these variables besides."""
+    describe = light_services if is_light else local_services
     services = [
         replace(service, environment={**(service.environment or {}), **environment, MARK: str(folder)})
-        for service in local_services(settings, folder / "logs")
+        for service in describe(settings, folder / "logs")
     ]
     with Supervisor(services) as supervisor:
         supervisor.wait_until_ready(240.0)
