@@ -42,6 +42,8 @@ last, and where runs wait for a place, each event would add one."""
 LONGEST_SWEEP_S = 3600.0
 """Where messages tell of new images, the longest time between two looks at a plate published today."""
 NEVER = float("-inf")
+JUMP_S = 60.0
+"""By how many seconds the time of day must differ from what went by for the clock to have been set, or slept."""
 FAULTS = (PlateError, OSError, ValueError, ArithmeticError, LookupError)
 """What one plate's files and records can raise: the watch of all others goes on."""
 
@@ -94,6 +96,8 @@ class Watch:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _wakes: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
+    _clock_ahead: float | None = None
+    _beats: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
 
     def mark(self, experiment: str, plate: str) -> None:
         """Have a plate looked at in the next round, however soon its turn is; any thread may call this."""
@@ -108,6 +112,7 @@ class Watch:
         """
         tick = tick if tick is not None else time.monotonic() if now is None else now
         now = time.time() if now is None else now
+        self._note_clock(now - tick)
         if self._list_at <= tick:
             self._find_plates()
             self._list_at = tick + (self.sweep_s or 0.0)
@@ -124,6 +129,15 @@ class Watch:
                 continue
             looked += self._look(book, plate, now, tick, is_marked=place in marked)
         return looked
+
+    def _note_clock(self, ahead: float) -> None:
+        """Look at all plates anew once the clock was set: those that a wrong one took for closed may not be."""
+        jump = 0.0 if self._clock_ahead is None else ahead - self._clock_ahead
+        self._clock_ahead = ahead
+        if abs(jump) > JUMP_S:
+            log.warning("the clock of this machine jumped by %+.0f s; all plates are looked at again", jump)
+            self._look_at = dict.fromkeys(self._look_at, NEVER)
+            self._look_under_at.clear()
 
     def _take_marks(self) -> set[tuple[str, str]]:
         """Take the marks before a plate is listed: an image that the listing is too early for marks the plate anew."""
@@ -145,7 +159,7 @@ class Watch:
         for place in [place for place in self._look_at if place not in found and place[0] not in unlisted]:
             self._look_at.pop(place, None)
             self._asked.pop(place, None)
-            for known in (self._look_under_at, self._wakes, self._quiet_s):
+            for known in (self._look_under_at, self._wakes, self._quiet_s, self._beats):
                 for key in [key for key in known if key[:2] == place]:
                     del known[key]
         for place in found:
@@ -209,7 +223,7 @@ class Watch:
             pause_s = self.sweep_s or self.rescan_s
             self._look_under_at[key] = tick + pause_s
             beat_at = self.store.modified(heartbeat_key(job.prefix))
-            if beat_at is not None and abs(now - beat_at) < self.stale_s:
+            if beat_at is not None and self._is_followed(key, beat_at, now, tick):
                 self._wakes.pop(key, None)
                 self._look_under_at[key] = tick + min(pause_s, max(self.rescan_s, beat_at + self.stale_s - now))
                 return 1
@@ -230,7 +244,7 @@ class Watch:
                 self._wake(Need(*key, reason, priority), tick)
             elif self._is_closed(job, now):
                 self._look_under_at[key] = tick + DAY_S
-                self._sweep(job, now)
+                self._sweep(job)
             elif self.sweep_s and plan.is_publishable:
                 # a lab publishes hundreds of plates a day: looking at each every minute would hold up those with work
                 self._quiet_s[key] = min(2 * self._quiet_s.get(key, self.sweep_s / 2), LONGEST_SWEEP_S)
@@ -240,6 +254,12 @@ class Watch:
             self._say_once(f"{place[0]}/{place[1]}: {error}")
         return 1
 
+    def _is_followed(self, key: tuple[str, str, str], beat_at: float, now: float, tick: float) -> bool:
+        """Whether a heartbeat is young by the clock, or was seen to change a moment ago, should a clock be wrong."""
+        known_at, changed_at = self._beats.get(key, (beat_at, NEVER))
+        self._beats[key] = (beat_at, changed_at if known_at == beat_at else tick)
+        return abs(now - beat_at) < self.stale_s or tick - self._beats[key][1] < self.stale_s
+
     def _note_asked(self, place: tuple[str, str], plan: Plan) -> None:
         """Remember what the upload's manifest asks for beside the plate's production."""
         if plan.asked:
@@ -247,10 +267,10 @@ class Watch:
         else:
             self._asked.pop(place, None)
 
-    def _sweep(self, job: PlateJob, now: float) -> None:
+    def _sweep(self, job: PlateJob) -> None:
         """Delete what nothing names; where that fails, e.g. for want of a right, only the next day tries it again."""
         try:
-            sweep(job, now=now)
+            sweep(job)
         except FAULTS as error:
             self._say_once(f"{job.experiment.name}/{job.plate}: what no record names was not deleted: {error}")
 

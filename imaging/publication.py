@@ -21,6 +21,7 @@ from imaging.acquisitions import first_image_at
 from imaging.errors import LostDataError
 from imaging.expectations import say_told
 from imaging.experimental import MANIFEST
+from imaging.grace import Stopwatch
 from imaging.history import plate_history
 from imaging.illumination_rows import measure_illumination, write_fields
 from imaging.job import PlateJob
@@ -107,6 +108,7 @@ def publish(job: PlateJob) -> Publication | None:
 def _publish_as(job: PlateJob, plan: Plan, inputs: PublicationInputs, number: int) -> bool:
     """Write the tables and try to create the record; whoever does not win deletes its tables."""
     folder = f"{job.prefix}published/{number:06d}-{uuid.uuid4().hex[:12]}/"
+    writing = Stopwatch()
     try:
         inputs = replace(inputs, illumination=measure_illumination(job, inputs.manifests))
         found = find_suspicions(job, inputs.manifests, inputs.plate_map, inputs.compared)
@@ -114,7 +116,7 @@ def _publish_as(job: PlateJob, plan: Plan, inputs: PublicationInputs, number: in
         tables = write_tables(job.store, folder, inputs)
         record = _record(job, plan, inputs, number, tables)
         record["illumination"] = write_fields(job, folder, inputs.illumination.estimate)
-        if job.store.create(publication_key(job.prefix, number), to_json(record)):
+        if not writing.is_overdue and job.store.create(publication_key(job.prefix, number), to_json(record)):
             return True
     except LostDataError as error:
         _disown(job, plan, error)

@@ -12,6 +12,7 @@ Everything lies under ``results/<experiment>/<plate>/<recipe>/``:
     publications/<number>.json             the plate's tables; the highest number is current
     projected/<number>-<state>.json        in that state of the plate the publication was up to date, its page written
     heartbeat.json                         somebody follows the plate (rewritten; means nothing else)
+    clock.json                             what time it is for the storage (rewritten by whoever asks)
     parts/, fields/, published/, page/     data named by records; the page is a projection
 
 <site> is the number that ``imaging.time_points`` gives a site at its time point.
@@ -93,6 +94,11 @@ def projected_key(prefix: str, number: int, state: str) -> str:
 def heartbeat_key(prefix: str) -> str:
     """Address of the heartbeat of whoever follows the plate."""
     return f"{prefix}heartbeat.json"
+
+
+def clock_key(prefix: str) -> str:
+    """Address of the object whose time is that of the storage's clock."""
+    return f"{prefix}clock.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from imaging.errors import ChangedObjectError, LostDataError, UnreadableImageError
 from imaging.faults import record_fault
+from imaging.grace import Stopwatch
 from imaging.illumination import AWAITED, is_preview, pinned_values
 from imaging.illumination_frozen import load_frozen
 from imaging.names import hash_of, stored, to_json
@@ -153,13 +153,21 @@ def _process(
         measured = measure(reading.planes, pins)
     else:
         measured = measure(reading.planes, pins, load_frozen(store, task.prefix, task.plan.field))
+    writing = Stopwatch()
     data = _write_data(task, store, reading.planes, measured, pins)
     record = _manifest(task, reading, duplicates, measured, data, pins)
     record["provenance"] = run.describe()
+    if writing.is_overdue:
+        _delete_data(store, data)
+        return SiteOutcome("changed")
     if not store.create(manifest, to_json(record)):
-        for item in data["objects"]:
-            store.delete(item["key"])
-    return SiteOutcome("done", time.time() - run.started)
+        _delete_data(store, data)
+    return SiteOutcome("done", run.watch.seconds)
+
+
+def _delete_data(store: Store, data: dict[str, Any]) -> None:
+    for item in data["objects"]:
+        store.delete(item["key"])
 
 
 def _refuse_odd_shapes(task: SiteTask, planes: dict[str, Plane]) -> None:

@@ -259,7 +259,14 @@ class FolderStore(Store):
 
     def delete(self, key: str) -> None:
         """Delete a file; one that is absent is fine."""
-        self.local_path(key).unlink(missing_ok=True)
+        try:
+            self.local_path(key).unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise StoreUnavailableError(
+                f"the folder let no file be deleted: {error.strerror}; give permission or check it", key=key
+            ) from error
 
     def exists(self, key: str) -> bool:
         """Whether there is such a file."""
@@ -268,8 +275,9 @@ class FolderStore(Store):
     def modified(self, key: str) -> float | None:
         """When a file was last written, in Unix seconds; ``None`` if there is none."""
         try:
-            return self.local_path(key).stat().st_mtime
-        except FileNotFoundError:
+            with _translated_os(key):
+                return self.local_path(key).stat().st_mtime
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def delete_staged(self, older_than_s: float) -> None:

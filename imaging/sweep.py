@@ -1,7 +1,8 @@
 """Deleting what no record names: data of workers that were killed or came second.
 
-An object counts as unreferenced only when it is older than the grace, which is longer than any task or query takes;
-so data whose record is still to be written are never touched. Uploaded images and records are never deleted.
+An object counts as unreferenced only when it is older than the grace, which is longer than any task or query takes
+(``imaging.grace``); so data whose record is still to be written are never touched. How old an object is, is asked of
+the store's clock too: one clock that is ahead deletes nothing. Uploaded images and records are never deleted.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import json
 import time
 from typing import Any
 
+from imaging.grace import GRACE_S, read_clocks, read_store_clock
 from imaging.job import PlateJob
+from imaging.records import clock_key
 from imaging.store import StoredObject
-
-GRACE_S = 86_400.0
 
 
 def find_unreferenced(job: PlateJob, *, grace_s: float = GRACE_S, now: float | None = None) -> list[str]:
@@ -50,7 +51,8 @@ def find_unreferenced(job: PlateJob, *, grace_s: float = GRACE_S, now: float | N
 
 
 def sweep(job: PlateJob, *, grace_s: float = GRACE_S, now: float | None = None) -> list[str]:
-    """Delete the plate's unreferenced data; return their keys."""
+    """Delete the plate's unreferenced data; return their keys. ``now`` stands for both clocks, Unix seconds."""
+    now = min(read_clocks()[0], read_store_clock(job.store, clock_key(job.prefix))) if now is None else now
     unreferenced = find_unreferenced(job, grace_s=grace_s, now=now)
     for key in unreferenced:
         job.store.delete(key)

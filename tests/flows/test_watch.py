@@ -173,6 +173,33 @@ def test_a_clock_that_is_set_back_does_not_stop_the_watch(root: FolderStore) -> 
     assert len(woken) == 1
 
 
+def test_a_clock_that_was_a_day_ahead_hides_no_late_image_once_it_is_set_right(root: FolderStore) -> None:
+    """While it was wrong, a plate published a moment ago was taken for closed, to be looked at the next day."""
+    upload(root, "P1")
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    watch, woken = watch_of(root)
+    now = time.time()
+    watch.round(now + 2 * DAY_S, tick=100.0)
+    upload_again(root, "P1")
+    watch.round(now + 2 * DAY_S, tick=102.0)
+    assert not woken
+    watch.round(now + 4.0, tick=104.0)
+    assert [need.reason for need in woken] == ["1 sites to process"]
+
+
+def test_a_follower_that_is_seen_to_beat_is_left_alone_whatever_the_clock_says(root: FolderStore) -> None:
+    upload(root, "P1")
+    job = open_job(root, "screen", "P1")
+    watch, woken = watch_of(root)
+    wrong = time.time() + 3600.0
+    for tick in (0.0, 30.0, 60.0, 90.0, 120.0):
+        beat(job, "somebody")
+        watch.round(wrong + tick, tick=tick)
+    assert len(woken) == 1  # at the first look there is but the clock to go by
+    watch.round(wrong + 220.0, tick=220.0)
+    assert len(woken) == 2
+
+
 def test_a_wake_that_fails_is_tried_again(root: FolderStore) -> None:
     upload(root, "P1")
     calls: list[Need] = []

@@ -10,6 +10,7 @@ import pytest
 from flows.watch import DAY_S
 from imaging.errors import StoreUnavailableError
 from imaging.job import open_job
+from imaging.records import clock_key
 from imaging.store import FolderStore
 from tests.flows.test_watch import upload, watch_of
 from tests.following import follow
@@ -24,6 +25,10 @@ def test_what_cannot_be_deleted_is_left_until_the_next_day(tmp_path: Path, caplo
     class Undeletable(FolderStore):
         def delete(self, key: str) -> None:
             raise StoreUnavailableError("no right to delete", key=key)
+
+        def modified(self, key: str) -> float | None:
+            """The store's clock is two days later as well."""
+            return time.time() + 2 * DAY_S if key == clock_key(job.prefix) else super().modified(key)
 
     upload(root, "P1")
     job = open_job(root, "screen", "P1", settle_s=0.0)

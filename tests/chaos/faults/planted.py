@@ -68,8 +68,10 @@ def _list_once(follow: ModuleType) -> None:
     plan_work = follow.plan_work
     plans: dict[int, Any] = {}
 
-    def plan_once(job: Any) -> Any:
-        return plans.setdefault(id(job), plan_work(job)) if id(job) not in plans else plans[id(job)]
+    def plan_once(job: Any, now: float | None = None) -> Any:
+        if id(job) not in plans:
+            plans[id(job)] = plan_work(job, now)
+        return plans[id(job)]
 
     follow.plan_work = plan_once
 

@@ -65,13 +65,16 @@ class Shim:
         At most four folders whose files are meant by faults of the disk.
     seed
         Decides which calls fail where they fail by chance.
+    attach
+        Take the control file that somebody else made, e.g. in a process that is to suffer itself.
     """
 
-    def __init__(self, folder: Path, roots: tuple[Path, ...] = (), seed: int = 0) -> None:
+    def __init__(self, folder: Path, roots: tuple[Path, ...] = (), seed: int = 0, *, attach: bool = False) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "control"
-        path.write_bytes(bytes(SIZE))
+        if not attach:
+            path.write_bytes(bytes(SIZE))
         with open(path, "r+b") as file:
             self._map = mmap.mmap(file.fileno(), SIZE)
         self._set(room_bytes=-1, seed=seed, kinds=ALL_CALLS)
