@@ -6,15 +6,18 @@ whose manifest knows of fewer wells than the declaration.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 
-from tests.imaging.small_plate import draw_cells
+import numpy as np
+import tifffile
 
 Place = tuple[str, int, str]
 """Well, site and channel of an image."""
 
 CHANNELS = ("DNA", "GFP")
 PATIENCE_S = 20
+SIDE_PX = 120
 _COMMON = f"""
 channels:
   - {{name: DNA, code: "1", role: nucleus, full_scale: 255}}
@@ -78,11 +81,24 @@ def _draw(wells: list[str], name: str, seed: int) -> dict[Place, tuple[str, byte
     images = {}
     for number, well in enumerate(wells):
         for site in (1, 2):
-            nuclei = draw_cells(seed + 4 * number + site)
-            cells = draw_cells(seed + 500 + 4 * number + site, radius=13.0, brightness=40 + 10 * (number % 8))
+            chance = np.random.default_rng([seed, number, site])
+            centers = [np.array([y, x]) + chance.normal(0, 4, 2) for y in (20, 60, 100) for x in (20, 60, 100)]
+            nuclei = _draw_plane(chance, centers, radius=6.0, brightness=150)
+            cells = _draw_plane(chance, centers, radius=13.0, brightness=40 + 10 * (number % 8))
             for code, channel, data in (("1", "DNA", nuclei), ("2", "GFP", cells)):
                 images[well, site, channel] = (name.format(well=well, site=site, code=code), data)
     return images
+
+
+def _draw_plane(chance: np.random.Generator, centers: list[np.ndarray], *, radius: float, brightness: int) -> bytes:
+    """A TIFF of round objects on a noisy ground, each where its cell is."""
+    y, x = np.mgrid[:SIDE_PX, :SIDE_PX]
+    plane = chance.normal(20, 3, (SIDE_PX, SIDE_PX))
+    for cy, cx in centers:
+        plane += brightness * np.exp(-((((y - cy) ** 2 + (x - cx) ** 2) / radius**2) ** 2))
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, plane.clip(0, 255).astype(np.uint8), compression="zlib")
+    return buffer.getvalue()
 
 
 def _write_manifest(columns: range) -> bytes:
