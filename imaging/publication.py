@@ -8,6 +8,7 @@ site whose data turn out to be gone or damaged loses its manifest and is done ag
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from imaging.acquisitions import first_image_at
-from imaging.errors import LostDataError
+from imaging.errors import LostDataError, PlateError
 from imaging.expectations import say_told
 from imaging.experimental import MANIFEST
 from imaging.grace import Stopwatch
@@ -116,13 +117,22 @@ def _publish_as(job: PlateJob, plan: Plan, inputs: PublicationInputs, number: in
         tables = write_tables(job.store, folder, inputs)
         record = _record(job, plan, inputs, number, tables)
         record["illumination"] = write_fields(job, folder, inputs.illumination.estimate)
-        if not writing.is_overdue and job.store.create(publication_key(job.prefix, number), to_json(record)):
-            return True
     except LostDataError as error:
         _disown(job, plan, error)
-    for item in job.store.list(folder).objects:
-        job.store.delete(item.key)
+        record = None
+    except (PlateError, OSError):  # such as a full disk, which the next attempt would fill again
+        with contextlib.suppress(PlateError):
+            _delete_all(job.store, folder)
+        raise
+    if record and not writing.is_overdue and job.store.create(publication_key(job.prefix, number), to_json(record)):
+        return True
+    _delete_all(job.store, folder)
     return False
+
+
+def _delete_all(store: Store, folder: str) -> None:
+    for item in store.list(folder).objects:
+        store.delete(item.key)
 
 
 def _disown(job: PlateJob, plan: Plan, error: LostDataError) -> None:

@@ -17,7 +17,9 @@ from tests.following import follow
 from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP
 
 
-def test_what_cannot_be_deleted_is_left_until_the_next_day(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_deleted_is_left_until_the_next_day(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = FolderStore(tmp_path)
     root.write("experiments/screen/experiment.yaml", EXPERIMENT.encode())
     root.write("experiments/screen/map.csv", PLATE_MAP.encode())
@@ -27,7 +29,7 @@ def test_what_cannot_be_deleted_is_left_until_the_next_day(tmp_path: Path, caplo
             raise StoreUnavailableError("no right to delete", key=key)
 
         def modified(self, key: str) -> float | None:
-            """The store's clock is two days later as well."""
+            """The store's clock is two days later as well as ours."""
             return time.time() + 2 * DAY_S if key == clock_key(job.prefix) else super().modified(key)
 
     upload(root, "P1")
@@ -36,5 +38,6 @@ def test_what_cannot_be_deleted_is_left_until_the_next_day(tmp_path: Path, caplo
     root.write(f"{job.prefix}parts/nobodys.parquet", b"data")
     watch, _ = watch_of(Undeletable(root.root))
     later = time.time() + 2 * DAY_S
+    monkeypatch.setattr("imaging.sweep.read_clocks", lambda: (later, 0.0))
     assert sum(watch.round(later + hour * 3600) for hour in range(25)) == 1
     assert "screen/P1: what no record names was not deleted: no right to delete" in caplog.text

@@ -53,7 +53,7 @@ class ModelStore(Store):
         self.objects: dict[str, _Object] = {}
         self.overwritten: list[str] = []
         self.version = 0
-        self.gate: Callable[[str], Fate] = lambda verb: ""
+        self.gate: Callable[[str, str], Fate] = lambda verb, key: ""
         self.lock = threading.RLock()
 
     def put(self, key: str, data: bytes, modified: float | None = None) -> None:
@@ -121,7 +121,7 @@ class ModelStore(Store):
     @contextlib.contextmanager
     def call(self, verb: str, key: str) -> Iterator[Fate]:
         """Wait for a grant, then do one call, or not, or do it and lose its answer."""
-        fate = self.gate(verb)
+        fate = self.gate(verb, key)
         if fate == "refused":
             raise StoreUnavailableError("the storage takes no call", key=key)
         with self.lock:
@@ -140,7 +140,7 @@ class Actor:
     is_over: bool = False
     error: BaseException | None = None
     pending: str = ""
-    _fates: dict[str, Fate] = field(default_factory=dict)
+    _fates: dict[tuple[str, str], Fate] = field(default_factory=dict)
     _resume: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     _paused: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
@@ -168,18 +168,19 @@ class Actor:
             self.step()
         raise AssertionError(f"{self.name} does not end")
 
-    def fail(self, verb: str, fate: Fate) -> None:
-        """Let its next call of that verb fail."""
-        self._fates[verb] = fate
+    def fail(self, verb: str, word: str, fate: Fate) -> None:
+        """Let its next call of that verb whose key contains the word fail."""
+        self._fates[verb, word] = fate
 
-    def wait_for_grant(self, verb: str) -> Fate:
+    def wait_for_grant(self, verb: str, key: str) -> Fate:
         """Called by the actor before each storage call; returns what happens to it."""
         self.pending = verb
         self._paused.release()
         self._resume.acquire()
         if self.is_killed:
             raise Killed
-        return self._fates.pop(verb, "")
+        chosen = next((call for call in self._fates if call[0] == verb and call[1] in key), None)
+        return self._fates.pop(chosen) if chosen else ""
 
     def _run(self) -> None:
         try:
@@ -199,12 +200,12 @@ class Stage:
     def __init__(self) -> None:
         self.actors: list[Actor] = []
 
-    def gate(self, verb: str) -> Fate:
+    def gate(self, verb: str, key: str) -> Fate:
         """Make the calling thread wait if it is an actor's."""
         current = threading.current_thread()
         for actor in self.actors:
             if getattr(actor, "_thread", None) is current and not actor.is_over:
-                return actor.wait_for_grant(verb)
+                return actor.wait_for_grant(verb, key)
         return ""
 
     def start(self, body: Callable[[], None], name: str) -> Actor:

@@ -49,7 +49,12 @@ images: none
 IMAGES = [f"{well}_{channel}" for well in ("A01", "A02") for channel in ("DNA", "GFP")]
 PATIENCE_S = 100.0
 FRESH = itertools.count()
-VERBS = ("create", "write", "list", "read", "delete")
+CALLS = [
+    ("create", "/sites/"),
+    ("create", "/publications/"),
+    *((verb, "") for verb in ("write", "list", "read", "delete")),
+]
+"""Calls that can fail: verb, and a part of the key."""
 
 
 def tiff(value: int) -> bytes:
@@ -152,7 +157,7 @@ class Protocol(RuleBasedStateMachine):
         self.world.clock.now += seconds
         for actor in self.running:
             if seconds > GRACE_S and actor.pending == "create":
-                actor.fail("create", "refused")
+                actor.fail("create", "", "refused")
 
     @rule(seconds=st.sampled_from([0.0, 3600.0, -3600.0, 100_000.0, -100_000.0]))
     def put_clocks_wrong(self, seconds: float) -> None:
@@ -197,10 +202,10 @@ class Protocol(RuleBasedStateMachine):
         self.running[which % len(self.running)].kill()
 
     @precondition(lambda self: self.running)
-    @rule(which=st.integers(0, 9), verb=st.sampled_from(VERBS), fate=st.sampled_from(get_args(Fate)[1:]))
-    def fail(self, which: int, verb: str, fate: Fate) -> None:
+    @rule(which=st.integers(0, 9), call=st.sampled_from(CALLS), fate=st.sampled_from(get_args(Fate)[1:]))
+    def fail(self, which: int, call: tuple[str, str], fate: Fate) -> None:
         """The next such call of an actor is refused, or done and its answer lost, or asked again because of that."""
-        self.running[which % len(self.running)].fail(verb, fate)
+        self.running[which % len(self.running)].fail(*call, fate)
 
     @property
     def running(self) -> list[Actor]:
@@ -237,7 +242,7 @@ class Protocol(RuleBasedStateMachine):
         for actor in self.stage.actors:
             actor.finish()
             self.raise_error(actor)
-        self.world.store.gate = self.world.raw.gate = lambda verb: ""
+        self.world.store.gate = self.world.raw.gate = lambda verb, key: ""
         self.world.clock.ahead = 0.0
         self.nothing_is_overwritten()
         self.every_record_names_whole_data()
