@@ -21,38 +21,23 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows.supervise import interrupt_on_termination
-from imaging.planning import Plan
-from imaging.publication import is_current
 from imaging.store import Store, open_store
-from tests.chaos.delivery import Delivery, plan_delivery
+from tests.chaos.delivery import plan_delivery
 from tests.chaos.faults import Faults, planted
+from tests.chaos.onlooker import Onlooker
 from tests.chaos.plates import draw_plates
-from tests.chaos.processes import KINDS, LIGHT_KINDS, Hit, Processes, find_marked
-from tests.chaos.stack import make_settings, run_stack
-from tests.chaos.verdict import Outcome, judge, plate_jobs
+from tests.chaos.processes import Hit, Processes, find_marked, tell
+from tests.chaos.script import FAULT_KINDS, LIMIT_S, LONGEST_STOP_S, Script, Troubles, write_script
+from tests.chaos.stack import SETTLE_S, make_settings, run_stack
+from tests.chaos.verdict import Outcome, judge
 from tests.standins.gcs import GcsStandIn
 
-LIMIT_S = 900.0
-"""Seconds after the last hit within which all plates must be published."""
-LONGEST_STOP_S = 30.0
-FAULT_KINDS = ("disk", "clock", "network")
-
-
-@dataclass(frozen=True)
-class Script:
-    """All that is decided before a run begins, by its seed."""
-
-    seed: int
-    hits: tuple[tuple[str, float], ...]
-    """Kind of process, and seconds that it is stopped for; 0 where it is killed."""
-    faults: tuple[str, ...]
-    in_bucket: bool
-    planted: tuple[str, ...] = ()
-    is_light: bool = False
+TROUBLED_S = 12.0
+"""Seconds of faults that are drawn for each hit, calm ones included."""
 
 
 @dataclass
@@ -65,7 +50,6 @@ class Result:
     seconds: float
     outcome: Outcome
     folder: Path | None = None
-    happened: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, object]:
         """One line for one seed."""
@@ -84,27 +68,6 @@ class Result:
         }
 
 
-def write_script(
-    seed: int,
-    *,
-    hits: int,
-    faults: Sequence[str],
-    bugs: Sequence[str] = (),
-    is_light: bool = False,
-    longest_stop_s: float = LONGEST_STOP_S,
-) -> Script:
-    """Decide what happens under a seed: each kind of process once in as many hits, at most one in four stopped."""
-    chance = random.Random(f"script {seed}")
-    kinds: list[str] = []
-    all_kinds = LIGHT_KINDS if is_light else KINDS
-    while len(kinds) < hits:
-        kinds += chance.sample(all_kinds, len(all_kinds))
-    in_bucket = "network" in faults and chance.random() < 0.5
-    kept = tuple(kind for kind in faults if kind != ("disk" if in_bucket else "network"))
-    stops = [chance.uniform(3.0, longest_stop_s) if chance.random() < 0.25 else 0.0 for _ in kinds]
-    return Script(seed, tuple(zip(kinds[:hits], stops, strict=False)), kept, in_bucket, tuple(bugs), is_light)
-
-
 def run_script(script: Script, folder: Path) -> Result:
     """Run the stack through a script, and judge what came out."""
     started = time.monotonic()
@@ -114,29 +77,23 @@ def run_script(script: Script, folder: Path) -> Result:
         root.mkdir(parents=True)
     with Faults(folder / "faults", roots, script.seed) as faults, _open(script, folder, faults) as (store, address):
         delivery = plan_delivery(draw_plates(), chance, store.write)
+        onlooker = Onlooker(store, delivery, SETTLE_S)
         delivery.declare()
         settings = make_settings(folder, address)
         environment = (faults.environment() if script.faults else {}) | planted.environment(script.planted)
         with run_stack(settings, folder, environment, is_light=script.is_light) as processes:
             tell("the stack is ready")
-            troubles = faults.draw(chance, seconds=20.0 + 10.0 * len(script.hits), kinds=script.faults)
-            with faults.play(troubles):
-                strike(script, delivery, processes, store, chance, settings.settle_s)
-            for trouble in troubles:
-                tell(str(trouble))
+            drawn = faults.draw(chance, seconds=TROUBLED_S * len(script.hits), kinds=script.faults)
+            strike(script, onlooker, processes, Troubles(faults, drawn, len(script.hits)), chance)
             told = faults.told()
-            end = wait_for_end(store, delivery, processes, settings.settle_s)
-            hits = processes.hits
+            broken = onlooker.wait_for_end(processes, script.limit_s)
             work = processes.work()
         left = find_marked(folder)
-        outcome = judge(
-            plate_jobs(store, delivery, settings.settle_s), delivery, work, hits, folder / "calm", time.time()
-        )
-    broken = (*end, *outcome.broken, *([f"processes {left} were left behind"] if left else []))
-    outcome = Outcome(outcome.redone, outcome.at_risk, outcome.in_flight, outcome.differences, broken)
-    return Result(
-        script, hits, {name: count for name, count in told.items() if count}, time.monotonic() - started, outcome
-    )
+        outcome = judge(onlooker.jobs(), delivery, work, processes.hits, folder / "calm", time.time())
+    broken += [*outcome.broken, *onlooker.seen, *([f"processes {left} were left behind"] if left else [])]
+    counted = {name: count for name, count in told.items() if count}
+    outcome = replace(outcome, broken=tuple(broken))
+    return Result(script, processes.hits, counted, time.monotonic() - started, outcome)
 
 
 @contextlib.contextmanager
@@ -151,55 +108,22 @@ def _open(script: Script, folder: Path, faults: Faults) -> Iterator[tuple[Store,
             yield open_store(gcs.address("lab/screens")), f"gs://lab/screens?endpoint={proxy.url}"
 
 
-def strike(
-    script: Script, delivery: Delivery, processes: Processes, store: Store, chance: random.Random, settle_s: float
-) -> None:
-    """Let the plates arrive, and hit one process after the other while sites are in flight."""
+def strike(script: Script, onlooker: Onlooker, processes: Processes, troubles: Troubles, chance: random.Random) -> None:
+    """Let the plates arrive, and hit one process after the other while sites are in flight and other things fail."""
+    delivery = onlooker.delivery
     portion = len(delivery.parcels) // (len(script.hits) + 2) + 1
     delivery.send(2 * portion)
     for kind, stop_s in script.hits:
-        hit = processes.hit(kind, chance, stop_s=stop_s)
-        tell(str(hit) if hit else f"no {kind} with sites in flight came up to be hit")
-        delivery.send(portion)
-        time.sleep(chance.uniform(0.0, 4.0))
-        delivery.attend(look(store, delivery, settle_s))
+        processes.wait_for_work()
+        with troubles.begun():
+            time.sleep(chance.uniform(0.0, 2.0))
+            hit = processes.hit(kind, chance, stop_s=stop_s)
+            onlooker.look()
+            tell(str(hit) if hit else f"no {kind} with sites in flight came up to be hit")
+            delivery.send(portion)
+        time.sleep(chance.uniform(0.0, 2.0))
+        onlooker.look()
     delivery.send(len(delivery.parcels))
-
-
-def look(store: Store, delivery: Delivery, settle_s: float) -> dict[str, Plan]:
-    """Look at all plates."""
-    return {name: job.survey() for name, job in plate_jobs(store, delivery, settle_s).items()}
-
-
-def wait_for_end(store: Store, delivery: Delivery, processes: Processes, settle_s: float) -> tuple[str, ...]:
-    """Wait until all has come, and all plates are published with it; say which are not in time."""
-    deadline = time.monotonic() + LIMIT_S
-    told = ""
-    while True:
-        jobs = plate_jobs(store, delivery, settle_s)
-        plans = {name: job.survey() for name, job in jobs.items()}
-        delivery.attend(plans)
-        late = [name for name, plan in plans.items() if not (plan.is_publishable and is_current(jobs[name], plan))]
-        if not late and delivery.is_over and processes.are_all_running:
-            return ()
-        if time.monotonic() > deadline:
-            return tuple(f"{name} is not published in time: {describe(plans[name])}" for name in late or plans)
-        if (now := "; ".join(f"{name} {describe(plan)}" for name, plan in plans.items())) != told:
-            tell(told := now)
-        time.sleep(1.0)
-
-
-def describe(plan: Plan) -> str:
-    """Count a plate's sites by state."""
-    states = Counter(site.state for site in plan.sites)
-    return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) + (
-        f", publication {plan.records.last_publication}"
-    )
-
-
-def tell(sentence: str) -> None:
-    """Say what happens."""
-    print(f"{time.strftime('%H:%M:%S')} {sentence}", file=sys.stderr, flush=True)
 
 
 def run_seed(script: Script, *, keep: bool = False) -> Result:
@@ -224,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--plant", action="append", default=[], choices=sorted(planted.PLANTS), help="a bug to be caught"
     )
     parser.add_argument("--longest-stop-s", type=float, default=LONGEST_STOP_S, help="of a process that is stopped")
+    parser.add_argument("--limit-s", type=float, default=LIMIT_S, help="after the last hit, until all is published")
     parser.add_argument("--light", action="store_true", help="runs are started without Prefect")
     parser.add_argument("--keep", action="store_true", help="keep the folders of all seeds")
     given = parser.parse_args(arguments)
@@ -242,13 +167,9 @@ def run_seeds(seeds: Sequence[int], given: argparse.Namespace, faults: Sequence[
     for seed in seeds:
         print(f"seed {seed}", file=sys.stderr, flush=True)
         script = write_script(
-            seed,
-            hits=given.hits,
-            faults=faults,
-            bugs=given.plant,
-            is_light=given.light,
-            longest_stop_s=given.longest_stop_s,
+            seed, hits=given.hits, faults=faults, is_light=given.light, longest_stop_s=given.longest_stop_s
         )
+        script = replace(script, planted=tuple(given.plant), limit_s=given.limit_s)
         result = run_seed(script, keep=given.keep)
         print(json.dumps(result.as_json()), flush=True)
         for sentence in (*result.outcome.differences[:10], *result.outcome.broken):

@@ -63,6 +63,14 @@ def find_lost(job: PlateJob) -> list[str]:
     return lost
 
 
+def find_absent(job: PlateJob) -> list[str]:
+    """Say which named objects are not there now: at no moment of a run may a record be there before its data."""
+    named = list(named_objects(job))
+    results = f"results/{job.experiment.name}/{job.plate}/"
+    there = {item.key for prefix in (results, f"{job.zarr}/") for item in job.store.list(prefix).objects}
+    return [f"{each.record} was there before {each.key}, which it names" for each in named if each.key not in there]
+
+
 def find_strays(job: PlateJob) -> list[str]:
     """Keys of data objects that no record names."""
     named = {each.key for each in named_objects(job)}

@@ -6,10 +6,10 @@ A victim is stopped first, then the log is read, and only then it is killed: so 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -52,7 +52,6 @@ class Processes:
 
     supervisor: Supervisor
     folder: Path
-    state_file: Path
     log: Path
     hits: list[Hit] = field(default_factory=list)
     _stopped: dict[int, threading.Timer] = field(default_factory=dict)
@@ -76,6 +75,12 @@ class Processes:
         for pid in [pid for pid in work.running if not is_alive(pid)]:
             del work.running[pid]
         return work
+
+    def wait_for_work(self) -> None:
+        """Wait until sites are in flight, or not much longer than that should take."""
+        deadline = time.monotonic() + LONGEST_WAIT_S
+        while not self.work().running and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def hit(self, kind: str, chance: random.Random, *, stop_s: float = 0.0) -> Hit | None:
         """Kill a process of a kind, or stop it for some seconds, while sites are in flight; ``None`` if none are."""
@@ -127,11 +132,9 @@ class Processes:
         self._stopped.pop(pid, None)
 
 
-def worker_pids(state_file: Path) -> list[int]:
-    """Process ids of the cluster's workers, as the cluster tells them."""
-    with contextlib.suppress(OSError, ValueError):
-        return [pid for pid in json.loads(state_file.read_text())["workers"].values() if pid]
-    return []
+def tell(sentence: str) -> None:
+    """Say what happens, on the standard error."""
+    print(f"{time.strftime('%H:%M:%S')} {sentence}", file=sys.stderr, flush=True)
 
 
 def find_marked(folder: Path) -> list[int]:

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from flows.settings import Settings
-from flows.stack import CLUSTER_STATE, local_services
+from flows.stack import local_services
 from flows.supervise import Supervisor, find_free_ports
 from tests.chaos.light import light_services
 from tests.chaos.processes import MARK, Processes
 
-WORKERS, PLATES_AT_ONCE = 2, 4
+WORKERS, PLATES_AT_ONCE, SETTLE_S = 2, 4, 1.0
 
 
 def make_settings(folder: Path, store: str) -> Settings:
@@ -29,7 +29,7 @@ def make_settings(folder: Path, store: str) -> Settings:
         linger_s=15.0,
         heartbeat_s=4.0,
         heartbeat_stale_s=12.0,
-        settle_s=1.0,
+        settle_s=SETTLE_S,
         rescan_s=1.0,
     )
 
@@ -46,6 +46,5 @@ def run_stack(
     ]
     with Supervisor(services) as supervisor:
         supervisor.wait_until_ready(240.0)
-        log, state_file = folder / "logs" / "cluster.log", settings.state_folder / CLUSTER_STATE
-        with Processes(supervisor, folder, state_file, log) as processes:
+        with Processes(supervisor, folder, folder / "logs" / "cluster.log") as processes:
             yield processes

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chaos.campaign import FAULT_KINDS, LONGEST_STOP_S, main, write_script
+from tests.chaos.campaign import main
 from tests.chaos.delivery import Delivery, plan_delivery
 from tests.chaos.plates import draw_plates
 from tests.chaos.processes import KINDS, LIGHT_KINDS
+from tests.chaos.script import FAULT_KINDS, LONGEST_STOP_S, write_script
 from tests.parts import require
 
 

@@ -17,10 +17,11 @@ from imaging.job import PlateJob
 from imaging.store import FolderStore
 from tests.chaos.delivery import Delivery, plan_delivery
 from tests.chaos.objects import LATER_S, find_strays, judge_objects
+from tests.chaos.onlooker import Onlooker
 from tests.chaos.plates import PATIENCE_S, draw_plates
 from tests.chaos.processes import MARK, Hit, find_marked, is_alive
 from tests.chaos.tables import find_differences
-from tests.chaos.verdict import Outcome, judge, plate_jobs
+from tests.chaos.verdict import Outcome, judge
 from tests.chaos.worker_log import Work, log_lines, read_work
 from tests.following import follow
 
@@ -41,7 +42,7 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Delivered:
     delivery.waits_before_late = 0
     delivery.declare()
     delivery.send(len(delivery.parcels))
-    (job,) = plate_jobs(store, delivery, 0.0).values()
+    (job,) = Onlooker(store, delivery, 0.0).jobs().values()
     while not delivery.is_over:
         follow(job, later_s=2 * PATIENCE_S)
         delivery.attend({job.plate: job.survey()})
@@ -71,7 +72,7 @@ class Damaged:
 def plate(delivered: Delivered, tmp_path: Path) -> Damaged:
     shutil.copytree(delivered.root / "data", tmp_path / "data", copy_function=shutil.copy2)
     store = FolderStore(tmp_path / "data")
-    (job,) = plate_jobs(store, delivered.delivery, 0.0).values()
+    (job,) = Onlooker(store, delivered.delivery, 0.0).jobs().values()
     # uploads are read where they lie, for a copy of them has times of its own
     kept = FolderStore(delivered.root / "data")
     job = PlateJob(store, kept, job.raw_folder, job.experiment, job.plate, store, job.maps_folder, 0.0)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imaging.job import PlateJob, open_job, plate_job
+from imaging.job import PlateJob, plate_job
 from imaging.planning import Plan
 from imaging.publication import Publication, read_manifests, read_publication
 from imaging.store import Store, open_store
@@ -42,11 +42,6 @@ class Outcome:
     def is_well(self) -> bool:
         """Whether everything is as it must be."""
         return not self.differences and not self.broken
-
-
-def plate_jobs(store: Store, delivery: Delivery, settle_s: float) -> dict[str, PlateJob]:
-    """The plates as somebody who looks at the store sees them, by name."""
-    return {plate.name: open_job(store, plate.experiment, plate.name, settle_s=settle_s) for plate in delivery.plates}
 
 
 def judge(
