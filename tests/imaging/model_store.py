@@ -6,18 +6,26 @@ A call may also fail, as a service fails: see ``Fate``.
 from __future__ import annotations
 
 import contextlib
+import random
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from imaging.errors import ChangedObjectError, StoreUnavailableError
 from imaging.store import Listing, Store, StoredObject
 
 PROJECTIONS = ("/heartbeat.json", "/clock.json", "/page/", ".zarr/")
 
+_DATA = re.compile(rb'"((?:results/[^"]+/(?:parts|published|fields)|images/[^"]+[.]zarr)/[^"]+)"')
+"""Addresses of data in a record."""
+
 Fate = Literal["", "refused", "lost", "repeated"]
 """What happens to a call: nothing; it is not taken; it is done and the answer lost; or the client asks again then."""
+FATES = get_args(Fate)[1:]
+BAD_SHARE = 0.08
+"""Of an actor's calls on a bad day."""
 
 
 class Killed(BaseException):
@@ -52,8 +60,9 @@ class ModelStore(Store):
         self.clock = clock
         self.objects: dict[str, _Object] = {}
         self.overwritten: list[str] = []
+        self.broken: list[str] = []
         self.version = 0
-        self.gate: Callable[[str, str], Fate] = lambda verb, key: ""
+        self.gate: Callable[[str], Fate] = lambda verb: ""
         self.lock = threading.RLock()
 
     def put(self, key: str, data: bytes, modified: float | None = None) -> None:
@@ -110,18 +119,22 @@ class ModelStore(Store):
 
     def delete(self, key: str) -> None:
         with self.call("delete", key):
+            namers = [name for name, item in self.objects.items() if key in _named_by(name, item.data)]
+            self.broken += [f"{key} was deleted, which {name} names" for name in namers]
             self.objects.pop(key, None)
 
     def _put_new(self, key: str, data: bytes) -> bool:
         if key in self.objects:
             return False
+        missing = _named_by(key, data) - set(self.objects)
+        self.broken += [f"{key} names {name}, which is not there" for name in missing]
         self.put(key, data)
         return True
 
     @contextlib.contextmanager
     def call(self, verb: str, key: str) -> Iterator[Fate]:
         """Wait for a grant, then do one call, or not, or do it and lose its answer."""
-        fate = self.gate(verb, key)
+        fate = self.gate(verb)
         if fate == "refused":
             raise StoreUnavailableError("the storage takes no call", key=key)
         with self.lock:
@@ -130,9 +143,19 @@ class ModelStore(Store):
             raise StoreUnavailableError("the answer was lost", key=key)
 
 
+def _named_by(key: str, data: bytes) -> set[str]:
+    """Data that a record names; those of a preview go once the plate is published."""
+    if not key.endswith(".json") or "/previews/" in key:
+        return set()
+    return {name.decode() for name in _DATA.findall(data)}
+
+
 @dataclass
 class Actor:
-    """A process in a thread of its own that takes a step when it is granted one."""
+    """A process in a thread of its own that takes a step when it is granted one.
+
+    The number of a bad day, but 0, decides which of its calls fail, and how.
+    """
 
     body: Callable[[], None]
     name: str
@@ -140,7 +163,8 @@ class Actor:
     is_over: bool = False
     error: BaseException | None = None
     pending: str = ""
-    _fates: dict[tuple[str, str], Fate] = field(default_factory=dict)
+    bad_day: int = 0
+    refuses_next: bool = False
     _resume: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     _paused: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
@@ -168,19 +192,20 @@ class Actor:
             self.step()
         raise AssertionError(f"{self.name} does not end")
 
-    def fail(self, verb: str, word: str, fate: Fate) -> None:
-        """Let its next call of that verb whose key contains the word fail."""
-        self._fates[verb, word] = fate
+    def __post_init__(self) -> None:
+        self._chance = random.Random(self.bad_day)
 
-    def wait_for_grant(self, verb: str, key: str) -> Fate:
+    def wait_for_grant(self, verb: str) -> Fate:
         """Called by the actor before each storage call; returns what happens to it."""
         self.pending = verb
         self._paused.release()
         self._resume.acquire()
         if self.is_killed:
             raise Killed
-        chosen = next((call for call in self._fates if call[0] == verb and call[1] in key), None)
-        return self._fates.pop(chosen) if chosen else ""
+        if self.refuses_next:
+            self.refuses_next = False
+            return "refused"
+        return self._chance.choice(FATES) if self.bad_day and self._chance.random() < BAD_SHARE else ""
 
     def _run(self) -> None:
         try:
@@ -200,16 +225,16 @@ class Stage:
     def __init__(self) -> None:
         self.actors: list[Actor] = []
 
-    def gate(self, verb: str, key: str) -> Fate:
+    def gate(self, verb: str) -> Fate:
         """Make the calling thread wait if it is an actor's."""
         current = threading.current_thread()
         for actor in self.actors:
             if getattr(actor, "_thread", None) is current and not actor.is_over:
-                return actor.wait_for_grant(verb, key)
+                return actor.wait_for_grant(verb)
         return ""
 
-    def start(self, body: Callable[[], None], name: str) -> Actor:
-        actor = Actor(body, name)
+    def start(self, body: Callable[[], None], name: str, bad_day: int = 0) -> Actor:
+        actor = Actor(body, name, bad_day=bad_day)
         self.actors.append(actor)
         actor.start()
         return actor
