@@ -205,6 +205,7 @@ def main() -> None:
         path.with_name(f"{path.name}.new").rename(path)
         warm_up(modules)
         arguments = WarmRuns(listener, 0, environment).serve()
+    gc.unfreeze()  # else what is frozen is never freed, and libraries call it leaked
     if arguments is None:
         return
     option, module, *rest = arguments
@@ -212,7 +213,6 @@ def main() -> None:
         raise SystemExit(f"a run is a module, not {option}")
     sys.argv = [module, *rest]
     sys.modules.pop(module, None)  # it is run as a program, and was imported only for what it imports
-    gc.unfreeze()
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
