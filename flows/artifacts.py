@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 
 import httpx
 
+from flows.markdown import link
 from flows.server import api_client
 
 Kind = Literal["progress", "image", "table", "markdown"]
@@ -95,7 +96,7 @@ class Reporter:
 
     def link(self, name: str, address: str, description: str) -> None:
         """Show a link."""
-        self._put("markdown", name, f"[{description}]({address})", description)
+        self._put("markdown", name, link(address, description), description)
 
     def _put(self, kind: Kind, name: str, data: Any, description: str) -> None:
         if len(str(data)) > MAX_BYTES:

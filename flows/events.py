@@ -34,7 +34,7 @@ def resource_id(experiment: str, plate: str) -> str:
     Everything but letters, digits, ``_`` and ``-`` is percent-encoded, the full stop too: else plate ``b.c`` of
     experiment ``a`` and plate ``c`` of experiment ``a.b`` were one resource.
     """
-    return f"plate.{_encode(experiment)}.{_encode(plate)}"
+    return f"plate.{encode_name(experiment)}.{encode_name(plate)}"
 
 
 class Event(Protocol):
@@ -231,5 +231,6 @@ def _refusal(api_url: str, event: Event, what: str) -> MissingPartError:
     )
 
 
-def _encode(name: str) -> str:
+def encode_name(name: str) -> str:
+    """Percent-encode a name as a part of a resource's id: all but letters, digits, ``_`` and ``-``."""
     return quote(name, safe="").replace(".", "%2E").replace("~", "%7E")

@@ -97,7 +97,8 @@ def make_triggers(declared: Deployment) -> list[Any]:
 
 def serve_service(settings: Settings, log_file: Path) -> Service:
     """Return the runner as a service; runs that it started outlive it."""
-    variables = client_variables(settings.api_url, settings.state_folder / "prefect") | settings.as_environment()
+    client = client_variables(settings.api_url, settings.state_folder / "prefect", settings.auth)
+    variables = client | settings.as_environment()
     served = served_deployments(settings)
     names = [f"{each.entrypoint.rpartition('.')[2].replace('_', '-')}/{each.name}" for each in served]
     return Service(
@@ -105,14 +106,14 @@ def serve_service(settings: Settings, log_file: Path) -> Service:
         (sys.executable, "-m", "flows.serve"),
         log_file,
         prefect_environment(variables),
-        is_ready=lambda: all(_is_registered(settings.api_url, name) for name in names),
+        is_ready=lambda: all(_is_registered(settings, name) for name in names),
         is_outlived=True,
     )
 
 
-def _is_registered(api_url: str, name: str) -> bool:
+def _is_registered(settings: Settings, name: str) -> bool:
     try:
-        with api_client(api_url, timeout_s=1.0) as client:
+        with api_client(settings.api_url, auth=settings.auth, timeout_s=1.0) as client:
             return client.get(f"/deployments/name/{quote(name)}").status_code == httpx.codes.OK
     except httpx.TransportError:
         return False

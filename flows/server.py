@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from flows.own_names import OwnNames
 from flows.settings import DATABASE_URL, Settings, child_environment
 from flows.supervise import Service
 from imaging.errors import ConfigurationError
@@ -72,6 +73,8 @@ def server_variables(
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(cache / "ui"),
         "PREFECT_SERVER_UI_API_URL": api_address(port),  # where a browser asks; else port 4200
+        # else every web page in a browser of this machine may ask the API, which tells what blocks hold
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port},http://localhost:{port}",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
@@ -79,9 +82,10 @@ def server_variables(
     }
 
 
-def client_variables(api_url: str, state: Path) -> dict[str, str]:
+def client_variables(api_url: str, state: Path, auth: str = "") -> dict[str, str]:
     """Environment variables that make a process of ours a client of that server, patient when it is restarted."""
     return {
+        **({"PREFECT_API_AUTH_STRING": auth} if auth else {}),
         "PREFECT_HOME": str(state),
         "PREFECT_API_URL": api_url,
         "PREFECT_CLIENT_MAX_RETRIES": str(CLIENT_RETRIES),
@@ -136,6 +140,8 @@ def server_service(settings: Settings, port: int, log_file: Path) -> Service:
     variables = settings.as_environment()
     if settings.database_url is not None:
         variables[DATABASE_URL] = database_address(settings)
+    if settings.auth:
+        variables["PREFECT_SERVER_API_AUTH_STRING"] = settings.auth
     environment = prefect_environment(variables)
     return Service("server", argv, log_file, environment=environment, is_ready=lambda: is_healthy(api_address(port)))
 
@@ -196,6 +202,8 @@ def run_server(
             yield started
 
     app.router.lifespan_context = start_and_keep
+    if host == HOST:
+        app = OwnNames(app, refuses_origins=True)
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=2)
 
 

@@ -39,20 +39,20 @@ def open_warehouse(settings: Settings) -> Warehouse:
     return Warehouse(bigquery_client(settings), settings.dataset, settings.dataset_location)
 
 
-def open_loader(settings: Settings, said: Callable[[Loaded | Refused], None]) -> Loader:
-    """What loads publications of the settings' store into their dataset, and tells of each."""
+def open_loader(settings: Settings, said: Callable[[Loaded | Refused], None], *, compares_all: bool = False) -> Loader:
+    """What loads publications of the settings' store into their dataset, and tells of each; see ``Loader``."""
     warehouse, store = open_warehouse(settings), open_data_store(settings)
 
     def admit(experiment: str) -> None:
         really = settings.model_copy(update={"dataset_location": warehouse.place})
         refuse_dataset(open_experiment(store, experiment), really)
 
-    return Loader(warehouse, store, said, admit)
+    return Loader(warehouse, store, said, admit, compares_all)
 
 
-def open_rounds(settings: Settings, said: Callable[[Loaded | Refused], None]) -> Rounds:
-    """Rounds over all plates of the settings' store."""
-    loader = open_loader(settings, said)
+def open_rounds(settings: Settings, said: Callable[[Loaded | Refused], None], *, compares_all: bool = False) -> Rounds:
+    """Rounds over all plates of the settings' store; where all is compared, the first rebuilds the warehouse."""
+    loader = open_loader(settings, said, compares_all=compares_all)
     return Rounds(loader, LiveLoader(loader.warehouse, loader.store))
 
 

@@ -22,7 +22,9 @@ from flows.google import open_data_store
 from flows.placement import find_run_refusal
 from flows.settings import Settings
 from flows.waiting_runs import WaitingRuns
-from imaging.errors import PlateError
+from flows.watchdogs.open_plates import OpenPlates
+from flows.watchdogs.rounds import open_watchdogs
+from imaging.errors import MissingPartError, PlateError
 from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job
 from imaging.names import check_name, is_experimental
@@ -43,13 +45,15 @@ REPEAT_S, LONGEST_REPEAT_S = 31.0, 600.0
 last, and where runs wait for a place, each event would add one."""
 LONGEST_SWEEP_S, LONGEST_QUIET_S = 3600.0, 600.0
 """Longest time between two looks at a plate published today: where messages tell of new images, and where none does."""
-OLD_BY = 8.0
-"""A closed plate is looked at again when it is older by this part: its looks grow with the logarithm of its age."""
+OLD_BY, LONGEST_CLOSED_S = 8.0, 7 * DAY_S
+"""A closed plate is looked at again when it is older by this part, and every week."""
 ROUND_S = 30.0
 """Seconds after which a round leaves the plates that are still due to the next one."""
 LISTING_SHARE = 0.05
 """Share of its time that the watcher spends on finding plates: a store of many is listed more seldom."""
 NEVER = float("-inf")
+JUMP_S = 60.0
+"""By how many seconds the time of day must differ from what went by for the clock to have been set, or slept."""
 FAULTS = (PlateError, OSError, ValueError, ArithmeticError, LookupError)
 """What one plate's files and records can raise: the watch of all others goes on."""
 
@@ -87,6 +91,8 @@ class Watch:
         Whether a run that was asked for waits to begin: then none is asked for.
     keep_publications
         Newest publications of a closed plate that stay; ``None`` keeps all.
+    plates
+        Takes note of the plates that are not done, for the watchdogs.
     """
 
     store: Store
@@ -98,6 +104,7 @@ class Watch:
     sweep_s: float | None = None
     is_waiting: Callable[[Need], bool] = lambda need: False
     keep_publications: int | None = None
+    plates: OpenPlates = field(default_factory=OpenPlates)
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _list_at: float = NEVER
     _look_under_at: dict[tuple[str, str, str], float] = field(default_factory=dict)
@@ -108,6 +115,8 @@ class Watch:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _wakes: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
+    _clock_ahead: float | None = None
+    _beats: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
 
     def mark(self, experiment: str, plate: str) -> None:
         """Have a plate looked at in the next round, however soon its turn is; any thread may call this."""
@@ -122,6 +131,7 @@ class Watch:
         """
         tick = tick if tick is not None else time.monotonic() if now is None else now
         now = time.time() if now is None else now
+        self._note_clock(now - tick)
         began = time.monotonic()
         if self._list_at <= tick:
             self._find_plates()
@@ -136,6 +146,15 @@ class Watch:
             looked += self._look_with(books, place, now, tick)
             looked += self._look_at_marked(books, now, tick)
         return looked
+
+    def _note_clock(self, ahead: float) -> None:
+        """Look at all plates anew once the clock was set: those that a wrong one took for closed may not be."""
+        jump = 0.0 if self._clock_ahead is None else ahead - self._clock_ahead
+        self._clock_ahead = ahead
+        if abs(jump) > JUMP_S:
+            log.warning("the clock of this machine jumped by %+.0f s; all plates are looked at again", jump)
+            self._look_at = dict.fromkeys(self._look_at, NEVER)
+            self._look_under_at.clear()
 
     def _look_at_marked(self, books: dict[str, RecipeBook | None], now: float, tick: float) -> int:
         """Look at the plates that messages named since the last time: they go before all whose turn it is."""
@@ -179,7 +198,8 @@ class Watch:
         for place in [place for place in self._look_at if place not in found and place[0] not in unlisted]:
             self._look_at.pop(place, None)
             self._asked.pop(place, None)
-            for known in (self._look_under_at, self._wakes, self._quiet_s):
+            self.plates.forget(*place)
+            for known in (self._look_under_at, self._wakes, self._quiet_s, self._beats):
                 for key in [key for key in known if key[:2] == place]:
                     del known[key]
         for place in found:
@@ -192,7 +212,9 @@ class Watch:
             self._books[name] = open_recipes(self.store, declared, known=self._books.get(name))
         except FAULTS as error:
             self._say_once(f"{name}: {error}")
+            self.plates.fault(name, "", "", str(error))
             return None
+        self.plates.mend(name, "", "")
         return self._books[name]
 
     def _put_off(self, place: tuple[str, str], tick: float) -> None:
@@ -219,7 +241,9 @@ class Watch:
         except FAULTS as error:
             self._put_off(place, tick)
             self._say_once(f"{place[0]}/{plate}: {error}")
+            self.plates.fault(*place, "", str(error))
             return 1
+        self.plates.mend(*place, "")
         keys = []
         for each in recipes:
             key = (*place, each.experiment.recipe_id)
@@ -243,28 +267,36 @@ class Watch:
             pause_s = self.sweep_s or self.rescan_s
             self._look_under_at[key] = tick + pause_s
             beat_at = self.store.modified(heartbeat_key(job.prefix))
-            if beat_at is not None and abs(now - beat_at) < self.stale_s:
+            if beat_at is not None and self._is_followed(key, beat_at, now, tick):
                 self._wakes.pop(key, None)
                 self._look_under_at[key] = tick + min(pause_s, max(self.rescan_s, beat_at + self.stale_s - now))
+                self.plates.note(job)
                 return 1
             plan = job.survey(now)
             if priority == PRODUCTION:
                 self._note_asked(place, plan)
             reason = find_need(job, plan)
-            if reason and not plan.records.has_pins and (others := self._published_recipes(job, priority)):
+            others = [] if plan.records.has_pins else self._published_recipes(job, priority)
+            refusal = self.refuse(job, plan) if reason and not others else ""
+            is_awaited = plan.has_arrivals and not plan.is_publishable
+            if priority >= PRODUCTION and not others and (reason or is_awaited):
+                self.plates.note(job, refusal)
+            else:
+                self.plates.close(job)
+            if reason and others:
                 self._look_under_at[key] = tick + DAY_S
                 self._say_once(
                     f"{place[0]}/{place[1]} is published with recipe {', '.join(others)}; to process it with "
                     f"{job.recipe} as well: platestream process --experiment {place[0]} --plate {place[1]}"
                 )
-            elif reason and (refusal := self.refuse(job, plan)):
+            elif refusal:
                 self._say_once(f"{place[0]}/{place[1]}: {refusal}")
             elif reason:
                 self._quiet_s.pop(key, None)
                 self._wake(Need(*key, reason, priority), tick)
             elif (age_s := self._age_s(job, now)) > DAY_S:
-                self._look_under_at[key] = tick + max(DAY_S, age_s / OLD_BY)
-                self._sweep(job, plan, now)
+                self._look_under_at[key] = tick + min(max(DAY_S, age_s / OLD_BY), LONGEST_CLOSED_S)
+                self._sweep(job, plan)
             elif plan.is_publishable:
                 # a lab publishes hundreds of plates a day: looking at each every minute would hold up those with work
                 longest_s = LONGEST_SWEEP_S if self.sweep_s else LONGEST_QUIET_S
@@ -273,7 +305,17 @@ class Watch:
         except FAULTS as error:
             self._look_under_at[key] = tick + self.rescan_s
             self._say_once(f"{place[0]}/{place[1]}: {error}")
+            if not isinstance(error, MissingPartError):  # a server that cannot be told is no fault of the plate
+                self.plates.fault(*key, str(error))
+        else:
+            self.plates.mend(*key)
         return 1
+
+    def _is_followed(self, key: tuple[str, str, str], beat_at: float, now: float, tick: float) -> bool:
+        """Whether a heartbeat is young by the clock, or was seen to change a moment ago, should a clock be wrong."""
+        known_at, changed_at = self._beats.get(key, (beat_at, NEVER))
+        self._beats[key] = (beat_at, changed_at if known_at == beat_at else tick)
+        return abs(now - beat_at) < self.stale_s or tick - self._beats[key][1] < self.stale_s
 
     def _note_asked(self, place: tuple[str, str], plan: Plan) -> None:
         """Remember what the upload's manifest asks for beside the plate's production."""
@@ -282,10 +324,10 @@ class Watch:
         else:
             self._asked.pop(place, None)
 
-    def _sweep(self, job: PlateJob, plan: Plan, now: float) -> None:
+    def _sweep(self, job: PlateJob, plan: Plan) -> None:
         """Delete what nothing names; where that fails, e.g. for want of a right, only the next look tries it again."""
         try:
-            clean_plate(job, plan, keep=self.keep_publications, now=now)
+            clean_plate(job, plan, keep=self.keep_publications)
         except FAULTS as error:
             self._say_once(f"{job.experiment.name}/{job.plate}: what no record names was not deleted: {error}")
 
@@ -336,6 +378,7 @@ def watch(settings: Settings) -> None:
     watcher.is_waiting = lambda need: waiting.has(need.experiment, need.plate, need.recipe)
     watcher.keep_publications = settings.keep_publications
     arrivals = _arrivals(settings, watcher) if settings.subscription else None
+    watchdogs = open_watchdogs(store, settings, watcher.plates, find_need)
     log.info("watching %s", settings.store)
     while True:
         if arrivals is not None:
@@ -344,6 +387,7 @@ def watch(settings: Settings) -> None:
             watcher.round()
         except PlateError as error:  # the store did not answer; it is asked again
             log.warning("%s", error)
+        watchdogs.tend()
         time.sleep(settings.rescan_s)
 
 

@@ -7,7 +7,6 @@ of the plate keeps to them, so that no plate is published again because others w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,11 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from imaging.errors import StoredDataError
 from imaging.job import PlateJob
 from imaging.names import results_prefix
+from imaging.publication_records import read_publication_record
 from imaging.published_marks import last_publication, newest_published
 from imaging.records import publication_key
 from imaging.store import Store
+from imaging.stored_records import PUBLICATION, read_record
 from imaging.tables import PLATE_METRICS
 from imaging.typical import MOST_PLATES, History, Measured, Typical, find_history
 
@@ -66,8 +68,11 @@ def _of_time(plates: Iterable[_Plate], time_point: int) -> History:
 
 
 def _used_history(job: PlateJob, number: int) -> History | None:
-    """The history that a publication of the plate used; ``None`` if its record names none, or its table is gone."""
-    record = json.loads(job.store.read(publication_key(job.prefix, number)))
+    """The history that a publication of the plate used; ``None`` if it names none, or record or table are gone."""
+    try:
+        record = read_publication_record(job, number)
+    except (FileNotFoundError, StoredDataError):
+        return None
     rows = _read_rows(job.store, record) if "history" in record else None
     if rows is None:
         return None
@@ -97,8 +102,8 @@ def _read_last(job: PlateJob, plate: str) -> _Plate | None:
 def _read_plate(store: Store, key: str) -> _Plate | None:
     """Name, run and medians of a publication; ``None`` where it is withdrawn, damaged or has no such table."""
     try:
-        record = json.loads(store.read(key))
-    except (FileNotFoundError, ValueError):
+        record = read_record(store, key, PUBLICATION)
+    except (FileNotFoundError, StoredDataError):
         return None
     rows = None if record["status"] == "withdrawn" else _read_rows(store, record)
     if rows is None:
@@ -112,7 +117,7 @@ def _read_plate(store: Store, key: str) -> _Plate | None:
 
 def _read_rows(store: Store, record: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Rows of a publication's ``plate_metrics``; ``None`` if it has none, or they are gone or damaged."""
-    key = record["tables"].get(PLATE_METRICS.name)
+    key = (record.get("tables") or {}).get(PLATE_METRICS.name)
     try:
         data = store.read(key) if key else None
     except FileNotFoundError:

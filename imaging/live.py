@@ -45,7 +45,7 @@ def read_records(store: Store, keys: Iterable[str]) -> list[dict[str, Any]]:
     def read(key: str) -> dict[str, Any]:
         try:
             return {**json.loads(store.read(key)), "key": key}
-        except (FileNotFoundError, ValueError, TypeError) as error:
+        except (FileNotFoundError, ValueError, TypeError, RecursionError) as error:
             raise StoredDataError("the record is gone or damaged", key=key) from error
 
     with ThreadPoolExecutor(READERS) as pool:
@@ -148,7 +148,7 @@ def _aggregated(manifest: Mapping[str, Any]) -> tuple[Row, SiteRows, Mapping[str
 def _incomplete(what: str, record: Mapping[str, Any], error: Exception) -> StoredDataError:
     """A record that is JSON, and not what it should be."""
     words = f"lacks {error.args[0]}" if isinstance(error, KeyError) else f"is damaged ({error})"
-    return StoredDataError(f"{what} {words}; delete it, it is made again", key=record["key"])
+    return StoredDataError(f"{what} {words}; platestream repair makes it again", key=record["key"])
 
 
 def _aggregate(manifest: Mapping[str, Any]) -> tuple[Row, SiteRows, Mapping[str, Any]]:
@@ -184,11 +184,11 @@ def _fault_row(record: Mapping[str, Any]) -> Row:
 
 def _measured(store: Store, prefix: str, *, is_published: bool) -> list[str]:
     """Keys of each site's newest manifest; before the first publication, of its preview's where there is no other."""
-    keys = _newest(store.list(f"{prefix}sites/").objects)
+    keys = newest_manifests(store.list(f"{prefix}sites/").objects)
     if is_published:
         return keys
     done = {_site_of(key) for key in keys}
-    previews = _newest(store.list(f"{prefix}previews/").objects)
+    previews = newest_manifests(store.list(f"{prefix}previews/").objects)
     return sorted([*keys, *(key for key in previews if _site_of(key) not in done)])
 
 
@@ -197,8 +197,8 @@ def _site_of(key: str) -> str:
     return key.rpartition("-")[0].rpartition("/")[2]
 
 
-def _newest(objects: Iterable[StoredObject]) -> list[str]:
-    """Keys of each site's newest manifest ``.../<well>-<site>-<inputs>.json``."""
+def newest_manifests(objects: Iterable[StoredObject]) -> list[str]:
+    """Keys of each site's newest manifest ``.../<well>-<site>-<inputs>.json``, in order."""
     newest: dict[str, StoredObject] = {}
     for item in objects:
         site = item.key.rpartition("-")[0]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from imaging.errors import RefusedNameError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from imaging.store import Store
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._+()-]{0,98}[A-Za-z0-9_+()-])?")
@@ -29,8 +31,8 @@ def check_name(kind: str, text: str) -> str:
     """
     if _NAME.fullmatch(text) is None or ".." in text:
         raise RefusedNameError(
-            f"the {kind} name {text!r} is refused: use 1 to 100 letters, digits, spaces and . _ + ( ) -, beginning "
-            "with a letter or digit; rename the folder"
+            f"the {kind} name {text[:120]!r} is refused: use 1 to 100 letters, digits, spaces and . _ + ( ) -, "
+            "beginning with a letter or digit; rename the folder"
         )
     return text
 
@@ -84,3 +86,12 @@ def digest_of(data: bytes | memoryview) -> str:
 def stored(key: str, data: bytes) -> dict[str, Any]:
     """Describe an object for a record: key, size in bytes and CRC-32 of its content."""
     return {"key": key, "size_bytes": len(data), "crc32": f"{zlib.crc32(data):08x}"}
+
+
+def stored_file(key: str, path: Path) -> dict[str, Any]:
+    """Describe an object that is a file of this machine as ``stored`` does, without holding it in memory."""
+    crc32, size = 0, 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            crc32, size = zlib.crc32(block, crc32), size + len(block)
+    return {"key": key, "size_bytes": size, "crc32": f"{crc32:08x}"}

@@ -2,7 +2,7 @@
 
     ready    each plane that is wanted of every expected channel has an unfaulted file, or is decided missing, and at
              least one has
-    done     a manifest named by the site's inputs is there
+    done     a manifest named by the site's inputs is there; where that name is void, one under the next
     failed   the third attempt at these inputs is recorded
     todo     ready, neither done nor failed
     due      a plane that nobody waits for any longer: patience_s passed since the plate's last arrival, or the
@@ -25,7 +25,7 @@ from imaging.expectations import Expected
 from imaging.experiment import Experiment
 from imaging.illumination import AWAITED
 from imaging.names import hash_of
-from imaging.records import ATTEMPTS, Records, fault_name
+from imaging.records import ATTEMPTS, Records, fault_name, next_inputs
 
 SiteState = Literal["waiting", "todo", "previewed", "done", "failed", "missing"]
 
@@ -227,6 +227,8 @@ def _plan_site(key: tuple[str, int], expected: Mapping[str, tuple[int, ...]], lo
     inputs, attempts = "", 0
     if files and not awaited:
         inputs = _inputs(there, others, missing, pinned)
+        while f"{key[0]}-{key[1]}-{inputs}" in look.records.voids:
+            inputs = next_inputs(inputs)
         state, attempts = _state_of(f"{key[0]}-{key[1]}-{inputs}", look.records, is_preview=pinned.is_preview)
     return SitePlan(
         *key,

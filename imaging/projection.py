@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,14 @@ from imaging.errors import StoredDataError
 from imaging.experiment import Experiment
 from imaging.illumination_shelf import offer_field
 from imaging.job import PlateJob
-from imaging.names import is_experimental, to_json
+from imaging.names import is_experimental, stored, to_json
 from imaging.page import write_page
 from imaging.page_tables import page_from_tables
 from imaging.publication import Publication, publish, read_manifests
+from imaging.publication_records import read_publication_record
 from imaging.published_marks import mark_published
 from imaging.records import projected_key, publication_key, publication_numbers
+from imaging.store import Store
 from imaging.wells import PLATE_SHAPES
 from imaging.zarr_plate import read_thumbnail, write_plate_metadata
 
@@ -43,7 +44,9 @@ def publish_and_project(job: PlateJob) -> Publication | None:
         project(job, publication)
         decide_acquisition(job.store, job.experiment, job.plate)
         if _last_number(job) == publication.number:
-            job.store.create(key, to_json({"number": publication.number, "run": publication.run}))
+            record = publication_key(job.prefix, publication.number)
+            kept = {"number": publication.number, "run": publication.run}
+            job.store.create(key, to_json(kept | {"record": stored(record, job.store.read(record))}))
             return publication
         is_overtaken = True  # an older page may lie over that of the newest publication now
         publication = publish(job)
@@ -52,14 +55,14 @@ def publish_and_project(job: PlateJob) -> Publication | None:
 
 def project(job: PlateJob, publication: Publication) -> None:
     """Write the page of a publication and the metadata of its images, and offer its field to later plates."""
-    record = json.loads(job.store.read(publication_key(job.prefix, publication.number)))
+    record = read_publication_record(job, publication.number)
     mark_published(job.store, job.experiment.name, job.plate, job.recipe, publication.number)
     if not is_experimental(job.recipe):
         offer_field(job.store, job.experiment, record)
     names = [key.rsplit("/", 1)[-1].removesuffix(".json") for key in publication.manifests]
     manifests = [item for item in read_manifests(job.store, job.prefix, names) if item["zarr"]]
     if manifests and not is_experimental(job.recipe):
-        _describe_images(job, manifests)
+        describe_images(job.store, job.zarr, job.plate, job.experiment.layout.wells, manifests)
     layout = job.experiment.layout
     tables = {name: read_table(job, publication, name) for name in PAGE_TABLES}
     pictures = _draw(job, manifests) if manifests else None
@@ -93,13 +96,14 @@ def _last_number(job: PlateJob) -> int:
     return publication_numbers(job.prefix, job.store.list(f"{job.prefix}publications/"))[-1]
 
 
-def _describe_images(job: PlateJob, manifests: list[dict[str, Any]]) -> None:
+def describe_images(
+    store: Store, plate_key: str, plate: str, layout_wells: int, manifests: Iterable[Mapping[str, Any]]
+) -> None:
+    """Describe the images of these sites as a plate's OME-Zarr; each manifest must name some."""
     wells: dict[str, list[tuple[int, str]]] = {}
     for manifest in manifests:
         wells.setdefault(manifest["well"], []).append((manifest["site"], manifest["zarr"]["group"].rsplit("/", 1)[-1]))
-    write_plate_metadata(
-        job.store, job.zarr, plate_name=job.plate, layout_wells=job.experiment.layout.wells, wells=wells
-    )
+    write_plate_metadata(store, plate_key, plate_name=plate, layout_wells=layout_wells, wells=wells)
 
 
 def site_numbers(experiment: Experiment, found: Iterable[int]) -> tuple[int, ...]:

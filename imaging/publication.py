@@ -3,12 +3,12 @@
 A publication is named by its number alone and created only if absent, so of two publishers one wins and the other
 deletes its tables and looks again. Its ``run`` is the hash of everything that goes into the tables, the earlier plates
 that it is compared with (``imaging.history``) among it; the same plate with nothing new publishes nothing. A finished
-site whose data turn out to be gone or damaged loses its manifest and is done again.
+site whose data turn out to be gone or damaged has its manifest declared void (``imaging.voids``) and is done again.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,17 +18,19 @@ from functools import partial
 from typing import Any
 
 from imaging.acquisitions import first_image_at
-from imaging.errors import LostDataError
+from imaging.errors import LostDataError, PlateError, StoredDataError
 from imaging.expectations import say_told
 from imaging.experimental import MANIFEST
+from imaging.grace import Stopwatch
 from imaging.history import plate_history
 from imaging.illumination_rows import measure_illumination, write_fields
 from imaging.job import PlateJob
 from imaging.measure_cells import describe_columns
-from imaging.names import hash_of, to_json
+from imaging.names import hash_of, stored, to_json
 from imaging.planning import Plan
 from imaging.platemaps import PlateMap
 from imaging.publication_inputs import PublicationInputs
+from imaging.publication_records import read_publications
 from imaging.publish_tables import write_tables
 from imaging.records import (
     ATTEMPTS,
@@ -42,8 +44,10 @@ from imaging.records import (
 )
 from imaging.site import read_part
 from imaging.store import Store
+from imaging.stored_records import SITE, read_small_record
 from imaging.suspicions.gathering import choose_compared, find_suspicions
 from imaging.typical import History
+from imaging.voids import void_site
 
 ReadRecord = Callable[[str], dict[str, Any]]
 """Reads a record by its key."""
@@ -68,9 +72,15 @@ class Publication:
 
 
 def read_publication(job: PlateJob, number: int) -> Publication:
-    """Read a publication record by its number."""
-    record = json.loads(job.store.read(publication_key(job.prefix, number)))
-    return Publication(number, record["run"], record["status"], record["tables"], tuple(record["manifests"]))
+    """Read a publication record by its number.
+
+    Raises
+    ------
+    StoredDataError
+        If it is gone or damaged.
+    """
+    (record,) = read_publications(job.store, [publication_key(job.prefix, number)])
+    return Publication(number, record["run"], record["status"], record["tables"], tuple(record.get("manifests") or ()))
 
 
 def publish(job: PlateJob) -> Publication | None:
@@ -93,41 +103,58 @@ def publish(job: PlateJob) -> Publication | None:
         state = _state(job, plan, plate_map)
         try:
             inputs = _gather(job, plan, plate_map)
-        except LostDataError as error:
-            job.store.delete(error.key)  # a manifest that is damaged, or that another publisher disowned
+        except LostDataError as error:  # a manifest
+            void_site(job.store, job.prefix, _name_of(error.key), error.message)
             continue
-        last = plan.records.last_publication
-        if last and (current := read_publication(job, last)).run == inputs.run:
+        last, number = plan.records.last_publication, plan.records.last_number + 1
+        if last and not plan.records.is_last_void and (current := read_publication(job, last)).run == inputs.run:
             return replace(current, state=state)
-        if _publish_as(job, plan, inputs, last + 1):
-            return replace(read_publication(job, last + 1), state=state)
+        if _publish_as(job, plan, inputs, number):
+            return replace(read_publication(job, number), state=state)
     return None
 
 
 def _publish_as(job: PlateJob, plan: Plan, inputs: PublicationInputs, number: int) -> bool:
     """Write the tables and try to create the record; whoever does not win deletes its tables."""
     folder = f"{job.prefix}published/{number:06d}-{uuid.uuid4().hex[:12]}/"
+    writing = Stopwatch()
     try:
         inputs = replace(inputs, illumination=measure_illumination(job, inputs.manifests))
         found = find_suspicions(job, inputs.manifests, inputs.plate_map, inputs.compared)
         inputs = replace(inputs, suspicions=found)
-        tables = write_tables(job.store, folder, inputs)
+        written: dict[str, Any] = {}
+        tables = write_tables(job.store, folder, inputs, written)
         record = _record(job, plan, inputs, number, tables)
+        record["table_sums"] = written
         record["illumination"] = write_fields(job, folder, inputs.illumination.estimate)
-        if job.store.create(publication_key(job.prefix, number), to_json(record)):
-            return True
     except LostDataError as error:
         _disown(job, plan, error)
-    for item in job.store.list(folder).objects:
-        job.store.delete(item.key)
+        record = None
+    except (PlateError, OSError):  # such as a full disk, which the next attempt would fill again
+        with contextlib.suppress(PlateError):
+            _delete_all(job.store, folder)
+        raise
+    if record and not writing.is_overdue and job.store.create(publication_key(job.prefix, number), to_json(record)):
+        return True
+    _delete_all(job.store, folder)
     return False
 
 
+def _delete_all(store: Store, folder: str) -> None:
+    for item in store.list(folder).objects:
+        store.delete(item.key)
+
+
 def _disown(job: PlateJob, plan: Plan, error: LostDataError) -> None:
-    """Delete the manifest of a site whose data are gone or damaged: the site is then to be done again."""
+    """Declare void the manifest of a site whose data are gone or damaged: the site is then to be done again."""
     for site in plan.of("done"):
         if (site.well, site.site) == (error.well, error.site):
-            job.store.delete(manifest_key(job.prefix, site.name))
+            void_site(job.store, job.prefix, site.name, f"{error.message}: {error.key}")
+
+
+def _name_of(key: str) -> str:
+    """Name of a manifest by its address."""
+    return key.rsplit("/", 1)[-1].removesuffix(".json")
 
 
 def plate_state(job: PlateJob, plan: Plan) -> str:
@@ -160,7 +187,9 @@ def _acquisition_state(job: PlateJob) -> list[str | None]:
 def is_current(job: PlateJob, plan: Plan) -> bool:
     """Whether the newest publication holds all that a publishable plate has, and its page is written."""
     last = plan.records.last_publication
-    return bool(last) and f"{last:06d}-{plate_state(job, plan)}" in plan.records.projected
+    if not last or plan.records.is_last_void:
+        return False
+    return f"{last:06d}-{plate_state(job, plan)}" in plan.records.projected
 
 
 def read_manifests(store: Store, prefix: str, names: list[str]) -> list[dict[str, Any]]:
@@ -171,12 +200,19 @@ def read_manifests(store: Store, prefix: str, names: list[str]) -> list[dict[str
     LostDataError
         If one is damaged, or gone since it was listed.
     """
+    return [manifest for manifest, _ in _read_summed(store, prefix, names)]
 
-    def read(name: str) -> dict[str, Any]:
+
+def _read_summed(store: Store, prefix: str, names: list[str]) -> list[tuple[dict[str, Any], str]]:
+    """Manifests of finished sites and the CRC-32 of each as it is stored."""
+
+    def read(name: str) -> tuple[dict[str, Any], str]:
         key = manifest_key(prefix, name)
         try:
-            return json.loads(store.read(key))
-        except (FileNotFoundError, ValueError) as error:
+            data = store.read(key)
+            record = parse_record(data, SITE, key=key, cure="platestream repair makes the site again")
+            return record, stored(key, data)["crc32"]
+        except (FileNotFoundError, StoredDataError) as error:
             raise LostDataError("the site's manifest is gone or damaged", key=key) from error
 
     with ThreadPoolExecutor(_READERS) as pool:
@@ -185,10 +221,10 @@ def read_manifests(store: Store, prefix: str, names: list[str]) -> list[dict[str
 
 def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> PublicationInputs:
     """Collect what goes into a publication and name it by its content."""
-    manifests = tuple(read_manifests(job.store, job.prefix, [site.name for site in plan.of("done")]))
-    read_record = partial(_read_record, job)
+    summed = _read_summed(job.store, job.prefix, [site.name for site in plan.of("done")])
+    manifests = tuple(manifest for manifest, _ in summed)
     history = plate_history(job, plan.records.publications)
-    inputs = collect_inputs(job, plan, plate_map, manifests, read_record, history)
+    inputs = collect_inputs(job, plan, plate_map, manifests, partial(read_small_record, job.store), history)
     compared = choose_compared(job, manifests, plate_map, plan.records.publications)
     identity = {
         "recipe": job.recipe,
@@ -203,8 +239,10 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
         "history": [list(used) for used in history.plates],
         **({"compared": list(compared.others)} if compared.others else {}),
         **({"acquisition": acquisition} if (acquisition := _acquisition_state(job)) else {}),
+        **({"made_again": made_again} if (made_again := plan.records.made_again) else {}),
     }
-    return replace(inputs, run=hash_of(identity), compared=compared)
+    sums = tuple(crc32 for _, crc32 in summed)
+    return replace(inputs, run=hash_of(identity), compared=compared, manifest_sums=sums)
 
 
 def _identity_of(fault: dict[str, Any]) -> list[str]:
@@ -268,10 +306,6 @@ def collect_inputs(
         ),
         history=history,
     )
-
-
-def _read_record(job: PlateJob, key: str) -> dict[str, Any]:
-    return json.loads(job.store.read(key))
 
 
 def _open_faults(
@@ -355,4 +389,5 @@ def _record(
         "compared": list(inputs.compared.others),
         "suspicions": [item.evidence for item in inputs.suspicions],
         "manifests": [manifest_key(job.prefix, site.name) for site in plan.of("done")],
+        "manifest_sums": list(inputs.manifest_sums),
     }

@@ -61,6 +61,8 @@ class PublicationInputs:
         The plate's own fields of illumination.
     compared, suspicions
         The plates it is compared with as a whole, and what looks wrong with it as a whole.
+    manifest_sums
+        CRC-32 of each of the manifests as it is stored.
     """
 
     experiment: Experiment
@@ -82,6 +84,7 @@ class PublicationInputs:
     expected: Mapping[tuple[str, int], Mapping[str, tuple[int, int]]] | None = None
     compared: Compared = field(default_factory=Compared)
     suspicions: tuple[Suspicion, ...] = ()
+    manifest_sums: tuple[str, ...] = ()
 
     @property
     def place(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ Cells of a well are read, written and let go but for their statistics, so memory
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ import pyarrow.parquet as pq
 from imaging.aggregates import Row, SiteResult
 from imaging.cell_statistics import aggregate_cells
 from imaging.columns import column_of
-from imaging.errors import StoredDataError
+from imaging.errors import PlateError, StoredDataError, StoreUnavailableError
+from imaging.names import stored, stored_file
 from imaging.publication_inputs import PublicationInputs, collect_sites
 from imaging.store import Store
 from imaging.table_schema import arrow_schema
@@ -56,7 +58,9 @@ class _WellWriter:
         self.waiting.clear()
 
 
-def write_cells(store: Store, keys: Mapping[str, str], inputs: PublicationInputs) -> dict[WellKey, Row]:
+def write_cells(
+    store: Store, keys: Mapping[str, str], inputs: PublicationInputs, sums: dict[str, Any]
+) -> dict[WellKey, Row]:
     """Write ``cells`` and ``image_features``.
 
     Parameters
@@ -67,6 +71,8 @@ def write_cells(store: Store, keys: Mapping[str, str], inputs: PublicationInputs
         Key of each table's Parquet file.
     inputs
         What is published.
+    sums
+        Takes size and checksum of each file, by its key.
 
     Returns
     -------
@@ -84,7 +90,7 @@ def write_cells(store: Store, keys: Mapping[str, str], inputs: PublicationInputs
     wells: dict[WellKey, Row] = {}
     with ExitStack() as files:
         writers = {
-            name: _WellWriter(files.enter_context(open_parquet(store, keys[name], schema)))
+            name: _WellWriter(files.enter_context(open_parquet(store, keys[name], schema, sums)))
             for name, schema in schemas.items()
         }
         for well, results in _by_well(inputs):
@@ -145,13 +151,31 @@ def _features_of_well(inputs: PublicationInputs, cells: pa.Table) -> Row:
 
 
 @contextmanager
-def open_parquet(store: Store, key: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """Write a Parquet file at a fresh key: straight to disk in a folder, through memory (compressed) elsewhere."""
+def open_parquet(store: Store, key: str, schema: pa.Schema, sums: dict[str, Any]) -> Iterator[pq.ParquetWriter]:
+    """Write a Parquet file at a fresh key: straight to disk in a folder, through memory (compressed) elsewhere.
+
+    Size and checksum are then noted in ``sums``, as ``imaging.names.stored`` describes an object.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If it cannot be written, e.g. because the disk is full.
+    """
     path = store.local_path(key)
     sink = pa.BufferOutputStream()
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(path or sink, schema, compression="zstd", use_dictionary=False) as writer:
-        yield writer
+    try:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(path or sink, schema, compression="zstd", use_dictionary=False) as writer:
+            yield writer
+    except OSError as error:
+        if isinstance(error, PlateError):
+            raise
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StoreUnavailableError(f"the folder took no table: {reason}; make room or check it", key=key) from error
     if path is None:
-        store.write(key, sink.getvalue().to_pybytes())
+        data = sink.getvalue().to_pybytes()
+        store.write(key, data)
+        sums[key] = stored(key, data)
+    else:
+        sums[key] = stored_file(key, path)

@@ -27,7 +27,9 @@ from kernels.feature import FeatureDescription
 _PROVENANCE = tuple(column.name for column in tables.RUN_COLUMNS)
 
 
-def write_tables(store: Store, folder: str, inputs: PublicationInputs) -> dict[str, str]:
+def write_tables(
+    store: Store, folder: str, inputs: PublicationInputs, written: dict[str, Any] | None = None
+) -> dict[str, str]:
     """Write every table of a publication under a fresh folder.
 
     Parameters
@@ -38,6 +40,8 @@ def write_tables(store: Store, folder: str, inputs: PublicationInputs) -> dict[s
         Folder that nothing else writes to.
     inputs
         What is published.
+    written
+        Takes size and checksum of each file, by the table's name.
 
     Returns
     -------
@@ -49,11 +53,14 @@ def write_tables(store: Store, folder: str, inputs: PublicationInputs) -> dict[s
         If a site's cells hold columns that no feature description explains.
     """
     keys = {table.name: f"{folder.rstrip('/')}/{table.name}.parquet" for table in tables.PUBLISHED}
-    features = write_cells(store, keys, inputs)
+    sums: dict[str, Any] = {}
+    features = write_cells(store, keys, inputs, sums)
     for name, table in tables_above_cells(inputs, features).items():
-        with open_parquet(store, keys[name], table.schema) as writer:
+        with open_parquet(store, keys[name], table.schema, sums) as writer:
             if table.num_rows:
                 writer.write_table(table)
+    if written is not None:
+        written.update({name: sums[key] for name, key in keys.items()})
     return keys
 
 

@@ -31,6 +31,7 @@ from imaging.live import PlateFolder, read_fault_rows, read_live_rows
 from imaging.names import is_experimental, plate_folders, results_prefix
 from imaging.promotions import Promotion, promotion_row, read_promotions
 from imaging.publication_records import read_publications
+from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
 from imaging.table_schema import Table, arrow_schema, table_of
 from imaging.tables import ACQUISITION_DECISIONS, FAULT_RECORDS, PLATE_RUNS, PROMOTIONS, PUBLISHED, TABLES
@@ -44,11 +45,11 @@ from imaging.views import (
     view_names,
     with_foundations,
 )
+from imaging.words import shorten
 
 DIALECTS = ("bigquery", "duckdb")
 
 _LIVE = frozenset({"images_live", "sites_live"})
-_RECORD = re.compile(r".*/[0-9]{6}\.json")
 _CATALOGUES = ("information_schema", "duckdb_")
 _NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
 
@@ -155,10 +156,9 @@ def read_catalog(store: Store) -> Catalog:
         for recipe in store.list_folders(f"results/{experiment}/{plate}/")
     )
     keys = [
-        item.key
-        for folder in folders
-        for item in store.list(f"{results_prefix(*folder)}publications/").objects
-        if _RECORD.fullmatch(item.key)
+        publication_key(prefix, number)
+        for prefix in (results_prefix(*folder) for folder in folders)
+        for number in publication_numbers(prefix, store.list(f"{prefix}publications/"))
     ]
     records = read_publications(store, keys)
     return Catalog(
@@ -228,12 +228,12 @@ def _no_such_table(message: str) -> str:
     near = difflib.get_close_matches(match[1], table_names(), n=1)
     known = ", ".join([*(table.name for table in TABLES.values()), *view_names()])
     hint = f", did you mean {near[0]}" if near else ""
-    return f"there is no table {match[1]}{hint}; tables are {known}"
+    return shorten(f"there is no table {match[1][:100]}{hint}; tables are {known}", 2_000)
 
 
 def _sentence(message: str) -> str:
     """The first paragraph of a message, on one line."""
-    return " ".join(message.split("\n\n")[0].split("\nLINE ")[0].split())
+    return shorten(" ".join(message.split("\n\n")[0].split("\nLINE ")[0].split()))
 
 
 def _tables_in(tree: exp.Query) -> set[str]:
@@ -361,7 +361,7 @@ def _damaged(message: str, key: str = "") -> StoredDataError:
 
 
 def _gone(key: str) -> StoredDataError:
-    return StoredDataError("a published table is gone; withdraw the publication or publish the plate again", key=key)
+    return StoredDataError("a published table is gone; platestream repair publishes the plate anew", key=key)
 
 
 def _text_list(paths: Iterable[Path]) -> str:

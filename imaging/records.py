@@ -9,10 +9,15 @@ Everything lies under ``results/<experiment>/<plate>/<recipe>/``:
     attempts/<well>-<site>-<inputs>-<n>.json   the n-th failure of a site; the third ends it
     faults/<version>.json                  a version of an uploaded file that is no usable image
     decisions/missing-<well>-<site>-<channel>.json   an image that is no longer waited for; -z<n> a plane of its stack
+    voids/<well>-<site>-<inputs>.json      a manifest that counts no longer, as its data are damaged: the site is to be
+                                           done under its next name (``next_inputs``)
     publications/<number>.json             the plate's tables; the highest number is current
+    publications/<number>-void.json        a current publication that is damaged: the plate is published anew
+    publications/<number>-lost.json        a superseded publication that is damaged and cannot be made again
     projected/<number>-<state>.json        in that state of the plate the publication was up to date, its page written
     swept/<number>-<kept>.json             the plate is closed and was cleaned; not again before its next publication
     heartbeat.json                         somebody follows the plate (rewritten; means nothing else)
+    clock.json                             what time it is for the storage (rewritten by whoever asks)
     parts/, fields/, published/, page/     data named by records; the page is a projection
 
 <site> is the number that ``imaging.time_points`` gives a site at its time point.
@@ -34,11 +39,11 @@ ATTEMPTS = 3
 
 
 _RECORD = re.compile(
-    r"(?:(?P<kind>sites|previews|attempts|faults|decisions|publications|projected)/)?(?P<name>[\w-]+)[.]json"
+    r"(?:(?P<kind>sites|previews|voids|attempts|faults|decisions|publications|projected)/)?(?P<name>[\w-]+)[.]json"
 )
 _ATTEMPT = re.compile(r"attempts/(?P<site>.+)-(?P<number>\d+)")
 _MISSING = re.compile(r"decisions/missing-(?P<well>\w+)-(?P<site>\d+)-(?P<channel>\w+?)(?:-z(?P<z>\d+))?")
-_NUMBER = re.compile(r"(\d{6,})[.]json")
+_NUMBER = re.compile(r"(\d{6,})(?:-(?P<damage>void|lost))?[.]json")
 
 
 def fault_name(file: ImageFile) -> str:
@@ -66,6 +71,22 @@ def preview_key(prefix: str, name: str) -> str:
     return f"{prefix}previews/{name}.json"
 
 
+def void_key(prefix: str, name: str) -> str:
+    """Address of the record that a site's manifest counts no longer, by the manifest's name."""
+    return f"{prefix}voids/{name}.json"
+
+
+def next_inputs(inputs: str) -> str:
+    """What stands for a site's inputs in its name once the manifest of that name is void."""
+    return hash_of([inputs, "again"])
+
+
+def next_name(name: str) -> str:
+    """Name ``<well>-<site>-<inputs>`` under which a site is done again once its manifest is void."""
+    place, _, inputs = name.rpartition("-")
+    return f"{place}-{next_inputs(inputs)}"
+
+
 def attempt_key(prefix: str, name: str, number: int) -> str:
     """Address of the record of a site's failure."""
     return f"{prefix}attempts/{name}-{number}.json"
@@ -86,6 +107,11 @@ def publication_key(prefix: str, number: int) -> str:
     return f"{prefix}publications/{number:06d}.json"
 
 
+def damaged_publication_key(prefix: str, number: int, *, is_current: bool) -> str:
+    """Address of the record that a publication is damaged: a current one is published anew, others are given up."""
+    return f"{prefix}publications/{number:06d}-{'void' if is_current else 'lost'}.json"
+
+
 def projected_key(prefix: str, number: int, state: str) -> str:
     """Address of the record that a publication held all there was in a state of the plate, and its page is written."""
     return f"{prefix}projected/{number:06d}-{state}.json"
@@ -99,6 +125,11 @@ def swept_key(prefix: str, number: int, keep: int | None) -> str:
 def heartbeat_key(prefix: str) -> str:
     """Address of the heartbeat of whoever follows the plate."""
     return f"{prefix}heartbeat.json"
+
+
+def clock_key(prefix: str) -> str:
+    """Address of the object whose time is that of the storage's clock."""
+    return f"{prefix}clock.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +147,25 @@ class Records:
     has_field: bool = False
     previews: frozenset[str] = frozenset()
     missing_planes: frozenset[tuple[str, int, str, int]] = frozenset()
+    voids: frozenset[str] = frozenset()
+    void_publications: frozenset[int] = frozenset()
+    last_number: int = 0
+    """Highest number that a publication of the plate ever had, as far as is known; 0 before the first."""
 
     @property
     def last_publication(self) -> int:
         """Number of the current publication; 0 before the first."""
         return self.publications[-1] if self.publications else 0
+
+    @property
+    def made_again(self) -> tuple[str, ...]:
+        """What counted once and was damaged, in order: it tells publications of what was made again from others."""
+        return *sorted(self.voids), *(f"publication {number}" for number in sorted(self.void_publications))
+
+    @property
+    def is_last_void(self) -> bool:
+        """Whether the newest publication is damaged, or gone, and the plate is to be published anew."""
+        return self.last_number != self.last_publication or self.last_number in self.void_publications
 
 
 def read_names(prefix: str, listing: Listing, *, publications: Listing | None = None) -> Records:
@@ -131,7 +176,7 @@ def read_names(prefix: str, listing: Listing, *, publications: Listing | None = 
     """
     has_pins, has_field, heartbeat = False, False, None
     attempts: dict[str, int] = {}
-    names: dict[str, list[str]] = {kind: [] for kind in ("sites", "previews", "faults", "projected")}
+    names: dict[str, list[str]] = {kind: [] for kind in ("sites", "previews", "voids", "faults", "projected")}
     missing: set[tuple[str, int, str]] = set()
     planes: set[tuple[str, int, str, int]] = set()
     for item in listing.objects:
@@ -155,7 +200,8 @@ def read_names(prefix: str, listing: Listing, *, publications: Listing | None = 
             has_field = True
         elif name == "heartbeat":
             heartbeat = item.modified
-    numbers = publication_numbers(prefix, listing if publications is None else publications)
+    published = listing if publications is None else publications
+    numbers, voided, last_number = _read_numbers(prefix, published)
     return Records(
         has_pins,
         frozenset(names["sites"]),
@@ -168,11 +214,27 @@ def read_names(prefix: str, listing: Listing, *, publications: Listing | None = 
         has_field,
         frozenset(names["previews"]),
         frozenset(planes),
+        frozenset(names["voids"]),
+        voided,
+        last_number,
     )
 
 
 def publication_numbers(prefix: str, listing: Listing) -> tuple[int, ...]:
-    """Numbers of the publications in a listing, in order."""
+    """Numbers of the publications in a listing, in order; damaged ones are left out, unless nothing came after them."""
+    return _read_numbers(prefix, listing)[0]
+
+
+def _read_numbers(prefix: str, listing: Listing) -> tuple[tuple[int, ...], frozenset[int], int]:
+    """Numbers of the publications that count, of those that are void, and the highest number of all."""
     folder = f"{prefix}publications/"
-    found = (_NUMBER.fullmatch(item.key.removeprefix(folder)) for item in listing.objects)
-    return tuple(sorted(int(match[1]) for match in found if match))
+    found: set[int] = set()
+    damaged: dict[str, set[int]] = {"void": set(), "lost": set()}
+    for item in listing.objects:
+        if match := _NUMBER.fullmatch(item.key.removeprefix(folder)):
+            damaged.get(match["damage"], found).add(int(match[1]))
+    given_up = damaged["void"] | damaged["lost"]
+    counting = sorted(found - given_up)
+    if found and max(found) in given_up:  # shown as it is until there is another
+        counting.append(max(found))
+    return tuple(counting), frozenset(damaged["void"]), max(found | given_up, default=0)

@@ -18,12 +18,13 @@ from itertools import pairwise
 from typing import Any
 
 from imaging.errors import StoredDataError
+from imaging.grace import GRACE_S, read_earlier_clock
 from imaging.job import PlateJob
 from imaging.names import is_experimental, plate_folders, results_prefix, to_json
 from imaging.planning import Plan
-from imaging.records import manifest_key, projected_key, publication_key, publication_numbers, swept_key
+from imaging.records import clock_key, manifest_key, projected_key, publication_key, publication_numbers, swept_key
 from imaging.store import Store
-from imaging.sweep import GRACE_S, find_unreferenced, sweep
+from imaging.sweep import find_unreferenced, sweep
 
 _READERS = 16
 
@@ -40,7 +41,9 @@ class Surplus:
         return bool(self.records or self.data)
 
 
-def clean_plate(job: PlateJob, plan: Plan, *, keep: int | None, now: float, grace_s: float = GRACE_S) -> Surplus:
+def clean_plate(
+    job: PlateJob, plan: Plan, *, keep: int | None, now: float | None = None, grace_s: float = GRACE_S
+) -> Surplus:
     """Delete what a closed plate has too much of; at most once for each newest publication.
 
     Parameters
@@ -50,7 +53,7 @@ def clean_plate(job: PlateJob, plan: Plan, *, keep: int | None, now: float, grac
     keep
         Newest publications that stay; ``None`` keeps all.
     now
-        Unix seconds.
+        Unix seconds; default the earlier of this machine's clock and the storage's.
     grace_s
         Age in seconds below which nothing is deleted.
 
@@ -67,6 +70,7 @@ def clean_plate(job: PlateJob, plan: Plan, *, keep: int | None, now: float, grac
     mark = swept_key(job.prefix, last, keep)
     if last and job.store.exists(mark):
         return Surplus((), (), ())
+    now = read_earlier_clock(job.store, clock_key(job.prefix)) if now is None else now
     numbers, records = find_superseded(job, plan, keep=keep, now=now, grace_s=grace_s)
     for key in records:
         job.store.delete(key)

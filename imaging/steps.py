@@ -59,10 +59,16 @@ def decide_missing(
     reason: str = "no readable file came in time",
 ) -> bool:
     """Record that an image, or the plane ``z`` of its stack, is no longer waited for; its coming overrides that."""
-    record: dict[str, Any] = {**_place(job), "well": well, "site": site, "channel": channel, "by": by, "reason": reason}
-    if z:
-        record["z"] = z
-    return job.store.create(missing_key(job.prefix, well, site, channel, z), to_json(record | {"decided_at": _now()}))
+    record = missing_record(job, well, site, channel, z, by=by, reason=reason)
+    return job.store.create(missing_key(job.prefix, well, site, channel, z), to_json(record))
+
+
+def missing_record(
+    job: PlateJob, well: str, site: int, channel: str, z: int, *, by: str, reason: str
+) -> dict[str, Any]:
+    """The record of such a decision, made now."""
+    place = {**_place(job), "well": well, "site": site, "channel": channel} | ({"z": z} if z else {})
+    return place | {"by": by, "reason": reason, "decided_at": _now()}
 
 
 def decide_due(job: PlateJob, plan: Plan) -> int:

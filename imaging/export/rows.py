@@ -171,7 +171,7 @@ def _opened(published: Published, table: str) -> Iterator[pq.ParquetFile]:
         with opened(published.store, key) as source, _undamaged(place), pq.ParquetFile(source) as file:
             yield file
     except FileNotFoundError as error:
-        message = "a published table is gone; withdraw the publication or publish the plate again"
+        message = "a published table is gone; platestream repair publishes the plate anew"
         raise StoredDataError(message, **place) from error
 
 
@@ -184,7 +184,9 @@ def _undamaged(place: dict[str, Any]) -> Iterator[None]:
         if (isinstance(error, OSError) and error.errno is not None) or isinstance(error, StoreUnavailableError):
             raise
         words = str(error).splitlines()[0]
-        raise StoredDataError(f"a published table cannot be read: {words}; publish the plate again", **place) from error
+        raise StoredDataError(
+            f"a published table cannot be read: {words}; platestream repair publishes the plate anew", **place
+        ) from error
 
 
 def _features(table: str, stored: pa.Schema) -> list[str]:

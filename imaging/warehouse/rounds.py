@@ -81,7 +81,7 @@ class Rounds:
         now = time.time() if now is None else now
         if not self._is_prepared:
             self.loader.prepare()
-            self._known = self.loader.loaded()
+            self._known = {} if self.loader.compares_all else self.loader.loaded()
         self._is_prepared = False  # until this round ended well: what is gone from the dataset is made again
         self._barred.clear()
         self._find_plates(now)

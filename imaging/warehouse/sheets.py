@@ -69,7 +69,9 @@ def read_sheet(store: Store, table: Table, key: str, place: dict[str, Any]) -> S
         features = _check_columns(table, schema, key, place)
         rows = file.read()
     except FileNotFoundError as error:
-        raise StoredDataError("a published table is gone; publish the plate again", key=key) from error
+        raise StoredDataError(
+            "a published table is gone; platestream repair publishes the plate anew", key=key
+        ) from error
     except pa.ArrowException as error:
         raise StoredDataError(f"a published table cannot be read: {error}; publish the plate again", key=key) from error
     for name in schema.names:

@@ -15,6 +15,7 @@ from PIL import Image
 
 import flows.report
 from flows.artifacts import MAX_BYTES
+from flows.markdown import link
 from flows.report import (
     COLORS,
     QUALITY_TABLES,
@@ -91,7 +92,7 @@ def test_the_page_is_told_from_the_start(tmp_path: Path) -> None:
     heard: Any = Heard()
     report_page(heard, job)
     page = (tmp_path / "store" / job.prefix / "page" / "index.html").as_uri()
-    assert heard.last("markdown", "page")[1] == f"page: [{page}]({page})"
+    assert heard.last("markdown", "page")[1] == f"page: {link(page)}"
 
 
 def test_verdicts_are_told_as_a_picture_and_a_table_with_reasons(tmp_path: Path) -> None:

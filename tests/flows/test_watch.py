@@ -12,7 +12,17 @@ from typing import Any
 import pytest
 
 from flows.events import emit
-from flows.watch import DAY_S, LONGEST_QUIET_S, LONGEST_SWEEP_S, OLD_BY, REPEAT_S, Need, Watch, event_of
+from flows.watch import (
+    DAY_S,
+    LONGEST_CLOSED_S,
+    LONGEST_QUIET_S,
+    LONGEST_SWEEP_S,
+    OLD_BY,
+    REPEAT_S,
+    Need,
+    Watch,
+    event_of,
+)
 from imaging.errors import MissingPartError, StoreUnavailableError
 from imaging.job import open_job
 from imaging.measure import measure_planes
@@ -171,6 +181,33 @@ def test_a_clock_that_is_set_back_does_not_stop_the_watch(root: FolderStore) -> 
     upload(root, "P1")
     watch.round(time.time() - 7200, 2.0)
     assert len(woken) == 1
+
+
+def test_a_clock_that_was_a_day_ahead_hides_no_late_image_once_it_is_set_right(root: FolderStore) -> None:
+    """While it was wrong, a plate published a moment ago was taken for closed, to be looked at the next day."""
+    upload(root, "P1")
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    watch, woken = watch_of(root)
+    now = time.time()
+    watch.round(now + 2 * DAY_S, tick=100.0)
+    upload_again(root, "P1")
+    watch.round(now + 2 * DAY_S, tick=102.0)
+    assert not woken
+    watch.round(now + 4.0, tick=104.0)
+    assert [need.reason for need in woken] == ["1 sites to process"]
+
+
+def test_a_follower_that_is_seen_to_beat_is_left_alone_whatever_the_clock_says(root: FolderStore) -> None:
+    upload(root, "P1")
+    job = open_job(root, "screen", "P1")
+    watch, woken = watch_of(root)
+    wrong = time.time() + 3600.0
+    for tick in (0.0, 30.0, 60.0, 90.0, 120.0):
+        beat(job, "somebody")
+        watch.round(wrong + tick, tick=tick)
+    assert len(woken) == 1  # at the first look there is but the clock to go by
+    watch.round(wrong + 220.0, tick=220.0)
+    assert len(woken) == 2
 
 
 def test_a_wake_that_fails_is_tried_again(root: FolderStore) -> None:
@@ -423,18 +460,17 @@ def test_a_published_plate_that_nobody_marks_is_looked_at_ever_more_rarely(root:
     assert len(woken) == 1
 
 
-def test_an_old_plate_is_looked_at_again_when_it_has_aged_by_an_eighth(root: FolderStore) -> None:
+def test_an_old_plate_is_looked_at_again_when_it_has_aged_by_an_eighth_and_every_week(root: FolderStore) -> None:
     upload(root, "P1")
     follow(open_job(root, "screen", "P1", settle_s=0.0))
     watch, _ = watch_of(root)
-    later = time.time() + 100 * DAY_S
+    later = time.time() + 16 * DAY_S
     watch.round(later)
-    looks = [day for day in range(1, 60) if watch.round(later + day * DAY_S)]
-    pauses = [b - a for a, b in itertools.pairwise(looks)]
-    assert len(pauses) >= 3
-    assert all(
-        (100 + day) / OLD_BY <= pause <= (100 + day) / OLD_BY + 1 for day, pause in zip(looks, pauses, strict=False)
-    )
+    looks = [hour / 24 for hour in range(1, 100 * 24) if watch.round(later + hour * 3600)]
+    for day, pause in zip(looks, (b - a for a, b in itertools.pairwise(looks)), strict=False):
+        expected = min((16 + day) / OLD_BY, LONGEST_CLOSED_S / DAY_S)
+        assert expected <= pause <= expected + 1 / 12
+    assert len(looks) > 15
 
 
 def test_a_mark_that_comes_during_a_long_round_goes_before_all_whose_turn_it_is(root: FolderStore) -> None:

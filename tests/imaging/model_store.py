@@ -1,15 +1,23 @@
-"""An in-memory store for protocol tests: its own clock, one step at a time, and death between any two steps."""
+"""An in-memory store for protocol tests: its own clock, one step at a time, and death between any two steps.
+
+A call may also fail, as a service fails: see ``Fate``.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
-from imaging.errors import ChangedObjectError
+from imaging.errors import ChangedObjectError, StoreUnavailableError
 from imaging.store import Listing, Store, StoredObject
 
-PROJECTIONS = ("/heartbeat.json", "/page/", ".zarr/")
+PROJECTIONS = ("/heartbeat.json", "/clock.json", "/page/", ".zarr/")
+
+Fate = Literal["", "refused", "lost", "repeated"]
+"""What happens to a call: nothing; it is not taken; it is done and the answer lost; or the client asks again then."""
 
 
 class Killed(BaseException):
@@ -18,9 +26,15 @@ class Killed(BaseException):
 
 @dataclass
 class Clock:
-    """Time as the test sets it, in seconds."""
+    """Time as the test sets it, in seconds; ``ahead`` is what the clocks of everybody but the store are ahead by."""
 
     now: float = 1_000_000.0
+    ahead: float = 0.0
+
+    @property
+    def told(self) -> float:
+        """What a clock says that is not the store's."""
+        return self.now + self.ahead
 
 
 @dataclass
@@ -39,7 +53,7 @@ class ModelStore(Store):
         self.objects: dict[str, _Object] = {}
         self.overwritten: list[str] = []
         self.version = 0
-        self.gate: Callable[[], None] = lambda: None
+        self.gate: Callable[[str, str], Fate] = lambda verb, key: ""
         self.lock = threading.RLock()
 
     def put(self, key: str, data: bytes, modified: float | None = None) -> None:
@@ -49,8 +63,7 @@ class ModelStore(Store):
             self.objects[key] = _Object(data, str(self.version), self.clock.now if modified is None else modified)
 
     def list(self, prefix: str, *, min_age_s: float = 0.0) -> Listing:
-        self.gate()
-        with self.lock:
+        with self.call("list", prefix):
             found = [
                 StoredObject(key, len(item.data), item.token, item.modified)
                 for key, item in sorted(self.objects.items())
@@ -59,48 +72,62 @@ class ModelStore(Store):
         return Listing(tuple(found))
 
     def list_folders(self, prefix: str) -> list[str]:
-        self.gate()
-        with self.lock:
+        with self.call("list_folders", prefix):
             below = [key.removeprefix(prefix) for key in self.objects if key.startswith(prefix)]
         return sorted({name.partition("/")[0] for name in below if "/" in name})
 
     def read(self, key: str, *, token: str | None = None) -> bytes:
-        self.gate()
-        with self.lock:
+        with self.call("read", key):
             if key not in self.objects:
                 raise FileNotFoundError(key)
             if token and self.objects[key].token != token:
                 raise ChangedObjectError("changed", key=key)
             return self.objects[key].data
 
+    def exists(self, key: str) -> bool:
+        with self.call("exists", key):
+            return key in self.objects
+
     def modified(self, key: str) -> float | None:
-        self.gate()
-        with self.lock:
+        with self.call("modified", key):
             return self.objects[key].modified if key in self.objects else None
 
-    def exists(self, key: str) -> bool:
-        self.gate()
-        return key in self.objects
-
     def write(self, key: str, data: bytes) -> None:
-        self.gate()
-        with self.lock:
+        with self.call("write", key):
             if key in self.objects and not any(part in key for part in PROJECTIONS):
                 self.overwritten.append(key)
             self.put(key, data)
 
     def create(self, key: str, data: bytes) -> bool:
-        self.gate()
-        with self.lock:
-            if key in self.objects:
-                return False
-            self.put(key, data)
-        return True
+        with self.call("create", key) as fate:
+            if fate == "repeated":
+                self._put_new(key, data)
+            return self._put_new(key, data) or self.is_ours(key, data)
+
+    def is_ours(self, key: str, data: bytes) -> bool:
+        """Whether what is there already is what was to be created, as ``imaging.store`` finds out."""
+        return self.objects[key].data == data
 
     def delete(self, key: str) -> None:
-        self.gate()
-        with self.lock:
+        with self.call("delete", key):
             self.objects.pop(key, None)
+
+    def _put_new(self, key: str, data: bytes) -> bool:
+        if key in self.objects:
+            return False
+        self.put(key, data)
+        return True
+
+    @contextlib.contextmanager
+    def call(self, verb: str, key: str) -> Iterator[Fate]:
+        """Wait for a grant, then do one call, or not, or do it and lose its answer."""
+        fate = self.gate(verb, key)
+        if fate == "refused":
+            raise StoreUnavailableError("the storage takes no call", key=key)
+        with self.lock:
+            yield fate
+        if fate == "lost":
+            raise StoreUnavailableError("the answer was lost", key=key)
 
 
 @dataclass
@@ -112,6 +139,8 @@ class Actor:
     is_killed: bool = False
     is_over: bool = False
     error: BaseException | None = None
+    pending: str = ""
+    _fates: dict[tuple[str, str], Fate] = field(default_factory=dict)
     _resume: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     _paused: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
@@ -139,17 +168,24 @@ class Actor:
             self.step()
         raise AssertionError(f"{self.name} does not end")
 
-    def wait_for_grant(self) -> None:
-        """Called by the actor before each storage call."""
+    def fail(self, verb: str, word: str, fate: Fate) -> None:
+        """Let its next call of that verb whose key contains the word fail."""
+        self._fates[verb, word] = fate
+
+    def wait_for_grant(self, verb: str, key: str) -> Fate:
+        """Called by the actor before each storage call; returns what happens to it."""
+        self.pending = verb
         self._paused.release()
         self._resume.acquire()
         if self.is_killed:
             raise Killed
+        chosen = next((call for call in self._fates if call[0] == verb and call[1] in key), None)
+        return self._fates.pop(chosen) if chosen else ""
 
     def _run(self) -> None:
         try:
             self.body()
-        except Killed:
+        except (Killed, StoreUnavailableError):  # a run that the storage does not answer ends, and another comes
             pass
         except BaseException as error:  # noqa: BLE001 - kept for the test to raise in its own thread
             self.error = error
@@ -164,13 +200,13 @@ class Stage:
     def __init__(self) -> None:
         self.actors: list[Actor] = []
 
-    def gate(self) -> None:
+    def gate(self, verb: str, key: str) -> Fate:
         """Make the calling thread wait if it is an actor's."""
         current = threading.current_thread()
         for actor in self.actors:
             if getattr(actor, "_thread", None) is current and not actor.is_over:
-                actor.wait_for_grant()
-                return
+                return actor.wait_for_grant(verb, key)
+        return ""
 
     def start(self, body: Callable[[], None], name: str) -> Actor:
         actor = Actor(body, name)

@@ -227,6 +227,8 @@ class _Server(ThreadingHTTPServer):
             case "PATCH", ["datasets", dataset, "tables", name]:
                 etag = headers.get("If-Match")
                 return self._do(f"change {name}", lambda: self.tables.change_table(dataset, name, value, etag))
+            case "DELETE", ["datasets", dataset]:
+                return self._do("drop dataset", lambda: self.tables.drop_dataset(dataset))
             case "DELETE", ["datasets", dataset, "tables", name]:
                 return self._do(f"drop {name}", lambda: self.tables.drop_table(dataset, name))
         raise RefusedError(501, "notImplemented", f"{method} {path}")

@@ -146,6 +146,15 @@ class Tables:
                 self._duckdb.execute(f'DROP TABLE "{dataset}"."{name}{_ROWS}"')
             del self.tables[dataset, name]
 
+    def drop_dataset(self, name: str) -> None:
+        """Drop a dataset with all that is in it."""
+        with self.lock:
+            self.dataset(name)
+            self._duckdb.execute(f'DROP SCHEMA "{name}" CASCADE')
+            for key in [key for key in self.tables if key[0] == name]:
+                del self.tables[key]
+            del self.datasets[name]
+
     def _stamp(self, dataset: str, name: str, resource: dict[str, Any]) -> dict[str, Any]:
         self._edits += 1
         self.tables[dataset, name] = resource | {"etag": f"e{self._edits}"}

@@ -1,0 +1,90 @@
+"""What can be wrong with a store's objects, and what is done about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+What = Literal[
+    "site",
+    "publication",
+    "superseded",
+    "description",
+    "page",
+    "pins",
+    "field",
+    "frozen",
+    "decision",
+    "fault",
+    "attempt",
+    "declaration",
+]
+
+CURES: dict[What, str] = {
+    "site": "its site is measured again",
+    "publication": "the plate is published anew",
+    "superseded": "it is given up: it cannot be made again, and a newer publication is shown",
+    "description": "it is written again",
+    "page": "it is written again",
+    "pins": "they are made again, if they come out as they were",
+    "field": "it is made again, if it comes out as it was",
+    "frozen": "it cannot be made again: bring it back from a copy, or delete it, and all sites are measured anew",
+    "decision": "it is recorded again, as it was published",
+    "fault": "it is recorded again",
+    "attempt": "it is recorded again",
+    "declaration": "it cannot be made again: bring it back from a copy",
+}
+"""What ``platestream repair`` does about each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One object that is not what was written, or not there.
+
+    Parameters
+    ----------
+    experiment, plate, recipe
+        Where it belongs; plate and recipe are empty for what belongs to an experiment.
+    what
+        What it is a part of.
+    key
+        Its address.
+    fault
+        What is wrong with it, as the end of a sentence: ``is missing``.
+    site
+        Name of the manifest that it is, or that names it.
+    number
+        Number of the publication that it is, or that names it.
+    """
+
+    experiment: str
+    plate: str
+    recipe: str
+    what: What
+    key: str
+    fault: str
+    site: str = ""
+    number: int = 0
+
+    @property
+    def cure(self) -> str:
+        """What a repair does about it, in words."""
+        return CURES[self.what]
+
+
+@dataclass
+class Verification:
+    """What was looked at: damage, numbers of objects and bytes compared, and what no checksum protects, by kind."""
+
+    damages: list[Damage] = field(default_factory=list)
+    objects: int = 0
+    size_bytes: int = 0
+    unprotected: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Verification) -> None:
+        """Add what was found elsewhere."""
+        self.damages += other.damages
+        self.objects += other.objects
+        self.size_bytes += other.size_bytes
+        self.unprotected += other.unprotected
