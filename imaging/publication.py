@@ -44,7 +44,7 @@ from imaging.records import (
 )
 from imaging.site import read_part
 from imaging.store import Store
-from imaging.stored_records import SITE, read_small_record
+from imaging.stored_records import SITE, parse_record, read_small_record
 from imaging.suspicions.gathering import choose_compared, find_suspicions
 from imaging.typical import History
 from imaging.voids import void_site
