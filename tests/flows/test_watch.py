@@ -12,17 +12,8 @@ from typing import Any
 import pytest
 
 from flows.events import emit
-from flows.watch import (
-    DAY_S,
-    LONGEST_CLOSED_S,
-    LONGEST_QUIET_S,
-    LONGEST_SWEEP_S,
-    OLD_BY,
-    REPEAT_S,
-    Need,
-    Watch,
-    event_of,
-)
+from flows.needs import Need, event_of
+from flows.watch import DAY_S, LONGEST_CLOSED_S, LONGEST_QUIET_S, LONGEST_SWEEP_S, OLD_BY, REPEAT_S, Watch
 from imaging.errors import MissingPartError, StoreUnavailableError
 from imaging.job import open_job
 from imaging.measure import measure_planes
