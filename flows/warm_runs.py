@@ -15,6 +15,7 @@ import contextlib
 import gc
 import importlib
 import json
+import logging
 import os
 import runpy
 import selectors
@@ -33,6 +34,8 @@ OF_A_RUN = "PREFECT__"
 """Variables that begin so are of one run; all others must be those that this process was started with."""
 PATIENCE_S = 5.0
 """Seconds that a client may take to say what it wants."""
+log = logging.getLogger(__name__)
+
 LIBRARIES = ("prefect.engine", "prefect.flow_engine", "flows.process_plate", "flows.load_warehouse")
 """Modules that the runs of this machine import."""
 
@@ -94,7 +97,8 @@ class WarmRuns:
         except (OSError, ValueError):
             client.close()
             return None
-        if not is_like(self.environment, wanted["environment"]):
+        if different := find_differences(self.environment, wanted["environment"]):
+            log.warning("a run starts a Python of its own, for these variables differ: %s", ", ".join(different))
             for descriptor in outputs:
                 os.close(descriptor)
             client.close()
@@ -164,10 +168,10 @@ def read_request(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
     return json.loads(data), outputs
 
 
-def is_like(ours: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
-    """Whether two environments are the same but for the variables of a run: what was imported fits both."""
-    kept = [{name: value for name, value in each.items() if not name.startswith(OF_A_RUN)} for each in (ours, theirs)]
-    return kept[0] == kept[1]
+def find_differences(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
+    """Names of variables in which two environments differ, those of a run left out; with none, imports fit both."""
+    names = sorted(ours.keys() | theirs.keys())
+    return [name for name in names if not name.startswith(OF_A_RUN) and ours.get(name) != theirs.get(name)]
 
 
 def _become_run(wanted: Mapping[str, Any], outputs: list[int]) -> None:
@@ -201,6 +205,7 @@ def main() -> None:
         path.with_name(f"{path.name}.new").rename(path)
         warm_up(modules)
         arguments = WarmRuns(listener, 0, environment).serve()
+    gc.unfreeze()  # else what is frozen is never freed, and libraries call it leaked
     if arguments is None:
         return
     option, module, *rest = arguments
@@ -208,7 +213,6 @@ def main() -> None:
         raise SystemExit(f"a run is a module, not {option}")
     sys.argv = [module, *rest]
     sys.modules.pop(module, None)  # it is run as a program, and was imported only for what it imports
-    gc.unfreeze()
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

@@ -13,12 +13,12 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 from flows.budget import Budgets
-from flows.events import BackgroundWork, ImagesArrived, Sender
+from flows.events import Sender
 from flows.google import open_data_store
+from flows.needs import Need, event_of, find_need
 from flows.placement import find_run_refusal
 from flows.settings import Settings
 from flows.waiting_runs import WaitingRuns
@@ -30,14 +30,10 @@ from imaging.job import PlateJob, open_experiment, plate_job
 from imaging.names import check_name, is_experimental
 from imaging.planning import Plan
 from imaging.plate_recipes import EXPERIMENTAL, PRODUCTION, PlateRecipe, find_plate_recipes
-from imaging.publication import is_current
 from imaging.recipe_book import RecipeBook, open_recipes
 from imaging.records import heartbeat_key
 from imaging.retention import clean_plate
 from imaging.store import Store
-
-if TYPE_CHECKING:
-    from flows.arrivals_subscription import ArrivalsSubscription
 
 DAY_S = 86_400.0
 REPEAT_S, LONGEST_REPEAT_S = 31.0, 600.0
@@ -58,17 +54,6 @@ FAULTS = (PlateError, OSError, ValueError, ArithmeticError, LookupError)
 """What one plate's files and records can raise: the watch of all others goes on."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """Why a plate needs a follower under a recipe, and with what priority."""
-
-    experiment: str
-    plate: str
-    recipe: str
-    reason: str
-    priority: int = PRODUCTION
 
 
 @dataclass
@@ -368,16 +353,15 @@ class Watch:
 def watch(settings: Settings) -> None:
     """Watch all plates of the store until the process is stopped."""
     store = open_data_store(settings)
-
-    sender = Sender(settings.api_url, settings.auth)
-
-    def wake(need: Need) -> None:
-        sender.send(event_of(need))
-
-    watcher, waiting = open_watch(store, wake, settings), WaitingRuns(settings.api_url, settings.auth)
+    sender, waiting = Sender(settings.api_url, settings.auth), WaitingRuns(settings.api_url, settings.auth)
+    watcher = open_watch(store, lambda need: sender.send(event_of(need)), settings)
     watcher.is_waiting = lambda need: waiting.has(need.experiment, need.plate, need.recipe)
     watcher.keep_publications = settings.keep_publications
-    arrivals = _arrivals(settings, watcher) if settings.subscription else None
+    arrivals = None
+    if settings.subscription:
+        from flows.arrivals_subscription import open_arrivals  # imports Google's libraries, which most do without
+
+        arrivals = open_arrivals(settings, watcher.mark)
     watchdogs = open_watchdogs(store, settings, watcher.plates, find_need)
     log.info("watching %s", settings.store)
     while True:
@@ -391,12 +375,6 @@ def watch(settings: Settings) -> None:
         time.sleep(settings.rescan_s)
 
 
-def event_of(need: Need) -> ImagesArrived:
-    """The event that wakes a run: what can wait has a deployment of its own, so that it takes no plate's place."""
-    said = {name: value for name, value in asdict(need).items() if name != "priority"}
-    return ImagesArrived(**said) if need.priority >= PRODUCTION else BackgroundWork(**said)
-
-
 def open_watch(store: Store, wake: Callable[[Need], None], settings: Settings) -> Watch:
     """Make a watch of a store as the settings want it."""
     budgets = Budgets(store, settings)
@@ -406,29 +384,6 @@ def open_watch(store: Store, wake: Callable[[Need], None], settings: Settings) -
 
     sweep_s = settings.sweep_s if settings.subscription else None
     return Watch(store, wake, settings.rescan_s, settings.heartbeat_stale_s, settings.settle_s, refuse, sweep_s)
-
-
-def _arrivals(settings: Settings, watcher: Watch) -> ArrivalsSubscription:
-    """Prepare the stream of messages that mark plates."""
-    from flows.arrivals_subscription import open_arrivals  # imports Google's libraries, which most watchers do without
-
-    return open_arrivals(settings, watcher.mark)
-
-
-def find_need(job: PlateJob, plan: Plan) -> str:
-    """Say in words why a plate needs a follower; empty if it needs none."""
-    if plan.todo:
-        return f"{len(plan.todo)} sites to process"
-    if plan.is_field_due:
-        return "its field of illumination is due"
-    if plan.due:
-        told = sum(bool(gap.reason) for gap in plan.due)
-        if told == len(plan.due):
-            return f"{told} images were not taken, says the instrument"
-        return f"{len(plan.due)} images did not arrive within {job.experiment.patience_s:g} s"
-    if plan.is_publishable and not is_current(job, plan):
-        return "a publication is due"
-    return ""
 
 
 def _offset(place: tuple[str, str]) -> float:

@@ -22,6 +22,7 @@ SHARED = {
         "tests/flows/test_deploy_google.py",
         "tests/flows/test_events.py",
         "tests/flows/test_google.py",
+        "tests/flows/test_waiting_runs.py",
         "tests/flows/test_warehouse.py",
     ),
     "the BigQuery stand-in": (
@@ -38,6 +39,7 @@ SERVICES = {"the Prefect server": {"server", "deployed"}, "the BigQuery stand-in
 SLOW = (
     "the Prefect server",
     "tests/cloud/test_upload_to_bigquery.py",
+    "tests/load/test_load.py",
     "the BigQuery stand-in",
     "tests/cuda/test_resources.py",
     "tests/imaging/test_illumination_protocol.py",

@@ -92,9 +92,14 @@ class Load:
             "ended": self.ended,
             "restarts": self.lab.supervisor.restarts,
             **figures,
+            "cold_runs": self._count_cold_runs(),
             "run_peak_rss_mb": round(self._memory.peak_mb, 1),
             "samples": as_rows(self.samples),
         }
+
+    def _count_cold_runs(self) -> int:
+        """Runs that started a Python of their own, by the runner's log."""
+        return (self.lab.folder / "logs" / "runner.log").read_text(errors="replace").count("a Python of its own")
 
     def _wait_for_runs(self) -> None:
         """The last runs go on for a moment after their publications."""

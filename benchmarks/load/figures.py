@@ -142,6 +142,7 @@ def figures_of(
             "mean": round(sum(per_plate.values()) / max(len(per_plate), 1), 3),
             "max": max(per_plate.values(), default=0),
         },
+        "asked_per_plate": round((requests.get("POST /api/events", 0) - len(published)) / plates, 2),
         "run_states": dict(Counter(run["state_type"] for run in runs)),
         "api_calls_per_plate": round(sum(requests.values()) / plates, 1),
         "events_per_plate": round(sum(n for name, n in counted.items() if name.startswith("EVENT")) / plates, 1),

@@ -85,7 +85,7 @@ class Lab:
             stand_in()
             logging.getLogger("distributed").setLevel(logging.ERROR)
             self._bucket(opened, settings)
-            cluster = opened.enter_context(
+            cluster: Any = opened.enter_context(
                 LocalCluster(
                     n_workers=1,
                     threads_per_worker=2,

@@ -23,6 +23,7 @@ def _rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     )
     yield "plates an hour", f"{figures['plates_per_hour']:g}"
     yield "runs started per plate (mean, most)", "{mean:g}, {max}".format(**figures["runs_per_plate"])
+    yield "events that asked for a run, per plate", f"{figures['asked_per_plate']:g}"
     yield "how runs ended", ", ".join(f"{number} {state.lower()}" for state, number in figures["run_states"].items())
     yield "API calls, events per plate", f"{figures['api_calls_per_plate']:g}, {figures['events_per_plate']:g}"
     yield "CPU seconds per plate", ", ".join(f"{name} {value:g}" for name, value in figures["cpu_s_per_plate"].items())

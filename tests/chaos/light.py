@@ -24,11 +24,11 @@ from flows.compute import connect
 from flows.events import IMAGES_ARRIVED
 from flows.follow import Follower
 from flows.google import open_data_store
+from flows.needs import find_need
 from flows.server import is_healthy
 from flows.settings import Settings, child_environment
 from flows.stack import CLUSTER_STATE, service_of
 from flows.supervise import Service
-from flows.watch import find_need
 from imaging.job import open_job
 from imaging.projection import publish_and_project
 from imaging.steps import is_followed

@@ -30,8 +30,9 @@ from flows.arrivals_subscription import (
     find_plate,
     open_arrivals,
 )
+from flows.needs import Need
 from flows.settings import Settings
-from flows.watch import Need, Watch
+from flows.watch import Watch
 from imaging.errors import ConfigurationError
 from imaging.store import Store
 from tests.flows.api_standin import Request, api_standin

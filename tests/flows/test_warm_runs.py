@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from flows.serve import client_command
-from flows.warm_runs import is_like
+from flows.warm_runs import find_differences
 from tests.parts import ROOT
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
@@ -86,9 +86,8 @@ def test_a_run_goes_where_no_fork_is_to_be_had_as_well(tmp_path: Path) -> None:
 def test_a_run_with_other_settings_is_none_of_the_warm_process(warm: tuple[Path, subprocess.Popen[bytes]]) -> None:
     with begin(warm[0], "exit", "0", PREFECT_API_URL="http://elsewhere/api") as run:
         assert not first_words(run)["is_warm"]
-    assert is_like({"A": "1"}, {"A": "1", "PREFECT__FLOW_RUN_ID": "7"})
-    assert not is_like({"A": "1"}, {"A": "2"})
-    assert not is_like({"A": "1"}, {})
+    assert find_differences({"A": "1"}, {"A": "1", "PREFECT__FLOW_RUN_ID": "7"}) == []
+    assert find_differences({"A": "1", "C": "3"}, {"A": "2", "B": "1", "C": "3"}) == ["A", "B"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

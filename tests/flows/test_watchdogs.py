@@ -13,8 +13,9 @@ import pytest
 from distributed import Client, LocalCluster, get_worker
 
 from flows.clusters.look import PRELOAD, ask
+from flows.needs import find_need
 from flows.settings import Settings
-from flows.watch import Watch, find_need
+from flows.watch import Watch
 from flows.watchdogs.alerts import disk_percent, find_alerts
 from flows.watchdogs.facts import Facts, PlateFacts
 from flows.watchdogs.gather import Gatherer, look_at_disks, workers_floor

@@ -15,6 +15,7 @@ from imaging.names import to_json
 from imaging.publication import is_current
 from imaging.records import publication_key, publication_numbers
 from imaging.retention import Surplus, clean_plate, find_surplus
+from imaging.store import FolderStore
 from imaging.sweep import GRACE_S
 from tests.following import follow
 from tests.imaging.small_plate import draw_cells, make_job, object_states, read_rows
@@ -38,7 +39,7 @@ def thrice(tmp_path_factory: pytest.TempPathFactory) -> PlateJob:
 @pytest.fixture
 def job(thrice: PlateJob, tmp_path: Path) -> PlateJob:
     """A copy of it that a test may clean."""
-    store = type(thrice.store)(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     for item in thrice.store.list("").objects:
         store.write(item.key, thrice.store.read(item.key))
     return replace(thrice, store=store)

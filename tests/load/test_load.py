@@ -28,11 +28,17 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict:
     return figures
 
 
-def test_each_plate_is_published_by_one_run(figures: dict) -> None:
+def test_each_plate_is_published_and_no_run_begins_unasked(figures: dict) -> None:
     assert (figures["ended"], figures["plates_published"]) == ("complete", 3)
-    assert figures["runs_per_plate"] == {"mean": 1.0, "max": 1}
-    assert figures["run_states"] == {"COMPLETED": 3}
+    # a second event of a plate is sent where the server takes more than half a minute to make a run of the first
+    assert 1.0 <= figures["runs_per_plate"]["mean"] <= figures["asked_per_plate"]
+    assert figures["run_states"]["COMPLETED"] >= 3
+    assert not figures["run_states"].keys() & {"FAILED", "CRASHED", "CANCELLED"}
     assert not any(figures["restarts"].values())
+
+
+def test_runs_are_forks_of_one_process(figures: dict) -> None:
+    assert figures["cold_runs"] == 0
 
 
 def test_a_plate_costs_a_bounded_number_of_calls(figures: dict) -> None:
