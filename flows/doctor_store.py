@@ -14,7 +14,7 @@ from flows.doctor import Finding
 from flows.google import open_data_store
 from flows.ours import find_strangers
 from flows.settings import Settings
-from flows.watchdogs.alerts import GIB, disk_percent
+from flows.watchdogs.alerts import disk_percent, room_words
 from flows.watchdogs.gather import look_at_disks, store_folder
 from imaging.cost_words import time_words
 from imaging.errors import PlateError
@@ -125,8 +125,7 @@ def clock_finding(of: str, off_s: float) -> Finding:
 def check_disks(settings: Settings) -> Iterator[Finding]:
     """Check that there is room on each disk that is written to."""
     for disk in look_at_disks(settings):
-        sizes = f"{disk.free_bytes / GIB:,.1f} of {disk.total_bytes / GIB:,.1f} GiB"
-        left = f"{sizes} are free for {disk.what} ({disk.folder})"
+        left = f"{room_words(disk)} are free for {disk.what} ({disk.folder})"
         is_little = disk_percent(disk) < settings.alert_disk_percent
         yield Finding("disk", "wrong" if is_little else "fine", left, "make room or move it" if is_little else "")
 

@@ -48,7 +48,7 @@ CAUSES = frozenset({"server-silent", "runs-waiting", "cluster-silent", "cluster-
 DISK_LEVELS = (1.0, 0.4, 0.1)
 """Parts of the limit at which a disk's alert is told again: near full, nearly full, full."""
 MOST_NAMED = 3
-GIB = 2**30
+GIB, MIB = 2**30, 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +348,12 @@ def _quality_alert(quality: QualityFacts, last: Sequence[PlateQuality], found: S
     return Alert("quality-collapsed", subject, since, what, to_do, **said, level=level)
 
 
+def room_words(disk: DiskFacts) -> str:
+    """Room of a disk: ``40.0 of 1,000.0 GiB``, of a small one in MiB."""
+    size, unit = (GIB, "GiB") if disk.total_bytes >= GIB else (MIB, "MiB")
+    return f"{disk.free_bytes / size:,.1f} of {disk.total_bytes / size:,.1f} {unit}"
+
+
 def disk_percent(disk: DiskFacts) -> float:
     """Percentage of a disk that is left, of its room or of its names, whichever is less."""
     return 100 * min(disk.free_bytes / disk.total_bytes if disk.total_bytes else 1.0, disk.free_names)
@@ -363,7 +369,7 @@ def _of_disk(disk: DiskFacts, facts: Facts) -> Iterator[Alert]:
     names = f" and {disk.free_names:.1%} of its inodes" if 100 * disk.free_names < limit else ""
     what = (
         f"the disk of {disk.what} ({disk.folder} on {disk.machine}) has been {words} {since_words(since, facts.now)}: "
-        f"{disk.free_bytes / GIB:,.1f} of {disk.total_bytes / GIB:,.1f} GiB{names} are free"
+        f"{room_words(disk)}{names} are free"
     )
     to_do = "make room or move it to a larger disk; when it is full, sites fail and begin again once there is room"
     yield Alert("disk-near-full", f"{disk.machine} {disk.what}", since, what, to_do, level=str(level))

@@ -278,6 +278,11 @@ def test_a_disk_is_told_again_as_it_fills() -> None:
     assert len({alert.name for alert in alerts}) == 1
 
 
+def test_the_room_of_a_small_disk_is_told_in_mebibytes() -> None:
+    alert = only(replace(FACTS, disks=(replace(DISK, free_bytes=2**20, total_bytes=20 * 2**20, free_names=0.04),)))
+    assert "1.0 of 20.0 MiB and 4.0% of its inodes are free" in alert.what
+
+
 def test_a_disk_without_inodes_is_full_too() -> None:
     alert = only(replace(FACTS, disks=(replace(DISK, free_bytes=500 * GIB, free_names=0.004),)))
     assert "500.0 of 1,000.0 GiB and 0.4% of its inodes are free" in alert.what
