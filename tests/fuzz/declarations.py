@@ -141,6 +141,6 @@ TARGETS = (
     Target("recipes and upload manifests", damaged_text(RECIPE, ASKED), try_recipe),
     Target("plate maps: text", damaged_text(*MAPS), try_map),
     Target("plate maps: barcodes", damaged_text(BARCODES, *MAPS[:2]), try_barcodes),
-    Target("plate maps: Excel", damaged_workbook() | damaged(WORKBOOK), try_map),
+    Target("plate maps: Excel", damaged_workbook() | damaged(WORKBOOK), try_map, 20),
     Target("plate maps: Harmony", damaged_text(*(data.decode() for data in LAYOUTS)), try_map),
 )

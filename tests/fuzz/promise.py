@@ -22,7 +22,7 @@ class Target:
     name: str
     cases: st.SearchStrategy[Any]
     attempt: Callable[[Any], None]
-    short: int = 60
+    short: int = 40
 
 
 def answer(function: Callable[..., Any], *values: Any, **named: Any) -> Any:

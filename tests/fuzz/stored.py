@@ -160,7 +160,7 @@ def try_journal(data: bytes) -> None:
 
 
 TARGETS = (
-    Target("records", damaged_records(), try_record, 25),
-    Target("records under SQL", damaged_records(), try_query, 3),
+    Target("records", damaged_records(), try_record, 8),
+    Target("records under SQL", damaged_records(), try_query, 2),
     Target("journal of uploads", damaged(JOURNAL.encode()) | damaged_text(JOURNAL), try_journal, 30),
 )
