@@ -72,12 +72,12 @@ def test_prefects_database_lost_in_the_middle_of_a_plate(tmp_path: Path) -> None
     )
     upload(store, "A")
     with Supervisor(local_services(settings, tmp_path / "logs")) as supervisor:
-        supervisor.wait_until_ready()
+        supervisor.wait_until_ready(LIMIT_S)
         done = wait_for_sites(store, 2)
     shutil.rmtree(tmp_path / "state")
     upload(store, "B")
     with Supervisor(local_services(settings, tmp_path / "logs")) as supervisor:
-        supervisor.wait_until_ready()
+        supervisor.wait_until_ready(LIMIT_S)
         wait_for_sites(store, 4)
         deadline = time.monotonic() + LIMIT_S
         while not is_current(job := open_plate(store), job.survey()):
