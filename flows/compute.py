@@ -162,7 +162,7 @@ class Compute:
                 + "; ".join(faults)
             )
 
-    def _ask_versions(self) -> dict[str, Any]:
+    def _ask_versions(self) -> Any:
         """Ask scheduler and workers for their versions, again where the scheduler went away meanwhile."""
         deadline = time.monotonic() + self.reconnect_s
         while True:

@@ -22,7 +22,7 @@ import os
 import stat
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
@@ -34,16 +34,14 @@ from obstore.store import GCSStore, LocalStore, MemoryStore
 from imaging.addresses import FORMS, split_address
 from imaging.bucket_listing import BucketFolder
 from imaging.errors import (
-    ChangedObjectError,
     ConfigurationError,
-    ForbiddenFileError,
     RefusedNameError,
-    StoredDataError,
     StoreUnavailableError,
 )
 from imaging.folder_walk import find_name_refusal, show_name, walk_files
 from imaging.google_storage import open_bucket
 from imaging.listing import Listing, RefusedName, StoredObject, find_key_refusal, sort_objects
+from imaging.store_faults import changed, translated, translated_os
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -70,12 +68,12 @@ class Store:
         StoreUnavailableError
             If the storage does not answer.
         """
-        with _translated(prefix):
+        with translated(prefix):
             return sort_objects(self._list(prefix.rstrip("/")))
 
     def list_folders(self, prefix: str) -> list[str]:
         """Names of the folders directly under a prefix, sorted."""
-        with _translated(prefix):
+        with translated(prefix):
             return sorted(name for name in self._list_folders(prefix.rstrip("/")) if not find_key_refusal(name))
 
     def read(self, key: str, *, token: str | None = None, start: int = 0, size: int | None = None) -> bytes:
@@ -93,7 +91,7 @@ class Store:
         options: GetOptions = {"if_match": token} if token else {}
         if start or size is not None:
             options["range"] = {"offset": start} if size is None else (start, start + size)
-        with _translated(key):
+        with translated(key):
             try:
                 return bytes(obstore.get(self._inner, key, options=options).bytes())
             except PreconditionError:
@@ -105,12 +103,12 @@ class Store:
 
     def write(self, key: str, data: bytes) -> None:
         """Write an object whole: fresh-named data, or a projection that may be made again."""
-        with _translated(key):
+        with translated(key):
             obstore.put(self._inner, key, data, use_multipart=False)
 
     def create(self, key: str, data: bytes) -> bool:
         """Create an object unless there is one; exactly one of any number of racers gets ``True``."""
-        with _translated(key):
+        with translated(key):
             try:
                 obstore.put(self._inner, key, data, mode="create", use_multipart=False)
             except AlreadyExistsError:
@@ -120,7 +118,7 @@ class Store:
 
     def delete(self, key: str) -> None:
         """Delete an object; one that is absent is fine."""
-        with contextlib.suppress(FileNotFoundError), _translated(key):
+        with contextlib.suppress(FileNotFoundError), translated(key):
             obstore.delete(self._inner, key)
 
     def look_up(self, key: str) -> StoredObject:
@@ -131,14 +129,14 @@ class Store:
         FileNotFoundError
             If there is no such object.
         """
-        with _translated(key):
+        with translated(key):
             meta = obstore.head(self._inner, key)
         return StoredObject(key, meta["size"], _token(meta), meta["last_modified"].timestamp())
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
         try:
-            with _translated(key):
+            with translated(key):
                 obstore.head(self._inner, key)
         except FileNotFoundError:
             return False
@@ -147,7 +145,7 @@ class Store:
     def modified(self, key: str) -> float | None:
         """When an object was last written, in Unix seconds; ``None`` if there is none."""
         try:
-            with _translated(key):
+            with translated(key):
                 return obstore.head(self._inner, key)["last_modified"].timestamp()
         except FileNotFoundError:
             return None
@@ -216,14 +214,14 @@ class FolderStore(Store):
         youngest = time.time() - min_age_s
         now = youngest + min_age_s
         folder = prefix.rstrip("/")
-        with _translated_os(prefix):
+        with translated_os(prefix):
             found = list(walk_files(os.fsencode(self.root / folder), os.fsencode(folder), skipped=os.fsencode(STAGING)))
         for entry, key, reason in found:
             if reason:
                 refused.append(RefusedName(show_name(key), reason))
                 continue
             try:
-                with _translated_os(prefix):
+                with translated_os(prefix):
                     state = entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # removed since the folder was read
                 continue
@@ -248,7 +246,7 @@ class FolderStore(Store):
     def list_folders(self, prefix: str) -> list[str]:
         """Names of the folders directly under a prefix; links and names of other encodings are left out."""
         try:
-            with _translated_os(prefix), os.scandir(self.root / prefix) as entries:
+            with translated_os(prefix), os.scandir(self.root / prefix) as entries:
                 names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -258,14 +256,14 @@ class FolderStore(Store):
         """Read a file or a part; with a token, only if size and time of change are still those of the listing."""
         flags = os.O_NOFOLLOW if token else 0
         path = self.local_path(key)
-        with _translated_os(key), open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
+        with translated_os(key), open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
             descriptor = file.fileno()
             if token and file_token(os.fstat(descriptor)) != token:
-                raise _changed(key)
+                raise changed(key)
             file.seek(start)
             data = file.read(-1 if size is None else size)
             if token and file_token(os.fstat(descriptor)) != token:
-                raise _changed(key)
+                raise changed(key)
         return data
 
     def write(self, key: str, data: bytes) -> None:
@@ -298,7 +296,7 @@ class FolderStore(Store):
     def modified(self, key: str) -> float | None:
         """When a file was last written, in Unix seconds; ``None`` if there is none."""
         try:
-            with _translated_os(key):
+            with translated_os(key):
                 return self.local_path(key).stat().st_mtime
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -384,35 +382,3 @@ def file_token(state: os.stat_result) -> str:
 
 def _token(meta: obstore.ObjectMeta) -> str:
     return str(meta["e_tag"] or meta["version"])
-
-
-def _changed(key: str) -> ChangedObjectError:
-    return ChangedObjectError("the object changed after it was listed; it is read again at the next look", key=key)
-
-
-@contextlib.contextmanager
-def _translated_os(key: str) -> Iterator[None]:
-    """Give the operating system's errors our names; a file that is not there keeps its own."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError, ChangedObjectError):
-        raise
-    except PermissionError as error:
-        raise ForbiddenFileError("the pipeline's user may not read this; give permission", key=key) from error
-    except IsADirectoryError as error:
-        raise StoredDataError("a file is expected here, and this is a folder", key=key) from error
-    except OSError as error:
-        raise StoreUnavailableError(f"the folder cannot be read: {error.strerror}; try again", key=key) from error
-
-
-@contextlib.contextmanager
-def _translated(key: str) -> Iterator[None]:
-    """Give obstore's errors our names, and hand it no address that it does not take."""
-    if key and (refusal := find_key_refusal(key.rstrip("/"))):
-        raise RefusedNameError(f"{key[:200]!r} is no address in the store: {refusal}")
-    try:
-        yield
-    except PreconditionError as error:
-        raise _changed(key) from error
-    except BaseError as error:
-        raise StoreUnavailableError(f"the storage failed: {str(error).splitlines()[0]}; try again", key=key) from error

@@ -85,8 +85,9 @@ class Lab:
             stand_in()
             logging.getLogger("distributed").setLevel(logging.ERROR)
             self._bucket(opened, settings)
-            cluster: Any = opened.enter_context(
-                LocalCluster(
+            start: Any = LocalCluster  # its type allows for a coroutine, which it is not here
+            cluster = opened.enter_context(
+                start(
                     n_workers=1,
                     threads_per_worker=2,
                     processes=False,

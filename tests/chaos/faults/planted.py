@@ -89,7 +89,7 @@ def _wake_once(watch: ModuleType) -> None:
 
 def _lost_race(store: ModuleType) -> None:
     def create(self: Any, key: str, data: bytes) -> bool:
-        with store._translated(key):
+        with store.translated(key):
             try:
                 store.obstore.put(self._inner, key, data, mode="create", use_multipart=False)
             except store.AlreadyExistsError:
