@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import pytest
@@ -96,33 +95,26 @@ class SweepsAtOnce(World):
         sweep(self.job, grace_s=0.0, now=self.clock.now + 1.0)
 
 
-class NeverOverdue(Protocol):
-    """A record is created however long its data have waited."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.patch.setattr("imaging.grace.LONGEST_WORK_S", math.inf)
-
-
 def planted(**values: Any) -> type[Protocol]:
     """The model with a store or a world that has the bug."""
     return type("Planted", (Protocol,), values)
 
 
 BUGS = {
-    "a record before its data": planted(make_store=LateParts),
-    "data under one name": planted(make_store=MutableParts),
-    "a race that was won is taken for lost": planted(make_store=LostRaces),
-    "no second listing": planted(make_world=ListsOnce),
-    "a sweep by the clock of the sweeper": planted(make_world=OwnClockSweeps),
-    "a sweep without grace": planted(make_world=SweepsAtOnce),
-    "a record however old its data": NeverOverdue,
+    "a record before its data": (1, planted(make_store=LateParts)),
+    "data under one name": (1, planted(make_store=MutableParts)),
+    "a race that was won is taken for lost": (1, planted(make_store=LostRaces)),
+    "no second listing": (1, planted(make_world=ListsOnce)),
+    "a sweep by the clock of the sweeper": (4, planted(make_world=OwnClockSweeps)),
+    "a sweep without grace": (2, planted(make_world=SweepsAtOnce)),
 }
+"""Each with the first seed that catches it, which is tried before the others."""
 
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_caught_within_five_seeds(bug: str) -> None:
-    assert any(is_caught(BUGS[bug], number) for number in SEEDS)
+    first, machine = BUGS[bug]
+    assert any(is_caught(machine, number) for number in sorted(SEEDS, key=lambda number: number != first))
 
 
 def is_caught(machine: type[Protocol], number: int) -> bool:
