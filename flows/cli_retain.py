@@ -64,8 +64,11 @@ def _clean(
         plan = job.survey()
         if not plan.records.last_publication or is_followed(plan, stale_s=settings.heartbeat_stale_s):
             continue
-        work = find_surplus if is_dry else clean_plate
-        if surplus := work(job, plan, keep=keep, now=time.time()):
+        if is_dry:
+            surplus = find_surplus(job, plan, keep=keep, now=time.time())
+        else:
+            surplus = clean_plate(job, plan, keep=keep)
+        if surplus:
             yield job, surplus
 
 
