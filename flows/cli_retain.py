@@ -54,9 +54,8 @@ def _clean(
     store: Store, settings: Settings, experiment: str, plate: str, keep: int | None, *, is_dry: bool
 ) -> Iterator[tuple[PlateJob, Surplus]]:
     """Each published plate that nobody follows, with what was or would be deleted of it."""
-    import time
-
     from flows.cli_reconcile import plate_jobs
+    from imaging.grace import read_clocks
     from imaging.retention import clean_plate, find_surplus
     from imaging.steps import is_followed
 
@@ -65,7 +64,7 @@ def _clean(
         if not plan.records.last_publication or is_followed(plan, stale_s=settings.heartbeat_stale_s):
             continue
         if is_dry:
-            surplus = find_surplus(job, plan, keep=keep, now=time.time())
+            surplus = find_surplus(job, plan, keep=keep, now=read_clocks()[0])
         else:
             surplus = clean_plate(job, plan, keep=keep)
         if surplus:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Path:
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store with a plate that was published twice, days ago, and one that nobody processed."""
     store = FolderStore(tmp_path / "lab")
     store.write("experiments/screen/experiment.yaml", EXPERIMENT.replace("plate_maps", "# plate_maps").encode())
@@ -35,9 +34,9 @@ def lab(tmp_path: Path) -> Path:
     follow(job)
     store.write("raw/screen/P1/A01_w1.tif", draw_cells(99))
     follow(job)
-    then = time.time() - 3 * GRACE_S
-    for path in (tmp_path / "lab" / "results").rglob("*"):
-        os.utime(path, (then, then))
+    now = time.time() + 3 * GRACE_S
+    monkeypatch.setattr("imaging.grace.read_clocks", lambda: (now, 0.0))
+    monkeypatch.setattr("imaging.grace.read_store_clock", lambda store, key: now)
     return tmp_path / "lab"
 
 
