@@ -54,9 +54,8 @@ def _clean(
     store: Store, settings: Settings, experiment: str, plate: str, keep: int | None, *, is_dry: bool
 ) -> Iterator[tuple[PlateJob, Surplus]]:
     """Each published plate that nobody follows, with what was or would be deleted of it."""
-    import time
-
     from flows.cli_reconcile import plate_jobs
+    from imaging.grace import read_clocks
     from imaging.retention import clean_plate, find_surplus
     from imaging.steps import is_followed
 
@@ -64,8 +63,11 @@ def _clean(
         plan = job.survey()
         if not plan.records.last_publication or is_followed(plan, stale_s=settings.heartbeat_stale_s):
             continue
-        work = find_surplus if is_dry else clean_plate
-        if surplus := work(job, plan, keep=keep, now=time.time()):
+        if is_dry:
+            surplus = find_surplus(job, plan, keep=keep, now=read_clocks()[0])
+        else:
+            surplus = clean_plate(job, plan, keep=keep)
+        if surplus:
             yield job, surplus
 
 

@@ -15,6 +15,7 @@ from xdist.scheduler import LoadFileScheduling
 
 SHARED = {
     "the Prefect server": (
+        "tests/flows/test_alert_channels.py",
         "tests/flows/test_artifacts.py",
         "tests/flows/test_backfill.py",
         "tests/flows/test_budget.py",

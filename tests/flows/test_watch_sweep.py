@@ -38,6 +38,6 @@ def test_what_cannot_be_deleted_is_left_until_the_next_day(
     root.write(f"{job.prefix}parts/nobodys.parquet", b"data")
     watch, _ = watch_of(Undeletable(root.root))
     later = time.time() + 2 * DAY_S
-    monkeypatch.setattr("imaging.sweep.read_clocks", lambda: (later, 0.0))
+    monkeypatch.setattr("imaging.grace.read_clocks", lambda: (later, 0.0))
     assert sum(watch.round(later + hour * 3600) for hour in range(25)) == 1
     assert "screen/P1: what no record names was not deleted: no right to delete" in caplog.text
