@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.deploy import deploy
+from flows.deploy import deploy, deploy_alerts
 from flows.doctor_services import check_alerts, check_server
 from flows.events import emit
 from flows.settings import Settings, child_environment
@@ -117,6 +117,12 @@ def test_blocks_that_were_made_once_serve_whoever_deploys_without_the_addresses(
     assert posted[0][0]["Authorization"] == "Bearer own"
     remove_blocks(clean)
     assert apply(clean, project)[AUTOMATION] == "removed"
+
+
+def test_on_one_machine_alerts_are_set_up_without_deploying_anything_else(clean: str) -> None:
+    applied = deploy_alerts(Settings(api_url=clean, alert_webhook="https://lab.example/hook"))  # pyright: ignore[reportArgumentType]
+    changed = {f"{each.kind} {each.name}": each.change for each in applied if each.change != "unchanged"}
+    assert changed == {"block webhook/platestream-alerts": "created", AUTOMATION: "created"}
 
 
 @pytest.mark.parametrize(
