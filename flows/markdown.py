@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-_MEANT = re.compile(r"([\\`*_{}\[\]()!|~]|^\s*[#+=-])")
+_MEANT = re.compile(r"([\\`*{}\[\]()!|~]|(?<!\w)_|_(?!\w)|^\s*[#+=-])")  # _ within a word is only itself
 _ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord("\n"): " ", ord("\r"): " "}
 
 
