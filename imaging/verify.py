@@ -221,7 +221,7 @@ class _PlateCheck:
     def _check_manifests(self, publication: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         """Check the manifests that count; return those of the publication, if all can be read."""
         keys = list(publication.get("manifests") or ())
-        sums = dict(zip(keys, publication.get("manifest_sums") or (), strict=False))
+        sums: dict[str, str] = dict(zip(keys, publication.get("manifest_sums") or (), strict=False))
         voids = {make(self.prefix, name) for name in self.records.voids for make in (manifest_key, preview_key)}
         there = [item for item in self.listed if item.key not in voids]
         newest = newest_manifests(item for item in there if item.key.startswith(f"{self.prefix}sites/"))
