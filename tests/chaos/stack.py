@@ -18,11 +18,12 @@ WORKERS, PLATES_AT_ONCE, SETTLE_S = 2, 4, 1.0
 
 def make_settings(folder: Path, store: str) -> Settings:
     """Settings of a stack whose state lies in a folder; ports are free ones."""
-    server, scheduler = find_free_ports(2)
+    server, scheduler, web = find_free_ports(3)
     return Settings(
         store=store,
         api_url=f"http://127.0.0.1:{server}/api",
         scheduler=f"tcp://127.0.0.1:{scheduler}",
+        web_port=web,
         state_folder=folder / "state",
         workers=WORKERS,
         plates_at_once=PLATES_AT_ONCE,

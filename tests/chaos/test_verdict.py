@@ -62,7 +62,7 @@ class Damaged:
     def judge(self, work: Work | None = None, hits: tuple[Hit, ...] = ()) -> Outcome:
         nothing = Work(Counter(), Counter(), Counter(), Counter(), {})
         jobs = {self.job.plate: self.job}
-        return judge(jobs, self.delivery, work or nothing, hits, self.root.parent / "calm", time.time())
+        return judge(jobs, self.delivery, work or nothing, hits, 0, self.root.parent / "calm", time.time())
 
     def one(self, beginning: str) -> str:
         """Key of one object of the plate's records or images that begins so."""
