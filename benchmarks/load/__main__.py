@@ -84,8 +84,7 @@ class Load:
         self._memory.stop()
         if self.ended == "complete":
             self._wait_for_runs()
-        if self.samples[-1].plates < len(self.published) or len(self.samples) < 2:
-            self._sample()
+        self._sample()
         figures = figures_of(self.samples, list_runs(self.lab), self.uploaded, self.published)
         return {
             "options": asdict(self.lab.options),

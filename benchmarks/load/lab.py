@@ -112,11 +112,12 @@ class Lab:
     def _settings(self, opened: ExitStack) -> Settings:
         if self.options.database == "postgresql":
             self.database = opened.enter_context(postgresql())
-        server, scheduler = find_free_ports(2)
+        server, scheduler, web = find_free_ports(3)
         values = {
             "store": str(self.folder / "data"),
             "scheduler": f"tcp://127.0.0.1:{scheduler}",
             "compute": "address",
+            "web_port": web,
             "api_url": f"http://127.0.0.1:{server}/api",
             "state_folder": self.folder / "state",
             "plates_at_once": self.options.at_once,
