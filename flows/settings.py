@@ -256,4 +256,4 @@ def _sentence(fault: Any) -> str:
         return f"{place} is no setting"
     field = Settings.model_fields.get(place.lower().removeprefix(PREFIX.lower()))
     meaning = f" ({field.description})" if field is not None and field.description else ""
-    return f"{name} {message}, got {fault['input']!r}{meaning}"
+    return f"{name} {message}, got {repr(fault['input'])[:200]}{meaning}"

@@ -31,6 +31,7 @@ from imaging.live import PlateFolder, read_fault_rows, read_live_rows
 from imaging.names import is_experimental, plate_folders, results_prefix
 from imaging.promotions import Promotion, promotion_row, read_promotions
 from imaging.publication_records import read_publications
+from imaging.sentences import shorten
 from imaging.store import Store
 from imaging.table_schema import Table, arrow_schema, table_of
 from imaging.tables import ACQUISITION_DECISIONS, FAULT_RECORDS, PLATE_RUNS, PROMOTIONS, PUBLISHED, TABLES
@@ -44,7 +45,6 @@ from imaging.views import (
     view_names,
     with_foundations,
 )
-from imaging.words import shorten
 
 DIALECTS = ("bigquery", "duckdb")
 
