@@ -338,5 +338,5 @@ def _sentence(fault: Any) -> str:
     field = Settings.model_fields.get(place.lower().removeprefix(PREFIX.lower()))
     meaning = f" ({field.description})" if field is not None and field.description else ""
     is_secret = field is not None and "SecretStr" in str(field.annotation)
-    got = "" if is_secret else f", got {_PASSWORD.sub('//...@', repr(fault['input']))}"
+    got = "" if is_secret else f", got {_PASSWORD.sub('//...@', repr(fault['input']))[:200]}"
     return f"{name} {message}{got}{meaning}"

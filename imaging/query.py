@@ -32,6 +32,7 @@ from imaging.names import is_experimental, plate_folders, results_prefix
 from imaging.promotions import Promotion, promotion_row, read_promotions
 from imaging.publication_records import read_publications
 from imaging.records import publication_key, publication_numbers
+from imaging.sentences import shorten
 from imaging.store import Store
 from imaging.table_schema import Table, arrow_schema, table_of
 from imaging.tables import ACQUISITION_DECISIONS, FAULT_RECORDS, PLATE_RUNS, PROMOTIONS, PUBLISHED, TABLES
@@ -45,7 +46,6 @@ from imaging.views import (
     view_names,
     with_foundations,
 )
-from imaging.words import shorten
 
 DIALECTS = ("bigquery", "duckdb")
 
