@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from distributed import LocalCluster
 
 from benchmarks.load.plates import EXPERIMENT, Uploader, stand_in
+from flows.clusters.look import dask_setup
 from flows.google import open_data_store
 from flows.settings import DATABASE_URL, Settings
 from flows.stack import local_services
@@ -98,11 +99,12 @@ class Lab:
                 )
             )
             assert cluster.scheduler_address == settings.scheduler
+            dask_setup(cluster.scheduler)
             self.uploader = Uploader(self.store)
             self.uploader.declare()
             services = [self._counted(each) for each in local_services(self.settings, self.folder / "logs")]
             self.supervisor = opened.enter_context(Supervisor(services))
-            self.supervisor.wait_until_ready(240)
+            self.supervisor.wait_until_ready(600)
             self._open = opened.pop_all()
         return self
 
@@ -137,13 +139,13 @@ class Lab:
             pubsub = opened.enter_context(PubSubStandIn())
             self.gcs.create_bucket(BUCKET)
             pubsub.create_topic(TOPIC)
-            pubsub.create_subscription(SUBSCRIPTION, TOPIC, deadline_s=10)
+            backlog = pubsub.create_subscription(SUBSCRIPTION, TOPIC, deadline_s=10)
             self.gcs.notify(partial(pubsub.publish, TOPIC), prefix="screens/raw/")
             self.gcs.notify(self._hear, prefix=f"screens/results/{EXPERIMENT}/")
             self.settings = settings.model_copy(
                 update={
                     "store": f"gs://{BUCKET}/screens",
-                    "subscription": SUBSCRIPTION,
+                    "subscription": backlog.name,
                     "google_project": PROJECT,
                     "storage_emulator": self.gcs.url,
                     "pubsub_emulator": pubsub.address,

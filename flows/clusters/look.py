@@ -131,6 +131,9 @@ async def _ask(address: str, security: Security | None) -> Look:
     arguments = security.get_connection_args("client") if security else {}
     scheduler = rpc(address, connection_args=arguments)
     try:
-        return Look(**await getattr(scheduler, QUESTION)())
+        answer = await getattr(scheduler, QUESTION)()
     finally:
         await scheduler.close_rpc()
+    if answer is None:  # a scheduler that was started without this module does not know the question
+        raise OSError("it does not know the question")
+    return Look(**answer)
