@@ -25,7 +25,6 @@ from imaging.plane_files import read_plane
 from imaging.planning import Plan
 from imaging.records import preview_key
 from imaging.stored_records import SITE, read_record
-from imaging.voids import void_site
 
 _READERS = 16
 
@@ -69,8 +68,7 @@ def freeze_due(job: PlateJob, plan: Plan) -> bool:
     try:
         choice = _CHOICES[section.source](job, plan)
     except LostDataError as error:  # a damaged preview is made again, then the field is due again
-        name = error.key.rpartition("/")[2].removesuffix(".json")
-        void_site(job.store, job.prefix, name, error.message)
+        job.store.delete(error.key)
         return False
     described = {
         "experiment": job.experiment.name,
