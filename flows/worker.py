@@ -15,7 +15,7 @@ import cv2
 import dask
 from distributed import Nanny, Worker
 
-from flows.clusters.timers import use_steady_timers
+from flows.clusters.timers import keep_steady
 from flows.google import use_storage
 from flows.preemption import leave_on_notice
 from flows.settings import Settings
@@ -26,7 +26,6 @@ LOGS_SITES = "platestream.logs-sites"
 """Dask's configuration under this name says whether a worker writes a line when it begins and ends a site."""
 
 log = logging.getLogger(__name__)
-use_steady_timers()  # the module is loaded before the first timer starts
 
 
 def dask_setup(worker: Worker | Nanny) -> None:
@@ -39,6 +38,7 @@ def dask_setup(worker: Worker | Nanny) -> None:
         if not isinstance(worker, Nanny):
             _prepare(worker, settings)
         leave_on_notice(worker, settings.notice_s)
+        keep_steady(worker)
     except Exception as error:
         # whatever it is: Dask would log it, go on, and let this worker compute where it was not meant to
         log.critical("this worker cannot start: %s", error, exc_info=not isinstance(error, PlateError))
