@@ -36,6 +36,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 _HISTORY = ("history_plates", "history_median", "history_robust_sd", "robust_z", "reason")
 UNCOMPARED: dict[str, tuple[str, ...]] = {
     "plate_metrics": _HISTORY,  # depends on which of two plates was published first
+    "plates": ("not_judged",),  # how many earlier plates there were
     "decisions": ("reason", "decided_by"),  # patience may have decided before the instrument's manifest came
 }
 
