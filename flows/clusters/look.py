@@ -18,6 +18,7 @@ from distributed.core import rpc
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.security import Security
 
+from flows.clusters.timers import steady_ttl, use_steady_timers
 from imaging.errors import MissingPartError
 
 PRELOAD = "flows.clusters.look"
@@ -28,6 +29,8 @@ MOST_SITES = 20
 """Sites that a worker failed at of which it is remembered that they are different ones."""
 MOST_WORDS = 300
 """Characters of a site's failure that are kept."""
+
+use_steady_timers()  # the module is loaded before the first timer starts
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ def dask_setup(scheduler: Scheduler) -> None:
         worker = scheduler.workers.get(address)
         return str(worker.name) if worker else address
 
+    steady_ttl(scheduler)
     count = EndedTasks(name_of)
     scheduler.add_plugin(count)
 

@@ -32,7 +32,7 @@ from tests.chaos.onlooker import Onlooker
 from tests.chaos.plates import draw_plates
 from tests.chaos.processes import Hit, Processes, find_marked, tell
 from tests.chaos.script import FAULT_KINDS, LIMIT_S, LONGEST_STOP_S, Script, Troubles, write_script
-from tests.chaos.stack import SETTLE_S, WORKERS, make_settings, run_stack
+from tests.chaos.stack import SETTLE_S, make_settings, run_stack
 from tests.chaos.verdict import Outcome, judge
 from tests.standins.gcs import GcsStandIn
 
@@ -84,14 +84,12 @@ def run_script(script: Script, folder: Path) -> Result:
         with run_stack(settings, folder, environment, is_light=script.is_light) as processes:
             tell("the stack is ready")
             drawn = faults.draw(chance, seconds=TROUBLED_S * len(script.hits), kinds=script.faults)
-            troubles = Troubles(faults, drawn, len(script.hits))
-            strike(script, onlooker, processes, troubles, chance)
+            strike(script, onlooker, processes, Troubles(faults, drawn, len(script.hits)), chance)
             told = faults.told()
             broken = onlooker.wait_for_end(processes, script.limit_s)
             work = processes.work()
         left = find_marked(folder)
-        restarted = WORKERS * troubles.clock_jumps
-        outcome = judge(onlooker.jobs(), delivery, work, processes.hits, restarted, folder / "calm", time.time())
+        outcome = judge(onlooker.jobs(), delivery, work, processes.hits, folder / "calm", time.time())
     broken += [*outcome.broken, *onlooker.seen, *([f"processes {left} were left behind"] if left else [])]
     counted = {name: count for name, count in told.items() if count}
     outcome = replace(outcome, broken=tuple(broken))

@@ -64,11 +64,12 @@ def find_lost(job: PlateJob) -> list[str]:
 
 
 def find_absent(job: PlateJob) -> list[str]:
-    """Say which named objects are not there now: at no moment of a run may a record be there before its data."""
+    """Say which records name objects that are not there now: at no moment may a record be there before its data."""
     named = list(named_objects(job))
     results = f"results/{job.experiment.name}/{job.plate}/"
     there = {item.key for prefix in (results, f"{job.zarr}/") for item in job.store.list(prefix).objects}
-    return [f"{each.record} was there before {each.key}, which it names" for each in named if each.key not in there]
+    absent = {each.record: each.key for each in named if each.key not in there}
+    return [f"{record} was there before its data, such as {key}" for record, key in absent.items()]
 
 
 def find_strays(job: PlateJob) -> list[str]:

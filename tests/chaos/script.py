@@ -53,7 +53,6 @@ class Troubles:
     faults: Faults
     drawn: list[Trouble]
     hits: int
-    clock_jumps: int = 0
 
     @contextlib.contextmanager
     def begun(self) -> Iterator[None]:
@@ -66,7 +65,6 @@ class Troubles:
         for trouble, end in zip(next_ones.values(), ends, strict=True):
             tell(f"{trouble.kind}: {trouble.what} {trouble.size:g} for {_length_of(trouble):.0f} s")
             self.faults.begin(trouble)
-            self.clock_jumps += trouble.kind == "clock"
             end.start()
         try:
             yield

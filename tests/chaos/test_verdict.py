@@ -17,7 +17,7 @@ import pytest
 from imaging.job import PlateJob
 from imaging.store import FolderStore
 from tests.chaos.delivery import Delivery, plan_delivery
-from tests.chaos.objects import LATER_S, find_strays, judge_objects
+from tests.chaos.objects import LATER_S, find_absent, find_strays, judge_objects
 from tests.chaos.onlooker import Onlooker
 from tests.chaos.plates import PATIENCE_S, draw_plates
 from tests.chaos.processes import MARK, Hit, find_marked, is_alive
@@ -62,7 +62,7 @@ class Damaged:
     def judge(self, work: Work | None = None, hits: tuple[Hit, ...] = ()) -> Outcome:
         nothing = Work(Counter(), Counter(), Counter(), Counter(), {})
         jobs = {self.job.plate: self.job}
-        return judge(jobs, self.delivery, work or nothing, hits, 0, self.root.parent / "calm", time.time())
+        return judge(jobs, self.delivery, work or nothing, hits, self.root.parent / "calm", time.time())
 
     def one(self, beginning: str) -> str:
         """Key of one object of the plate's records or images that begins so."""
@@ -93,6 +93,16 @@ def test_lost_and_flipped_pixels_are_found(plate: Damaged) -> None:
     first, second = judge_objects(plate.job, time.time())
     assert first.startswith(f"{lost} is gone")
     assert second.startswith(f"{flipped} has other content")
+
+
+def test_a_record_that_is_there_before_its_data_is_seen_at_any_look(plate: Damaged) -> None:
+    onlooker = Onlooker(plate.job.store, plate.delivery, 0.0)
+    assert find_absent(plate.job) == []
+    plate.job.store.delete(lost := plate.one(f"{plate.job.zarr}/A/1/s1x"))
+    onlooker.look()
+    (sentence,) = onlooker.seen
+    assert sentence.startswith(f"W1: {plate.job.prefix}sites/A01-1-")
+    assert sentence.endswith(f"was there before its data, such as {lost}")
 
 
 def test_what_nothing_names_is_swept_and_what_the_sweep_leaves_is_found(

@@ -49,7 +49,6 @@ def judge(
     delivery: Delivery,
     work: Work,
     hits: Sequence[Hit],
-    restarted: int,
     calm: Path,
     now: float,
 ) -> Outcome:
@@ -61,8 +60,6 @@ def judge(
         The plates, and what came of them.
     work, hits
         What the workers' log says, and what was done to processes.
-    restarted
-        Workers that Dask may have restarted by itself: a clock that is set back silences their heartbeats.
     calm
         A new folder for the results of the calm run.
     now
@@ -86,7 +83,7 @@ def judge(
         broken += [f"{plate.name}: {sentence}" for sentence in judge_files(job, plan, publication)]
         broken += [f"{plate.name}: {sentence}" for sentence in judge_objects(job, now)]
     redone = work.redone(needed)
-    at_risk = restarted + sum(len(hit.at_risk) for hit in hits)
+    at_risk = sum(len(hit.at_risk) for hit in hits)
     if redone > at_risk:
         broken.append(f"{redone} sites were done anew, and only {at_risk} were in hand of processes that were hit")
     in_flight = sum(len(hit.in_flight) for hit in hits)
