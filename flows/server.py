@@ -89,6 +89,7 @@ def client_variables(api_url: str, state: Path, auth: str = "") -> dict[str, str
         "PREFECT_HOME": str(state),
         "PREFECT_API_URL": api_url,
         "PREFECT_CLIENT_MAX_RETRIES": str(CLIENT_RETRIES),
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # what a server at its limit answers: its database took too long
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # the automation for dead runs lives on these; 30 s is the least
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
