@@ -24,8 +24,8 @@ _DATA = re.compile(rb'"((?:results/[^"]+/(?:parts|published|fields)|images/[^"]+
 Fate = Literal["", "refused", "lost", "repeated"]
 """What happens to a call: nothing; it is not taken; it is done and the answer lost; or the client asks again then."""
 FATES = get_args(Fate)[1:]
-BAD_SHARE = 0.08
-"""Of an actor's calls on a bad day."""
+FEW, MOST = 0.08, 0.5
+"""Shares of an actor's calls on a bad day that fail in any way, and that are asked again."""
 
 
 class Killed(BaseException):
@@ -154,7 +154,7 @@ def _named_by(key: str, data: bytes) -> set[str]:
 class Actor:
     """A process in a thread of its own that takes a step when it is granted one.
 
-    The number of a bad day, but 0, decides which of its calls fail, and how.
+    The number of a bad day, but 0, decides which of its calls fail, and how: on odd ones many creates are asked again.
     """
 
     body: Callable[[], None]
@@ -205,7 +205,8 @@ class Actor:
         if self.refuses_next:
             self.refuses_next = False
             return "refused"
-        return self._chance.choice(FATES) if self.bad_day and self._chance.random() < BAD_SHARE else ""
+        fates, share = (("repeated",), MOST) if self.bad_day % 2 else (FATES, FEW)
+        return self._chance.choice(fates) if self.bad_day and self._chance.random() < share else ""
 
     def _run(self) -> None:
         try:
