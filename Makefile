@@ -7,19 +7,22 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 RUN := .venv/bin/python
 UV := .cache/uv/bin/uv --cache-dir .cache/uv/cache
 
-.PHONY: help venv bqemulator demo test gpu test-gpu sanitize check lint-deployments format bench lock clean
+.PHONY: help venv bqemulator demo test chaos fuzz load gpu test-gpu sanitize check lint-deployments format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
 	@echo "make demo      a real plate on this machine, from its first image to its answer (KEEP=1 leaves it running)"
 	@echo "make test      all tests that this machine has the parts for; names what it left out"
+	@echo "make chaos     kill and stop processes, fail disk, clock and network under a running stack (SEEDS=20, or SEED=123 again)"
 	@echo "make test-gpu  the tests of CUDA kernels on this machine's NVIDIA GPU (first installs 3 GB of packages)"
 	@echo "make sanitize  the same under NVIDIA's compute-sanitizer: memcheck, racecheck, initcheck, synccheck"
+	@echo "make fuzz      damaged inputs of every kind, CASES=2000 of each; names what crashes, takes long or takes much"
 	@echo "make check     style, types and layers"
 	@echo "make lint-deployments   checkov reads Terraform, manifests and container files (first installs 290 MB of packages)"
 	@echo "make format    put the code into the style that make check asks for"
 	@echo "make bqemulator  install the BigQuery stand-in of the tests (400 MB in .cache), without which theirs are left out"
 	@echo "make bench     measure; the results are written to benchmarks/results"
+	@echo "make load      put PLATES=60 plates without pixels through a real server; DATABASE=postgresql, STORE=bucket"
 	@echo "make lock      choose package versions anew, within pyproject.toml (LOCK_OPTIONS=--upgrade for the newest)"
 	@echo "make clean     remove what make made: .venv and .cache"
 
@@ -34,9 +37,16 @@ bqemulator: venv
 demo: venv
 	@.venv/bin/platestream demo $(if $(KEEP),--keep)
 
-# One process more than cores, for many tests wait for others' processes; a file of tests stays in one of them.
+# One process more than cores, for many tests wait for others' processes; a file of tests stays in one of them
+# (tests/order.py). Compiled first, for a hundred child processes load the code, and some machines let Python keep nothing.
 test: venv
+	@$(RUN) -m compileall -q -j 0 flows imaging kernels tests
 	@$(RUN) -m pytest --numprocesses $$(($$(nproc) < 4 ? $$(nproc) + 1 : 4)) --dist loadfile $(TESTS)
+
+# Several minutes a seed with Prefect; LIGHT=1 starts runs without it. HITS=8 processes are hit per seed; FAULTS=disk,clock,network.
+chaos: venv
+	@$(RUN) -m tests.chaos.campaign $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1)) $(if $(LIGHT),--light) \
+		$(if $(HITS),--hits $(HITS)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(PLANT),--plant $(PLANT))
 
 # CUDA kernels on a real GPU; what needs none is in `make test`. The lock of the GPU's packages agrees with the other one.
 GPU_TESTS := -m pytest -m gpu $(or $(TESTS),tests)
@@ -56,6 +66,10 @@ sanitize: gpu
 	@for tool in $(SANITIZERS); do \
 		echo "== $$tool"; compute-sanitizer --tool $$tool --error-exitcode 1 $(RUN) $(GPU_TESTS) || exit 1; \
 	done
+
+# SEED=N repeats a run, ONLY="'OME-XML' SQL" takes some targets.
+fuzz: venv
+	@$(RUN) -m tests.fuzz.campaign $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 # pyright runs on the node.js that playwright brings, so that nothing else has to be fetched.
 check: venv
@@ -85,6 +99,10 @@ lint-deployments: venv
 format: venv
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+load: venv
+	@$(RUN) -m benchmarks.load --plates $(or $(PLATES),60) --burst $(or $(BURST),20) --every $(or $(EVERY),50) \
+		--database $(or $(DATABASE),sqlite) --store $(or $(STORE),folder) --at-once $(or $(AT_ONCE),4)
 
 bench: venv
 	@$(RUN) -m benchmarks.run $(ONLY)

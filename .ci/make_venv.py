@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,6 +25,7 @@ PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "stamp"
 LOCK = ROOT / "requirements.lock"
 LOG = ROOT / ".cache" / "pip.log"
+PIPS = 2
 DOWNLOAD_MB, INSTALLED_GB = 460, 1.8
 
 
@@ -65,16 +67,33 @@ def install(wanted: str) -> None:
         need = f"downloads about {DOWNLOAD_MB} MB, {INSTALLED_GB} GB on disk, one to five minutes"
         print(f"Preparing .venv with Python {sys.version.split()[0]}, once: {need}.", flush=True)
         make_venv()
-    packages = sum(line[0].isalnum() for line in LOCK.read_text().splitlines() if line)
-    # the lock is complete: without --no-deps, pip before 23.3 asks for the newest version of what is wanted with extras
-    pip("packages", packages, "--no-deps", "--require-hashes", "--no-compile", "--requirement", str(LOCK))
+    shares = share_out(LOCK.read_text())
+    with ThreadPoolExecutor(len(shares)) as pool:
+        for done in [pool.submit(install_share, number, share) for number, share in enumerate(shares, 1)]:
+            done.result()
     pip("Platestream itself", 1, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     progress("compiling to bytecode")
-    subprocess.run([PYTHON, "-W", "ignore", "-m", "compileall", "-q", "-j", "0", str(VENV / "lib")], check=False)
+    # packages' own tests, a sixth of all, are never imported
+    compiling = ("-W", "ignore", "-m", "compileall", "-q", "-j", "0", "-x", r"/tests/")
+    subprocess.run([PYTHON, *compiling, str(VENV / "lib")], check=False)
     progress("compiling kernels, which takes a minute")
     subprocess.run([PYTHON, "-m", "imaging.warm_up"], cwd=ROOT, stderr=subprocess.DEVNULL, check=False)
     STAMP.write_text(wanted)
     progress(f".venv is ready after {time.monotonic() - started:.0f} s", end="\n")
+
+
+def share_out(lock: str) -> list[list[str]]:
+    """The packages of a lock with their hashes, dealt out to several pips: one unpacks on one core only."""
+    packages = re.split(r"\n(?=\w)", "\n" + re.sub(r"(?m)^\s*#.*\n", "", lock))[1:]
+    return [packages[first::PIPS] for first in range(min(PIPS, len(packages)))]
+
+
+def install_share(number: int, packages: list[str]) -> None:
+    """Install a share of the lock."""
+    share = LOG.parent / f"share-{number}.lock"
+    share.write_text("\n".join(packages))
+    # the lock is complete: without --no-deps, pip before 23.3 asks for the newest version of what is wanted with extras
+    pip("packages", len(packages), "--no-deps", "--require-hashes", "--no-compile", "--requirement", str(share))
 
 
 def make_venv() -> None:
@@ -93,16 +112,18 @@ def pip(what: str, packages: int, *arguments: str) -> None:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PIP_NO_INPUT": "1"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     seen = 0
+    words: list[str] = []
     with open(LOG, "a") as log, process:
         for line in process.stdout or ():
             log.write(line)
+            words.append(line)
             if found := re.match(r"(?:Collecting|Requirement already satisfied:|Ignoring|Obtaining) ([\w.-]+)", line):
                 seen += 1
                 progress(f"{what}: {seen} of {packages}, {found[1]}", often=seen % 20 == 0)
             if line.startswith("Installing collected"):
                 progress(f"unpacking {line.count(',') + 1} packages")
     if process.returncode:
-        print("\n" + "".join(LOG.read_text().splitlines(keepends=True)[-20:]))
+        print("\n" + "".join(words[-20:]))
         sys.exit(
             f"pip could not install {what}. Is a package index within reach (pip config list)? The whole log: {LOG}. "
             "The next make begins again."

@@ -11,7 +11,8 @@ import obstore
 from obstore.store import LocalStore
 
 from benchmarks.results_file import measure, write_result
-from flows.watch import Need, Watch
+from flows.needs import Need
+from flows.watch import Watch
 from imaging.arrivals import sort_arrivals
 from imaging.experiment import read_experiment
 from imaging.job import open_job

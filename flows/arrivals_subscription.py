@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from google.api_core.exceptions import GoogleAPICallError, NotFound, PermissionDenied, Unauthenticated
 from google.cloud.pubsub_v1.subscriber.scheduler import ThreadScheduler
@@ -24,6 +23,7 @@ from google.cloud.pubsub_v1.types import FlowControl
 
 from flows.google import subscriber_client, subscription_path
 from flows.settings import Settings
+from imaging.addresses import split_address
 from imaging.errors import ConfigurationError, RefusedNameError
 from imaging.names import check_name
 
@@ -64,11 +64,11 @@ class Bucket:
         ConfigurationError
             If the store is in no bucket.
         """
-        parts = urlsplit(url)
+        parts = split_address(url)
         if parts.scheme != "gs":
             raise ConfigurationError(
-                f"a subscription tells of images in a bucket, and the store is {url}; give PLATESTREAM_STORE as "
-                "gs://bucket/prefix, or unset PLATESTREAM_SUBSCRIPTION"
+                f"a subscription tells of images in a bucket, and the store is {url[:200]!r}; give "
+                "PLATESTREAM_STORE as gs://bucket/prefix, or unset PLATESTREAM_SUBSCRIPTION"
             )
         folder = parts.path.strip("/")
         return cls(parts.netloc, f"{folder}/" if folder else "")

@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 
 import httpx
 
+from flows.markdown import link
 from flows.server import api_client
 
 Kind = Literal["progress", "image", "table", "markdown"]
@@ -53,6 +54,7 @@ class Reporter:
     auth: str = ""
     flush_s: float = 5.0
     _waiting: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    _newest: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     _ids: dict[str, str] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _awake: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -94,7 +96,7 @@ class Reporter:
 
     def link(self, name: str, address: str, description: str) -> None:
         """Show a link."""
-        self._put("markdown", name, f"[{description}]({address})", description)
+        self._put("markdown", name, link(address, description), description)
 
     def _put(self, kind: Kind, name: str, data: Any, description: str) -> None:
         if len(str(data)) > MAX_BYTES:
@@ -104,7 +106,9 @@ class Reporter:
         body = {"key": key, "type": kind, "data": data}
         body["description"] = f"{experiment}/{plate}, recipe {recipe}: {description}"
         with self._lock:
-            self._waiting[key] = body
+            if self._newest.get(key) == body:
+                return
+            self._newest[key] = self._waiting[key] = body
         self._awake.set()
 
     def _send_all(self) -> None:

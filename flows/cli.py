@@ -2,10 +2,11 @@
 
 Commands that describe an experiment (``init``, ``check``) stand in flows/cli_declare.py, those that look at results in
 flows/cli_results.py and flows/cli_reconcile.py, exports in flows/cli_export.py, those that decide in
-flows/cli_decide.py, recipes in flows/cli_recipes.py, those that run something in flows/cli_run.py, the upload in
-flows/cli_upload.py, the warehouse in flows/cli_warehouse.py, what verifies and mends in flows/cli_recover.py, what
-segments and measures any images in flows/cli_segment.py and flows/cli_measure.py. Each imports what it needs when it
-runs, so that ``--help`` answers at once.
+flows/cli_decide.py, the one that deletes in flows/cli_retain.py, recipes in flows/cli_recipes.py, those that run
+something in flows/cli_run.py, the upload in flows/cli_upload.py, the warehouse in flows/cli_warehouse.py, what verifies
+and mends in flows/cli_recover.py, alerts and the doctor in flows/cli_watchdogs.py, what segments and measures any
+images in flows/cli_segment.py and flows/cli_measure.py. Each imports what it needs when it runs, so that ``--help``
+answers at once.
 
 A fault of the plate or of what it needs is one sentence on stderr, without a traceback. Exit status: 0 done, 1 failed,
 2 bad input, 3 a part (program, service, package) is missing.
@@ -28,12 +29,15 @@ from flows import (
     cli_reconcile,
     cli_recover,
     cli_results,
+    cli_retain,
     cli_run,
     cli_segment,
     cli_upload,
     cli_warehouse,
+    cli_watchdogs,
 )
 from flows.ours import find_strangers
+from flows.printed_rows import printable
 
 if TYPE_CHECKING:
     from imaging.errors import PlateError
@@ -79,7 +83,9 @@ PANELS = (
     (cli_recipes, "Recipes"),
     (cli_results, "Look"),
     (cli_reconcile, "Look"),
+    (cli_watchdogs, "Look"),
     (cli_export, "Look"),
+    (cli_retain, "Run"),
     (cli_recover, "Recover"),
     (cli_decide, "Decide"),
     (cli_segment, _ANY_IMAGES),
@@ -103,12 +109,12 @@ def main() -> None:
     except PlateError as error:
         if _shows_tracebacks:
             traceback.print_exc()
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(printable(f"error: {error}"), err=True)
         sys.exit(exit_status(error))
     except OSError as error:
         if _shows_tracebacks or error.filename is None:
             raise
-        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
+        typer.echo(printable(f"error: {error.filename}: {error.strerror}"), err=True)
         sys.exit(FAILED)
 
 

@@ -53,11 +53,11 @@ COMMANDS = (reconcile,)
 def _reconcile(store: Store, settings: Settings, experiment: str, plate: str) -> Iterator[PlateReconciliation]:
     from imaging.reconciliation import reconcile
 
-    for job in _jobs(store, settings, experiment, plate):
+    for job in plate_jobs(store, settings, experiment, plate):
         yield reconcile(job, loaded=_loaded(store, settings, job))
 
 
-def _jobs(store: Store, settings: Settings, experiment: str, plate: str) -> Iterator[PlateJob]:
+def plate_jobs(store: Store, settings: Settings, experiment: str, plate: str) -> Iterator[PlateJob]:
     """The plates that are asked for, each under the recipe that it is produced under."""
     from imaging.errors import ConfigurationError
     from imaging.job import open_experiment, plate_job

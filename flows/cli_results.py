@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from flows.printed_rows import Format, counted, open_console, plain, print_rows
+from flows.printed_rows import Format, counted, open_console, plain, print_rows, printable
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -31,13 +31,16 @@ def status(store: str = STORE, as_json: bool = typer.Option(False, "--json", hel
     from flows.status import read_status
 
     settings = Settings(store=store) if store else Settings()
-    rows = read_status(open_existing(settings), settings)
+    root = open_existing(settings)
+    rows = read_status(root, settings)
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
-    elif not rows:
+        return
+    if not rows:
         typer.echo(f"no plate in {settings.store}; images belong into raw/EXPERIMENT/PLATE/")
     else:
         _print_plates(rows)
+    _print_alerts(root, settings)
 
 
 def sql(
@@ -139,15 +142,25 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
     open_console().print(table)
     for row in rows:
         if row.get("problem"):
-            typer.echo(f"{row['experiment']}/{row['plate']}: {row['problem']}")
+            typer.echo(printable(f"{row['experiment']}/{row['plate']}: {row['problem']}"))
         if row.get("shown_instead"):
             typer.echo(f"{row['experiment']}/{row['plate']}: views show another acquisition, {row['shown_instead']}")
         for evidence in row.get("suspicions", ()):
-            typer.echo(f"{row['experiment']}/{row['plate']}: {evidence}")
+            typer.echo(printable(f"{row['experiment']}/{row['plate']}: {evidence}"))
         if row.get("refusal"):
-            typer.echo(f"{row['experiment']}/{row['plate']}: {row['refusal']}")
+            typer.echo(printable(f"{row['experiment']}/{row['plate']}: {row['refusal']}"))
     if has_price:
         _print_sums(rows)
+
+
+def _print_alerts(store: Store, settings: Settings) -> None:
+    """Print the alerts that stand; nothing where nobody ever looked for any, as on a desk without services."""
+    from flows.cli_watchdogs import print_alerts
+    from flows.watchdogs.status import read_alerts
+
+    found = read_alerts(store, every_s=settings.alert_every_s)
+    if found.checked_at:
+        print_alerts(found)
 
 
 def _cost_cell(row: dict[str, Any], *, has_price: bool) -> str:

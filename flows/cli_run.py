@@ -1,4 +1,4 @@
-"""`platestream process`, `watch`, `serve`, `cluster`, `demo`, and `deploy` and `manifests`: what runs, and where."""
+"""`platestream process`, `watch`, `serve`, `web`, `cluster`, `demo`, `deploy` and `manifests`: what runs, and where."""
 
 from __future__ import annotations
 
@@ -67,11 +67,23 @@ def watch(store: str = STORE) -> None:
 
 
 def serve(store: str = STORE, workers: int = WORKERS) -> None:
-    """Run everything on this machine: Prefect server, cluster, watcher and flows, until it is stopped."""
+    """Run everything on this machine: Prefect server, cluster, watcher, flows and web server, until it is stopped."""
     from flows.stack import serve as run
 
     log_to_terminal()
     run(_settings(store, workers))
+
+
+def web(
+    store: str = STORE,
+    host: str = typer.Option("", help="Address to listen on.", show_default="PLATESTREAM_WEB_HOST or 127.0.0.1"),
+    port: int = typer.Option(0, min=0, max=65535, help="Its port.", show_default="PLATESTREAM_WEB_PORT or 4280"),
+) -> None:
+    """Show plates, their pages and images in a browser, until it is stopped; beyond this machine it takes a token."""
+    from flows.web.service import run_web
+
+    log_to_terminal()
+    run_web(_settings(store, web_host=host, web_port=port))
 
 
 def cluster(
@@ -132,7 +144,7 @@ def certificates(
     )
 
 
-COMMANDS = (process, watch, serve, cluster, certificates, deploy, manifests, demo)
+COMMANDS = (process, watch, serve, web, cluster, certificates, deploy, manifests, demo)
 
 
 def _environment(argument: str, option: str) -> str:

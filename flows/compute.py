@@ -153,14 +153,27 @@ class Compute:
         Raises
         ------
         MissingPartError
-            With each scheduler or worker that differs, and in what.
+            With each scheduler or worker that differs, and in what; when the scheduler goes away for good meanwhile.
         """
-        faults = compare_versions(self._client.get_versions(packages=list(COMPARED_PACKAGES[1:])))
+        faults = compare_versions(self._ask_versions())
         if faults:
             raise MissingPartError(
                 f"the cluster at {self.address} runs other versions than this process; install the same everywhere: "
                 + "; ".join(faults)
             )
+
+    def _ask_versions(self) -> Any:
+        """Ask scheduler and workers for their versions, again where the scheduler went away meanwhile."""
+        deadline = time.monotonic() + self.reconnect_s
+        while True:
+            try:
+                return self.client().get_versions(packages=list(COMPARED_PACKAGES[1:]))
+            except (OSError, TimeoutError) as error:
+                if time.monotonic() > deadline:
+                    raise MissingPartError(
+                        f"the scheduler at {self.address} went away while it was asked for its versions; see its log"
+                    ) from error
+            time.sleep(FIRST_PAUSE_S)  # until the client knows, too
 
     def _open(self, timeout_s: float) -> Client:
         try:

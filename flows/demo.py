@@ -22,6 +22,7 @@ from flows.microscope import Microscope, plan_accidents
 from flows.settings import Settings
 from flows.stack import local_services
 from flows.supervise import Supervisor, find_free_ports, interrupt_on_termination
+from flows.web.service import web_address
 from imaging.errors import ConfigurationError, MissingPartError, PlateError
 from imaging.job import PlateJob, open_job
 from imaging.planning import Plan
@@ -88,6 +89,7 @@ def run_demo(folder: str | Path | None = None, *, keep: bool = False, seed: int 
         demo.note("services ready")
         console.print("ready after " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in ready.items()))
         console.print(f"Prefect UI  {demo.settings.api_url.removesuffix('/api')}  (while the demo runs)")
+        console.print(f"all plates  {web_address(demo.settings)}  (likewise)")
         console.print(f"plate page  {page_address(demo.job)}  (in half a minute; it shows each site)", soft_wrap=True)
         demo.microscope.start()
         try:
@@ -117,11 +119,12 @@ def prepare(folder: Path, *, seed: int = SEED) -> Demo:
     shutil.copytree(IMAGES / "platemaps", declared / "platemaps")
     text = (IMAGES / "experiment.yaml").read_text()
     (declared / "experiment.yaml").write_text(text.replace("patience: 30 min", f"patience: {PATIENCE}"))
-    server, scheduler = find_free_ports(2)
+    server, scheduler, web = find_free_ports(3)
     settings = Settings(
         store=str(folder / "data"),
         api_url=f"http://127.0.0.1:{server}/api",
         scheduler=f"tcp://127.0.0.1:{scheduler}",
+        web_port=web,
         state_folder=folder / "state",
         linger_s=25.0,
         heartbeat_s=5.0,

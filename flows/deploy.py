@@ -5,7 +5,8 @@ What is as declared is left alone, so that automations keep their ids and what t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from flows.deploy_blocks import apply_blocks
 from flows.serve import load_flow, make_triggers
 from flows.server import is_healthy
 from flows.settings import Settings
+from flows.watchdogs.channels import apply_channels, with_blocks
 from imaging.errors import ConfigurationError, MissingPartError
 
 OURS = "platestream"
@@ -58,7 +60,32 @@ def deploy(environment: str = "local", *, settings: Settings | None = None, root
             f"no Prefect server answers at {settings.api_url}; start one (platestream serve, or prefect server start), "
             "or set PREFECT_API_URL to the address of yours, ending in /api"
         )
+    with _client(settings) as client:
+        applied = [_apply_pool(client, target.work_pool)]
+        if target.google:
+            applied += apply_blocks(client, target.google)
+        for each in deployments:
+            variables = job_variables(environment, target, each.work_pool.job_variables)
+            applied += _apply_deployment(client, each, variables)
+        applied += apply_channels(client, settings)
+        return applied + apply_automations(client, automations)
 
+
+def deploy_alerts(settings: Settings) -> list[Applied]:
+    """Apply the addresses that alerts go to, and the automation that uses them, to the server of the settings.
+
+    Raises
+    ------
+    ConfigurationError
+        If an address has another form than its channel's.
+    """
+    with _client(settings) as client:
+        return apply_channels(client, settings) + apply_automations(client, read_automations())
+
+
+@contextlib.contextmanager
+def _client(settings: Settings) -> Iterator[Any]:
+    """A synchronous client of the settings' server."""
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
@@ -66,13 +93,7 @@ def deploy(environment: str = "local", *, settings: Settings | None = None, root
     if settings.auth:
         server[PREFECT_API_AUTH_STRING] = settings.auth
     with temporary_settings(server), get_client(sync_client=True) as client:
-        applied = [_apply_pool(client, target.work_pool)]
-        if target.google:
-            applied += apply_blocks(client, target.google)
-        for each in deployments:
-            variables = job_variables(environment, target, each.work_pool.job_variables)
-            applied += _apply_deployment(client, each, variables)
-        return applied + apply_automations(client, automations)
+        yield client
 
 
 def apply_automations(client: Any, declared: Sequence[dict[str, Any]]) -> list[Applied]:
@@ -83,7 +104,7 @@ def apply_automations(client: Any, declared: Sequence[dict[str, Any]]) -> list[A
     client
         A synchronous client of Prefect's.
     declared
-        Automations as Prefect takes them.
+        Automations as Prefect takes them; an action may name a block by its type and name.
 
     Raises
     ------
@@ -94,7 +115,7 @@ def apply_automations(client: Any, declared: Sequence[dict[str, Any]]) -> list[A
     from pydantic import ValidationError
 
     try:
-        wanted = [AutomationCore.model_validate({**each, "tags": [OURS]}) for each in declared]
+        wanted = [AutomationCore.model_validate({**each, "tags": [OURS]}) for each in with_blocks(client, declared)]
     except ValidationError as error:
         problems = tuple(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise ConfigurationError("deployments/automations.yaml is at fault:", problems) from error

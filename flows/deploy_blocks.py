@@ -1,8 +1,8 @@
-"""The prefect-gcp blocks of an environment: types and documents on a Prefect server, again and again the same.
+"""Blocks on a Prefect server, types and documents, again and again the same: prefect-gcp's, and those of alerts.
 
-No secret is written. A credentials block without a key file means Google's application default credentials: on
-Kubernetes the pod's service account (Workload Identity), on a desk ``gcloud auth application-default login``. Whoever
-must use a key puts it into the block by hand; it stays there when this runs again.
+Of Google's no secret is written. A credentials block without a key file means Google's application default
+credentials: on Kubernetes the pod's service account (Workload Identity), on a desk ``gcloud auth application-default
+login``. Whoever must use a key puts it into the block by hand; it stays there when this runs again.
 """
 
 from __future__ import annotations
@@ -39,6 +39,37 @@ def apply_blocks(client: Any, google: Google) -> list[Applied]:
     return applied
 
 
+def apply_block(client: Any, kind: Any, name: str, wanted: dict[str, Any], *, first: dict[str, Any]) -> list[Applied]:
+    """Register a type of blocks and one document of it; return what was done.
+
+    Parameters
+    ----------
+    client
+        A synchronous client of Prefect's, inside its settings.
+    kind
+        The block's class.
+    name
+        The document's name.
+    wanted
+        What it must say; what else it says is left alone.
+    first
+        What it says besides when it is made.
+    """
+    applied = _apply_type(client, kind)
+    new = {} if find_block(client, kind.get_block_type_slug(), name) else first
+    return [applied, _apply_document(client, kind, name, new | wanted)[0]]
+
+
+def find_block(client: Any, slug: str, name: str) -> Any:
+    """A block document of the server, with its secrets; ``None`` where it has no such one."""
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        return client.read_block_document_by_name(name, slug)
+    except ObjectNotFound:
+        return None
+
+
 def _apply_type(client: Any, kind: Any) -> Applied:
     from prefect.exceptions import ObjectNotFound
 
@@ -60,15 +91,12 @@ def _apply_type(client: Any, kind: Any) -> Applied:
 def _apply_document(client: Any, kind: Any, name: str, wanted: dict[str, Any]) -> tuple[Applied, Any]:
     """Make a document say what is wanted; return what was done, and its id. What else it says is left alone."""
     from prefect.client.schemas.actions import BlockDocumentCreate, BlockDocumentUpdate
-    from prefect.exceptions import ObjectNotFound
 
     slug = kind.get_block_type_slug()
     title = f"{slug}/{name}"
     block_type = client.read_block_type_by_slug(slug)
     schema = client.read_block_schema_by_checksum(kind._calculate_schema_checksum(), kind.get_block_schema_version())
-    try:
-        found = client.read_block_document_by_name(name, slug)
-    except ObjectNotFound:
+    if (found := find_block(client, slug, name)) is None:
         document = BlockDocumentCreate(
             name=name, data=wanted, block_type_id=block_type.id, block_schema_id=schema.id, is_anonymous=False
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, Protocol
 from urllib.parse import quote
@@ -21,6 +22,7 @@ IMAGES_ARRIVED = "plate.images-arrived"
 BACKGROUND_WORK = "plate.background-work"
 PUBLISHED = "plate.published"
 BUDGET_EXCEEDED = "plate.budget-exceeded"
+RESENT_FOR_S = 30.0
 RETRY_FOR_S = 5.0
 """A server that just became healthy still answers 503 for a moment."""
 PAUSE_S = 0.25
@@ -32,7 +34,7 @@ def resource_id(experiment: str, plate: str) -> str:
     Everything but letters, digits, ``_`` and ``-`` is percent-encoded, the full stop too: else plate ``b.c`` of
     experiment ``a`` and plate ``c`` of experiment ``a.b`` were one resource.
     """
-    return f"plate.{_encode(experiment)}.{_encode(plate)}"
+    return f"plate.{encode_name(experiment)}.{encode_name(plate)}"
 
 
 class Event(Protocol):
@@ -198,6 +200,28 @@ def emit(api_url: str, event: Event, *, auth: str = "", timeout_s: float = 5.0) 
                 return
 
 
+@dataclass
+class Sender:
+    """Sends events of plates; one that was perhaps taken, as no answer came, is sent again under its own id.
+
+    Prefect counts an id once. After half a minute it is a new event: triggers do not care for old ones.
+    """
+
+    api_url: str
+    auth: str = ""
+    _unsure: dict[tuple[str, ...], PlateEvent] = field(default_factory=dict)
+
+    def send(self, event: PlateEvent) -> None:
+        """Send an event, or the one before it of the same plate, recipe and kind; errors as ``emit``."""
+        key = (event.kind, event.experiment, event.plate, event.recipe)
+        before = self._unsure.get(key)
+        if before is not None and (event.occurred - before.occurred).total_seconds() < RESENT_FOR_S:
+            event = before
+        self._unsure[key] = event
+        emit(self.api_url, event, auth=self.auth)
+        del self._unsure[key]
+
+
 def _refusal(api_url: str, event: Event, what: str) -> MissingPartError:
     return MissingPartError(
         f"the Prefect API at {api_url} {what}, so the event {event.kind} was not sent; start the server, or set "
@@ -207,5 +231,6 @@ def _refusal(api_url: str, event: Event, what: str) -> MissingPartError:
     )
 
 
-def _encode(name: str) -> str:
+def encode_name(name: str) -> str:
+    """Percent-encode a name as a part of a resource's id: all but letters, digits, ``_`` and ``-``."""
     return quote(name, safe="").replace(".", "%2E").replace("~", "%7E")

@@ -22,6 +22,7 @@ from imaging.arrival_check import ArrivalCheck
 from imaging.errors import CrashedSiteError, PlacementError, PlateError
 from imaging.job import PlateJob
 from imaging.planning import Plan, SitePlan
+from imaging.records import heartbeat_key
 from imaging.site import SiteTask
 from imaging.steps import beat, decide_due, plan_work, record_attempt, site_task, stop_beating
 
@@ -101,6 +102,7 @@ class Follower:
     _looked_at: float = 0.0
     _changed_at: float = field(default_factory=time.monotonic)
     _told: set[str] = field(default_factory=set)
+    _beaten: tuple[float, float] | None = None
     _published: tuple[object, ...] | None = None
     _ended_one: threading.Event = field(default_factory=threading.Event)
     _is_over: threading.Event = field(default_factory=threading.Event)
@@ -112,7 +114,7 @@ class Follower:
 
     def __enter__(self) -> Self:
         """Say that somebody follows the plate, and go on saying so, also while it is being published."""
-        beat(self.job, self.name)
+        self._beat()
         self._heart = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
         self._heart.start()
         return self
@@ -125,12 +127,25 @@ class Follower:
         self._side.shutdown(cancel_futures=True)
         self._is_over.set()
         self._heart.join()
-        stop_beating(self.job)
+        with contextlib.suppress(PlateError):  # the store is out of order, and the last heartbeat gets old by itself
+            stop_beating(self.job)
+
+    def _beat(self) -> None:
+        """Write the heartbeat, and learn from it what time it is for the store."""
+        beat(self.job, self.name)
+        beaten_at = self.job.store.modified(heartbeat_key(self.job.prefix))
+        if beaten_at is not None:
+            self._beaten = beaten_at, time.monotonic()
+
+    def _now(self) -> float:
+        """The time by the store's clock, which images get theirs from: patience must not end because ours is ahead."""
+        beaten_at, then = self._beaten or (time.time(), time.monotonic())
+        return beaten_at + time.monotonic() - then
 
     def _keep_beating(self) -> None:
         while not self._is_over.wait(self.heartbeat_s):
             with contextlib.suppress(PlateError):  # the store is out of order; whoever is woken meanwhile does no harm
-                beat(self.job, self.name)
+                self._beat()
 
     def measure(self, sites: int) -> Plan:
         """Go on until so many more sites ended, or the plate can be published, or the follower is idle or stopped."""
@@ -180,8 +195,17 @@ class Follower:
         return self.plan
 
     def _look(self) -> None:
+        try:
+            self._plan_anew()
+        except PlateError as error:
+            if self.plan is None or not error.retryable:
+                raise
+            self._tell_once(error)  # a run that ended here would give up what is in flight
+            self._looked_at = time.monotonic() + max(0.0, BACK_OFF_S - self.relist_s)
+
+    def _plan_anew(self) -> None:
         before = self.plan
-        self.plan = plan_work(self.job)
+        self.plan = plan_work(self.job, self._now())
         self.refusal = self.refuse(self.plan)
         todo = () if self.refusal else self.plan.todo
         self._waiting = deque(site for site in todo if site.name not in self._in_flight)

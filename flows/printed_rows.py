@@ -8,6 +8,7 @@ import sys
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 import typer
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 LEAST_WIDTH = 24
 """Characters to which a column is narrowed, its longer texts broken into lines, before it is left out."""
 _PIPE_WIDTH = 2000
+_OBEYED = ("Cc", "Cf", "Cs")
+"""Unicode's categories of control signs, of signs that order others, and of halves of signs."""
 _BETWEEN = 2  # a space on either side of a column
 
 
@@ -56,6 +59,17 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def printable(text: str) -> str:
+    """The text without what a terminal would obey: signs that control it, or turn the order of others, are spelled."""
+    if text.isprintable():
+        return text
+    return "".join(_spelled(sign) if category(sign) in _OBEYED and sign not in "\n\t" else sign for sign in text)
+
+
+def _spelled(sign: str) -> str:
+    return sign.encode("unicode_escape").decode()
+
+
 def plain(value: object) -> Text:
     """A cell without Rich's markup: brackets stay brackets."""
     from rich.text import Text
@@ -72,7 +86,7 @@ def _words(value: object) -> str:
         return value.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
     if isinstance(value, list):
         return "; ".join(map(_words, value))
-    return str(value)
+    return printable(str(value))
 
 
 def _with_joined_texts(rows: pa.Table) -> pa.Table:

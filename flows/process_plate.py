@@ -13,10 +13,10 @@ from flows.display import Display
 from flows.events import BudgetExceeded, PlateEvent, Published, emit
 from flows.follow import Follower
 from flows.google import open_data_store
+from flows.needs import find_need
 from flows.placement import refuse_run
 from flows.report import report_costs, report_plan, report_publication
 from flows.settings import Settings
-from flows.watch import find_need
 from imaging.errors import MissingPartError
 from imaging.job import PlateJob, open_job
 from imaging.names import is_experimental

@@ -14,6 +14,7 @@ import pyarrow as pa
 from PIL import Image
 
 from flows.artifacts import MAX_BYTES, Reporter
+from flows.markdown import escape, link
 from imaging.cost_words import money_words, time_words
 from imaging.costs import Spending
 from imaging.findings import list_findings
@@ -36,7 +37,11 @@ COLORS: dict[SiteState, tuple[int, int, int]] = {
 }
 WORST_FIRST: tuple[SiteState, ...] = ("failed", "missing", "todo", "waiting", "previewed", "done")
 CELL_PX = 22
-EVERY_S = 3.0
+EVERY_S, LONGEST_EVERY_S, SHARE = 3.0, 30.0, 1 / 60
+"""Least seconds between two reports of progress: at first, at most, and as a share of the time since the first.
+
+A plate is imaged for an hour, and each report is three requests to a server that a whole lab uses.
+"""
 MAX_ROWS = 200
 """Rows of a table that a person reads; the number of all stands in its description."""
 LONGEST_TEXT = 300
@@ -48,13 +53,14 @@ class ProgressReport:
 
     def __init__(self, reporter: Reporter, job: PlateJob) -> None:
         self.reporter, self.job = reporter, job
-        self._reported_at = float("-inf")
+        self._began_at, self._reported_at = time.monotonic(), float("-inf")
         self._reported: tuple[SitePlan, ...] = ()
 
     def __call__(self, plan: Plan) -> None:
         """Report a plan unless the last one is too young or the same."""
         now = time.monotonic()
-        if plan.sites == self._reported or now - self._reported_at < EVERY_S:
+        pause_s = min(LONGEST_EVERY_S, max(EVERY_S, SHARE * (now - self._began_at)))
+        if plan.sites == self._reported or now - self._reported_at < pause_s:
             return
         self._reported_at, self._reported = now, plan.sites
         report_plan(self.reporter, self.job, plan)
@@ -82,7 +88,7 @@ def report_plan(reporter: Reporter, job: PlateJob, plan: Plan) -> None:
 def report_page(reporter: Reporter, job: PlateJob) -> None:
     """Say where the plate's page is, from the start."""
     address = page_address(job)
-    reporter.markdown("page", f"page: [{address}]({address})", "the plate's page, written again while it is imaged")
+    reporter.markdown("page", f"page: {link(address)}", "the plate's page, written again while it is imaged")
 
 
 def report_quality(reporter: Reporter, job: PlateJob, tables: Mapping[str, pa.Table], standing: str) -> None:
@@ -122,7 +128,7 @@ def report_costs(reporter: Reporter, spent: Spending, excess: object = None) -> 
     if spent.has_price:
         lines.append(f"cost: {money_words(spent.cost)}, {money_words(spent.cost_per_site or 0.0)} a site")
     if excess:
-        lines.insert(0, f"**{excess}**")
+        lines.insert(0, f"**{escape(str(excess))}**")
     reporter.markdown("cost", "\n\n".join(lines), "over budget" if excess else "what the plate cost so far")
 
 
@@ -132,13 +138,13 @@ def report_publication(reporter: Reporter, job: PlateJob, publication: Publicati
     statistics = read_table(job, publication, "statistics").to_pylist()
     page = page_address(job)
     lines = [
-        f"## {job.experiment.name}/{job.plate}: {publication.status}, verdict {plate['verdict']}",
+        f"## {escape(job.experiment.name)}/{escape(job.plate)}: {publication.status}, verdict {plate['verdict']}",
         f"publication {publication.number}, run `{publication.run}`",
         "",
-        *(f"- {reason}" for reason in plate["reasons"] or ()),
-        *(f"- Z' of {row['feature']}: {_shown(row['z_prime'])}" for row in statistics),
+        *(f"- {escape(reason)}" for reason in plate["reasons"] or ()),
+        *(f"- Z' of {escape(row['feature'])}: {_shown(row['z_prime'])}" for row in statistics),
         "",
-        f"page: [{page}]({page})",
+        f"page: {link(page)}",
         "",
         f'`platestream sql --store {job.store.url} "SELECT * FROM wells"`',
     ]

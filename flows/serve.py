@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,14 +21,16 @@ import httpx
 
 from flows.declared import Deployment, read_automations, read_deployments
 from flows.server import api_client, client_variables, is_healthy, prefect_environment
-from flows.settings import Settings
+from flows.settings import Settings, child_environment
 from flows.supervise import Service
+from flows.warm_runs import LIBRARIES
 from imaging.errors import ConfigurationError
 
 WAREHOUSE = "load-warehouse"
 """Deployment that is of use with a BigQuery dataset only."""
 BACKGROUND = "background"
 """Tag of deployments whose runs can wait."""
+CLIENT = Path(__file__).with_name("warm_client.py")
 QUERY_S = 1.0
 """Seconds between two questions for scheduled runs."""
 
@@ -92,7 +97,8 @@ def make_triggers(declared: Deployment) -> list[Any]:
 
 def serve_service(settings: Settings, log_file: Path) -> Service:
     """Return the runner as a service; runs that it started outlive it."""
-    variables = client_variables(settings.api_url, settings.state_folder / "prefect") | settings.as_environment()
+    client = client_variables(settings.api_url, settings.state_folder / "prefect", settings.auth)
+    variables = client | settings.as_environment()
     served = served_deployments(settings)
     names = [f"{each.entrypoint.rpartition('.')[2].replace('_', '-')}/{each.name}" for each in served]
     return Service(
@@ -100,14 +106,14 @@ def serve_service(settings: Settings, log_file: Path) -> Service:
         (sys.executable, "-m", "flows.serve"),
         log_file,
         prefect_environment(variables),
-        is_ready=lambda: all(_is_registered(settings.api_url, name) for name in names),
+        is_ready=lambda: all(_is_registered(settings, name) for name in names),
         is_outlived=True,
     )
 
 
-def _is_registered(api_url: str, name: str) -> bool:
+def _is_registered(settings: Settings, name: str) -> bool:
     try:
-        with api_client(api_url, timeout_s=1.0) as client:
+        with api_client(settings.api_url, auth=settings.auth, timeout_s=1.0) as client:
             return client.get(f"/deployments/name/{quote(name)}").status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
@@ -128,7 +134,38 @@ def main() -> None:
     served = served_deployments(settings)
     deployments = [make_deployment(declared) for declared in served]
     limit = settings.plates_at_once + background_places(served)
-    serve(*deployments, limit=limit, query_seconds=QUERY_S, print_starting_message=False)
+    with warm_runs():
+        serve(*deployments, limit=limit, query_seconds=QUERY_S, print_starting_message=False)
+
+
+@contextlib.contextmanager
+def warm_runs() -> Iterator[Path]:
+    """Have runs begin in forks of a process that has imported everything (``flows.warm_runs``); gives its socket."""
+    from prefect.runner import _starter_engine as starter  # says itself that run_process is there to be replaced
+    from prefect.settings import get_current_settings
+
+    environment = child_environment(get_current_settings().to_environment_variables(exclude_unset=True))
+    run_process = starter.run_process
+    with tempfile.TemporaryDirectory(prefix="platestream-") as folder:
+        path = Path(folder) / "runs"
+
+        async def run_in_fork(command: list[str], **options: Any) -> Any:
+            return await run_process(client_command(path, command), **options)
+
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.warm_runs", str(path), *LIBRARIES], stdin=subprocess.PIPE, env=environment
+        )
+        starter.run_process = run_in_fork
+        try:
+            yield path
+        finally:
+            starter.run_process = run_process
+            process.communicate()  # closes its standard input: it ends after its last run
+
+
+def client_command(path: Path, command: list[str]) -> list[str]:
+    """The command of a process that has a fork run some Python's command, or runs it itself."""
+    return [sys.executable, "-I", "-S", str(CLIENT), str(path), *command]
 
 
 if __name__ == "__main__":

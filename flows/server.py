@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from flows.own_names import OwnNames
 from flows.settings import DATABASE_URL, Settings, child_environment
 from flows.supervise import Service
 from imaging.errors import ConfigurationError
@@ -34,6 +36,13 @@ SQLITE = f"sqlite+aiosqlite:///./{DATABASE}"
 POSTGRESQL = "postgresql+asyncpg://"
 PREPARED = (DATABASE, "memo_store.toml")
 """What a state folder begins with; the second says which block types the database holds."""
+KEEP_RUNS_DAYS: float = Settings.model_fields["keep_runs_days"].default
+DAY_S = 86_400.0
+FLEETING = (
+    "prefect.flow-run.heartbeat",
+    *(f"prefect.task-run.{state}" for state in ("Pending", "Running", "Completed")),
+)
+"""Events that are most of all and that nobody looks for on the next day."""
 CLIENT_RETRIES = 7
 """How often a client asks again, after 2, 4, ... 128 s: about four minutes, so that runs outlast a server's restart."""
 
@@ -43,14 +52,29 @@ def api_address(port: int) -> str:
     return f"http://{HOST}:{port}/api"
 
 
-def server_variables(state: Path, cache: Path, port: int, database: str = SQLITE) -> dict[str, str]:
-    """Environment variables that make a Prefect server keep to itself, to its folders and to its database."""
+def server_variables(
+    state: Path, cache: Path, port: int, database: str = SQLITE, *, keep_runs_days: float = KEEP_RUNS_DAYS
+) -> dict[str, str]:
+    """Environment variables that make a Prefect server keep to itself, to its folders and to its database.
+
+    Runs that ended so many days ago are deleted by the server itself, once an hour, with their logs, artifacts and task
+    runs; heartbeats and events of tasks, which are most of all events, after a day.
+    """
+    kept_s = max(keep_runs_days, 0.05) * DAY_S  # an hour is the least that Prefect takes
     return {
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": f"{kept_s:.0f}",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES": json.dumps(
+            dict.fromkeys(FLEETING, round(min(kept_s, DAY_S)))
+        ),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{kept_s:.0f}S",
         "PREFECT_HOME": str(state),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(cache / "ui"),
         "PREFECT_SERVER_UI_API_URL": api_address(port),  # where a browser asks; else port 4200
+        # else every web page in a browser of this machine may ask the API, which tells what blocks hold
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port},http://localhost:{port}",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
@@ -58,12 +82,14 @@ def server_variables(state: Path, cache: Path, port: int, database: str = SQLITE
     }
 
 
-def client_variables(api_url: str, state: Path) -> dict[str, str]:
+def client_variables(api_url: str, state: Path, auth: str = "") -> dict[str, str]:
     """Environment variables that make a process of ours a client of that server, patient when it is restarted."""
     return {
+        **({"PREFECT_API_AUTH_STRING": auth} if auth else {}),
         "PREFECT_HOME": str(state),
         "PREFECT_API_URL": api_url,
         "PREFECT_CLIENT_MAX_RETRIES": str(CLIENT_RETRIES),
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # what a server at its limit answers: its database took too long
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # the automation for dead runs lives on these; 30 s is the least
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -115,6 +141,8 @@ def server_service(settings: Settings, port: int, log_file: Path) -> Service:
     variables = settings.as_environment()
     if settings.database_url is not None:
         variables[DATABASE_URL] = database_address(settings)
+    if settings.auth:
+        variables["PREFECT_SERVER_API_AUTH_STRING"] = settings.auth
     environment = prefect_environment(variables)
     return Service("server", argv, log_file, environment=environment, is_ready=lambda: is_healthy(api_address(port)))
 
@@ -138,7 +166,15 @@ def database_address(settings: Settings) -> str:
     return address
 
 
-def run_server(state: Path, cache: Path, port: int, *, host: str = HOST, database: str = SQLITE) -> None:
+def run_server(
+    state: Path,
+    cache: Path,
+    port: int,
+    *,
+    host: str = HOST,
+    database: str = SQLITE,
+    keep_runs_days: float = KEEP_RUNS_DAYS,
+) -> None:
     """Run the server until SIGTERM or SIGINT.
 
     ``uvicorn`` is called directly: ``prefect server start`` imports the command line first, and starts it as a child.
@@ -149,7 +185,8 @@ def run_server(state: Path, cache: Path, port: int, *, host: str = HOST, databas
     is_fresh = database == SQLITE and not (state / DATABASE).exists()
     if is_fresh:
         copy_prepared(prepared, state)
-    os.environ.update(server_variables(state, prepared, port, database))  # noqa: TID251 - Prefect reads them when it is imported
+    variables = server_variables(state, prepared, port, database, keep_runs_days=keep_runs_days)
+    os.environ.update(variables)  # noqa: TID251 - Prefect reads them when it is imported
     os.chdir(state)
 
     import uvicorn  # Prefect reads its settings while it is imported
@@ -166,6 +203,8 @@ def run_server(state: Path, cache: Path, port: int, *, host: str = HOST, databas
             yield started
 
     app.router.lifespan_context = start_and_keep
+    if host == HOST:
+        app = OwnNames(app, refuses_origins=True)
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=2)
 
 
@@ -204,10 +243,18 @@ def main() -> None:
     parser.add_argument("--host", default=HOST, help="address to listen on; 0.0.0.0 for all of a container's")
     options = parser.parse_args()
     try:
-        database = database_address(Settings())
+        settings = Settings()
+        database = database_address(settings)
     except ConfigurationError as error:
         sys.exit(f"error: {error}")
-    run_server(options.state.absolute(), options.cache.absolute(), options.port, host=options.host, database=database)
+    run_server(
+        options.state.absolute(),
+        options.cache.absolute(),
+        options.port,
+        host=options.host,
+        database=database,
+        keep_runs_days=settings.keep_runs_days,
+    )
 
 
 if __name__ == "__main__":

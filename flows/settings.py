@@ -23,6 +23,18 @@ ELSEWHERE = ("PLATESTREAM_DEBUG", "PLATESTREAM_TEST_ALL")
 """Names with our prefix that are no settings: the command line's and the tests'."""
 DATABASE_URL = f"{PREFIX}DATABASE_URL"
 """Holds a password: no process gets it but the Prefect server."""
+WEB_TOKEN = f"{PREFIX}WEB_TOKEN"
+"""No process gets it but the web server."""
+CHANNELS = ("alert_webhook", "alert_slack", "alert_email")
+"""Where alerts go. The addresses are passwords, too: they are put into blocks, and no process gets them."""
+WITHHELD = {"database_url": DATABASE_URL, "web_token": WEB_TOKEN} | {name: PREFIX + name.upper() for name in CHANNELS}
+"""Settings that one service needs at most, and that no other process is told."""
+LEAST_TOKEN = 16
+"""Characters of a token that cannot be found by trying."""
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
+_IN_SQL = re.compile(r"[A-Za-z0-9_.:-]{1,1024}")
+_PASSWORD = re.compile(r"//[^/\s]*@")
+"""What stands before the host of an address, and may be a password."""
 _ADDRESS = re.compile(r"(tcp|tls|ucx)://[^/:\s]+(:\d{1,5})")
 
 
@@ -123,10 +135,36 @@ class Settings(BaseSettings):
     )
     budget_per_plate: float | None = Field(None, ge=0, description="USD after which a plate gets no more work")
     budget_per_day: float | None = Field(None, ge=0, description="USD of one UTC day after which no work is begun")
+    alert_every_s: float = Field(60.0, gt=0, description="seconds between two looks of the watcher for alerts")
+    alert_after_s: float = Field(
+        1800.0, gt=0, description="seconds without progress of a plate, or without its next image, that are an alert"
+    )
+    alert_queue_s: float = Field(
+        7200.0, gt=0, description="seconds that a site with all its images may wait before that is an alert"
+    )
+    alert_disk_percent: float = Field(
+        5.0, ge=0, lt=100, description="percentage of a disk below which its free space is an alert"
+    )
+    alert_webhook: SecretStr | None = Field(
+        None, description="https://... that alerts are posted to as JSON, put into a block by `platestream deploy`"
+    )
+    alert_slack: SecretStr | None = Field(
+        None, description="Slack's incoming webhook that alerts are sent to, put into a block likewise"
+    )
+    alert_email: SecretStr | None = Field(
+        None,
+        description="mailtos://USER:PASSWORD@SERVER?from=...&to=... that alerts are sent by, put into a block likewise",
+    )
     database_url: SecretStr | None = Field(
         None,
         description="address of the Prefect server's PostgreSQL, postgresql+asyncpg://...; default SQLite in the "
         "state folder",
+    )
+    keep_runs_days: float = Field(
+        30.0, gt=0, description="days that the Prefect server keeps runs that ended, with their artifacts and events"
+    )
+    keep_publications: int | None = Field(
+        None, ge=1, description="newest publications of a plate that are kept; default all. See docs/operations.md"
     )
     api_url: str = Field(
         "http://127.0.0.1:4200/api",
@@ -137,6 +175,20 @@ class Settings(BaseSettings):
         None,
         validation_alias=AliasChoices(f"{PREFIX}API_AUTH", "PREFECT_API_AUTH_STRING"),
         description="user:password of the Prefect API, when it asks for one",
+    )
+    web_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="address that the web server listens on; 0.0.0.0 for all of this machine's, which takes a token",
+    )
+    web_port: int = Field(4280, ge=1, le=65535, description="port of the web server")
+    web_token: SecretStr | None = Field(
+        None, description="what the web server asks for before it shows anything; beyond this machine it needs one"
+    )
+    web_origins: str = Field(
+        "",
+        description="web sites whose viewers may read images from the web server, such as https://viewer.example.org, "
+        "separated by spaces; * for all; default those of this machine",
     )
     state_folder: Path = Field(
         default_factory=lambda: _xdg_folder("XDG_STATE_HOME", ".local/state"),
@@ -180,7 +232,34 @@ class Settings(BaseSettings):
     def _check_url(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
             raise ValueError("must be an address such as http://127.0.0.1:4200/api")
+        if _PASSWORD.search(url):
+            raise ValueError(f"must hold no password, for addresses are written into logs; {PREFIX}API_AUTH takes it")
         return url.rstrip("/")
+
+    @field_validator("dataset", "google_project")
+    @classmethod
+    def _check_name_in_sql(cls, name: str | None) -> str | None:
+        if name is not None and _IN_SQL.fullmatch(name) is None:
+            raise ValueError("must be a name of letters, digits, _, -, . and :, for it stands in SQL")
+        return name
+
+    @field_validator("web_token")
+    @classmethod
+    def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
+        text = token.get_secret_value() if token else ""
+        if token and (len(text) < LEAST_TOKEN or not text.isascii() or not text.isprintable() or " " in text):
+            raise ValueError(
+                f"must have at least {LEAST_TOKEN} letters, digits and signs, and no space; "
+                "`openssl rand -hex 32` makes a good one"
+            )
+        return token
+
+    @field_validator("web_origins")
+    @classmethod
+    def _check_origins(cls, origins: str) -> str:
+        if origins.strip() != "*" and not all(map(_ORIGIN.fullmatch, origins.split())):
+            raise ValueError("must be origins such as https://viewer.example.org, without a path, or * alone")
+        return origins
 
     @field_validator("state_folder", "cache_folder")
     @classmethod
@@ -213,9 +292,10 @@ class Settings(BaseSettings):
     def as_environment(self) -> dict[str, str]:
         """These settings as variables for a process of ours: ``{"PLATESTREAM_STORE": "/data", ...}``.
 
-        The database's address, which holds a password, is not among them: only the Prefect server needs it.
+        What one service alone needs (the database's address, which holds a password, and the web server's token) is
+        not among them, nor are the addresses that alerts go to.
         """
-        values = {name: getattr(self, name) for name in type(self).model_fields if name != "database_url"}
+        values = {name: getattr(self, name) for name in type(self).model_fields if name not in WITHHELD}
         for name, value in values.items():
             if isinstance(value, SecretStr):
                 values[name] = value.get_secret_value()
@@ -225,9 +305,10 @@ class Settings(BaseSettings):
 def child_environment(changes: Mapping[str, str], *, without: tuple[str, ...] = ()) -> dict[str, str]:
     """Environment of a process that we start: ours less names that begin with ``without``, ``changes`` on top.
 
-    The address of the Prefect server's database is handed on to nobody who does not get it by ``changes``.
+    The address of the Prefect server's database, the web server's token and the addresses that alerts go to are handed
+    on to nobody who does not get them by ``changes``.
     """
-    withheld = (DATABASE_URL, *without)
+    withheld = (*WITHHELD.values(), *without)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(withheld)}
     return {**kept, **changes}
 
@@ -256,4 +337,6 @@ def _sentence(fault: Any) -> str:
         return f"{place} is no setting"
     field = Settings.model_fields.get(place.lower().removeprefix(PREFIX.lower()))
     meaning = f" ({field.description})" if field is not None and field.description else ""
-    return f"{name} {message}, got {fault['input']!r}{meaning}"
+    is_secret = field is not None and "SecretStr" in str(field.annotation)
+    got = "" if is_secret else f", got {_PASSWORD.sub('//...@', repr(fault['input']))[:200]}"
+    return f"{name} {message}{got}{meaning}"

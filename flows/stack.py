@@ -1,4 +1,4 @@
-"""Everything on one machine as services of one supervisor: Prefect server, Dask cluster, runner of flows, watcher.
+"""Everything on one machine as services of one supervisor: Prefect server, Dask cluster, runner, watcher, web server.
 
 Where the settings name a BigQuery dataset, also what loads the warehouse.
 """
@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from flows.cluster import cluster_service
 from flows.serve import serve_service
 from flows.server import client_variables, prefect_environment, server_service
-from flows.settings import Settings
+from flows.settings import CHANNELS, Settings
 from flows.supervise import Service, Supervisor, interrupt_on_termination
+from flows.web.service import check_web, web_address, web_service
 from imaging.errors import ConfigurationError
 
 CLUSTER_STATE = "cluster.json"
@@ -36,6 +37,7 @@ def local_services(settings: Settings, logs: Path) -> list[Service]:
         serve_service(settings, logs / "runner.log"),
         service_of(settings, "watch", logs),
         *([service_of(settings, "warehouse", logs)] if settings.dataset else []),
+        web_service(settings, logs / "web.log"),
     ]
 
 
@@ -58,21 +60,26 @@ def _local_port(api_url: str) -> int:
 
 def service_of(settings: Settings, name: str, logs: Path) -> Service:
     """A long-lived process of ours: the module ``flows.<name>``, with its log."""
-    variables = client_variables(settings.api_url, settings.state_folder / "prefect") | settings.as_environment()
+    client = client_variables(settings.api_url, settings.state_folder / "prefect", settings.auth)
+    variables = client | settings.as_environment()
     environment = prefect_environment(variables)
     return Service(name, (sys.executable, "-m", f"flows.{name}"), logs / f"{name}.log", environment)
 
 
 def serve(settings: Settings) -> None:
     """Run everything on this machine until the process is stopped; ``platestream serve``."""
+    check_web(settings)
     logs = settings.state_folder / "logs"
-    root = settings.store.rstrip("/")
     with interrupt_on_termination(), Supervisor(local_services(settings, logs)) as supervisor:
         supervisor.wait_until_ready()
+        if any(getattr(settings, channel) for channel in CHANNELS):
+            from flows.deploy import deploy_alerts  # loads Prefect, which this process else does without
+
+            deploy_alerts(settings)
         log.info(
             "watching %s; Prefect UI at %s; logs in %s", settings.store, settings.api_url.removesuffix("/api"), logs
         )
-        log.info("a plate's page, from its first site on: %s/results/EXPERIMENT/PLATE/RECIPE/page/index.html", root)
+        log.info("plates and their pages at %s", web_address(settings))
         try:
             while True:
                 time.sleep(3600)

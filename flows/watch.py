@@ -1,8 +1,9 @@
 """`platestream watch`: looks at all plates again and again and wakes a run for each that has work and no follower.
 
 It keeps nothing that it could not find out again: what it forgets, a look at the folders tells. Plates that are being
-imaged are looked at every ``rescan_s`` seconds, closed ones once a day, spread over the day. Where messages tell of new
-images, a plate is looked at when one names it and, as a message may be lost, every ``sweep_s`` seconds besides.
+imaged are looked at every ``rescan_s`` seconds, published ones the more seldom the longer nothing came, closed ones
+once a day, spread over the day, and old ones when they have aged by an eighth. Where messages tell of new images, a
+plate is looked at when one names it and, as a message may be lost, every ``sweep_s`` seconds besides.
 """
 
 from __future__ import annotations
@@ -12,51 +13,47 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 from flows.budget import Budgets
-from flows.events import BackgroundWork, ImagesArrived, emit
+from flows.events import Sender
 from flows.google import open_data_store
+from flows.needs import Need, event_of, find_need
 from flows.placement import find_run_refusal
 from flows.settings import Settings
-from imaging.errors import PlateError
+from flows.waiting_runs import WaitingRuns
+from flows.watchdogs.open_plates import OpenPlates
+from flows.watchdogs.rounds import open_watchdogs
+from imaging.errors import MissingPartError, PlateError
 from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job
 from imaging.names import check_name, is_experimental
 from imaging.planning import Plan
 from imaging.plate_recipes import EXPERIMENTAL, PRODUCTION, PlateRecipe, find_plate_recipes
-from imaging.publication import is_current
 from imaging.recipe_book import RecipeBook, open_recipes
 from imaging.records import heartbeat_key
+from imaging.retention import clean_plate
 from imaging.store import Store
-from imaging.sweep import sweep
-
-if TYPE_CHECKING:
-    from flows.arrivals_subscription import ArrivalsSubscription
 
 DAY_S = 86_400.0
 REPEAT_S, LONGEST_REPEAT_S = 31.0, 600.0
 """Seconds between two events of one plate that nobody follows: Prefect's trigger swallows those within 30 s of the
 last, and where runs wait for a place, each event would add one."""
-LONGEST_SWEEP_S = 3600.0
-"""Where messages tell of new images, the longest time between two looks at a plate published today."""
+LONGEST_SWEEP_S, LONGEST_QUIET_S = 3600.0, 600.0
+"""Longest time between two looks at a plate published today: where messages tell of new images, and where none does."""
+OLD_BY, LONGEST_CLOSED_S = 8.0, 7 * DAY_S
+"""A closed plate is looked at again when it is older by this part, and every week."""
+ROUND_S = 30.0
+"""Seconds after which a round leaves the plates that are still due to the next one."""
+LISTING_SHARE = 0.05
+"""Share of its time that the watcher spends on finding plates: a store of many is listed more seldom."""
 NEVER = float("-inf")
+JUMP_S = 60.0
+"""By how many seconds the time of day must differ from what went by for the clock to have been set, or slept."""
 FAULTS = (PlateError, OSError, ValueError, ArithmeticError, LookupError)
 """What one plate's files and records can raise: the watch of all others goes on."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """Why a plate needs a follower under a recipe, and with what priority."""
-
-    experiment: str
-    plate: str
-    recipe: str
-    reason: str
-    priority: int = PRODUCTION
 
 
 @dataclass
@@ -75,6 +72,12 @@ class Watch:
         Seconds between looks at an open plate; age at which a heartbeat means nobody; age at which a file is there.
     sweep_s
         Seconds between looks at an open plate that nobody marked; ``None`` where nobody marks plates.
+    is_waiting
+        Whether a run that was asked for waits to begin: then none is asked for.
+    keep_publications
+        Newest publications of a closed plate that stay; ``None`` keeps all.
+    plates
+        Takes note of the plates that are not done, for the watchdogs.
     """
 
     store: Store
@@ -84,6 +87,9 @@ class Watch:
     settle_s: float = 3.0
     refuse: Callable[[PlateJob, Plan], str] = lambda job, plan: ""
     sweep_s: float | None = None
+    is_waiting: Callable[[Need], bool] = lambda need: False
+    keep_publications: int | None = None
+    plates: OpenPlates = field(default_factory=OpenPlates)
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _list_at: float = NEVER
     _look_under_at: dict[tuple[str, str, str], float] = field(default_factory=dict)
@@ -94,6 +100,8 @@ class Watch:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _wakes: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
+    _clock_ahead: float | None = None
+    _beats: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
 
     def mark(self, experiment: str, plate: str) -> None:
         """Have a plate looked at in the next round, however soon its turn is; any thread may call this."""
@@ -108,22 +116,52 @@ class Watch:
         """
         tick = tick if tick is not None else time.monotonic() if now is None else now
         now = time.time() if now is None else now
+        self._note_clock(now - tick)
+        began = time.monotonic()
         if self._list_at <= tick:
             self._find_plates()
-            self._list_at = tick + (self.sweep_s or 0.0)
-        marked = self._take_marks()
-        due = sorted(place for place, at in self._look_at.items() if at <= tick and place not in marked)
+            self._list_at = tick + max(self.sweep_s or 0.0, (time.monotonic() - began) / LISTING_SHARE)
         books: dict[str, RecipeBook | None] = {}
-        looked = 0
-        for place in [*sorted(marked), *due]:
-            name, plate = place
-            if name not in books:
-                books[name] = self._open_recipes(name)
-            if (book := books[name]) is None:
-                self._put_off(place, tick)
-                continue
-            looked += self._look(book, plate, now, tick, is_marked=place in marked)
+        looked = self._look_at_marked(books, now, tick)
+        for at, place in sorted((at, place) for place, at in self._look_at.items() if at <= tick):
+            if self._look_at.get(place) != at:
+                continue  # it was marked meanwhile, and looked at
+            if time.monotonic() - began >= ROUND_S:
+                break
+            looked += self._look_with(books, place, now, tick)
+            looked += self._look_at_marked(books, now, tick)
         return looked
+
+    def _note_clock(self, ahead: float) -> None:
+        """Look at all plates anew once the clock was set: those that a wrong one took for closed may not be."""
+        jump = 0.0 if self._clock_ahead is None else ahead - self._clock_ahead
+        self._clock_ahead = ahead
+        if abs(jump) > JUMP_S:
+            log.warning("the clock of this machine jumped by %+.0f s; all plates are looked at again", jump)
+            self._look_at = dict.fromkeys(self._look_at, NEVER)
+            self._look_under_at.clear()
+
+    def _look_at_marked(self, books: dict[str, RecipeBook | None], now: float, tick: float) -> int:
+        """Look at the plates that messages named since the last time: they go before all whose turn it is."""
+        return sum(self._look_with(books, place, now, tick, is_marked=True) for place in sorted(self._take_marks()))
+
+    def _look_with(
+        self,
+        books: dict[str, RecipeBook | None],
+        place: tuple[str, str],
+        now: float,
+        tick: float,
+        *,
+        is_marked: bool = False,
+    ) -> int:
+        """Look at a plate with the recipes of its experiment, which are read once a round."""
+        name, plate = place
+        if name not in books:
+            books[name] = self._open_recipes(name)
+        if (book := books[name]) is None:
+            self._put_off(place, tick)
+            return 0
+        return self._look(book, plate, now, tick, is_marked=is_marked)
 
     def _take_marks(self) -> set[tuple[str, str]]:
         """Take the marks before a plate is listed: an image that the listing is too early for marks the plate anew."""
@@ -145,7 +183,8 @@ class Watch:
         for place in [place for place in self._look_at if place not in found and place[0] not in unlisted]:
             self._look_at.pop(place, None)
             self._asked.pop(place, None)
-            for known in (self._look_under_at, self._wakes, self._quiet_s):
+            self.plates.forget(*place)
+            for known in (self._look_under_at, self._wakes, self._quiet_s, self._beats):
                 for key in [key for key in known if key[:2] == place]:
                     del known[key]
         for place in found:
@@ -158,7 +197,9 @@ class Watch:
             self._books[name] = open_recipes(self.store, declared, known=self._books.get(name))
         except FAULTS as error:
             self._say_once(f"{name}: {error}")
+            self.plates.fault(name, "", "", str(error))
             return None
+        self.plates.mend(name, "", "")
         return self._books[name]
 
     def _put_off(self, place: tuple[str, str], tick: float) -> None:
@@ -185,7 +226,9 @@ class Watch:
         except FAULTS as error:
             self._put_off(place, tick)
             self._say_once(f"{place[0]}/{plate}: {error}")
+            self.plates.fault(*place, "", str(error))
             return 1
+        self.plates.mend(*place, "")
         keys = []
         for each in recipes:
             key = (*place, each.experiment.recipe_id)
@@ -203,42 +246,61 @@ class Watch:
         place = (job.experiment.name, job.plate)
         key = (*place, job.recipe)
         try:
-            if is_new and self._is_closed(job, now):
+            if is_new and self._age_s(job, now) > DAY_S:
                 self._look_under_at[key] = tick + (_offset(place) - now) % DAY_S
                 return 0
             pause_s = self.sweep_s or self.rescan_s
             self._look_under_at[key] = tick + pause_s
             beat_at = self.store.modified(heartbeat_key(job.prefix))
-            if beat_at is not None and abs(now - beat_at) < self.stale_s:
+            if beat_at is not None and self._is_followed(key, beat_at, now, tick):
                 self._wakes.pop(key, None)
                 self._look_under_at[key] = tick + min(pause_s, max(self.rescan_s, beat_at + self.stale_s - now))
+                self.plates.note(job)
                 return 1
             plan = job.survey(now)
             if priority == PRODUCTION:
                 self._note_asked(place, plan)
             reason = find_need(job, plan)
-            if reason and not plan.records.has_pins and (others := self._published_recipes(job, priority)):
+            others = [] if plan.records.has_pins else self._published_recipes(job, priority)
+            refusal = self.refuse(job, plan) if reason and not others else ""
+            is_awaited = plan.has_arrivals and not plan.is_publishable
+            if priority >= PRODUCTION and not others and (reason or is_awaited):
+                self.plates.note(job, refusal)
+            else:
+                self.plates.close(job)
+            if reason and others:
                 self._look_under_at[key] = tick + DAY_S
                 self._say_once(
                     f"{place[0]}/{place[1]} is published with recipe {', '.join(others)}; to process it with "
                     f"{job.recipe} as well: platestream process --experiment {place[0]} --plate {place[1]}"
                 )
-            elif reason and (refusal := self.refuse(job, plan)):
+            elif refusal:
                 self._say_once(f"{place[0]}/{place[1]}: {refusal}")
             elif reason:
                 self._quiet_s.pop(key, None)
                 self._wake(Need(*key, reason, priority), tick)
-            elif self._is_closed(job, now):
-                self._look_under_at[key] = tick + DAY_S
-                self._sweep(job, now)
-            elif self.sweep_s and plan.is_publishable:
+            elif (age_s := self._age_s(job, now)) > DAY_S:
+                self._look_under_at[key] = tick + min(max(DAY_S, age_s / OLD_BY), LONGEST_CLOSED_S)
+                self._sweep(job, plan)
+            elif plan.is_publishable:
                 # a lab publishes hundreds of plates a day: looking at each every minute would hold up those with work
-                self._quiet_s[key] = min(2 * self._quiet_s.get(key, self.sweep_s / 2), LONGEST_SWEEP_S)
+                longest_s = LONGEST_SWEEP_S if self.sweep_s else LONGEST_QUIET_S
+                self._quiet_s[key] = min(2 * self._quiet_s.get(key, pause_s / 2), longest_s)
                 self._look_under_at[key] = tick + self._quiet_s[key]
         except FAULTS as error:
             self._look_under_at[key] = tick + self.rescan_s
             self._say_once(f"{place[0]}/{place[1]}: {error}")
+            if not isinstance(error, MissingPartError):  # a server that cannot be told is no fault of the plate
+                self.plates.fault(*key, str(error))
+        else:
+            self.plates.mend(*key)
         return 1
+
+    def _is_followed(self, key: tuple[str, str, str], beat_at: float, now: float, tick: float) -> bool:
+        """Whether a heartbeat is young by the clock, or was seen to change a moment ago, should a clock be wrong."""
+        known_at, changed_at = self._beats.get(key, (beat_at, NEVER))
+        self._beats[key] = (beat_at, changed_at if known_at == beat_at else tick)
+        return abs(now - beat_at) < self.stale_s or tick - self._beats[key][1] < self.stale_s
 
     def _note_asked(self, place: tuple[str, str], plan: Plan) -> None:
         """Remember what the upload's manifest asks for beside the plate's production."""
@@ -247,27 +309,30 @@ class Watch:
         else:
             self._asked.pop(place, None)
 
-    def _sweep(self, job: PlateJob, now: float) -> None:
-        """Delete what nothing names; where that fails, e.g. for want of a right, only the next day tries it again."""
+    def _sweep(self, job: PlateJob, plan: Plan) -> None:
+        """Delete what nothing names; where that fails, e.g. for want of a right, only the next look tries it again."""
         try:
-            sweep(job, now=now)
+            clean_plate(job, plan, keep=self.keep_publications)
         except FAULTS as error:
             self._say_once(f"{job.experiment.name}/{job.plate}: what no record names was not deleted: {error}")
 
     def _wake(self, need: Need, tick: float) -> None:
-        """Ask for a run; the longer none comes, the longer the pause before the next asking."""
+        """Ask for a run unless one waits to begin; the longer none comes, the longer the pause before the next time."""
         key = (need.experiment, need.plate, need.recipe)
         woken_at, pause_s = self._wakes.get(key, (float("-inf"), REPEAT_S))
         if tick - woken_at < pause_s:
+            return
+        if self.is_waiting(need):
+            self._wakes[key] = (tick, REPEAT_S)
             return
         self.wake(need)
         self._wakes[key] = (tick, pause_s if woken_at == float("-inf") else min(2 * pause_s, LONGEST_REPEAT_S))
         log.info("%s/%s: %s; a run is asked for", need.experiment, need.plate, need.reason)
 
-    def _is_closed(self, job: PlateJob, now: float) -> bool:
-        """Published more than a day ago."""
+    def _age_s(self, job: PlateJob, now: float) -> float:
+        """Seconds since the newest publication; 0 where there is none. A plate older than a day is closed."""
         published = self.store.list(f"{job.prefix}publications/").objects
-        return bool(published) and now - max(item.modified for item in published) > DAY_S
+        return now - max(item.modified for item in published) if published else 0.0
 
     def _published_recipes(self, job: PlateJob, priority: int) -> list[str]:
         """Other recipes that a plate's production is published under: a changed one must not begin all plates anew."""
@@ -288,12 +353,16 @@ class Watch:
 def watch(settings: Settings) -> None:
     """Watch all plates of the store until the process is stopped."""
     store = open_data_store(settings)
+    sender, waiting = Sender(settings.api_url, settings.auth), WaitingRuns(settings.api_url, settings.auth)
+    watcher = open_watch(store, lambda need: sender.send(event_of(need)), settings)
+    watcher.is_waiting = lambda need: waiting.has(need.experiment, need.plate, need.recipe)
+    watcher.keep_publications = settings.keep_publications
+    arrivals = None
+    if settings.subscription:
+        from flows.arrivals_subscription import open_arrivals  # imports Google's libraries, which most do without
 
-    def wake(need: Need) -> None:
-        emit(settings.api_url, event_of(need), auth=settings.auth)
-
-    watcher = open_watch(store, wake, settings)
-    arrivals = _arrivals(settings, watcher) if settings.subscription else None
+        arrivals = open_arrivals(settings, watcher.mark)
+    watchdogs = open_watchdogs(store, settings, watcher.plates, find_need)
     log.info("watching %s", settings.store)
     while True:
         if arrivals is not None:
@@ -302,13 +371,8 @@ def watch(settings: Settings) -> None:
             watcher.round()
         except PlateError as error:  # the store did not answer; it is asked again
             log.warning("%s", error)
+        watchdogs.tend()
         time.sleep(settings.rescan_s)
-
-
-def event_of(need: Need) -> ImagesArrived:
-    """The event that wakes a run: what can wait has a deployment of its own, so that it takes no plate's place."""
-    said = {name: value for name, value in asdict(need).items() if name != "priority"}
-    return ImagesArrived(**said) if need.priority >= PRODUCTION else BackgroundWork(**said)
 
 
 def open_watch(store: Store, wake: Callable[[Need], None], settings: Settings) -> Watch:
@@ -320,29 +384,6 @@ def open_watch(store: Store, wake: Callable[[Need], None], settings: Settings) -
 
     sweep_s = settings.sweep_s if settings.subscription else None
     return Watch(store, wake, settings.rescan_s, settings.heartbeat_stale_s, settings.settle_s, refuse, sweep_s)
-
-
-def _arrivals(settings: Settings, watcher: Watch) -> ArrivalsSubscription:
-    """Prepare the stream of messages that mark plates."""
-    from flows.arrivals_subscription import open_arrivals  # imports Google's libraries, which most watchers do without
-
-    return open_arrivals(settings, watcher.mark)
-
-
-def find_need(job: PlateJob, plan: Plan) -> str:
-    """Say in words why a plate needs a follower; empty if it needs none."""
-    if plan.todo:
-        return f"{len(plan.todo)} sites to process"
-    if plan.is_field_due:
-        return "its field of illumination is due"
-    if plan.due:
-        told = sum(bool(gap.reason) for gap in plan.due)
-        if told == len(plan.due):
-            return f"{told} images were not taken, says the instrument"
-        return f"{len(plan.due)} images did not arrive within {job.experiment.patience_s:g} s"
-    if plan.is_publishable and not is_current(job, plan):
-        return "a publication is due"
-    return ""
 
 
 def _offset(place: tuple[str, str]) -> float:

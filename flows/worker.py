@@ -15,6 +15,7 @@ import cv2
 import dask
 from distributed import Nanny, Worker
 
+from flows.clusters.timers import use_steady_timers
 from flows.google import use_storage
 from flows.preemption import leave_on_notice
 from flows.settings import Settings
@@ -25,6 +26,7 @@ LOGS_SITES = "platestream.logs-sites"
 """Dask's configuration under this name says whether a worker writes a line when it begins and ends a site."""
 
 log = logging.getLogger(__name__)
+use_steady_timers()  # the module is loaded before the first timer starts
 
 
 def dask_setup(worker: Worker | Nanny) -> None:

@@ -12,7 +12,6 @@ views show the current.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from imaging.experiment import DEFAULT_ACQUISITION, Experiment
 from imaging.names import is_experimental, plate_folders, results_prefix, to_json
 from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
+from imaging.stored_records import ACQUISITIONS, PUBLICATION, read_record
 
 Status = Literal["complete", "with-missing", "withdrawn"]
 
@@ -147,13 +147,13 @@ def _look_up(store: Store, experiment: str, plate: str) -> Acquisition | None:
         numbers = publication_numbers(prefix, store.list(f"{prefix}publications/"))
         if numbers:
             with suppress(StoredDataError):
-                records.append(_read(store, publication_key(prefix, numbers[-1])))
+                records.append(_read_publication(store, publication_key(prefix, numbers[-1])))
     if not records:
         return None
     statuses = {record["status"] for record in records}
     status = next((item for item in ("complete", "with-missing") if item in statuses), WITHDRAWN)
     times = [record["first_image_at"] for record in records if record.get("first_image_at") is not None]
-    published = [datetime.fromisoformat(record["published_at"]).timestamp() for record in records]
+    published = [record["published_at"] for record in records]
     return Acquisition(plate, status, min(times or published))
 
 
@@ -326,9 +326,15 @@ def _warning(record: dict[str, Any]) -> str | None:
 
 def _read(store: Store, key: str) -> dict[str, Any]:
     try:
-        found = json.loads(store.read(key))
+        return read_record(store, key, ACQUISITIONS, cure="delete it, and it is decided again")
+    except FileNotFoundError as error:
+        raise StoredDataError("the record is gone or damaged", key=key) from error
+
+
+def _read_publication(store: Store, key: str) -> dict[str, Any]:
+    """A publication's record, with its moment in Unix seconds."""
+    try:
+        record = read_record(store, key, {**PUBLICATION, "published_at": str, "first_image_at?": float})
+        return record | {"published_at": datetime.fromisoformat(record["published_at"]).timestamp()}
     except (FileNotFoundError, ValueError) as error:
         raise StoredDataError("the record is gone or damaged", key=key) from error
-    if not isinstance(found, dict):
-        raise StoredDataError("the record is damaged", key=key)
-    return found

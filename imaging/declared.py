@@ -13,9 +13,13 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from imaging.plain_yaml import Place, spell_place
+from imaging.sentences import shorten
 
 Fault = tuple[Place, str]
 """A place in the file and what is wrong there."""
+
+MOST_SAID = 1_500
+"""Characters of a sentence about what somebody wrote: keys that nobody knows may be of any length."""
 
 
 class Declared(BaseModel):
@@ -64,7 +68,7 @@ def spell_faults(faults: Iterable[Fault], lines: Mapping[Place, int]) -> list[st
         known = next((place[:n] for n in range(len(place), -1, -1) if place[:n] in lines), None)
         line = lines[known] if known is not None else 0
         numbered.append((line, f"{spell_place(place) or 'the file'}: {sentence}" + (f" (line {line})" if line else "")))
-    return [text for _, text in sorted(numbered, key=lambda item: item[0])]
+    return [shorten(text, MOST_SAID) for _, text in sorted(numbered, key=lambda item: item[0])]
 
 
 def explain_faults(error: ValidationError, model: type[BaseModel]) -> list[Fault]:

@@ -217,7 +217,7 @@ def _decode_png(data: bytes | memoryview, max_pixels: int) -> NDArray[np.uint8 |
         _refuse_excess(data, rows + 8 * (height + 8))  # a byte before each row; interlaced ones have more rows
     try:
         return np.asarray(imagecodecs.png_decode(data))  # pyright: ignore[reportArgumentType]
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # the latter in the words of the former, which quote the file
         raise UnreadableImageError("its pixel data are damaged: they are not PNG data") from error
 
 

@@ -55,7 +55,7 @@ def decode_c01(data: bytes | memoryview, max_pixels: int) -> NDArray[np.uint8 | 
         bitmap = bytearray(header)
         for start in range(0, max(len(view), 1), _PIECE):
             stored = view[start : start + _PIECE] if start else stream.unconsumed_tail
-            while stored and len(bitmap) < most:
+            while stored and not stream.eof and len(bitmap) < most:
                 bitmap += stream.decompress(stored, min(_PIECE, most - len(bitmap)))
                 stored = stream.unconsumed_tail
             if stream.eof or stored:

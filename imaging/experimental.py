@@ -19,8 +19,8 @@ from imaging.experiment import Experiment
 from imaging.names import EXPERIMENTAL
 from imaging.plain_yaml import MAX_BYTES, read_plain_yaml
 from imaging.recipe_files import check_recipe
+from imaging.sentences import shorten
 from imaging.uploads import find_parameter_fault
-from imaging.words import shorten
 
 MANIFEST = "manifest.yaml"
 _NOT_FOLLOWED = "no experimental results are made: "

@@ -6,8 +6,9 @@ process says here what the address leaves out; the settings know it, and ``flows
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
 GOOGLE = "https://storage.googleapis.com"
+NOT_FOUND, BUSY = 404, (408, 429, 500, 502, 503, 504)
 SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 
 
@@ -93,20 +95,63 @@ def read_crc32c(bucket: str, name: str, endpoint: str | None = None, *, timeout_
     StoreUnavailableError
         If the service does not answer.
     """
-    import requests  # takes a moment; few objects are asked about in this way
-
-    endpoint = endpoint or _access.endpoint
-    address = f"{endpoint or GOOGLE}/storage/v1/b/{bucket}/o/{quote(name, safe='')}?fields=size,crc32c"
-    try:
-        with requests.Session() if endpoint else _authorized_session() as session:
-            answer = session.get(address, timeout=timeout_s)
-            if answer.status_code == requests.codes.not_found:
-                raise FileNotFoundError(name)
-            answer.raise_for_status()
-            told = answer.json()
-    except requests.RequestException as error:
-        raise StoreUnavailableError(f"the storage failed: {error}; try again", key=name) from error
+    address = f"{endpoint or _access.endpoint or GOOGLE}/storage/v1/b/{bucket}/o/{quote(name, safe='')}"
+    with _session(endpoint, name) as session:
+        answer = session.get(address, params={"fields": "size,crc32c"}, timeout=timeout_s)
+        if answer.status_code == NOT_FOUND:
+            raise FileNotFoundError(name)
+        answer.raise_for_status()
+        told = answer.json()
     return int(told["size"]), told["crc32c"]
+
+
+def list_names(
+    bucket: str, prefix: str, endpoint: str | None = None, *, delimiter: str = "", timeout_s: float = 30.0
+) -> Iterator[dict[str, Any]]:
+    """List a bucket by the JSON API, which tells every name as it is: the pages of its answer.
+
+    Parameters
+    ----------
+    bucket, prefix, endpoint
+        The bucket, what its objects' names begin with, and the address of a stand-in.
+    delimiter
+        Where names end that are only counted as folders, as ``prefixes`` of a page.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If the service does not answer.
+    """
+    address = f"{endpoint or _access.endpoint or GOOGLE}/storage/v1/b/{bucket}/o"
+    fields = "nextPageToken,prefixes,items(name,size,generation,md5Hash,updated,kmsKeyName,customerEncryption)"
+    asked = {"prefix": prefix, "delimiter": delimiter, "fields": fields, "maxResults": "1000"}
+    with _session(endpoint, prefix) as session:
+        while True:
+            answer = session.get(address, params=asked, timeout=timeout_s)
+            answer.raise_for_status()
+            page = answer.json()
+            yield page
+            if "nextPageToken" not in page:
+                return
+            asked["pageToken"] = page["nextPageToken"]
+
+
+@contextlib.contextmanager
+def _session(endpoint: str | None, name: str) -> Iterator[Any]:
+    """Open a session that asks a busy service again, and whose faults have our names."""
+    import requests  # takes a moment; few processes ask in this way
+    from google.auth.exceptions import GoogleAuthError
+    from requests.adapters import HTTPAdapter
+    from urllib3 import Retry
+
+    again = Retry(5, backoff_factor=0.2, status_forcelist=BUSY, raise_on_status=False)
+    try:
+        with requests.Session() if endpoint or _access.endpoint else _authorized_session() as session:
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, HTTPAdapter(max_retries=again))
+            yield session
+    except (requests.RequestException, GoogleAuthError) as error:
+        raise StoreUnavailableError(f"the storage failed: {error}; try again", key=name) from error
 
 
 def _authorized_session() -> Any:

@@ -7,7 +7,6 @@ of the plate keeps to them, so that no plate is published again because others w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,10 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from imaging.errors import StoredDataError
 from imaging.job import PlateJob
-from imaging.names import plate_folders, results_prefix
-from imaging.records import publication_key, publication_numbers
+from imaging.names import results_prefix
+from imaging.publication_records import read_publication_record
+from imaging.published_marks import last_publication, newest_published
+from imaging.records import publication_key
 from imaging.store import Store
+from imaging.stored_records import PUBLICATION, read_record
 from imaging.tables import PLATE_METRICS
 from imaging.typical import MOST_PLATES, History, Measured, Typical, find_history
 
@@ -47,14 +50,12 @@ def plate_history(job: PlateJob, numbers: Iterable[int]) -> History:
 
 def look_up_history(job: PlateJob) -> History:
     """Look up what the experiment's other plates gave, as they are published now: the newest `MOST_PLATES`."""
-    others = [plate for plate in plate_folders(job.store, job.experiment.name) if plate != job.plate]
+    newest = newest_published(job.store, job.experiment.name, job.recipe, without=job.plate)
     found: list[_Plate] = []
     with ThreadPoolExecutor(_READERS) as pool:
-        last = pool.map(lambda plate: _last_publication(job, plate), others)
-        newest = sorted((item for item in last if item is not None), reverse=True)
         while newest and len(found) < MOST_PLATES:
             wanted = MOST_PLATES - len(found)
-            read = pool.map(lambda item: _read_plate(job.store, item[1]), newest[:wanted])
+            read = pool.map(lambda item: _read_last(job, item[1]), newest[:wanted])
             found += [plate for plate in read if plate is not None]
             newest = newest[wanted:]
     times = {time_point for *_, medians in found for time_point in medians} - {1}
@@ -69,8 +70,8 @@ def _of_time(plates: Iterable[_Plate], time_point: int) -> History:
 def _used_history(job: PlateJob, number: int) -> History | None:
     """The history that a publication of the plate used; ``None`` if it names none, or record or table are gone."""
     try:
-        record = json.loads(job.store.read(publication_key(job.prefix, number)))
-    except (FileNotFoundError, ValueError):
+        record = read_publication_record(job, number)
+    except (FileNotFoundError, StoredDataError):
         return None
     rows = _read_rows(job.store, record) if "history" in record else None
     if rows is None:
@@ -89,20 +90,20 @@ def _time_of(row: dict[str, Any]) -> int:
     return row.get("time_point") or 1
 
 
-def _last_publication(job: PlateJob, plate: str) -> tuple[float, str] | None:
-    """When the current publication of a plate was recorded, and where."""
+def _read_last(job: PlateJob, plate: str) -> _Plate | None:
+    """Read the current publication of a plate; what marked it may be older."""
+    last = last_publication(job.store, job.experiment.name, plate, job.recipe)
+    if last is None:
+        return None
     prefix = results_prefix(job.experiment.name, plate, job.recipe)
-    listing = job.store.list(f"{prefix}publications/")
-    numbers = publication_numbers(prefix, listing)
-    key = publication_key(prefix, numbers[-1]) if numbers else ""
-    return next(((item.modified, item.key) for item in listing.objects if item.key == key), None)
+    return _read_plate(job.store, publication_key(prefix, last[0]))
 
 
 def _read_plate(store: Store, key: str) -> _Plate | None:
     """Name, run and medians of a publication; ``None`` where it is withdrawn, damaged or has no such table."""
     try:
-        record = json.loads(store.read(key))
-    except (FileNotFoundError, ValueError):
+        record = read_record(store, key, PUBLICATION)
+    except (FileNotFoundError, StoredDataError):
         return None
     rows = None if record["status"] == "withdrawn" else _read_rows(store, record)
     if rows is None:
@@ -116,7 +117,7 @@ def _read_plate(store: Store, key: str) -> _Plate | None:
 
 def _read_rows(store: Store, record: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Rows of a publication's ``plate_metrics``; ``None`` if it has none, or they are gone or damaged."""
-    key = record["tables"].get(PLATE_METRICS.name)
+    key = (record.get("tables") or {}).get(PLATE_METRICS.name)
     try:
         data = store.read(key) if key else None
     except FileNotFoundError:

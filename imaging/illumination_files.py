@@ -17,18 +17,22 @@ import io
 import re
 import zipfile
 from collections.abc import Callable, Mapping
-from typing import Any
-from xml.etree import ElementTree
+from functools import partial
+from typing import IO, Any
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 import tifffile
 import yaml
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
 from numpy.typing import NDArray
 
 from imaging.errors import ConfigurationError
 from imaging.experiment import Channel, Experiment
 from imaging.illumination import Illumination
 from imaging.illumination_field import PlateField
+from imaging.npz_planes import read_array_header
 from kernels.fields import rescale_field, shrink_field
 from kernels.thumbnails import thumbnail_factor
 
@@ -123,7 +127,7 @@ def _open(name: str, data: bytes) -> Any:
             return _read_harmony(data)
         if end in ("npz", "npy"):
             return _read_arrays(data)
-        return _checked("image", tifffile.imread(io.BytesIO(data)))
+        return _read_tiff(data)
     except _FileFaultError:
         raise
     except (ValueError, OSError, EOFError, KeyError, IndexError, TypeError, zipfile.BadZipFile) as error:
@@ -132,19 +136,42 @@ def _open(name: str, data: bytes) -> Any:
         ) from None
 
 
+def _read_tiff(data: bytes) -> Plane:
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        series = file.series[0]
+        _check_form("image", series.shape, series.dtype)
+        return _checked("image", series.asarray())
+
+
 def _read_arrays(data: bytes) -> Plane | dict[str, Plane]:
-    loaded = np.load(io.BytesIO(data), allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return _checked("array", loaded)
-    with loaded as archive:
-        return {name: _checked(f"array {name}", archive[name]) for name in archive.files}
+    if not data.startswith(b"PK"):
+        return _read_array("array", lambda: io.BytesIO(data))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {
+            (name := member.removesuffix(".npy")): _read_array(f"array {name}", partial(archive.open, member))
+            for member in archive.namelist()
+        }
+
+
+def _read_array(what: str, opened: Callable[[], IO[bytes]]) -> Plane:
+    """Read an array after its header says that it can be a field: packed zeros could be as large as one likes."""
+    with opened() as file:
+        shape, dtype, _ = read_array_header(file)
+    _check_form(what, shape, dtype)
+    with opened() as file:
+        return _checked(what, np.lib.format.read_array(file, allow_pickle=False))
+
+
+def _check_form(what: str, shape: tuple[int, ...], dtype: np.dtype | None) -> None:
+    if dtype is None or dtype.kind not in "uif":
+        raise _FileFaultError(f"must hold numbers of 0 or more, got an {what} of {dtype}")
+    if len(shape) != 2 or 0 in shape or max(shape) > MAX_SIDE_PX:
+        raise _FileFaultError(f"must hold one plane of pixels, got an {what} of shape {shape}")
 
 
 def _checked(what: str, plane: Plane) -> Plane:
-    """The plane if it can be a field."""
-    if plane.ndim != 2 or 0 in plane.shape or max(plane.shape) > MAX_SIDE_PX:
-        raise _FileFaultError(f"must hold one plane of pixels, got an {what} of shape {plane.shape}")
-    if plane.dtype.kind not in "uif" or not np.isfinite(plane).all() or not (plane > 0).any() or (plane < 0).any():
+    """The plane if its values can be those of a field."""
+    if not np.isfinite(plane).all() or not (plane > 0).any() or (plane < 0).any():
         raise _FileFaultError(f"must hold numbers of 0 or more, some of them above 0, got other ones in an {what}")
     return plane
 
@@ -175,11 +202,11 @@ class _HarmonyIndex:
 
 
 def _read_harmony(data: bytes) -> _HarmonyIndex:
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise _FileFaultError("declares entities, which Harmony does not; it is not read")
     try:
-        root = ElementTree.fromstring(data)
-    except ElementTree.ParseError as error:
+        root = fromstring(data, forbid_dtd=True)
+    except DefusedXmlException:
+        raise _FileFaultError("declares entities, which Harmony does not; it is not read") from None
+    except (ParseError, ValueError, LookupError) as error:  # the last is an encoding that nobody knows
         raise _FileFaultError(f"is no XML: {error}") from None
     profiles = {}
     for entry in root.iter():

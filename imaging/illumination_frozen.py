@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from imaging.errors import StoredDataError
+from imaging.grace import Stopwatch
 from imaging.illumination_field import PlateField, decode_field, encode_field
 from imaging.illumination_record import read_frozen
 from imaging.names import stored, to_json
@@ -36,14 +37,14 @@ def freeze_field(store: Store, prefix: str, plate_field: PlateField | None, desc
     -------
     Whether this call froze it.
     """
-    written = None
+    written, writing = None, Stopwatch()
     if plate_field is not None:
         data = encode_field(plate_field)
         written = stored(f"{prefix}fields/{uuid.uuid4().hex[:12]}.npz", data)
         store.write(written["key"], data)
     digest = plate_field.digest if plate_field else None
     record = {**described, "digest": digest, "field": written}
-    if store.create(field_key(prefix), to_json(record)):
+    if not writing.is_overdue and store.create(field_key(prefix), to_json(record)):
         return True
     if written is not None:
         store.delete(written["key"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from imaging.errors import StoredDataError
 from imaging.records import field_key
 from imaging.store import Store
+from imaging.stored_records import FIELD, read_record
 
 
 def read_frozen(store: Store, prefix: str) -> dict[str, Any]:
@@ -27,9 +27,9 @@ def read_frozen(store: Store, prefix: str) -> dict[str, Any]:
     """
     key = field_key(prefix)
     try:
-        record = json.loads(store.read(key))
+        record = read_record(store, key, FIELD)
         return {**record, "digest": record["digest"]}
-    except (ValueError, TypeError, KeyError) as error:
+    except (StoredDataError, KeyError) as error:
         raise StoredDataError(
             "the record of the plate's field of illumination is damaged; delete it, and the field is frozen anew",
             key=key,

@@ -8,7 +8,6 @@ name that follows from the publication, so nothing is lost or doubled however of
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,11 +21,18 @@ from imaging.illumination_frozen import load_field
 from imaging.names import hash_of, results_prefix, to_json
 from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
+from imaging.stored_records import PUBLICATION, read_record
 
 SHELVES = "illumination/"
 MOST_OFFERS = 100
 """Offers that are looked at, from the newest on: a channel that none of them knows well is not corrected."""
 
+_OFFER = {
+    **dict.fromkeys(("experiment", "plate", "recipe", "run", "published_at"), str),
+    "number": int,
+    "known": {"*": {"*": {"n_sites": int, "error_percent?": float}}},
+    "fields": {"*": {"key": str}},
+}
 _PUBLICATION = ("experiment", "plate", "recipe", "number", "run", "published_at")
 
 
@@ -93,8 +99,8 @@ def newest_offers(store: Store, experiment: Experiment) -> Iterator[Offer]:
     keys = sorted((item.key for item in store.list(shelf(experiment)).objects), reverse=True)
     for key in keys[:MOST_OFFERS]:
         try:
-            record = json.loads(store.read(key))
-        except (FileNotFoundError, ValueError):
+            record = read_record(store, key, _OFFER)
+        except (FileNotFoundError, StoredDataError):
             continue
         yield Offer(record)
 
@@ -108,8 +114,9 @@ def _is_withdrawn(store: Store, record: dict[str, Any]) -> bool:
     prefix = results_prefix(record["experiment"], record["plate"], record["recipe"])
     numbers = publication_numbers(prefix, store.list(f"{prefix}publications/"))
     try:
-        return not numbers or json.loads(store.read(publication_key(prefix, numbers[-1])))["status"] == "withdrawn"
-    except (FileNotFoundError, ValueError):
+        key = publication_key(prefix, numbers[-1]) if numbers else ""
+        return not numbers or read_record(store, key, PUBLICATION)["status"] == "withdrawn"
+    except (FileNotFoundError, StoredDataError):
         return True
 
 

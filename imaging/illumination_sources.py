@@ -5,7 +5,6 @@ Whoever follows the plate may decide; of two that do at once, one record is crea
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from imaging.errors import ChangedObjectError, ConfigurationError, LostDataError, UnreadableImageError
+from imaging.errors import ChangedObjectError, ConfigurationError, LostDataError, StoredDataError, UnreadableImageError
 from imaging.illumination_estimate import estimate_plate
 from imaging.illumination_field import PlateField
 from imaging.illumination_files import read_declared_field
@@ -25,6 +24,7 @@ from imaging.job import PlateJob
 from imaging.plane_files import read_plane
 from imaging.planning import Plan
 from imaging.records import preview_key
+from imaging.stored_records import SITE, read_record
 
 _READERS = 16
 
@@ -179,8 +179,8 @@ def _read_previews(job: PlateJob, plan: Plan) -> list[dict[str, Any]]:
     def read(name: str) -> dict[str, Any]:
         key = preview_key(job.prefix, name)
         try:
-            return json.loads(job.store.read(key))
-        except (FileNotFoundError, ValueError) as error:
+            return read_record(job.store, key, SITE)
+        except (FileNotFoundError, StoredDataError) as error:
             raise LostDataError("the manifest of a site's preview is gone or damaged", key=key) from error
 
     with ThreadPoolExecutor(_READERS) as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -15,6 +16,9 @@ _MAX_SAMPLE_VALUE = 281
 _CAMERA_SCALES = (1023, 4095, 16383)
 """Full scales of cameras with 10, 12 and 14 bits, whose pixels are stored in 16."""
 _TIMES = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "us": 1e-6, "min": 60.0}
+
+_DAMAGE = (tifffile.TiffFileError, struct.error, ValueError, TypeError, IndexError, KeyError, OSError)
+"""What a reader of tags raises that takes a damaged file for a whole one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def read_header(file: BinaryIO) -> ImageHeader:
             full_scale = _full_scale(page.bitspersample, largest) if page.sampleformat in (None, 1) else None
             text = page.description[:65_536]
             taken = read_harmony_tag(page.tags.valueof(TAG)) if TAG in page.tags else TakenImage()
-    except (tifffile.TiffFileError, ValueError, IndexError, KeyError, OSError):
+    except _DAMAGE:
         return ImageHeader()
     return ImageHeader(
         full_scale=_camera_scale(text) or full_scale if full_scale == 65535 else full_scale,
@@ -54,11 +58,11 @@ def read_header(file: BinaryIO) -> ImageHeader:
     )
 
 
-def _full_scale(bits: int, largest: object) -> int | None:
+def _full_scale(bits: object, largest: object) -> int | None:
     """Count at which the camera clips: by the declared greatest value if it is a camera's, else by the bits."""
     if bits == 16 and largest in _CAMERA_SCALES:
         return int(str(largest))
-    return 2**bits - 1 if bits in (8, 10, 12, 14, 16) else None
+    return 2**bits - 1 if isinstance(bits, int) and bits in (8, 10, 12, 14, 16) else None
 
 
 def _camera_scale(text: str) -> int | None:

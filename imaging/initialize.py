@@ -13,11 +13,13 @@ from imaging.formats.contract import Address, Delivery, Folder, FoundPlane, Pass
 from imaging.formats.object_files import open_file_of
 from imaging.guessed_channels import GuessedChannel, guess_channels
 from imaging.image_headers import ImageHeader, read_header
+from imaging.sentences import shorten
 from imaging.store import StoredObject
 from imaging.wells import PLATE_SHAPES, Well
 
 Number = TypeVar("Number", int, float)
 
+_MOST_SAID = 1_500  # characters of a note, which quotes names of files and of instruments' channels
 _HEADERS_TRIED = 3
 """As many images of a channel are opened until one has a header that says something."""
 
@@ -117,7 +119,7 @@ def look_at(objects: Sequence[StoredObject], folder: Folder, *, name: str = "") 
         manifests=told.manifests,
         ignored=tuple(item for item in delivery.passed_over if item.kind == "ignored"),
         unknown=tuple(item for item in delivery.passed_over if item.kind == "unknown"),
-        notes=tuple(_notes(delivery, addresses, plates)),
+        notes=tuple(shorten(note, _MOST_SAID) for note in _notes(delivery, addresses, plates)),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from imaging import records
 from imaging.arrivals import Arrivals, UnknownFile
-from imaging.errors import ChangedObjectError, ConfigurationError, StoredDataError
+from imaging.errors import ChangedObjectError, ConfigurationError
 from imaging.experiment import Experiment, read_experiment
 from imaging.experimental import MANIFEST, Asked, read_manifest, refuse_size
 from imaging.folders import StoredFolder
@@ -32,6 +32,7 @@ from imaging.plate_recipes import find_plate_recipes
 from imaging.platemaps import PlateMap, find_in_folder, read_plate_map
 from imaging.recipe_book import RecipeBook, open_recipes
 from imaging.store import Listing, Store
+from imaging.stored_records import PINS, read_record
 
 SETTLE_S = 3.0
 """A local file younger than this many seconds may still be being written: it is not there yet."""
@@ -67,12 +68,12 @@ class PlateJob:
     _frozen: dict[str, Any] = field(default_factory=dict, repr=False)
     _seen: dict[str, Arrivals] = field(default_factory=dict, repr=False)
 
-    @property
+    @cached_property
     def recipe(self) -> str:
         """Name of the recipe with the hash of all it says."""
         return self.experiment.recipe_id
 
-    @property
+    @cached_property
     def prefix(self) -> str:
         """Folder of this plate's records."""
         return results_prefix(self.experiment.name, self.plate, self.recipe)
@@ -170,15 +171,12 @@ class PlateJob:
         ------
         FileNotFoundError
             If nothing is pinned yet.
+        StoredDataError
+            If the pins are damaged.
         """
         if not self._pinned:
             key = records.pins_key(self.prefix)
-            try:
-                self._pinned.update(json.loads(self.store.read(key)))
-            except ValueError as error:
-                raise StoredDataError(
-                    "the plate's pins are damaged; platestream repair makes them again", key=key
-                ) from error
+            self._pinned.update(read_record(self.store, key, PINS, cure="platestream repair makes it again"))
         return self._pinned
 
     def ensure_pins(self) -> dict[str, Any]:

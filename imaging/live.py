@@ -45,7 +45,7 @@ def read_records(store: Store, keys: Iterable[str]) -> list[dict[str, Any]]:
     def read(key: str) -> dict[str, Any]:
         try:
             return {**json.loads(store.read(key)), "key": key}
-        except (FileNotFoundError, ValueError, TypeError) as error:
+        except (FileNotFoundError, ValueError, TypeError, RecursionError) as error:
             raise StoredDataError("the record is gone or damaged", key=key) from error
 
     with ThreadPoolExecutor(READERS) as pool:

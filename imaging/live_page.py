@@ -9,7 +9,6 @@ Each site is read once: its manifest without what no page shows, and its thumbna
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +41,7 @@ from imaging.projection import page_folder
 from imaging.publication import collect_inputs
 from imaging.publish_tables import tables_above_cells
 from imaging.records import manifest_key, preview_key, publication_numbers
+from imaging.stored_records import SITE, read_record, read_small_record
 from imaging.wells import PLATE_SHAPES
 from imaging.zarr_plate import read_thumbnail
 
@@ -210,8 +210,8 @@ class LivePage:
 
     def _read_site(self, key: str) -> tuple[dict[str, Any] | None, Pictures | None]:
         try:
-            manifest = json.loads(self.job.store.read(key))
-        except (FileNotFoundError, ValueError):  # a publisher disowned it, or finds out that it is damaged
+            manifest = read_record(self.job.store, key, SITE)
+        except (FileNotFoundError, StoredDataError):  # a publisher disowned it, or finds out that it is damaged
             return None, None
         channels = [image["channel"] for image in manifest["images"]]
         return manifest, self._read_pictures(manifest["zarr"]["group"], channels) if manifest["zarr"] else None
@@ -235,7 +235,7 @@ class LivePage:
     def _read_record(self, key: str) -> dict[str, Any]:
         """Read a record, which never changes, once."""
         if key not in self._records:
-            self._records[key] = json.loads(self.job.store.read(key))
+            self._records[key] = read_small_record(self.job.store, key)
         return self._records[key]
 
     def _read_plate_map(self) -> tuple[PlateMap | None, list[dict[str, Any]]]:

@@ -31,8 +31,8 @@ def check_name(kind: str, text: str) -> str:
     """
     if _NAME.fullmatch(text) is None or ".." in text:
         raise RefusedNameError(
-            f"the {kind} name {text!r} is refused: use 1 to 100 letters, digits, spaces and . _ + ( ) -, beginning "
-            "with a letter or digit; rename the folder"
+            f"the {kind} name {text[:120]!r} is refused: use 1 to 100 letters, digits, spaces and . _ + ( ) -, "
+            "beginning with a letter or digit; rename the folder"
         )
     return text
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.errors import ConfigurationError, UnreadableImageError
+from imaging.folder_walk import show_name
 from imaging.plane_arrays import PIXELS, ArrayKind
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -64,12 +65,14 @@ def find_npz_arrays(
             if isinstance(found, NpzArray):
                 arrays[_name(member)] = found
             else:
-                problems.append(f"{_name(member)}: {found}")
-    names = [_name(member) for member in members]
+                problems.append(f"{_shown(member)}: {found}")
+    names = [_shown(member) for member in members]
     problems += [f"{name}: the name stands there twice" for name in dict.fromkeys(names) if names.count(name) > 1]
     if not names:
         there = (
-            f"none of the arrays asked for; it has {', '.join(map(_name, everything))}" if everything else "no array"
+            f"none of the arrays asked for; it has {', '.join(map(_shown, everything[:20]))}"
+            if everything
+            else "no array"
         )
         raise ConfigurationError(f"the file holds {there}; it needs {kind.needs}", key=str(path))
     if problems:
@@ -110,6 +113,12 @@ def _name(member: zipfile.ZipInfo) -> str:
     return member.filename.removesuffix(".npy")
 
 
+def _shown(member: zipfile.ZipInfo) -> str:
+    """The name for a sentence, which may hold anything where the archive is damaged."""
+    name = _name(member)[:200]
+    return name if name.isprintable() else show_name(name.encode(errors="surrogatepass"))
+
+
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0] or "it ends early"
 
@@ -120,7 +129,7 @@ def _judge(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kind: ArrayKind) -
         return "it is no array (.npy)"
     try:
         with archive.open(member) as file:
-            shape, dtype, header_size = _read_header(file)
+            shape, dtype, header_size = read_array_header(file)
     except _DAMAGE as error:
         return f"its header is damaged: {_first_line(error)}"
     fault = kind.find_fault(dtype, shape)
@@ -134,8 +143,14 @@ def _judge(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kind: ArrayKind) -
     return fault or NpzArray(dtype, shape)
 
 
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
-    """Shape, type and the header's size in bytes."""
+def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
+    """Read the header of an array in NumPy's format: its shape, type and the header's size in bytes.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or of an unknown version.
+    """
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
         raise ValueError(f"version {version[0]}.{version[1]} of the format is not read")

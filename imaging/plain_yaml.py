@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from imaging.sentences import shorten
+
 Place = tuple[str | int, ...]
 """Where a value stands in a tree: keys and list positions from the root."""
 
@@ -58,6 +60,7 @@ def read_plain_yaml(data: bytes) -> PlainYaml:
         document.problems.append(f"a value cannot be read: {error}")
     except _TooDeepError as error:
         document.problems.append(f"line {error}: nested more than {MAX_DEPTH} deep; is it the right file?")
+    document.problems[:] = [shorten(problem) for problem in document.problems]
     return document
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -21,6 +20,8 @@ from imaging.names import is_experimental, stored, to_json
 from imaging.page import write_page
 from imaging.page_tables import page_from_tables
 from imaging.publication import Publication, publish, read_manifests
+from imaging.publication_records import read_publication_record
+from imaging.published_marks import mark_published
 from imaging.records import projected_key, publication_key, publication_numbers
 from imaging.store import Store
 from imaging.wells import PLATE_SHAPES
@@ -54,7 +55,8 @@ def publish_and_project(job: PlateJob) -> Publication | None:
 
 def project(job: PlateJob, publication: Publication) -> None:
     """Write the page of a publication and the metadata of its images, and offer its field to later plates."""
-    record = json.loads(job.store.read(publication_key(job.prefix, publication.number)))
+    record = read_publication_record(job, publication.number)
+    mark_published(job.store, job.experiment.name, job.plate, job.recipe, publication.number)
     if not is_experimental(job.recipe):
         offer_field(job.store, job.experiment, record)
     names = [key.rsplit("/", 1)[-1].removesuffix(".json") for key in publication.manifests]

@@ -84,7 +84,7 @@ def _read(store: Store, key: str) -> Promotion:
     try:
         record = json.loads(store.read(key))
         return Promotion(**{name: record[name] for name in Promotion.__slots__})
-    except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
+    except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise StoredDataError("the record of a promotion is gone or damaged; delete it", key=key) from error
 
 

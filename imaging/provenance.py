@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from imaging.grace import Stopwatch
 from kernels.device import current_device
 
 HOUR_S = 3600.0
@@ -100,7 +101,7 @@ class Run:
     """The processing of one site: where and when it began, and what it has used so far."""
 
     at: Whereabouts
-    started: float
+    watch: Stopwatch
     cpu: float
     share: Share
 
@@ -108,8 +109,8 @@ class Run:
         """Describe the run as if it ended now."""
         machine_seconds = METER.seconds_of(self.share)
         return {
-            "started_at": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="milliseconds"),
-            "seconds": round(time.time() - self.started, 4),
+            "started_at": datetime.fromtimestamp(self.watch.started[0], UTC).isoformat(timespec="milliseconds"),
+            "seconds": round(self.watch.seconds, 4),
             "cpu_seconds": round(time.process_time() - self.cpu, 4),
             "machine_seconds": round(machine_seconds, 4),
             "host": platform.node(),
@@ -127,7 +128,7 @@ class Run:
 def begin_run(at: Whereabouts = LOCAL) -> Iterator[Run]:
     """Run the block as the processing of one site."""
     with METER.measure() as share:
-        yield Run(at, time.time(), time.process_time(), share)
+        yield Run(at, Stopwatch(), time.process_time(), share)
 
 
 def cost_of(machine_seconds: float, price_per_hour: float | None) -> float | None:

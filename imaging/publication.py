@@ -8,7 +8,7 @@ site whose data turn out to be gone or damaged has its manifest declared void (`
 
 from __future__ import annotations
 
-import json
+import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +18,10 @@ from functools import partial
 from typing import Any
 
 from imaging.acquisitions import first_image_at
-from imaging.errors import LostDataError
+from imaging.errors import LostDataError, PlateError, StoredDataError
 from imaging.expectations import say_told
 from imaging.experimental import MANIFEST
+from imaging.grace import Stopwatch
 from imaging.history import plate_history
 from imaging.illumination_rows import measure_illumination, write_fields
 from imaging.job import PlateJob
@@ -43,6 +44,7 @@ from imaging.records import (
 )
 from imaging.site import read_part
 from imaging.store import Store
+from imaging.stored_records import SITE, parse_record, read_small_record
 from imaging.suspicions.gathering import choose_compared, find_suspicions
 from imaging.typical import History
 from imaging.voids import void_site
@@ -115,6 +117,7 @@ def publish(job: PlateJob) -> Publication | None:
 def _publish_as(job: PlateJob, plan: Plan, inputs: PublicationInputs, number: int) -> bool:
     """Write the tables and try to create the record; whoever does not win deletes its tables."""
     folder = f"{job.prefix}published/{number:06d}-{uuid.uuid4().hex[:12]}/"
+    writing = Stopwatch()
     try:
         inputs = replace(inputs, illumination=measure_illumination(job, inputs.manifests))
         found = find_suspicions(job, inputs.manifests, inputs.plate_map, inputs.compared)
@@ -124,13 +127,22 @@ def _publish_as(job: PlateJob, plan: Plan, inputs: PublicationInputs, number: in
         record = _record(job, plan, inputs, number, tables)
         record["table_sums"] = written
         record["illumination"] = write_fields(job, folder, inputs.illumination.estimate)
-        if job.store.create(publication_key(job.prefix, number), to_json(record)):
-            return True
     except LostDataError as error:
         _disown(job, plan, error)
-    for item in job.store.list(folder).objects:
-        job.store.delete(item.key)
+        record = None
+    except (PlateError, OSError):  # such as a full disk, which the next attempt would fill again
+        with contextlib.suppress(PlateError):
+            _delete_all(job.store, folder)
+        raise
+    if record and not writing.is_overdue and job.store.create(publication_key(job.prefix, number), to_json(record)):
+        return True
+    _delete_all(job.store, folder)
     return False
+
+
+def _delete_all(store: Store, folder: str) -> None:
+    for item in store.list(folder).objects:
+        store.delete(item.key)
 
 
 def _disown(job: PlateJob, plan: Plan, error: LostDataError) -> None:
@@ -198,8 +210,9 @@ def _read_summed(store: Store, prefix: str, names: list[str]) -> list[tuple[dict
         key = manifest_key(prefix, name)
         try:
             data = store.read(key)
-            return {**json.loads(data)}, stored(key, data)["crc32"]
-        except (FileNotFoundError, ValueError, TypeError) as error:
+            record = parse_record(data, SITE, key=key, cure="platestream repair makes the site again")
+            return record, stored(key, data)["crc32"]
+        except (FileNotFoundError, StoredDataError) as error:
             raise LostDataError("the site's manifest is gone or damaged", key=key) from error
 
     with ThreadPoolExecutor(_READERS) as pool:
@@ -210,9 +223,8 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
     """Collect what goes into a publication and name it by its content."""
     summed = _read_summed(job.store, job.prefix, [site.name for site in plan.of("done")])
     manifests = tuple(manifest for manifest, _ in summed)
-    read_record = partial(_read_record, job)
     history = plate_history(job, plan.records.publications)
-    inputs = collect_inputs(job, plan, plate_map, manifests, read_record, history)
+    inputs = collect_inputs(job, plan, plate_map, manifests, partial(read_small_record, job.store), history)
     compared = choose_compared(job, manifests, plate_map, plan.records.publications)
     identity = {
         "recipe": job.recipe,
@@ -294,10 +306,6 @@ def collect_inputs(
         ),
         history=history,
     )
-
-
-def _read_record(job: PlateJob, key: str) -> dict[str, Any]:
-    return json.loads(job.store.read(key))
 
 
 def _open_faults(

@@ -7,9 +7,13 @@ from typing import Any
 
 from imaging.columns import read_time
 from imaging.errors import StoredDataError
+from imaging.job import PlateJob
 from imaging.live import read_records
+from imaging.records import publication_key
 from imaging.store import Store
+from imaging.stored_records import PUBLICATION, find_fault, read_record
 
+_CURE = "platestream repair publishes the plate anew"
 _NAMED = ("experiment", "plate", "recipe", "run", "number", "status")
 
 
@@ -27,12 +31,25 @@ def read_publications(store: Store, keys: Iterable[str]) -> list[dict[str, Any]]
     return [{**record, "tables": record.get("tables") or {}} for record in records]
 
 
+def read_publication_record(job: PlateJob, number: int) -> dict[str, Any]:
+    """Read one publication record of a plate.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    StoredDataError
+        If it is damaged.
+    """
+    return read_record(job.store, publication_key(job.prefix, number), PUBLICATION, cure=_CURE)
+
+
 def _check(record: Mapping[str, Any]) -> None:
     lacking = [name for name in (*_NAMED, "published_at") if record.get(name) is None]
     if lacking:
         raise _faulty(record, f"lacks {', '.join(lacking)}")
-    if type(record["number"]) is not int or not isinstance(record.get("tables") or {}, dict):
-        raise _faulty(record, "has a number or tables of another kind")
+    if fault := find_fault(record, PUBLICATION):
+        raise _faulty(record, f"is damaged: {fault}")
     try:
         read_time(record["published_at"])
     except (TypeError, ValueError):
@@ -40,6 +57,4 @@ def _check(record: Mapping[str, Any]) -> None:
 
 
 def _faulty(record: Mapping[str, Any], words: str) -> StoredDataError:
-    return StoredDataError(
-        f"the publication record {words}; platestream repair publishes the plate anew", key=record["key"]
-    )
+    return StoredDataError(f"the publication record {words}; {_CURE}", key=record["key"])

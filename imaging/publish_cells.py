@@ -6,6 +6,7 @@ Cells of a well are read, written and let go but for their statistics, so memory
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from imaging.aggregates import Row, SiteResult
 from imaging.cell_statistics import aggregate_cells
 from imaging.columns import column_of
-from imaging.errors import StoredDataError
+from imaging.errors import PlateError, StoredDataError, StoreUnavailableError
 from imaging.names import stored, stored_file
 from imaging.publication_inputs import PublicationInputs, collect_sites
 from imaging.store import Store
@@ -154,13 +155,24 @@ def open_parquet(store: Store, key: str, schema: pa.Schema, sums: dict[str, Any]
     """Write a Parquet file at a fresh key: straight to disk in a folder, through memory (compressed) elsewhere.
 
     Size and checksum are then noted in ``sums``, as ``imaging.names.stored`` describes an object.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If it cannot be written, e.g. because the disk is full.
     """
     path = store.local_path(key)
     sink = pa.BufferOutputStream()
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(path or sink, schema, compression="zstd", use_dictionary=False) as writer:
-        yield writer
+    try:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(path or sink, schema, compression="zstd", use_dictionary=False) as writer:
+            yield writer
+    except OSError as error:
+        if isinstance(error, PlateError):
+            raise
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StoreUnavailableError(f"the folder took no table: {reason}; make room or check it", key=key) from error
     if path is None:
         data = sink.getvalue().to_pybytes()
         store.write(key, data)

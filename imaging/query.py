@@ -32,6 +32,7 @@ from imaging.names import is_experimental, plate_folders, results_prefix
 from imaging.promotions import Promotion, promotion_row, read_promotions
 from imaging.publication_records import read_publications
 from imaging.records import publication_key, publication_numbers
+from imaging.sentences import shorten
 from imaging.store import Store
 from imaging.table_schema import Table, arrow_schema, table_of
 from imaging.tables import ACQUISITION_DECISIONS, FAULT_RECORDS, PLATE_RUNS, PROMOTIONS, PUBLISHED, TABLES
@@ -227,12 +228,12 @@ def _no_such_table(message: str) -> str:
     near = difflib.get_close_matches(match[1], table_names(), n=1)
     known = ", ".join([*(table.name for table in TABLES.values()), *view_names()])
     hint = f", did you mean {near[0]}" if near else ""
-    return f"there is no table {match[1]}{hint}; tables are {known}"
+    return shorten(f"there is no table {match[1][:100]}{hint}; tables are {known}", 2_000)
 
 
 def _sentence(message: str) -> str:
     """The first paragraph of a message, on one line."""
-    return " ".join(message.split("\n\n")[0].split("\nLINE ")[0].split())
+    return shorten(" ".join(message.split("\n\n")[0].split("\nLINE ")[0].split()))
 
 
 def _tables_in(tree: exp.Query) -> set[str]:

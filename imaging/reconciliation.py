@@ -11,7 +11,6 @@ It is made from one look at files and records, so it also tells of a plate that 
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from imaging.job import PlateJob
 from imaging.planning import Plan, SitePlan
 from imaging.publication import Publication, read_manifests, read_publication
 from imaging.records import ATTEMPTS, attempt_key, fault_key, fault_name, manifest_key, missing_key
+from imaging.stored_records import read_small_record
 from imaging.time_points import split_site
 
 _READERS = 16
@@ -156,7 +156,7 @@ class _Reasons:
 
     def _read(self, keys: Iterable[str]) -> list[dict[str, Any]]:
         with ThreadPoolExecutor(_READERS) as pool:
-            return list(pool.map(lambda key: json.loads(self.job.store.read(key)), keys))
+            return list(pool.map(lambda key: read_small_record(self.job.store, key), keys))
 
     def of(self, site: SitePlan) -> list[str]:
         """Clauses about a site."""

@@ -15,7 +15,9 @@ Everything lies under ``results/<experiment>/<plate>/<recipe>/``:
     publications/<number>-void.json        a current publication that is damaged: the plate is published anew
     publications/<number>-lost.json        a superseded publication that is damaged and cannot be made again
     projected/<number>-<state>.json        in that state of the plate the publication was up to date, its page written
+    swept/<number>-<kept>.json             the plate is closed and was cleaned; not again before its next publication
     heartbeat.json                         somebody follows the plate (rewritten; means nothing else)
+    clock.json                             what time it is for the storage (rewritten by whoever asks)
     parts/, fields/, published/, page/     data named by records; the page is a projection
 
 <site> is the number that ``imaging.time_points`` gives a site at its time point.
@@ -115,9 +117,19 @@ def projected_key(prefix: str, number: int, state: str) -> str:
     return f"{prefix}projected/{number:06d}-{state}.json"
 
 
+def swept_key(prefix: str, number: int, keep: int | None) -> str:
+    """Address of the record that nothing was left to delete when a publication had stood for days."""
+    return f"{prefix}swept/{number:06d}-{'all' if keep is None else keep}.json"
+
+
 def heartbeat_key(prefix: str) -> str:
     """Address of the heartbeat of whoever follows the plate."""
     return f"{prefix}heartbeat.json"
+
+
+def clock_key(prefix: str) -> str:
+    """Address of the object whose time is that of the storage's clock."""
+    return f"{prefix}clock.json"
 
 
 @dataclass(frozen=True, slots=True)

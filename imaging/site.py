@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +13,8 @@ import pyarrow as pa
 
 from imaging.errors import ChangedObjectError, LostDataError, UnreadableImageError
 from imaging.faults import record_fault
+from imaging.fresh_data import Writes, fresh_data
+from imaging.grace import Stopwatch
 from imaging.illumination import AWAITED, is_preview, pinned_values
 from imaging.illumination_frozen import load_frozen
 from imaging.names import hash_of, stored, to_json
@@ -24,6 +24,7 @@ from imaging.planning import SitePlan
 from imaging.provenance import LOCAL, Run, Whereabouts, begin_run
 from imaging.records import field_key, manifest_key, pins_key, preview_key
 from imaging.store import Store, open_store
+from imaging.stored_records import PINS, read_record
 from imaging.wells import parse_well
 from imaging.zarr_site import write_site
 
@@ -96,7 +97,7 @@ def opened(url: str) -> Store:
 
 @lru_cache(maxsize=64)
 def _pins(url: str, prefix: str) -> dict[str, Any]:
-    return json.loads(opened(url).read(pins_key(prefix)))
+    return read_record(opened(url), pins_key(prefix), PINS)
 
 
 def process_site(
@@ -153,13 +154,17 @@ def _process(
         measured = measure(reading.planes, pins)
     else:
         measured = measure(reading.planes, pins, load_frozen(store, task.prefix, task.plan.field))
-    data = _write_data(task, store, reading.planes, measured, pins)
+    writing = Stopwatch()
+    with fresh_data(store) as written:
+        data = _write_data(task, written, reading.planes, measured, pins)
     record = _manifest(task, reading, duplicates, measured, data, pins)
     record["provenance"] = run.describe()
+    if writing.is_overdue:
+        written.delete()
+        return SiteOutcome("changed")
     if not store.create(manifest, to_json(record)):
-        for item in data["objects"]:
-            store.delete(item["key"])
-    return SiteOutcome("done", time.time() - run.started)
+        written.delete()
+    return SiteOutcome("done", run.watch.seconds)
 
 
 def _refuse_odd_shapes(task: SiteTask, planes: dict[str, Plane]) -> None:
@@ -176,18 +181,17 @@ def _refuse_odd_shapes(task: SiteTask, planes: dict[str, Plane]) -> None:
 
 
 def _write_data(
-    task: SiteTask, store: Store, planes: dict[str, Plane], measured: SiteMeasurement, pins: dict[str, Any]
+    task: SiteTask, store: Writes, planes: dict[str, Plane], measured: SiteMeasurement, pins: dict[str, Any]
 ) -> dict[str, Any]:
     """Write pixels, labels, cells and features under fresh names, and say what. Of a preview, thumbnails only."""
     fresh = uuid.uuid4().hex[:12]
-    written: dict[str, Any] = {"part": None, "image_part": None, "zarr": None, "objects": []}
+    written: dict[str, Any] = {"part": None, "image_part": None, "zarr": None}
     if not is_preview(pins):
         for entry, suffix, rows in (("part", "", measured.cells), ("image_part", "-images", measured.image_features)):
             key = f"{task.prefix}parts/{task.plan.well}-{task.plan.site}-{fresh}{suffix}.arrow"
             data = write_part(rows)
             store.write(key, data)
             written[entry] = stored(key, data)
-            written["objects"].append(written[entry])
     if task.writes_images:
         well = parse_well(task.plan.well)
         group = f"{well.row_name}/{well.column}/s{task.plan.site}x{fresh}"
@@ -205,7 +209,6 @@ def _write_data(
             pixel_size_um=_pixel_size(pins, measured.factor),
         )
         written["zarr"] = {"group": group, "objects": objects}
-        written["objects"] = [*written["objects"], *objects]
     return written
 
 

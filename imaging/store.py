@@ -17,30 +17,31 @@ Folders are listed and read by the operating system's own calls: one odd name (a
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import GCSStore, LocalStore, MemoryStore
 
+from imaging.addresses import FORMS, split_address
+from imaging.bucket_listing import BucketFolder
 from imaging.errors import (
-    ChangedObjectError,
     ConfigurationError,
-    ForbiddenFileError,
     RefusedNameError,
-    StoredDataError,
     StoreUnavailableError,
 )
 from imaging.folder_walk import find_name_refusal, show_name, walk_files
 from imaging.google_storage import open_bucket
+from imaging.listing import Listing, RefusedName, StoredObject, find_key_refusal, sort_objects
+from imaging.store_faults import changed, translated, translated_os
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -48,31 +49,8 @@ if TYPE_CHECKING:
 STAGING = ".staging"
 """Folder under a local root where files lie before they are put into place; nothing is listed there."""
 
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """One object as a listing shows it: key, size in bytes, version token, time of change in Unix seconds."""
-
-    key: str
-    size: int
-    token: str
-    modified: float
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedName:
-    """A name in a folder that is not taken, in printable form, and why."""
-
-    shown: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Objects under a prefix, ordered by key, and the names that were refused."""
-
-    objects: tuple[StoredObject, ...]
-    refused: tuple[RefusedName, ...] = ()
+_OF_ODD_NAMES = "object with invalid path"
+"""What obstore says when a listing holds a name that it does not take; nothing of that listing is had."""
 
 
 class Store:
@@ -90,19 +68,13 @@ class Store:
         StoreUnavailableError
             If the storage does not answer.
         """
-        with _translated(prefix):
-            found = [
-                StoredObject(meta["path"], meta["size"], _token(meta), meta["last_modified"].timestamp())
-                for batch in obstore.list(self._inner, prefix=prefix.rstrip("/") or None, chunk_size=1000)
-                for meta in batch
-            ]
-        return Listing(tuple(sorted(found, key=lambda item: item.key)))
+        with translated(prefix):
+            return sort_objects(self._list(prefix.rstrip("/")))
 
     def list_folders(self, prefix: str) -> list[str]:
         """Names of the folders directly under a prefix, sorted."""
-        with _translated(prefix):
-            result = obstore.list_with_delimiter(self._inner, prefix=prefix.rstrip("/") or None)
-        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in result["common_prefixes"])
+        with translated(prefix):
+            return sorted(name for name in self._list_folders(prefix.rstrip("/")) if not find_key_refusal(name))
 
     def read(self, key: str, *, token: str | None = None, start: int = 0, size: int | None = None) -> bytes:
         """Read an object, or at most ``size`` bytes from ``start``; with a token, that version only.
@@ -119,7 +91,7 @@ class Store:
         options: GetOptions = {"if_match": token} if token else {}
         if start or size is not None:
             options["range"] = {"offset": start} if size is None else (start, start + size)
-        with _translated(key):
+        with translated(key):
             try:
                 return bytes(obstore.get(self._inner, key, options=options).bytes())
             except PreconditionError:
@@ -131,12 +103,12 @@ class Store:
 
     def write(self, key: str, data: bytes) -> None:
         """Write an object whole: fresh-named data, or a projection that may be made again."""
-        with _translated(key):
+        with translated(key):
             obstore.put(self._inner, key, data, use_multipart=False)
 
     def create(self, key: str, data: bytes) -> bool:
         """Create an object unless there is one; exactly one of any number of racers gets ``True``."""
-        with _translated(key):
+        with translated(key):
             try:
                 obstore.put(self._inner, key, data, mode="create", use_multipart=False)
             except AlreadyExistsError:
@@ -146,13 +118,25 @@ class Store:
 
     def delete(self, key: str) -> None:
         """Delete an object; one that is absent is fine."""
-        with contextlib.suppress(FileNotFoundError), _translated(key):
+        with contextlib.suppress(FileNotFoundError), translated(key):
             obstore.delete(self._inner, key)
+
+    def look_up(self, key: str) -> StoredObject:
+        """An object as a listing shows it, without a listing of what lies around it.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such object.
+        """
+        with translated(key):
+            meta = obstore.head(self._inner, key)
+        return StoredObject(key, meta["size"], _token(meta), meta["last_modified"].timestamp())
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
         try:
-            with _translated(key):
+            with translated(key):
                 obstore.head(self._inner, key)
         except FileNotFoundError:
             return False
@@ -161,7 +145,7 @@ class Store:
     def modified(self, key: str) -> float | None:
         """When an object was last written, in Unix seconds; ``None`` if there is none."""
         try:
-            with _translated(key):
+            with translated(key):
                 return obstore.head(self._inner, key)["last_modified"].timestamp()
         except FileNotFoundError:
             return None
@@ -172,6 +156,43 @@ class Store:
     def local_path(self, key: str) -> Path | None:
         """Path of the object where the store is a folder, else ``None``."""
         return None
+
+    def _list(self, folder: str) -> list[StoredObject]:
+        return [
+            StoredObject(meta["path"], meta["size"], _token(meta), meta["last_modified"].timestamp())
+            for batch in obstore.list(self._inner, prefix=folder or None, chunk_size=1000)
+            for meta in batch
+        ]
+
+    def _list_folders(self, folder: str) -> list[str]:
+        found = obstore.list_with_delimiter(self._inner, prefix=folder or None)
+        return [path.rstrip("/").rsplit("/", 1)[-1] for path in found["common_prefixes"]]
+
+
+class BucketStore(Store):
+    """A store in a bucket, whose listings are taken from the service's other API where a name could be no file's."""
+
+    def __init__(self, url: str, inner: GCSStore, folder: BucketFolder) -> None:
+        super().__init__(url, inner)
+        self._folder = folder
+
+    def _list(self, folder: str) -> list[StoredObject]:
+        try:
+            found = super()._list(folder)
+        except BaseError as error:
+            if _OF_ODD_NAMES not in str(error):
+                raise
+            return self._folder.list_objects(folder)
+        # nothing stored may be an empty file or the mark of a folder, and only that API tells which
+        return found if all(item.size for item in found) else self._folder.list_objects(folder)
+
+    def _list_folders(self, folder: str) -> list[str]:
+        try:
+            return super()._list_folders(folder)
+        except BaseError as error:
+            if _OF_ODD_NAMES not in str(error):
+                raise
+            return self._folder.list_folders(folder)
 
 
 class FolderStore(Store):
@@ -193,21 +214,21 @@ class FolderStore(Store):
         youngest = time.time() - min_age_s
         now = youngest + min_age_s
         folder = prefix.rstrip("/")
-        with _translated_os(prefix):
+        with translated_os(prefix):
             found = list(walk_files(os.fsencode(self.root / folder), os.fsencode(folder), skipped=os.fsencode(STAGING)))
         for entry, key, reason in found:
             if reason:
                 refused.append(RefusedName(show_name(key), reason))
                 continue
             try:
-                with _translated_os(prefix):
+                with translated_os(prefix):
                     state = entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # removed since the folder was read
                 continue
             if not min_age_s or not youngest < state.st_mtime <= now:
                 # a copy keeps the time of its original, the time of its own arrival stands in ctime
                 arrived = max(state.st_mtime, state.st_ctime)
-                objects.append(StoredObject(os.fsdecode(key), state.st_size, _file_token(state), arrived))
+                objects.append(StoredObject(os.fsdecode(key), state.st_size, file_token(state), arrived))
         objects.sort(key=lambda item: item.key)
         return Listing(tuple(objects), tuple(sorted(refused, key=lambda item: item.shown)))
 
@@ -220,12 +241,12 @@ class FolderStore(Store):
             If there is no such file.
         """
         state = self.local_path(key).stat()
-        return StoredObject(key, state.st_size, _file_token(state), max(state.st_mtime, state.st_ctime))
+        return StoredObject(key, state.st_size, file_token(state), max(state.st_mtime, state.st_ctime))
 
     def list_folders(self, prefix: str) -> list[str]:
         """Names of the folders directly under a prefix; links and names of other encodings are left out."""
         try:
-            with _translated_os(prefix), os.scandir(self.root / prefix) as entries:
+            with translated_os(prefix), os.scandir(self.root / prefix) as entries:
                 names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -235,14 +256,14 @@ class FolderStore(Store):
         """Read a file or a part; with a token, only if size and time of change are still those of the listing."""
         flags = os.O_NOFOLLOW if token else 0
         path = self.local_path(key)
-        with _translated_os(key), open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
+        with translated_os(key), open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
             descriptor = file.fileno()
-            if token and _file_token(os.fstat(descriptor)) != token:
-                raise _changed(key)
+            if token and file_token(os.fstat(descriptor)) != token:
+                raise changed(key)
             file.seek(start)
             data = file.read(-1 if size is None else size)
-            if token and _file_token(os.fstat(descriptor)) != token:
-                raise _changed(key)
+            if token and file_token(os.fstat(descriptor)) != token:
+                raise changed(key)
         return data
 
     def write(self, key: str, data: bytes) -> None:
@@ -259,7 +280,14 @@ class FolderStore(Store):
 
     def delete(self, key: str) -> None:
         """Delete a file; one that is absent is fine."""
-        self.local_path(key).unlink(missing_ok=True)
+        try:
+            self.local_path(key).unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise StoreUnavailableError(
+                f"the folder let no file be deleted: {error.strerror}; give permission or check it", key=key
+            ) from error
 
     def exists(self, key: str) -> bool:
         """Whether there is such a file."""
@@ -268,8 +296,9 @@ class FolderStore(Store):
     def modified(self, key: str) -> float | None:
         """When a file was last written, in Unix seconds; ``None`` if there is none."""
         try:
-            return self.local_path(key).stat().st_mtime
-        except FileNotFoundError:
+            with translated_os(key):
+                return self.local_path(key).stat().st_mtime
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def delete_staged(self, older_than_s: float) -> None:
@@ -295,7 +324,7 @@ class FolderStore(Store):
         target, staged = self.local_path(key), self.root / STAGING / uuid.uuid4().hex
         try:
             for folder in (staged.parent, target.parent):
-                folder.mkdir(parents=True, exist_ok=True)
+                _make_folder(folder)
             staged.write_bytes(data)
             place(staged, target)
         except FileExistsError:
@@ -309,6 +338,14 @@ class FolderStore(Store):
                 staged.unlink(missing_ok=True)
 
 
+def _make_folder(folder: Path) -> None:
+    """Make a folder; a file in its place is an error of its own, for FileExistsError means that an object is there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
+
+
 _MEMORY: dict[str, MemoryStore] = {}
 
 
@@ -320,57 +357,28 @@ def open_store(url: str) -> Store:
     ConfigurationError
         If the address has another form.
     """
-    parts = urlsplit(url)
+    parts = split_address(url)
     if parts.scheme == "memory":
         return Store(url, _MEMORY.setdefault(parts.netloc, MemoryStore()))
     if parts.scheme == "gs":
         endpoint = dict(parse_qsl(parts.query)).get("endpoint")
-        return Store(url, open_bucket(parts.netloc, parts.path.strip("/"), endpoint))
+        bucket, prefix = parts.netloc, parts.path.strip("/")
+        if prefix and (refusal := find_key_refusal(prefix)):
+            raise ConfigurationError(f"the address {url[:200]!r} names no folder of a bucket: {refusal}")
+        client = open_bucket(bucket, prefix, endpoint)
+        return BucketStore(url, client, BucketFolder(bucket, prefix, endpoint, client))
     if parts.scheme == "file" and not parts.netloc:
         return FolderStore(Path(unquote(parts.path)))
     if "://" not in url:
         return FolderStore(Path(url).expanduser().resolve())
-    raise ConfigurationError(f"a store must be a folder, file:///, gs:// or memory://, got {url!r}")
+    raise ConfigurationError(f"a store must be {FORMS}, got {url[:200]!r}")
 
 
-def _file_token(state: os.stat_result) -> str:
+def file_token(state: os.stat_result) -> str:
+    """Version token of a file: its size and time of change; another one for what is no regular file."""
     kind = "" if stat.S_ISREG(state.st_mode) else "x"
     return f"{state.st_size:x}-{state.st_mtime_ns:x}{kind}"
 
 
 def _token(meta: obstore.ObjectMeta) -> str:
     return str(meta["e_tag"] or meta["version"])
-
-
-def _changed(key: str) -> ChangedObjectError:
-    return ChangedObjectError("the object changed after it was listed; it is read again at the next look", key=key)
-
-
-@contextlib.contextmanager
-def _translated_os(key: str) -> Iterator[None]:
-    """Give the operating system's errors our names; a file that is not there keeps its own."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError, ChangedObjectError):
-        raise
-    except PermissionError as error:
-        raise ForbiddenFileError("the pipeline's user may not read this; give permission", key=key) from error
-    except IsADirectoryError as error:
-        raise StoredDataError("a file is expected here, and this is a folder", key=key) from error
-    except OSError as error:
-        raise StoreUnavailableError(f"the folder cannot be read: {error.strerror}; try again", key=key) from error
-
-
-@contextlib.contextmanager
-def _translated(key: str) -> Iterator[None]:
-    """Give obstore's errors our names."""
-    try:
-        yield
-    except PreconditionError as error:
-        raise _changed(key) from error
-    except BaseError as error:
-        words = " ".join(str(error).split())
-        if "object with invalid path" in words:  # no listing of the folder is had as long as it is there
-            cure = "rename or delete that object, whose name has //, a dot alone or a control character between slashes"
-            raise StoreUnavailableError(f"the folder cannot be listed ({words}); {cure}", key=key) from error
-        raise StoreUnavailableError(f"the storage failed: {str(error).splitlines()[0]}; try again", key=key) from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from imaging.sentences import shorten
+
 PLATE_SHAPES: dict[int, tuple[int, int]] = {
     6: (2, 3),
     12: (3, 4),
@@ -43,7 +45,7 @@ def row_name(row: int) -> str:
 def parse_row(letters: str) -> int:
     """Row counted from 0 of its letters; ``ValueError`` for anything outside A..Z, AA..AF."""
     if not re.fullmatch(r"[A-Za-z]|[Aa][A-Fa-f]", letters):
-        raise ValueError(f"a row must be A..Z or AA..AF, got {letters!r}")
+        raise ValueError(f"a row must be A..Z or AA..AF, got {shorten(repr(letters), 100)}")
     last = ord(letters[-1].upper()) - ord("A")
     return last if len(letters) == 1 else 26 + last
 
@@ -58,7 +60,7 @@ def parse_well(name: str) -> Well:
     """
     match = _WELL.fullmatch(name)
     if match is None:
-        raise ValueError(f"a well must be a row and a column such as B03, got {name!r}")
+        raise ValueError(f"a well must be a row and a column such as B03, got {shorten(repr(name), 100)}")
     return Well(parse_row(match[1]), int(match[2]))
 
 
@@ -73,7 +75,7 @@ def expand_wells(text: str) -> list[Well]:
     first, _, last = (part.strip() for part in text.partition("-"))
     start, end = parse_well(first), parse_well(last or first)
     if end.row < start.row or end.column < start.column:
-        raise ValueError(f"a range of wells must go right and down, got {text!r}")
+        raise ValueError(f"a range of wells must go right and down, got {shorten(repr(text), 100)}")
     return [
         Well(row, column) for row in range(start.row, end.row + 1) for column in range(start.column, end.column + 1)
     ]

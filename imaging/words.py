@@ -69,11 +69,3 @@ def show_number(value: float) -> str:
 
 def _percent(metric: str) -> str:
     return " %" if _UNITS.get(metric) == "%" else ""
-
-
-def shorten(sentence: str, most: int = 500) -> str:
-    """A sentence that quotes what somebody wrote: on one line, its middle left out where it is very long."""
-    if not sentence.isprintable():
-        sentence = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence)
-    half = (most - 5) // 2
-    return sentence if len(sentence) <= most else f"{sentence[:half]} ... {sentence[-half:]}"

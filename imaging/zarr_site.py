@@ -24,6 +24,7 @@ from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from imaging.errors import StoredDataError
+from imaging.fresh_data import Writes
 from imaging.names import to_json
 from imaging.store import Store
 
@@ -42,7 +43,7 @@ class StoredObjectRecord(TypedDict):
 
 
 def write_site(
-    store: Store,
+    store: Writes,
     group_key: str,
     *,
     planes: NDArray[np.uint8 | np.uint16],

@@ -30,6 +30,7 @@ from imaging.store import Store, open_store
 from kernels.gpu import Gpu, cuda
 from tests.cuda.host_build import require_host_cuda
 from tests.cuda.host_gpu import SEEDS, HostGpu
+from tests.order import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401 - hooks
 from tests.parts import ROOT, require
 from tests.standins.bigquery import BigQueryStandIn
 from tests.standins.gcs import GcsStandIn

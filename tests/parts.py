@@ -8,6 +8,7 @@
     terraform   its formatter reads deployments/terraform
     gcc         a stand-in for NVIDIA's management library is compiled
     dask-cuda   a cluster with one worker per GPU is started, without one
+    unshare     services run where they may write to few folders
     gpu         CUDA kernels run where they belong
     bqemulator  the SQL of the warehouse runs on a BigQuery stand-in
     shared      reference data of the developers, in a folder beside the checkout
@@ -22,6 +23,7 @@ import functools
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +82,15 @@ def _dask_cuda() -> str | None:
     return spec.origin if spec else None
 
 
+def _unshare() -> str | None:
+    """The program, where this user may have mounts of his own."""
+    program = shutil.which("unshare")
+    if program is None or shutil.which("mount") is None:
+        return None
+    tried = subprocess.run([program, "-rm", "mount", "--make-rprivate", "/"], capture_output=True, check=False)
+    return program if tried.returncode == 0 else None
+
+
 def _shared() -> str | None:
     folder = ROOT.parent / "shared"
     return str(folder) if (folder / "data").is_dir() else None
@@ -100,6 +111,7 @@ PARTS = {
     ),
     "gpu": Part(_gpu, "an NVIDIA GPU, compute capability 7.5 or newer, and `pip install -e .[gpu]`", for_all=False),
     "bqemulator": Part(_bqemulator, "make bqemulator"),
+    "unshare": Part(_unshare, "apt-get install util-linux, and allow user namespaces", for_all=False),
     "shared": Part(_shared, "put the developers' folder `shared` beside the checkout", for_all=False),
 }
 

@@ -49,12 +49,22 @@ def test_a_first_run_says_what_it_costs_and_installs_everything(
     script: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script.main()
-    assert script.calls == ["venv", "2 packages", "1 Platestream itself"]
+    assert script.calls == ["venv", "1 packages", "1 packages", "1 Platestream itself"]
     printed = capsys.readouterr().out
     assert "MB" in printed.splitlines()[0]
     assert "compiling" in printed.splitlines()[-2]
     assert "compileall" in (script.ROOT / "compiled").read_text()
     assert "ready" in printed.splitlines()[-1]
+
+
+def test_each_package_is_dealt_to_one_pip_with_its_hashes(script: ModuleType) -> None:
+    script.main()
+    shares = [(script.LOG.parent / f"share-{number}.lock").read_text() for number in (1, 2)]
+    assert shares == ["one==1 \\\n    --hash=sha256:0", "two==2 ; marker \\\n"]
+    lock = (ROOT / "requirements.lock").read_text()
+    dealt = "\n".join(line for share in script.share_out(lock) for line in share)
+    assert sorted(dealt.split()) == sorted(line for line in lock.split("\n", 2)[2].split())
+    assert script.share_out("one==1\n") == [["one==1\n"]]
 
 
 def test_a_second_run_does_nothing_and_says_nothing(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ locals {
   written = {
     runs    = ["images", "results", "costs", "illumination", "portraits"]
     workers = ["images", "results"]
+    watch   = ["alerts"]
   }
   swept   = ["images", "results"]
   objects = "projects/_/buckets/${local.google.bucket.name}/objects/${local.store}"
@@ -46,7 +47,7 @@ resource "google_storage_bucket_iam_member" "writes" {
   }
 }
 
-# The watcher deletes what killed workers left behind, and writes nothing.
+# The watcher deletes what killed workers left behind, and writes nothing but what it remembers of alerts.
 resource "google_project_iam_custom_role" "sweeps" {
   role_id     = "${local.role_id}_sweeps"
   title       = "Platestream: deletes objects"

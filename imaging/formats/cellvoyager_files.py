@@ -10,6 +10,7 @@ from functools import lru_cache
 from imaging.errors import ChangedObjectError, ForbiddenFileError, UnreadableImageError
 from imaging.formats.contract import Folder, ToldChannel
 from imaging.formats.xml_stream import PIECE, read_xml
+from imaging.sentences import shorten
 from imaging.wells import PLATE_SHAPES, Well
 
 MAX_RECORDS = 5_000_000
@@ -93,7 +94,7 @@ def read_settings(folder: Folder, files: Iterable[tuple[str, str, int]], setting
             try:
                 _take(settings, element, attributes, text)
             except (ValueError, KeyError) as error:
-                yield f"{name}: a value of {element} cannot be read ({error})"
+                yield f"{name}: a value of {element} cannot be read ({shorten(str(error), 200)})"
 
 
 def _elements(folder: Folder, name: str, token: str, size: int) -> tuple[tuple[str, dict[str, str], str], ...] | str:

@@ -13,6 +13,8 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
+from imaging.sentences import shorten
+
 PIECE = 1024 * 1024
 """Bytes that are read at once."""
 _MAX_TEXT = 65_536  # characters of an element's text
@@ -97,5 +99,5 @@ def read_xml(pieces: Iterable[bytes], reader: XmlReader) -> str | None:
     except DefusedXmlException:
         return "it declares entities or a document type, which are not read"
     except (ValueError, LookupError) as error:
-        return f"a value in it cannot be read ({error})"
+        return f"a value in it cannot be read ({shorten(str(error), 200)})"
     return None

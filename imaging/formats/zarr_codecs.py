@@ -99,7 +99,7 @@ def _of_lz4(data: bytes, most: int) -> int:
 
 def _of_zlib(data: bytes, most: int) -> int:
     stream, size = zlib.decompressobj(zlib.MAX_WBITS | 32), 0
-    while data and size <= most:
+    while data and size <= most and not stream.eof:
         size += len(stream.decompress(data, _PIECE))
         data = stream.unconsumed_tail
     return size if not stream.unused_data else most + 1  # another stream behind it would be unpacked too

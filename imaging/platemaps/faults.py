@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from imaging.words import shorten
+from imaging.sentences import shorten
 
 MAX_SHOWN = 200
 """Sentences that are shown: a table of 200,000 lines may be wrong in each."""

@@ -19,7 +19,7 @@ from imaging.errors import PlateError, StoredDataError
 from imaging.job import PlateJob
 from imaging.names import hash_of
 from imaging.platemaps import PlateMap
-from imaging.records import publication_key
+from imaging.publication_records import read_publication_record
 from imaging.suspicions.channels import suspect_channels
 from imaging.suspicions.declared import SuspicionLimits
 from imaging.suspicions.places import label_of, suspect_place
@@ -64,8 +64,8 @@ def choose_compared(
         write_portrait(job.store, own, make_portrait(job.plate, manifests, plate_map, _looks(job, thumbnails)))
     for number in sorted(numbers, reverse=True):
         try:
-            record = json.loads(job.store.read(publication_key(job.prefix, number)))
-        except (FileNotFoundError, ValueError):  # damaged: what it was compared with is not known any more
+            record = read_publication_record(job, number)
+        except (FileNotFoundError, StoredDataError):  # damaged: what it was compared with is not known any more
             continue
         if "compared" in record:
             return Compared(own, tuple(record["compared"]))

@@ -15,12 +15,13 @@ import stat
 import uuid
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import GCSStore
 
+from imaging.addresses import split_address
 from imaging.errors import (
     ConfigurationError,
     ForbiddenFileError,
@@ -286,7 +287,7 @@ def open_destination(url: str, prefix: str) -> Destination:
     ConfigurationError
         If the address is neither a folder nor a bucket, or if nothing can be written there.
     """
-    parts = urlsplit(url)
+    parts = split_address(url)
     if parts.scheme == "gs":
         endpoint = dict(parse_qsl(parts.query)).get("endpoint")
         bucket, folder = _parts_of_address(url)
@@ -336,7 +337,7 @@ def _of_system(error: OSError, path: str) -> RefusedNameError | StoreUnavailable
 
 
 def _parts_of_address(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
+    parts = split_address(url)
     return parts.netloc, parts.path.strip("/")
 
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +33,11 @@ from flows.supervise import Supervisor
 from imaging.job import PlateJob
 from imaging.planning import Plan
 from imaging.publication import Publication, is_current, read_publication
+from tests.chaos.worker_log import log_lines
 
 WORKERS = 4
 LIMIT_S = 240.0
 TABLES = ("images", "sites", "wells", "cells", "plates", "statistics", "features", "faults", "decisions")
-_LINE = re.compile(r" (\d+): \S+ (\S+) site (\d+): (begun|found|\w+ after)")
 
 
 @dataclass(frozen=True)
@@ -59,28 +58,17 @@ def count(demo: Demo, plan: Plan) -> Counts:
     return Counts(len(plan.of("done")), sum((begun - ended).values()), sum(begun.values()))
 
 
-@dataclass(frozen=True)
-class LogLine:
-    """One line of the workers' log: a process began a site, found it done, or ended it."""
-
-    pid: int
-    site: str
-    what: str
-
-
-def log_lines(demo: Demo) -> Iterator[LogLine]:
-    """What the workers' log says, in order."""
-    log = demo.folder / "logs" / "cluster.log"
-    for line in log.read_text(errors="replace").splitlines() if log.exists() else []:
-        if match := _LINE.search(line):
-            yield LogLine(int(match[1]), f"{match[2]}-{match[3]}", match[4])
+def log_of(demo: Demo) -> Path:
+    """The workers' log."""
+    return demo.folder / "logs" / "cluster.log"
 
 
 def read_log(demo: Demo) -> tuple[Counter[str], Counter[str]]:
     """How often each site was begun, and ended."""
     begun, ended = Counter[str](), Counter[str]()
-    for line in log_lines(demo):
-        (begun if line.what == "begun" else ended)[line.site] += 1
+    for line in log_lines(log_of(demo)):
+        if line.what != "failed":
+            (begun if line.what == "begun" else ended)[line.site] += 1
     return begun, ended
 
 

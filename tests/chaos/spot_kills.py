@@ -26,7 +26,8 @@ from flows.keeper import find_descendants
 from flows.stack import local_services
 from flows.supervise import Supervisor
 from imaging.publication import is_current, read_publication
-from tests.chaos.kills import compare_to_calm, log_lines, wait_for
+from tests.chaos.kills import compare_to_calm, log_of, wait_for
+from tests.chaos.worker_log import log_lines
 
 LONGEST_NOTICE_S = 2.0
 """Of a spot machine it is 25 s; here less, so that sites are cut off as well as finished."""
@@ -53,11 +54,11 @@ def look(demo: Demo) -> State:
     """Read the log; processes that are no more work on nothing."""
     ended, begun, found = Counter[str](), Counter[str](), Counter[str]()
     running: dict[int, str] = {}
-    for line in log_lines(demo):
+    for line in log_lines(log_of(demo)):
         if line.what == "begun":
             begun[line.site] += 1
             running[line.pid] = line.site
-        else:
+        elif line.what != "failed":
             (found if line.what == "found" else ended)[line.site] += 1
             running.pop(line.pid, None)
     return State(ended, begun, found, {pid: site for pid, site in running.items() if _is_alive(pid)})

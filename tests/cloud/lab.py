@@ -70,7 +70,7 @@ class Lab:
         self.pubsub.create_topic(TOPIC)
         self.backlog = self.pubsub.create_subscription(SUBSCRIPTION, TOPIC, deadline_s=10)
         self.gcs.notify(partial(self.pubsub.publish, TOPIC), prefix="screens/raw/")
-        server, scheduler = find_free_ports(2)
+        server, scheduler, web = find_free_ports(3)
         self.settings = Settings(
             store=f"gs://{BUCKET}/screens",
             storage_emulator=self.gcs.url,
@@ -82,6 +82,7 @@ class Lab:
             warehouse_interval_s=5.0,
             api_url=f"http://127.0.0.1:{server}/api",
             scheduler=f"tcp://127.0.0.1:{scheduler}",
+            web_port=web,
             state_folder=self.folder / "state",
             cache_folder=self.folder / "cache",
             linger_s=10.0,

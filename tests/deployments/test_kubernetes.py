@@ -107,6 +107,14 @@ def test_what_a_pod_refers_to_is_there(name: str) -> None:
             assert container[probe]["httpGet"]["port"] in ports
 
 
+def test_who_asks_the_scheduler_is_let_in_and_has_a_certificate() -> None:
+    (policy,) = [each for each in of_kind("NetworkPolicy") if each["metadata"]["name"] == "dask-scheduler"]
+    (names,) = policy["spec"]["ingress"][0]["from"][0]["podSelector"]["matchExpressions"]
+    assert set(names["values"]) == {"cluster", "runs", "watch"}
+    for name in names["values"]:
+        assert TLS_FOLDER in {mount["mountPath"] for mount in containers()[name]["volumeMounts"]}
+
+
 def dask_pods() -> list[dict[str, Any]]:
     variables = settings_variables("gcp", read_environment("gcp"))
     settings = Settings(**{name.removeprefix("PLATESTREAM_").lower(): value for name, value in variables.items()})

@@ -11,6 +11,7 @@ import pytest
 
 from flows.declared import read_environment
 from flows.manifests import ROLES
+from flows.watchdogs.memory import KEY
 from imaging.costs import DAYS
 from imaging.illumination_shelf import SHELVES
 from imaging.names import plate_zarr, results_prefix
@@ -86,7 +87,7 @@ def test_each_role_may_do_what_it_needs_and_nothing_else() -> None:
         if name.split(".")[0].endswith("_iam_member") and "google_service_account.role" in json.dumps(body):
             told = json.dumps([body["member"], body.get("for_each", "")])
             named = re.findall(r"role in \[(.*?)\]", told) + re.findall(r"role\[(\W+\w+\W+)\]", told)
-            others = ["runs", "workers"] if "local.written" in told else ["all"]
+            others = ["runs", "workers", "watch"] if "local.written" in told else ["all"]
             roles = re.findall(r"\w+", named[0]) if named else others
             for role in roles:
                 granted.setdefault(role, set()).add(body["role"].strip('"'))
@@ -96,7 +97,7 @@ def test_each_role_may_do_what_it_needs_and_nothing_else() -> None:
         "all": {"roles/iam.workloadIdentityUser", "roles/storage.objectViewer"},
         "runs": {"roles/storage.objectUser", *loads},
         "workers": {"roles/storage.objectUser"},
-        "watch": {"roles/pubsub.subscriber", sweeps},
+        "watch": {"roles/pubsub.subscriber", "roles/storage.objectUser", sweeps},
         "warehouse": loads,
     }
     for name in ("writes", "watch_sweeps"):
@@ -119,6 +120,7 @@ def test_each_account_may_write_the_folders_that_its_processes_write() -> None:
     assert folders("workers") == results
     assert folders("runs") == results | {DAYS, SHELVES, PORTRAITS}
     assert folders("swept") == results
+    assert folders("watch") == {KEY.split("current")[0]}
 
 
 def test_messages_of_new_images_reach_the_watcher() -> None:

@@ -30,8 +30,9 @@ from flows.arrivals_subscription import (
     find_plate,
     open_arrivals,
 )
+from flows.needs import Need
 from flows.settings import Settings
-from flows.watch import Need, Watch
+from flows.watch import Watch
 from imaging.errors import ConfigurationError
 from imaging.store import Store
 from tests.flows.api_standin import Request, api_standin
@@ -73,8 +74,10 @@ def test_the_bucket_is_that_of_the_store() -> None:
     assert Bucket.of("gs://lab/screens/?endpoint=http://127.0.0.1:1") == LAB
     assert Bucket.of("gs://lab") == Bucket("lab", "")
     assert find_plate({**IMAGE, "objectId": "raw/screen/P1/a.tif"}, Bucket.of("gs://lab")) == ("screen", "P1")
-    with pytest.raises(ConfigurationError, match="tells of images in a bucket, and the store is /data"):
+    with pytest.raises(ConfigurationError, match="tells of images in a bucket, and the store is '/data"):
         Bucket.of("/data")
+    with pytest.raises(ConfigurationError, match="is no address of a store"):
+        Bucket.of("gs://[lab/screens")
 
 
 @pytest.fixture

@@ -50,6 +50,15 @@ def test_each_kind_is_created_with_its_run_and_plate() -> None:
     assert progress["description"] == "E1/P1, recipe std-1234: half way"
 
 
+def test_what_is_shown_already_is_not_sent_again() -> None:
+    with api_standin() as (url, got), Reporter(url, "", NAMES) as reporter:
+        reporter.progress("progress", 10, "a")
+        wait_for(lambda: len(got) == 1)
+        reporter.progress("progress", 10, "a")
+        reporter.markdown("page", "text", "b")
+    assert [request.body["data"] for request in got] == [10, "text"]
+
+
 def test_the_next_version_updates_the_same_artifact() -> None:
     with api_standin() as (url, got), Reporter(url, "", NAMES) as reporter:
         reporter.progress("progress", 10, "a")

@@ -18,11 +18,12 @@ from flows.cluster import open_cluster
 from flows.compute import Compute
 from flows.events import BUDGET_EXCEEDED
 from flows.follow import Follower
+from flows.needs import Need
 from flows.process_folder import process_folder
 from flows.process_plate import process_plate
 from flows.settings import Settings
 from flows.status import read_status
-from flows.watch import Need, open_watch
+from flows.watch import open_watch
 from imaging.costs import CostBook, DayCosts, Spending, day_key, read_book, sum_costs
 from imaging.errors import SpentBudgetError
 from imaging.experiment import read_experiment

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from distributed import KilledWorker
+from distributed.comm import CommClosedError
 
 from flows import compute as module
 from flows.cluster import cluster_service, open_cluster, open_for_run, run_cluster
@@ -144,6 +145,18 @@ def test_a_site_that_kills_its_worker_three_times_is_given_up_alone(compute: Com
     wait_for(lambda: cluster.pids()["workers"] not in (before, {"0": None}))
 
 
+def refuse_once(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Ask as a client does whose connection breaks the first time."""
+    refusals: list[Exception] = [CommClosedError("in <TCP (closed)>")]
+
+    def asked(**options: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return ask(**options)
+
+    return asked
+
+
 def test_a_run_outlasts_a_scheduler_that_is_killed_and_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +165,8 @@ def test_a_run_outlasts_a_scheduler_that_is_killed_and_started_again(
     with Compute(cluster.address, reconnect_s=0.5) as compute:
         future = compute.submit(sleep, 600, key="unfinished")
         cluster.end(signal.SIGKILL)
+        with pytest.raises(MissingPartError, match=r"no Dask scheduler answers|went away while it was asked"):
+            compute.check_versions()
         wait_for(lambda: future.status == "cancelled")
         wait_for(lambda: compute._client.status == "closed")
         assert compute.workers == 0
@@ -161,6 +176,8 @@ def test_a_run_outlasts_a_scheduler_that_is_killed_and_started_again(
         cluster.start()
         assert [compute.ensure_connected(), compute.ensure_connected()] == [False, True]
         assert compute.submit(sleep, 0.01, key="after").result(60) == 0.01
+        monkeypatch.setattr(compute._client, "get_versions", refuse_once(compute._client.get_versions))
+        compute.check_versions()
     cluster.end(signal.SIGTERM)
 
 
@@ -216,7 +233,7 @@ def test_a_cluster_that_runs_elsewhere_is_used_and_not_started(
     ]
     with open_for_run(settings) as address:
         assert address == cluster.address
-    assert [service.name for service in local_services(settings, tmp_path)] == ["server", "runner", "watch"]
+    assert [service.name for service in local_services(settings, tmp_path)] == ["server", "runner", "watch", "web"]
 
 
 def test_a_run_has_a_cluster_of_its_own_at_a_free_port(monkeypatch: pytest.MonkeyPatch) -> None:

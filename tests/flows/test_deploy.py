@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.clusters.alerts import NO_PROGRESS
 from flows.declared import FOLDER, PROJECT, ROOT, read_automations, read_deployments, read_environment
 from flows.deploy import Applied, deploy
 from flows.events import BACKGROUND_WORK, IMAGES_ARRIVED
 from flows.serve import background_places, load_flow, make_deployment, serve_service
 from flows.settings import Settings
+from flows.watchdogs.channels import BLOCKS
+from flows.watchdogs.rounds import ALERT
 from imaging.errors import ConfigurationError, MissingPartError
 from imaging.plate_recipes import BACKGROUND
 
@@ -83,10 +86,17 @@ def test_the_queue_of_what_can_wait_comes_behind_that_of_plates(server: str, tmp
 
 
 def test_our_automations_call_runs_without_a_heartbeat_crashed() -> None:
-    (dead_runs,) = read_automations()
+    dead_runs = read_automations()[0]
     assert dead_runs["trigger"]["posture"] == "Proactive"
     assert dead_runs["trigger"]["within"] >= 90  # seconds; a run sends one every 30 s at best
     assert dead_runs["actions"][0]["state"] == "CRASHED"
+
+
+def test_our_alerts_are_sent_one_by_one_by_the_blocks_that_deploying_makes() -> None:
+    alerts = read_automations()[1]
+    assert alerts["trigger"]["expect"] == [ALERT, NO_PROGRESS]
+    assert (alerts["trigger"]["threshold"], alerts["trigger"]["within"]) == (1, 0)
+    assert [action["block"] for action in alerts["actions"]] == ["/".join(block) for block in BLOCKS.values()]
 
 
 def test_the_runner_serves_the_same_deployment(project: Path) -> None:

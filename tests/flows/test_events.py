@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -116,3 +118,31 @@ def test_ten_events_of_two_plates_give_one_run_each_with_their_names_as_text(dep
     assert sorted(run["parameters"]["plate"] for run in found) == ["0012", "B (2)+c"]
     assert {run["state_type"] for run in found} == {"SCHEDULED"}
     assert all("platestream" in run["tags"] for run in found)
+
+
+def test_an_event_whose_answer_was_lost_is_sent_again_under_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[str, uuid.UUID]] = []
+    answers = [MissingPartError("no answer"), None, None, MissingPartError("no answer"), None]
+
+    def lose_answer(url: str, event: ImagesArrived, *, auth: str) -> None:
+        taken.append((event.plate, event.event_id))
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+
+    monkeypatch.setattr(events, "emit", lose_answer)
+    sender = events.Sender("http://127.0.0.1:1/api")
+    now = datetime.now(UTC)
+
+    def send(plate: str, at_s: float) -> None:
+        event = ImagesArrived(experiment="E1", plate=plate, occurred=now + timedelta(seconds=at_s))
+        with contextlib.suppress(MissingPartError):
+            sender.send(event)
+
+    send("P1", 0)
+    send("P1", 5)  # the same again, and this time there is an answer
+    send("P1", 10)  # a new one
+    send("P2", 10)
+    send("P2", 10 + events.RESENT_FOR_S)  # the old one would be of no use any more
+    ids = [event_id for _, event_id in taken]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 4

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from distributed import LocalCluster
 
 from flows.clusters import keep as module
 from flows.clusters.alerts import NO_PROGRESS
@@ -246,6 +247,15 @@ def test_what_a_scheduler_has_to_do_is_told() -> None:
         while (look := ask(cluster.address)) != Look(1, 1, {"0": 1}):
             assert time.monotonic() < deadline, look
         assert (look.in_hand, look.tasks) == (1, 2)
+
+
+def test_a_scheduler_that_was_started_without_ours_does_not_say_what_it_has_to_do() -> None:
+    with LocalCluster(
+        n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    ) as plain:
+        address: Any = plain.scheduler_address
+        with pytest.raises(MissingPartError, match="does not say what it has to do"):
+            ask(address)
 
 
 def test_a_scheduler_that_is_not_there_does_not_say_what_it_has_to_do() -> None:

@@ -10,11 +10,12 @@ import pytest
 from flows.cluster import open_cluster
 from flows.compute import Compute
 from flows.follow import Follower
+from flows.needs import Need
 from flows.placement import refuse_dataset
 from flows.process_folder import process_folder, process_stored
 from flows.process_plate import process_plate
 from flows.settings import Settings
-from flows.watch import Need, open_watch
+from flows.watch import open_watch
 from imaging.errors import PlacementError
 from imaging.experiment import read_experiment
 from imaging.store import FolderStore

@@ -71,3 +71,13 @@ def test_a_table_in_a_pipe_cuts_no_text(capsys: pytest.CaptureFixture[str]) -> N
     open_console().print(table)
     row = capsys.readouterr().out.splitlines()[1]
     assert row.split() == [letter * 90 for letter in "abc"]
+
+
+def test_a_value_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = pa.table({"treatment\x1b[2J": ["\x1b]0;hacked\x07 DMSO", "two\nlines", "\u202edesrever", "µM"]})
+    print_rows(rows, Format.table)
+    out = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\u202e"} & set(out)
+    assert r"\x1b]0;hacked\x07 DMSO" in out
+    assert r"\u202edesrever" in out
+    assert "µM" in out

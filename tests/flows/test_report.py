@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from PIL import Image
 
 import flows.report
 from flows.artifacts import MAX_BYTES
+from flows.markdown import link
 from flows.report import (
     COLORS,
     QUALITY_TABLES,
@@ -89,7 +92,7 @@ def test_the_page_is_told_from_the_start(tmp_path: Path) -> None:
     heard: Any = Heard()
     report_page(heard, job)
     page = (tmp_path / "store" / job.prefix / "page" / "index.html").as_uri()
-    assert heard.last("markdown", "page")[1] == f"page: [{page}]({page})"
+    assert heard.last("markdown", "page")[1] == f"page: {link(page)}"
 
 
 def test_verdicts_are_told_as_a_picture_and_a_table_with_reasons(tmp_path: Path) -> None:
@@ -158,6 +161,24 @@ def test_the_same_plan_is_not_reported_twice(tmp_path: Path, monkeypatch: pytest
     count = len(heard.told)
     report(job.survey())
     assert len(heard.told) == count
+
+
+def test_the_longer_a_plate_takes_the_more_seldom_it_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, now = make_job(tmp_path), 0.0
+    monkeypatch.setattr("flows.report.time.monotonic", lambda: now)
+    reported: list[float] = []
+    monkeypatch.setattr("flows.report.report_plan", lambda *_: reported.append(now))
+    plan = job.survey()
+    heard: Any = Heard()
+    report = ProgressReport(heard, job)
+    for second in range(3 * 3600):
+        now = float(second)
+        report(replace(plan, sites=plan.sites[: second % 2 + 1]))
+    assert reported[:3] == [0, 3, 6]
+    assert 150 < len(reported) < 600
+    assert max(b - a for a, b in itertools.pairwise(reported)) <= 31
 
 
 def test_status_tells_how_far_a_plate_is(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_runs_have_heartbeats_and_no_server_of_their_own(tmp_path: Path) -> None
     assert variables["PREFECT_API_URL"] == "http://127.0.0.1:9/api"
     assert variables["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
     assert variables["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] == "false"
+    assert variables["PREFECT_CLIENT_RETRY_EXTRA_CODES"] == "500"  # SQLite is locked, or PostgreSQL too slow
 
 
 def test_a_persons_own_prefect_plays_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,3 +135,19 @@ def test_a_server_starts_from_nothing_and_comes_back_with_its_database(
         assert database.execute("select count(*) from flow").fetchone() == (0,)
         assert database.execute("select count(*) from block_type").fetchone() > (10,)
     assert (tmp_path / "state" / "prefect" / "prefect.db").exists()
+
+
+def test_the_server_deletes_what_is_older_than_the_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datetime import timedelta
+
+    from prefect.settings.models.server import ServerSettings
+
+    for days, least in ((30.0, timedelta(days=30)), (0.01, timedelta(hours=1))):
+        for name, value in server_variables(tmp_path, tmp_path, 4201, keep_runs_days=days).items():
+            monkeypatch.setenv(name, value)
+        kept = ServerSettings()
+        assert kept.services.db_vacuum.enabled_vacuum_types == {"events", "flow_runs", "orphans"}
+        assert kept.services.db_vacuum.retention_period == kept.events.retention_period >= least
+        fleeting = kept.services.db_vacuum.event_retention_overrides
+        assert fleeting["prefect.flow-run.heartbeat"] == min(timedelta(days=1), kept.events.retention_period)
+        assert fleeting["prefect.task-run.Completed"] == fleeting["prefect.flow-run.heartbeat"]

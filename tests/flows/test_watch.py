@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import socket
 import time
@@ -12,7 +11,8 @@ from typing import Any
 import pytest
 
 from flows.events import emit
-from flows.watch import DAY_S, LONGEST_SWEEP_S, REPEAT_S, Need, Watch, event_of
+from flows.needs import Need, event_of
+from flows.watch import DAY_S, REPEAT_S, Watch
 from imaging.errors import MissingPartError, StoreUnavailableError
 from imaging.job import open_job
 from imaging.measure import measure_planes
@@ -86,15 +86,6 @@ def test_a_published_plate_needs_nobody_until_its_map_changes(root: FolderStore)
     root.write("experiments/screen/map.csv", PLATE_MAP.replace("x,2", "y,2").encode())
     watch.round(time.time() + 5)
     assert [need.reason for need in woken] == ["a publication is due"]
-
-
-def test_a_plate_published_long_ago_is_looked_at_once_a_day(root: FolderStore) -> None:
-    upload(root, "P1")
-    follow(open_job(root, "screen", "P1", settle_s=0.0))
-    watch, _ = watch_of(root)
-    later = time.time() + 2 * DAY_S
-    assert watch.round(later) == 0
-    assert sum(watch.round(later + hour * 3600) for hour in range(1, 25)) == 1
 
 
 def test_a_changed_recipe_does_not_reprocess_what_is_published(
@@ -173,6 +164,33 @@ def test_a_clock_that_is_set_back_does_not_stop_the_watch(root: FolderStore) -> 
     assert len(woken) == 1
 
 
+def test_a_clock_that_was_a_day_ahead_hides_no_late_image_once_it_is_set_right(root: FolderStore) -> None:
+    """While it was wrong, a plate published a moment ago was taken for closed, to be looked at the next day."""
+    upload(root, "P1")
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    watch, woken = watch_of(root)
+    now = time.time()
+    watch.round(now + 2 * DAY_S, tick=100.0)
+    upload_again(root, "P1")
+    watch.round(now + 2 * DAY_S, tick=102.0)
+    assert not woken
+    watch.round(now + 4.0, tick=104.0)
+    assert [need.reason for need in woken] == ["1 sites to process"]
+
+
+def test_a_follower_that_is_seen_to_beat_is_left_alone_whatever_the_clock_says(root: FolderStore) -> None:
+    upload(root, "P1")
+    job = open_job(root, "screen", "P1")
+    watch, woken = watch_of(root)
+    wrong = time.time() + 3600.0
+    for tick in (0.0, 30.0, 60.0, 90.0, 120.0):
+        beat(job, "somebody")
+        watch.round(wrong + tick, tick=tick)
+    assert len(woken) == 1  # at the first look there is but the clock to go by
+    watch.round(wrong + 220.0, tick=220.0)
+    assert len(woken) == 2
+
+
 def test_a_wake_that_fails_is_tried_again(root: FolderStore) -> None:
     upload(root, "P1")
     calls: list[Need] = []
@@ -217,24 +235,7 @@ def test_a_marked_plate_is_looked_at_at_once_and_an_unmarked_one_by_the_sweep(ro
     assert [need.plate for need in woken] == ["P1"]
     assert watch.round(now + 58) == 0
     watch.round(now + 62)
-    assert [need.plate for need in woken] == ["P1", "P1", "P2"]
-
-
-def test_a_plate_published_today_is_swept_ever_more_rarely_until_it_is_marked(root: FolderStore) -> None:
-    upload(root, "P1")
-    follow(open_job(root, "screen", "P1", settle_s=0.0))
-    watch, woken = told_watch(root)
-    now = time.time()
-    looks = [second for second in range(0, 8 * 3600, 30) if watch.round(now + second)]
-    assert looks[:4] == [0, 60, 180, 420]
-    assert max(b - a for a, b in itertools.pairwise(looks)) == LONGEST_SWEEP_S
-    assert not woken
-    upload_again(root, "P1")
-    watch.mark("screen", "P1")
-    assert watch.round(now + 8 * 3600) == 1
-    assert len(woken) == 1
-    follow(open_job(root, "screen", "P1", settle_s=0.0))
-    assert [watch.round(now + 8 * 3600 + second) for second in (61, 122, 183, 244)] == [1, 1, 0, 1]
+    assert [need.plate for need in woken] == ["P1", "P2", "P1"]  # one that was never looked at goes first
 
 
 def test_a_closed_plate_is_looked_at_at_once_when_it_is_marked(root: FolderStore) -> None:
@@ -281,8 +282,6 @@ def test_an_image_that_ends_while_its_plate_is_looked_at_has_the_plate_looked_at
     now = time.time()
     root.is_due = True
     watch.round(now)
-    assert not woken
-    watch.round(now + 2)
     assert [need.reason for need in woken] == ["4 sites to process"]
 
 

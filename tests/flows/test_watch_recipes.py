@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from flows.events import BACKGROUND_WORK, IMAGES_ARRIVED
+from flows.needs import Need, event_of
 from flows.process_plate import priority_of
 from flows.settings import Settings
 from flows.status import read_status
-from flows.watch import Need, Watch, event_of
+from flows.watch import Watch
 from imaging.job import open_experiment, open_job
 from imaging.plate_recipes import BACKGROUND, EXPERIMENTAL, PRODUCTION, PlateRecipe, find_plate_recipes
 from imaging.promotions import record_promotion

@@ -393,3 +393,10 @@ def test_a_real_file_cut_anywhere_is_refused() -> None:
         whole = (folder / name).read_bytes()
         for size in [*(chance.randrange(len(whole)) for _ in range(50)), *range(len(whole) - 30, len(whole))]:
             refusal(whole[:size])
+
+
+def test_a_png_part_of_an_odd_name_is_damage_in_words_of_ours() -> None:
+    whole = png(picture(np.uint16))
+    data = whole[:33] + png_part(b"tE\xd7U", b"odd") + whole[33:]
+    with pytest.raises(UnreadableImageError, match="they are not PNG data"):
+        decode_plane(data, name="a.png")

@@ -98,3 +98,12 @@ def test_a_bitmap_cut_at_any_byte_is_refused() -> None:
 )
 def test_what_is_no_plane_is_refused(data: bytes, words: str) -> None:
     assert words in refusal(data)
+
+
+@pytest.mark.parametrize("size", [1, 200, 5_000_000])
+def test_bytes_behind_the_compressed_ones_end_a_c01_all_the_same(size: int) -> None:
+    """A stream that is over takes no more bytes, and says so by leaving them; asking again gave the same for ever."""
+    np.testing.assert_array_equal(decode_plane(c01(picture()) + bytes(size), name="a.C01"), picture())
+    grey = picture(5, 7).astype(np.uint8)
+    short = b"\0\0\0\x10" + zlib.compress(dib(grey, bits=8))  # without masks, which leaves room for more
+    np.testing.assert_array_equal(decode_plane(short + bytes(size), name="a.C01"), grey)

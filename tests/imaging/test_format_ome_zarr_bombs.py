@@ -47,6 +47,18 @@ def test_a_bomb_of_any_codec_is_refused_and_a_chunk_is_read(tmp_path: Path, code
             pixels_of(folder, at(delivery, Address(B03, 1, "1", 1)))
 
 
+@pytest.mark.parametrize("codec", [GZip(), Zlib()], ids=lambda codec: codec.codec_id)
+def test_bytes_behind_a_large_chunk_end_its_unpacking_all_the_same(tmp_path: Path, codec: Any) -> None:
+    """A stream that is over takes no more bytes, and says so by leaving them; asking again gave the same for ever."""
+    pixels = np.zeros((1, 1, 1_100, 1_024), np.uint16)
+    write_image(tmp_path / "B03.zarr", "0.4", pixels, chunks=(1, 1, 1_100, 1_024), compressors=codec)
+    chunk = tmp_path / "B03.zarr/0/0/0/0/0"
+    chunk.write_bytes(chunk.read_bytes() + b"behind")
+    delivery, folder = read(tmp_path)
+    with pytest.raises(UnreadableImageError, match="more than the 2,252,800 bytes of its pixels"):
+        pixels_of(folder, at(delivery, Address(B03, 1, "1", 1)))
+
+
 def test_a_bomb_in_a_shard_is_refused(tmp_path: Path) -> None:
     write_image(tmp_path / "B03.zarr", "0.5", chunks=(1, 1, 20, 25), shards=(2, 3, 40, 50), compressors=GzipCodec())
     (shard,) = (path for path in (tmp_path / "B03.zarr/0/c").rglob("*") if path.is_file())

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from imaging.experiment import read_experiment
 from imaging.history import look_up_history, plate_history
 from imaging.job import PlateJob
-from imaging.names import to_json
+from imaging.names import plate_folders, to_json
 from imaging.publication import publish
+from imaging.published_marks import mark_published
 from imaging.records import publication_key
 from imaging.site import process_site
 from imaging.steps import site_task
@@ -99,7 +100,7 @@ class Lab:
 
     def numbers(self) -> dict[str, int]:
         """Publications of each plate."""
-        return {plate: len(self.records(plate)) for plate in self.store.list_folders("results/screen/")}
+        return {plate: len(self.records(plate)) for plate in plate_folders(self.store, "screen")}
 
 
 @pytest.fixture
@@ -275,7 +276,7 @@ def test_publishers_that_race_agree_on_one_history_and_disturb_no_other_plate(bu
         actor.finish()
         if actor.error:
             raise actor.error
-    lab.store.gate = lambda: None
+    lab.store.gate = lambda verb: ""
     assert lab.numbers() == {"P1": 2, "P10": 1, "P2": 1, "P3": 1, "P4": 1, "P5": 1, LATE: 1}
     runs = {(plate, record["run"]) for plate in lab.numbers() for record in lab.records(plate)}
     for plate in lab.numbers():
@@ -297,3 +298,31 @@ def test_a_table_that_is_damaged_anywhere_is_passed_over(lab):
         assert len(look_up_history(lab.job(LATE)).plates) in (4, 5)  # 5 where the damage hits nothing that is read
     lab.store.put(key, whole[: len(whole) // 2])
     assert len(look_up_history(lab.job(LATE)).plates) == 4
+
+
+def test_a_history_costs_no_listing_of_each_plate_and_is_the_same_without_marks() -> None:
+    lab = Lab()
+    for number in range(1, 31):
+        lab.publish(f"P{number}", number)
+    job = lab.job(LATE)
+    first = look_up_history(job)  # lays the marks of what was published before there were any
+    lab.publish("P5", 200)  # and a publication that nobody marked since
+    listed: list[str] = []
+    list_all = lab.store.list
+
+    def listing(prefix: str, **options: Any) -> Any:
+        listed.append(prefix)
+        return list_all(prefix, **options)
+
+    lab.store.list = listing  # type: ignore[method-assign]
+    again = look_up_history(job)
+    assert len(listed) == 1 + MOST_PLATES
+    assert [plate for plate, _ in first.plates] == [plate for plate, _ in again.plates]
+    marks = [key for key in lab.store.objects if "/_published/" in key]
+    assert len(marks) == 30
+    for key in marks:
+        del lab.store.objects[key]
+    newest = look_up_history(job)
+    assert "P5" in [plate for plate, _ in newest.plates]
+    mark_published(lab.store, "screen", "P5", job.recipe, 2)
+    assert look_up_history(job) == newest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,20 @@ def npz(**arrays: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
+
+
+def header_only(side: int) -> bytes:
+    """What a packed array of zeros, far larger than any machine, begins with."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"shape": (side, side), "fortran_order": False, "descr": "<f8"})
+    return file.getvalue()
+
+
+def zipped(name: str, data: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, data)
+    return file.getvalue()
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -154,10 +169,17 @@ def test_everything_that_is_wrong_with_files_is_told_at_once() -> None:
         ("files: {DNA: a.npy}", {"a_npy": npy(0 * RAMP)}, "numbers of 0 or more"),
         ("files: {DNA: a.npy}", {"a_npy": npy(-RAMP)}, "numbers of 0 or more"),
         ("files: {DNA: a.npy}", {"a_npy": npy(RAMP.astype(str))}, "numbers of 0 or more"),
-        ("files: {DNA: a.npy}", {"a_npy": npy(np.array([{}]))}, "a.npy cannot be read: "),
+        ("files: {DNA: a.npy}", {"a_npy": npy(np.array([{}]))}, "a.npy must hold numbers of 0 or more"),
+        ("files: {DNA: a.npy}", {"a_npy": header_only(200_000)}, "got an array of shape (200000, 200000)"),
+        ("files: {DNA: a.npz}", {"a_npz": zipped("DNA.npy", header_only(200_000))}, "of shape (200000, 200000)"),
         ("files: {DNA: a.xml}", {"a_xml": b"<a"}, "a.xml is no XML: "),
         ("files: {DNA: a.xml}", {"a_xml": b"<a/>"}, "a.xml holds no FlatfieldProfile"),
         ("files: {DNA: a.xml}", {"a_xml": b'<!DOCTYPE a [<!ENTITY b "c">]><a/>'}, "a.xml declares entities"),
+        (
+            "files: {DNA: a.xml}",
+            {"a_xml": '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16")},
+            "a.xml declares entities",
+        ),
         ("files: {DNA: a.xml}", {"a_xml": harmony(small_profile())}, "has no polynomial foreground profile for"),
         ("files: {DNA: a.xml}", {"a_xml": harmony("{a: [")}, "has a FlatfieldProfile that cannot be read"),
         ("files: {DNA: a.xml}", {"a_xml": harmony("word")}, "has a FlatfieldProfile that cannot be read"),

@@ -10,6 +10,7 @@ import pytest
 
 from imaging.image_headers import ImageHeader, read_header
 from tests.imaging.looks import BITS, METASERIES, OME, PLANE, WAVE, tiff
+from tests.odd_files import craft_tiff, plane_tags
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,8 @@ from tests.imaging.looks import BITS, METASERIES, OME, PLANE, WAVE, tiff
         (io.BytesIO(b"no image at all"), None),
         (io.BytesIO(b""), None),
         (io.BytesIO(b"II*\0" + struct.pack("<I", 10**6)), None),
+        (io.BytesIO(b"II*"), None),
+        (io.BytesIO(craft_tiff(plane_tags(4, 4, size=32) | {277: (4, 3, 8)}, fill=bytes(300))), None),
     ],
 )
 def test_the_full_scale_comes_from_the_header(file: io.BytesIO, full_scale: int | None) -> None:

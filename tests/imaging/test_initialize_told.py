@@ -245,3 +245,9 @@ def test_a_real_site_without_an_index_is_described_by_its_images() -> None:
         ("Channel_488_long", "3", "other"),
         ("HOECHST_33342", "5", "nucleus"),
     ]
+
+
+def test_notes_quote_an_instrument_s_words_in_signs_that_can_be_printed() -> None:
+    told = index("V5", [(2, 3, 1, 1, 0, "1"), (2, 3, 1, 1, 0, "2")]).replace(b"Alexa 488", "Alexa\x94\u202e".encode())
+    look = look_at({"Images/Index.idx.xml": told, "Images/r02c03f01p01-ch1sk1fk1fl1.tiff": b""})
+    assert any(r"Alexa\x94\u202e" in note for note in look.notes)

@@ -53,3 +53,9 @@ def test_json_is_canonical_and_holds_no_nan() -> None:
 
 def test_results_lie_under_experiment_plate_and_recipe() -> None:
     assert results_prefix("E", "P", "v1-0") == "results/E/P/v1-0/"
+
+
+def test_a_name_that_is_far_too_long_is_not_told_in_full() -> None:
+    with pytest.raises(RefusedNameError) as caught:
+        check_name("plate", "9" * 5_000)
+    assert len(caught.value.message) < 400

@@ -218,3 +218,11 @@ def test_one_array_is_spoken_of_as_one(tmp_path: Path) -> None:
         find_npz_arrays(written(tmp_path, a=PLANE / 2))
     with pytest.raises(ConfigurationError, match=r"^1 of its 2 arrays cannot be measured"):
         find_npz_arrays(written(tmp_path, a=PLANE / 2, b=PLANE))
+
+
+def test_names_of_a_damaged_archive_are_told_on_one_line(tmp_path: Path) -> None:
+    odd = "bell\x07and\nline" + "x" * 9_000
+    (problem,) = problems(raw(tmp_path, {odd: b"no array"}))
+    assert problem.startswith(r"bell\x07and\nlinexxx")
+    assert problem.isprintable()
+    assert len(problem) < 500

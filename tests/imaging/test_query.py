@@ -222,6 +222,8 @@ def test_catalogue_can_be_asked_for(screen):
         ("SELECT 1; SELECT 2", "the SQL must be one SELECT statement, got 2 statements"),
         ("SELECT x FROM wells", 'the query failed: Binder Error: Referenced column "x" not found'),
         ("SELECT 1 FROM wels", "there is no table wels, did you mean wells; tables are images, sites"),
+        ("SELECT 1 FROM `zz\x07zz`", r"there is no table zz\x07zz; tables are images, sites"),
+        ("SELECT '\x15", r"the SQL cannot be read: "),
         ("SELECT 1 FROM zzzz", "there is no table zzzz; tables are images, sites"),
         ("SELECT nofunction(1)", "the query failed: Catalog Error: Scalar Function with name nofunction"),
         ("SELECT CAST('a' AS INT64)", "the query failed: Conversion Error: Could not convert string 'a'"),
@@ -231,7 +233,7 @@ def test_faults_in_sql_are_told_in_one_sentence(folder_store, sql, words):
     with pytest.raises(QueryError) as caught:
         run_query(folder_store, sql)
     assert str(caught.value).startswith(words)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
     assert isinstance(caught.value, PlateError)
     assert isinstance(caught.value, ValueError)
 

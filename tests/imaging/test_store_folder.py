@@ -55,3 +55,13 @@ def test_a_drive_that_goes_away_while_it_takes_an_object_does_not_answer(
         monkeypatch.setattr(os, name, lose)
     with pytest.raises(StoreUnavailableError, match="Host is down"):
         folder_store.write("a", b"1")
+
+
+@pytest.mark.parametrize("blocked", [".staging", "results"])
+def test_a_file_in_the_place_of_a_folder_is_no_object_that_is_there_already(
+    blocked: str, folder_store: FolderStore
+) -> None:
+    (folder_store.root / blocked).write_bytes(b"somebody's note")
+    for verb in (folder_store.create, folder_store.write):
+        with pytest.raises(StoreUnavailableError, match="the folder took no file: Not a directory"):
+            verb("results/screen/pins.json", b"1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from imaging.wells import PLATE_SHAPES, Well, expand_wells, parse_row, parse_well, row_name
@@ -40,3 +42,10 @@ def test_a_range_is_a_rectangle_row_by_row() -> None:
 
 def test_every_plate_has_as_many_wells_as_it_says() -> None:
     assert all(rows * columns == wells for wells, (rows, columns) in PLATE_SHAPES.items())
+
+
+@pytest.mark.parametrize("read", [parse_well, parse_row, expand_wells])
+def test_what_is_no_well_is_told_by_its_beginning(read: Callable[[str], object]) -> None:
+    with pytest.raises(ValueError, match="got 'xxxx") as caught:
+        read("x" * 5_000)
+    assert len(str(caught.value)) < 200

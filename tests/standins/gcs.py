@@ -212,7 +212,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _resource(bucket: str, blob: Blob) -> dict[str, str]:
     """Describe an object as the JSON API does."""
+    md5 = hashlib.md5(blob.data)
+    sums = {"md5Hash": base64.b64encode(md5.digest()).decode()} if blob.etag == md5.hexdigest() else {}
     return {
+        **sums,  # of an object that was put together from parts none is known
         "kind": "storage#object",
         "id": f"{bucket}/{blob.name}/{blob.generation}",
         "bucket": bucket,
@@ -222,7 +225,6 @@ def _resource(bucket: str, blob: Blob) -> dict[str, str]:
         "metageneration": "1",
         "contentType": blob.content_type,
         "crc32c": _crc32c(blob.data),
-        "md5Hash": base64.b64encode(hashlib.md5(blob.data).digest()).decode(),
         "etag": blob.etag,
         "timeCreated": _timestamp(blob),
         "updated": _timestamp(blob),
@@ -343,6 +345,10 @@ class GcsStandIn:
         """Bytes of all objects of a bucket, by name."""
         with self._server.storage.lock:
             return {name: blob.data for name, blob in self._server.storage.bucket(bucket).items()}
+
+    def put(self, bucket: str, name: str, data: bytes) -> None:
+        """Store an object of any name, such as no client of ours writes."""
+        self._server.storage.put(bucket, name, data, "application/octet-stream", None)
 
     def notify(self, publish: Callable[[bytes, dict[str, str]], None], *, prefix: str = "") -> None:
         """Publish what happens to objects from now on, as a notification configuration of the service does.

@@ -1,0 +1,88 @@
+"""Runs that the Prefect server has already made and that wait for a place: a plate that has one needs no second.
+
+Each event beyond the first would add a run that finds nothing to do, one every few minutes for each plate of a queue.
+What the server says is a hint: a run that never begins is not believed in for ever.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from flows.server import api_client
+from imaging.errors import MissingPartError
+
+PlateRecipe = tuple[str, str, str]
+"""Experiment, plate and recipe."""
+AGE_S = 5.0
+"""Seconds that an answer is good for: of many plates that wait, one asks for all."""
+BELIEVED_S = {"SCHEDULED": 3600.0, "PENDING": 600.0}
+"""Seconds that a run is believed to begin yet, by its state: one whose runner was killed stays Pending for ever."""
+PAGE = 200
+
+
+@dataclass
+class WaitingRuns:
+    """What waits at a Prefect API, asked at most every few seconds.
+
+    Parameters
+    ----------
+    api_url
+        Address of the API.
+    auth
+        ``user:password``, when the API asks for one.
+    """
+
+    api_url: str
+    auth: str = ""
+    _waiting: frozenset[PlateRecipe] = frozenset()
+    _asked_at: float = float("-inf")
+    _seen: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def has(self, experiment: str, plate: str, recipe: str) -> bool:
+        """Whether a run of a plate waits to begin.
+
+        Raises
+        ------
+        MissingPartError
+            When the server does not answer: one that is at its limit would only get more to do by a further event.
+        """
+        now = time.monotonic()
+        if now - self._asked_at >= AGE_S:
+            try:
+                self._waiting = self.believe(self._ask(), now)
+            except (httpx.HTTPError, ValueError) as error:
+                raise MissingPartError(
+                    f"the Prefect API at {self.api_url} does not say which runs wait "
+                    f"({str(error) or type(error).__name__}), so none is asked for now; start the server, or set "
+                    "PREFECT_API_URL to the address of yours",
+                    experiment=experiment,
+                    plate=plate,
+                ) from error
+            self._asked_at = time.monotonic()
+        return (experiment, plate, recipe) in self._waiting
+
+    def believe(self, runs: list[Mapping[str, Any]], now: float) -> frozenset[PlateRecipe]:
+        """Plates of runs that have not waited too long; ``now`` by any clock that does not jump."""
+        keys = [(run["id"], run["state_type"]) for run in runs]
+        self._seen = {key: self._seen.get(key, now) for key in keys}
+        return frozenset(
+            (named["experiment"], named["plate"], named["recipe"])
+            for key, named in zip(keys, (run["parameters"] for run in runs), strict=True)
+            if now - self._seen[key] < BELIEVED_S[key[1]] and {"experiment", "plate", "recipe"} <= named.keys()
+        )
+
+    def _ask(self) -> list[Mapping[str, Any]]:
+        runs: list[Mapping[str, Any]] = []
+        wanted = {"flow_runs": {"state": {"type": {"any_": list(BELIEVED_S)}}}, "sort": "ID_DESC", "limit": PAGE}
+        with api_client(self.api_url, auth=self.auth) as client:
+            while True:
+                answer = client.post("/flow_runs/filter", json=wanted | {"offset": len(runs)})
+                page = answer.raise_for_status().json()
+                runs += page
+                if len(page) < PAGE:
+                    return runs

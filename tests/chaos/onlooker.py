@@ -1,0 +1,70 @@
+"""Somebody who looks at the plates while all goes wrong, plays the persons in it, and sees what must never be so."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from imaging.job import PlateJob, open_job
+from imaging.planning import Plan
+from imaging.publication import is_current
+from imaging.store import Store
+from tests.chaos.delivery import Delivery
+from tests.chaos.objects import find_absent
+from tests.chaos.processes import Processes, tell
+
+TELL_S = 15.0
+"""Seconds between two lines about the plates."""
+
+
+@dataclass
+class Onlooker:
+    """Looks at a delivery's plates in a store that nothing disturbs."""
+
+    store: Store
+    delivery: Delivery
+    settle_s: float
+    seen: dict[str, None] = field(default_factory=dict)
+    """What was so at some moment and must not be at any, one sentence each."""
+
+    def jobs(self) -> dict[str, PlateJob]:
+        """The plates by name."""
+        return {
+            plate.name: open_job(self.store, plate.experiment, plate.name, settle_s=self.settle_s)
+            for plate in self.delivery.plates
+        }
+
+    def look(self) -> list[str]:
+        """Look at all plates and do what a person would; say which of them are not published as they are now."""
+        late = []
+        plans = {}
+        for name, job in self.jobs().items():
+            self.seen.update(dict.fromkeys(f"{name}: {sentence}" for sentence in find_absent(job)))
+            plans[name] = plan = job.survey()
+            if not (plan.is_publishable and is_current(job, plan)):
+                late.append(f"{name} is not published in time: {describe(plan)}")
+        self.delivery.attend(plans)
+        return late
+
+    def wait_for_end(self, processes: Processes, limit_s: float) -> list[str]:
+        """Wait until all has come, and all plates are published with it; say which are not in time."""
+        deadline, tell_at = time.monotonic() + limit_s, 0.0
+        while True:
+            was_over = self.delivery.is_over
+            late = self.look()
+            if not late and was_over and processes.are_all_running:
+                return []
+            if time.monotonic() > deadline:
+                return late or ["not all that was to come was asked for in time"]
+            if time.monotonic() >= tell_at:
+                tell("; ".join(f"{name} {describe(job.survey())}" for name, job in self.jobs().items()))
+                tell_at = time.monotonic() + TELL_S
+            time.sleep(1.0)
+
+
+def describe(plan: Plan) -> str:
+    """Count a plate's sites by state."""
+    states = Counter(site.state for site in plan.sites)
+    counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    return f"{counted}, publication {plan.records.last_publication}"

@@ -1,0 +1,207 @@
+"""The verdict on chaos finds nothing in a plate that is well, and each thing that is not."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imaging.job import PlateJob
+from imaging.store import FolderStore
+from tests.chaos.delivery import Delivery, plan_delivery
+from tests.chaos.objects import LATER_S, find_absent, find_strays, judge_objects
+from tests.chaos.onlooker import Onlooker
+from tests.chaos.plates import PATIENCE_S, draw_plates
+from tests.chaos.processes import MARK, Hit, find_marked, is_alive
+from tests.chaos.tables import find_differences
+from tests.chaos.verdict import Outcome, judge
+from tests.chaos.worker_log import Work, log_lines, read_work
+from tests.following import follow
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A plate that came with all accidents and was followed to its last publication."""
+
+    root: Path
+    delivery: Delivery
+
+
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Delivered:
+    root = tmp_path_factory.mktemp("delivered")
+    store = FolderStore(root / "data")
+    delivery = plan_delivery(draw_plates()[:1], random.Random(7), store.write)
+    delivery.waits_before_late = 0
+    delivery.declare()
+    delivery.send(len(delivery.parcels))
+    (job,) = Onlooker(store, delivery, 0.0).jobs().values()
+    while not delivery.is_over:
+        follow(job, later_s=2 * PATIENCE_S)
+        delivery.attend({job.plate: job.survey()})
+    follow(job, later_s=2 * PATIENCE_S)
+    return Delivered(root, delivery)
+
+
+@dataclass
+class Damaged:
+    """A copy of that plate, to be damaged."""
+
+    job: PlateJob
+    delivery: Delivery
+    root: Path
+
+    def judge(self, work: Work | None = None, hits: tuple[Hit, ...] = ()) -> Outcome:
+        nothing = Work(Counter(), Counter(), Counter(), Counter(), {})
+        jobs = {self.job.plate: self.job}
+        return judge(jobs, self.delivery, work or nothing, hits, self.root.parent / "calm", time.time())
+
+    def one(self, beginning: str) -> str:
+        """Key of one object of the plate's records or images that begins so."""
+        return next(item.key for item in self.job.store.list("").objects if item.key.startswith(beginning))
+
+
+@pytest.fixture
+def plate(delivered: Delivered, tmp_path: Path) -> Damaged:
+    shutil.copytree(delivered.root / "data", tmp_path / "data", copy_function=shutil.copy2)
+    store = FolderStore(tmp_path / "data")
+    (job,) = Onlooker(store, delivered.delivery, 0.0).jobs().values()
+    # uploads are read where they lie, for a copy of them has times of its own
+    kept = FolderStore(delivered.root / "data")
+    job = PlateJob(store, kept, job.raw_folder, job.experiment, job.plate, store, job.maps_folder, 0.0)
+    return Damaged(job, delivered.delivery, tmp_path)
+
+
+def test_a_plate_that_came_with_all_accidents_is_well(plate: Damaged) -> None:
+    assert plate.judge() == Outcome(0, 0, 0, (), ())
+
+
+def test_lost_and_flipped_pixels_are_found(plate: Damaged) -> None:
+    lost = plate.one(f"{plate.job.zarr}/A/1/s1x")
+    flipped = plate.one(f"{plate.job.zarr}/B/1/s1x")
+    plate.job.store.delete(lost)
+    data = plate.job.store.read(flipped)
+    plate.job.store.write(flipped, data[:-1] + bytes([data[-1] ^ 1]))
+    first, second = judge_objects(plate.job, time.time())
+    assert first.startswith(f"{lost} is gone")
+    assert second.startswith(f"{flipped} has other content")
+
+
+def test_a_record_that_is_there_before_its_data_is_seen_at_any_look(plate: Damaged) -> None:
+    onlooker = Onlooker(plate.job.store, plate.delivery, 0.0)
+    assert find_absent(plate.job) == []
+    plate.job.store.delete(lost := plate.one(f"{plate.job.zarr}/A/1/s1x"))
+    onlooker.look()
+    (sentence,) = onlooker.seen
+    assert sentence.startswith(f"W1: {plate.job.prefix}sites/A01-1-")
+    assert sentence.endswith(f"was there before its data, such as {lost}")
+
+
+def test_what_nothing_names_is_swept_and_what_the_sweep_leaves_is_found(
+    plate: Damaged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stray = f"{plate.job.prefix}parts/A01-1-0123456789ab.arrow"
+    pixels = f"{plate.job.zarr}/A/1/s1x0123456789ab/0/c/0/0/0"
+    for key in (stray, pixels):
+        plate.job.store.write(key, b"nobody's")
+    assert find_strays(plate.job) == sorted((stray, pixels))
+    with monkeypatch.context() as patch:
+        patch.setattr("tests.chaos.objects.sweep", lambda job, now: None)
+        assert len(judge_objects(plate.job, time.time())) == 2
+    assert judge_objects(plate.job, time.time()) == []
+    assert find_strays(plate.job) == []
+
+
+def test_a_sweep_that_takes_named_objects_is_found(plate: Damaged, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = plate.one(f"{plate.job.prefix}parts/")
+    monkeypatch.setattr("tests.chaos.objects.sweep", lambda job, now: job.store.delete(part))
+    (sentence,) = judge_objects(plate.job, time.time())
+    assert sentence.startswith(f"after the sweep {part} is gone")
+
+
+def test_the_sweep_that_is_judged_comes_after_the_grace() -> None:
+    assert LATER_S > 86_400
+
+
+def test_an_image_in_another_state_and_a_file_in_none_are_found(plate: Damaged) -> None:
+    (place,) = [place for _, place in plate.delivery.never]
+    plate.delivery = Delivery(**{**vars(plate.delivery), "never": frozenset()})
+    stranger = "raw/wounds/W1/A01_s1_w1 (copy).tif"
+    plate.job.raw.write(stranger, b"passed over in silence?")
+    try:
+        broken = plate.judge().broken
+    finally:
+        plate.job.raw.delete(stranger)
+    assert any(f"the image {place} is missing instead of arrived" in sentence for sentence in broken)
+    assert not any("is in no state" in sentence for sentence in broken), "an unknown name is a state"
+
+
+def test_sites_that_were_done_anew_without_a_hit_are_found(plate: Damaged) -> None:
+    begun = Counter({"wounds/W1 A02-2": 3})
+    work = Work(begun, Counter(), Counter(), Counter(), {})
+    names = [name for name in plate.job.survey().records.manifests if name.startswith("A02-2-")]
+    redone = 3 - len(names)
+    assert plate.judge(work).redone == redone > 0
+    assert plate.judge(work).broken[-1].startswith(f"{redone} sites were done anew, and only 0")
+    hits = (Hit("scheduler", 1, 0.0, ("a", "b"), ("a", "b")),)
+    assert plate.judge(work, hits).is_well
+
+
+def test_different_values_and_rows_are_found_and_the_run_is_left_out() -> None:
+    def tables(**values: object) -> Any:
+        from tests.chaos.tables import KEYS
+
+        return {name: {} for name in KEYS} | {"sites": {("A01", 1, 1): {"well": "A01", "run": "x", **values}}}
+
+    other = tables(nuclei_count=4, run="y")
+    assert find_differences(tables(nuclei_count=4), other) == []
+    assert find_differences(tables(nuclei_count=5), other) == [
+        "sites ('A01', 1, 1): nuclei_count is 5 instead of 4",
+    ]
+    other["sites"]["B01", 1, 1] = {}
+    assert find_differences(tables(nuclei_count=4), other) == ["sites has no row ('B01', 1, 1)"]
+    assert find_differences(other, tables(nuclei_count=4)) == ["sites has a row ('B01', 1, 1) too many"]
+
+
+LOG = """
+2026-01-01 00:00:00,000 0 11: wounds/W1 A01 site 1: begun
+2026-01-01 00:00:00,000 1 12: stains/S1 B02 site 2: begun
+2026-01-01 00:00:01,000 0 11: wounds/W1 A01 site 1: done after 0.31 s
+2026-01-01 00:00:02,000 0 11: wounds/W1 A01 site 1: begun
+2026-01-01 00:00:02,000 0 11: wounds/W1 A01 site 1: found done
+2026-01-01 00:00:02,000 0 11: wounds/W1 A02 site 1: begun apart
+2026-01-01 00:00:02,000 - distributed.worker - ERROR - Compute Failed
+Key:       site-wounds-W1-v1-06f11fcf-A02-1-0123456789abcdef0123-1
+"""
+
+
+def test_the_log_tells_what_was_begun_what_failed_and_who_has_what_in_hand(tmp_path: Path) -> None:
+    log = tmp_path / "cluster.log"
+    log.write_text(LOG)
+    work = read_work(log_lines(log))
+    assert work.running == {12: "stains/S1 B02-2"}
+    assert work.begun == {"wounds/W1 A01-1": 2, "stains/S1 B02-2": 1, "wounds/W1 A02-1": 1}
+    assert work.found == work.ended == {"wounds/W1 A01-1": 1}
+    assert work.failed == {"wounds/W1 A02-1": 1}
+    assert work.redone(Counter({"wounds/W1 A01-1": 1})) == 1, "the one of S1, which nothing records"
+
+
+def test_processes_of_a_run_are_found_by_its_mark_and_no_zombies(tmp_path: Path) -> None:
+    program = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(program, env={MARK: str(tmp_path)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as marked:
+        assert marked.stdout is not None
+        marked.stdout.readline()
+        assert find_marked(tmp_path) == [marked.pid]
+        assert find_marked(tmp_path / "other") == []
+        marked.kill()
+        while is_alive(marked.pid):
+            time.sleep(0.01)
+        assert find_marked(tmp_path) == [], "it is a zombie until somebody waits for it"

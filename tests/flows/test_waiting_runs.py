@@ -1,0 +1,69 @@
+"""Runs that wait at the server: believed for a while, and asked for in one question."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import httpx
+import pytest
+
+from flows.waiting_runs import AGE_S, BELIEVED_S, WaitingRuns
+from imaging.errors import MissingPartError
+
+PLACE = ("screen", "P1", "v1-1234")
+
+
+def run_of(state: str, *, id: str = "r1", **changed: Any) -> dict[str, Any]:  # noqa: A002 as the server names it
+    parameters = dict(zip(("experiment", "plate", "recipe"), PLACE, strict=True)) | changed
+    return {"id": id, "state_type": state, "parameters": parameters}
+
+
+def test_a_run_that_is_scheduled_or_pending_waits() -> None:
+    for state in BELIEVED_S:
+        assert WaitingRuns("http://127.0.0.1:1/api").believe([run_of(state)], now=0.0) == {PLACE}
+
+
+def test_a_run_that_never_begins_is_not_believed_for_ever() -> None:
+    for state, longest_s in BELIEVED_S.items():
+        waiting = WaitingRuns("http://127.0.0.1:1/api")
+        assert waiting.believe([run_of(state)], now=0.0)
+        assert waiting.believe([run_of(state)], now=longest_s - 1)
+        assert not waiting.believe([run_of(state)], now=longest_s)
+        assert waiting.believe([run_of(state), run_of(state, id="r2")], now=longest_s)
+
+
+def test_a_run_that_went_on_is_forgotten() -> None:
+    waiting = WaitingRuns("http://127.0.0.1:1/api")
+    waiting.believe([run_of("PENDING")], now=0.0)
+    assert not waiting.believe([], now=100.0)
+    assert waiting.believe([run_of("PENDING")], now=150.0)
+
+
+def test_runs_of_other_flows_are_none_of_a_plate() -> None:
+    other = {"id": "r1", "state_type": "PENDING", "parameters": {"experiment": "screen", "plate": "P1"}}
+    assert not WaitingRuns("http://127.0.0.1:1/api").believe([other], now=0.0)
+
+
+def test_a_server_that_does_not_answer_gets_no_further_event() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        waiting = WaitingRuns(f"http://127.0.0.1:{nobody.getsockname()[1]}/api")
+        for _ in range(2):
+            with pytest.raises(MissingPartError, match="does not say which runs wait"):
+                waiting.has(*PLACE)
+
+
+def test_one_question_is_for_all_plates_and_good_for_seconds(server: str) -> None:
+    parameters = dict(zip(("experiment", "plate", "recipe"), PLACE, strict=True))
+    with httpx.Client(base_url=server, trust_env=False, timeout=60) as client:
+        flow = client.post("/flows/", json={"name": "waits"}).json()["id"]
+        run = {"flow_id": flow, "parameters": parameters, "state": {"type": "SCHEDULED", "name": "Scheduled"}}
+        created = client.post("/flow_runs/", json=run).raise_for_status().json()
+        waiting = WaitingRuns(server)
+        assert waiting.has(*PLACE)
+        assert not waiting.has("screen", "P2", PLACE[2])
+        client.delete(f"/flow_runs/{created['id']}").raise_for_status()
+        assert waiting.has(*PLACE)
+        waiting._asked_at -= AGE_S
+        assert not waiting.has(*PLACE)

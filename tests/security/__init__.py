@@ -1,0 +1,1 @@
+"""Attacks on the real parts: each test is one thing that nobody must be able to do. docs/security.md lists them."""
