@@ -56,7 +56,7 @@ def repair(
     as_json: bool = JSON,
     store: str = STORE,
 ) -> None:
-    """Mend what `verify` finds, and just that: damaged sites are measured again, damaged tables published anew.
+    """Mend what verify finds, and just that: damaged sites are measured again, damaged tables published anew.
 
     It may be stopped at any time and begun again. Exit status 1 if anything is left damaged.
     """

@@ -60,7 +60,7 @@ def test_help_names_every_command_and_loads_no_orchestrator() -> None:
 
 def test_every_command_explains_itself(run) -> None:
     for command in (command for module, _ in cli.PANELS for command in module.COMMANDS):
-        outcome = run(command.__name__, "--help")
+        outcome = run(command.__name__.replace("_", "-"), "--help")
         assert outcome.status == 0
         assert command.__doc__.splitlines()[0].split(";")[0][:40] in outcome.out
 

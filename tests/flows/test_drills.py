@@ -7,7 +7,6 @@ Upgrade during a plate   tests/imaging/test_upgrade_stored.py
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from pathlib import Path
 
@@ -17,11 +16,14 @@ from flows.settings import Settings
 from flows.stack import local_services
 from flows.supervise import Supervisor, find_free_ports
 from imaging.job import PlateJob, open_job
+from imaging.measure import measure_planes
 from imaging.names import experiment_key
 from imaging.promotions import record_promotion
 from imaging.publication import is_current
 from imaging.query import run_query
 from imaging.recipe_book import open_recipes
+from imaging.site import process_site
+from imaging.steps import beat, plan_work, site_task
 from imaging.store import FolderStore, Store, open_store
 from tests.flows.command_line import command_line
 from tests.imaging.small_damage import flip, follow_quickly, manifest_of, remove, truncate
@@ -55,9 +57,16 @@ def open_plate(store: Store, recipe: str = "") -> PlateJob:
 
 
 def test_prefects_database_lost_in_the_middle_of_a_plate(tmp_path: Path) -> None:
-    """The plate is finished from storage alone, by another Prefect that has never heard of it."""
+    """A plate that is half done, its run gone with its database: finished by a Prefect that never heard of it."""
     store = FolderStore(tmp_path / "store")
     declare(store)
+    upload(store, "A")
+    job = open_plate(store)
+    for site in plan_work(job).todo:
+        process_site(site_task(job, site), measure_planes)
+    beat(job, "a run that ended with its database")
+    done = manifests(store)
+    upload(store, "B")
     server, scheduler = find_free_ports(2)
     settings = Settings(
         store=str(tmp_path / "store"),
@@ -70,20 +79,15 @@ def test_prefects_database_lost_in_the_middle_of_a_plate(tmp_path: Path) -> None
         heartbeat_s=2.0,
         heartbeat_stale_s=6.0,
     )
-    upload(store, "A")
     with Supervisor(local_services(settings, tmp_path / "logs")) as supervisor:
         supervisor.wait_until_ready(LIMIT_S)
-        done = wait_for_sites(store, 2)
-    shutil.rmtree(tmp_path / "state")
-    upload(store, "B")
-    with Supervisor(local_services(settings, tmp_path / "logs")) as supervisor:
-        supervisor.wait_until_ready(LIMIT_S)
-        wait_for_sites(store, 4)
         deadline = time.monotonic() + LIMIT_S
         while not is_current(job := open_plate(store), job.survey()):
             assert time.monotonic() < deadline, (tmp_path / "logs" / "watch.log").read_text()[-2000:]
             time.sleep(0.5)
+    assert len(done) == 2
     assert {key: token for key, token in manifests(store).items() if key in done} == done
+    assert len(manifests(store)) == 4
     assert run_query(store, "SELECT status FROM plate_runs").to_pylist() == [{"status": "complete"}]
 
 
@@ -91,14 +95,6 @@ def manifests(store: Store) -> dict[str, str]:
     """Key -> version of the manifests of the plate's sites."""
     prefix = open_plate(store).prefix
     return {item.key: item.token for item in store.list(f"{prefix}sites/").objects}
-
-
-def wait_for_sites(store: Store, count: int) -> dict[str, str]:
-    deadline = time.monotonic() + LIMIT_S
-    while len(found := manifests(store)) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    return found
 
 
 @pytest.fixture
