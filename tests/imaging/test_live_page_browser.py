@@ -15,7 +15,7 @@ from PIL import Image
 from imaging.live_atlas import LiveAtlas
 from imaging.page import PageData, PageFact, PageSite, encode_data, encode_live, write_index, write_page, write_scripts
 from imaging.store import Store, open_store
-from tests.imaging.small_page import CHANNELS, colours, focused, grey_of, small_plate, well
+from tests.imaging.small_page import CHANNELS, colours, focused, grey_of, small_plate, wait_until, well
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -145,7 +145,7 @@ def test_a_picture_is_cut_from_the_overview_while_there_are_no_sheets(
     look: Callable[..., Page], name: str, site: int, channel: str
 ) -> None:
     page = look(f"#well={name}")
-    page.wait_for_function("[...document.querySelectorAll('#panel img')].every(image => image.naturalWidth > 0)")
+    wait_until(page, "[...document.querySelectorAll('#panel img')].every(image => image.naturalWidth > 0)")
     shot = page.locator(f'#panel [aria-label="Site {site}, {channel}"] .site-picture').screenshot()
     pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("L"))
     height, width = pixels.shape
@@ -162,7 +162,7 @@ def test_a_site_that_is_waited_for_has_no_picture(look: Callable[..., Page]) -> 
     assert page.locator("#panel .no-picture").all_inner_texts() == ["waiting"] * 4
     assert page.locator("#panel img").count() == 0
     page.goto(page.url.replace("C05", "B04"))
-    page.wait_for_function("document.querySelector('#panel h2').textContent === 'B04'")
+    wait_until(page, "document.querySelector('#panel h2').textContent === 'B04'")
     assert page.locator("#panel .no-picture").all_inner_texts() == ["waiting"] * 2
 
 
@@ -174,7 +174,7 @@ def test_the_page_reads_itself_again_and_shows_what_is_new(timed: Callable[..., 
     wells = [replace(item, values={"cells_count": 500 - number}) for number, item in enumerate(data.wells)]
     write_live(live, replace(data, wells=tuple(wells)), pictures)
     assert let_pass(page, 2)
-    page.wait_for_function("document.querySelector('[aria-label*=\"500\"]') !== null", polling=50)
+    wait_until(page, "document.querySelector('[aria-label*=\"500\"]') !== null")
     assert colours(page) != before
     assert "500" in (well(page, "B02").get_attribute("aria-label") or "")
     assert let_pass(page, 16)
