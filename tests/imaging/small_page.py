@@ -119,11 +119,25 @@ def colours(page: Page) -> list[str]:
 
 
 def wait_until(page: Page, expression: str, *, limit_s: float = 30.0) -> None:
-    """Ask until it is true; Playwright's ``wait_for_function`` asks again by ``eval``, which the page forbids."""
+    """Ask until it is true, also of a page that is just read again.
+
+    Playwright's own ``wait_for_function`` asks again by ``eval``, which the page forbids.
+    """
     deadline = time.monotonic() + limit_s
-    while not page.evaluate(expression):
+    while not _is_so(page, expression):
         assert time.monotonic() < deadline, f"not so after {limit_s:.0f} s: {expression}"
         page.wait_for_timeout(20)
+
+
+def _is_so(page: Page, expression: str) -> bool:
+    from playwright.sync_api import Error
+
+    try:
+        return bool(page.evaluate(expression))
+    except Error as error:
+        if "context was destroyed" in error.message:
+            return False
+        raise
 
 
 def focused(page: Page) -> str:
