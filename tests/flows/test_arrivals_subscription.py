@@ -280,8 +280,9 @@ def test_after_a_stream_held_for_long_its_end_is_said_anew_and_mended_at_once(
     wait_for(lambda: arrivals._stream.done())
     arrivals.keep_open(400.0)
     assert len([record for record in caplog.records if "there is no subscription" in record.getMessage()]) == 2
+    wait_for(lambda: arrivals._stream.done())
     pubsub.backlogs[backlog.name] = backlog
-    arrivals.keep_open(400.0 + FIRST_PAUSE_S)
+    arrivals.keep_open(400.0 + 2 * FIRST_PAUSE_S)
     wait_for(lambda: pubsub.open_streams == 1)
 
 

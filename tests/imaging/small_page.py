@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,28 @@ def colours(page: Page) -> list[str]:
     return page.eval_on_selector_all(
         "#plate .well", "wells => wells.map(well => getComputedStyle(well).backgroundColor)"
     )
+
+
+def wait_until(page: Page, expression: str, *, limit_s: float = 30.0) -> None:
+    """Ask until it is true, also of a page that is just read again.
+
+    Playwright's own ``wait_for_function`` asks again by ``eval``, which the page forbids.
+    """
+    deadline = time.monotonic() + limit_s
+    while not _is_so(page, expression):
+        assert time.monotonic() < deadline, f"not so after {limit_s:.0f} s: {expression}"
+        page.wait_for_timeout(20)
+
+
+def _is_so(page: Page, expression: str) -> bool:
+    from playwright.sync_api import Error
+
+    try:
+        return bool(page.evaluate(expression))
+    except Error as error:
+        if "context was destroyed" in error.message:
+            return False
+        raise
 
 
 def focused(page: Page) -> str:

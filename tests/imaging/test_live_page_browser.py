@@ -15,7 +15,7 @@ from PIL import Image
 from imaging.live_atlas import LiveAtlas
 from imaging.page import PageData, PageFact, PageSite, encode_data, encode_live, write_index, write_page, write_scripts
 from imaging.store import Store, open_store
-from tests.imaging.small_page import CHANNELS, colours, focused, grey_of, small_plate, well
+from tests.imaging.small_page import CHANNELS, colours, focused, grey_of, small_plate, wait_until, well
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -87,8 +87,15 @@ def timed(look: Callable[[str], Page]) -> Callable[[str], Page]:
     return open_page
 
 
-def let_pass(page: Page, seconds: float) -> bool:
-    """Move the clock; whether the page read itself again."""
+def read_again(page: Page, seconds: float) -> None:
+    """Move the clock by enough that the page reads itself again, and wait until it did."""
+    with page.expect_event("load"):
+        page.clock.run_for(round(seconds * 1000))
+    page.wait_for_load_state()
+
+
+def stays(page: Page, seconds: float) -> bool:
+    """Move the clock; whether the page did not read itself again."""
     loads: list[Page] = []
 
     def note(loaded: Page) -> None:
@@ -97,9 +104,8 @@ def let_pass(page: Page, seconds: float) -> bool:
     page.on("load", note)
     page.clock.run_for(round(seconds * 1000))
     page.wait_for_timeout(400)
-    page.wait_for_load_state()
     page.remove_listener("load", note)
-    return bool(loads)
+    return not loads
 
 
 def test_a_live_page_says_that_it_is_provisional_and_when_it_was_updated(look: Callable[..., Page]) -> None:
@@ -145,7 +151,7 @@ def test_a_picture_is_cut_from_the_overview_while_there_are_no_sheets(
     look: Callable[..., Page], name: str, site: int, channel: str
 ) -> None:
     page = look(f"#well={name}")
-    page.wait_for_function("[...document.querySelectorAll('#panel img')].every(image => image.naturalWidth > 0)")
+    wait_until(page, "[...document.querySelectorAll('#panel img')].every(image => image.naturalWidth > 0)")
     shot = page.locator(f'#panel [aria-label="Site {site}, {channel}"] .site-picture').screenshot()
     pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("L"))
     height, width = pixels.shape
@@ -162,22 +168,22 @@ def test_a_site_that_is_waited_for_has_no_picture(look: Callable[..., Page]) -> 
     assert page.locator("#panel .no-picture").all_inner_texts() == ["waiting"] * 4
     assert page.locator("#panel img").count() == 0
     page.goto(page.url.replace("C05", "B04"))
-    page.wait_for_function("document.querySelector('#panel h2').textContent === 'B04'")
+    wait_until(page, "document.querySelector('#panel h2').textContent === 'B04'")
     assert page.locator("#panel .no-picture").all_inner_texts() == ["waiting"] * 2
 
 
 def test_the_page_reads_itself_again_and_shows_what_is_new(timed: Callable[..., Page], live: Store) -> None:
     page = timed()
     before = colours(page)
-    assert not let_pass(page, 14)
+    assert stays(page, 14)
     data, pictures = live_plate()
     wells = [replace(item, values={"cells_count": 500 - number}) for number, item in enumerate(data.wells)]
     write_live(live, replace(data, wells=tuple(wells)), pictures)
-    assert let_pass(page, 2)
-    page.wait_for_function("document.querySelector('[aria-label*=\"500\"]') !== null", polling=50)
+    read_again(page, 2)
+    wait_until(page, "document.querySelector('[aria-label*=\"500\"]') !== null")
     assert colours(page) != before
     assert "500" in (well(page, "B02").get_attribute("aria-label") or "")
-    assert let_pass(page, 16)
+    read_again(page, 16)
 
 
 def test_what_was_looked_at_stays_when_the_page_reads_itself_again(timed: Callable[..., Page]) -> None:
@@ -198,7 +204,7 @@ def test_what_was_looked_at_stays_when_the_page_reads_itself_again(timed: Callab
     scrolls = "[document.querySelector('#panel').scrollTop, scrollY]"
     scrolled = page.evaluate(scrolls)
     assert min(scrolled) > 0
-    assert let_pass(page, 20)
+    read_again(page, 20)
     assert page.url.endswith("#metric=focus&well=B02&view=pictures")
     images = page.locator("#picture-layer img")
     assert [images.nth(i).is_visible() for i in range(2)] == [False, True]
@@ -216,7 +222,7 @@ def test_colours_that_were_chosen_stay_too(timed: Callable[..., Page]) -> None:
     page.fill('#legend [aria-label="Upper colour limit"]', "1.5")
     page.keyboard.press("Enter")
     before = colours(page)
-    assert let_pass(page, 20)
+    read_again(page, 20)
     assert page.get_attribute("#scale-z", "aria-pressed") == "true"
     assert page.input_value('#legend [aria-label="Upper colour limit"]') == "1.5"
     assert colours(page) == before
@@ -226,20 +232,20 @@ def test_the_page_is_not_taken_away_from_under_a_hand(timed: Callable[..., Page]
     page = timed()
     page.mouse.move(400, 400)
     page.mouse.down()
-    assert not let_pass(page, 40)
+    assert stays(page, 40)
     page.mouse.up()
-    assert let_pass(page, 5)
+    read_again(page, 5)
 
 
 def test_the_publication_takes_the_place_of_the_live_page_and_stays(timed: Callable[..., Page], live: Store) -> None:
     page = timed("#well=B03")
     data, pictures = small_plate()
     write_page(live, "p", data, pictures.files)
-    assert let_pass(page, 20)
+    read_again(page, 20)
     assert "with missing images" in page.inner_text("#standing")
     assert page.locator("#panel h2").inner_text() == "B03"
     assert "sheet-" in (page.locator("#panel .crop img").first.get_attribute("src") or "")
-    assert not let_pass(page, 60)
+    assert stays(page, 60)
 
 
 def test_a_live_page_that_is_written_late_does_not_hide_the_publication(look: Callable[..., Page], live: Store) -> None:

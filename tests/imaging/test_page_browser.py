@@ -27,7 +27,7 @@ from imaging.wells import Well
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-from tests.imaging.small_page import CHANNELS, HOSTILE, colours, focused, grey_of, small_plate, well
+from tests.imaging.small_page import CHANNELS, HOSTILE, colours, focused, grey_of, small_plate, wait_until, well
 
 
 def test_the_heat_map_has_a_labelled_button_for_every_well(visit: Callable[..., Page]) -> None:
@@ -129,7 +129,7 @@ def test_enter_opens_a_well_arrows_carry_it_along_and_escape_closes(visit: Calla
 def test_an_open_well_shows_its_pictures_verdict_and_values(visit: Callable[..., Page]) -> None:
     page = visit()
     well(page, "B03").click()
-    page.wait_for_function("[...document.querySelectorAll('#panel img')].every(image => image.naturalWidth > 0)")
+    wait_until(page, "[...document.querySelectorAll('#panel img')].every(image => image.naturalWidth > 0)")
     assert page.locator("#panel .site-button").count() == 3
     assert page.locator("#panel .no-picture").all_inner_texts() == ["missing"]
     assert "fail" in page.inner_text("#panel .badges")
@@ -143,7 +143,7 @@ def test_a_picture_is_the_tile_of_its_well_site_and_channel(
     visit: Callable[..., Page], name: str, site: int, channel: str
 ) -> None:
     page = visit(f"#well={name}")
-    page.wait_for_function("[...document.querySelectorAll('#panel img')].every(image => image.naturalWidth > 0)")
+    wait_until(page, "[...document.querySelectorAll('#panel img')].every(image => image.naturalWidth > 0)")
     shot = page.locator(f'#panel [aria-label="Site {site}, {channel}"] .site-picture').screenshot()
     pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("L"))
     height, width = pixels.shape
@@ -168,9 +168,7 @@ def test_a_site_picture_can_be_shown_large(visit: Callable[..., Page]) -> None:
 def test_the_atlas_lies_under_the_same_buttons(visit: Callable[..., Page]) -> None:
     page = visit()
     page.click("#view-pictures")
-    page.wait_for_function(
-        "[...document.querySelectorAll('#picture-layer img')].every(image => image.naturalWidth > 0)"
-    )
+    wait_until(page, "[...document.querySelectorAll('#picture-layer img')].every(image => image.naturalWidth > 0)")
     picture = page.locator("#picture-layer").bounding_box()
     button = well(page, "C04").bounding_box()
     assert picture
@@ -265,7 +263,7 @@ def test_the_address_brings_back_what_was_looked_at(visit: Callable[..., Page]) 
     page.click("#view-heat")
     assert page.eval_on_selector("#metric", "box => box.selectedOptions[0].textContent") == "FocusScore DNA"
     page.evaluate("location.hash = '#metric=cells_count&well=B05'")
-    page.wait_for_function("document.querySelector('#panel h2').textContent === 'B05'")
+    wait_until(page, "document.querySelector('#panel h2').textContent === 'B05'")
     assert page.eval_on_selector("#metric", "box => box.selectedOptions[0].textContent") == "Cells count"
 
 
