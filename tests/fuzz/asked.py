@@ -31,7 +31,7 @@ QUERIES = (
     "WITH a AS (SELECT * FROM plate_runs) SELECT a.plate, SAFE_DIVIDE(1, 0) FROM a JOIN promotions USING (experiment)",
     "SELECT APPROX_QUANTILES(number, 4)[OFFSET(2)], CURRENT_DATE() FROM `plate_runs` WHERE plate IN ('a', \"b\")",
     "SELECT * FROM plate_runs UNION ALL SELECT * FROM plate_runs; DROP TABLE wells",
-    "COPY (SELECT 1) TO '/tmp/x.csv'",
+    "COPY (SELECT 1) TO '/etc/x.csv'",
     "SELECT * FROM read_csv('/etc/passwd')",
     "SELECT CAST('x' AS INT64), CAST('2026-02-30' AS DATE), 1 / 0, REPEAT('x', 9), GENERATE_ARRAY(1, 9)",
 )
