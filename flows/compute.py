@@ -18,6 +18,7 @@ from distributed import Client, Future
 from distributed.security import Security
 
 from flows.clusters.security import explain_silence, read_security, warn_of_plain_text
+from flows.clusters.timers import keep_messages
 from flows.settings import Settings
 from imaging.errors import MissingPartError
 
@@ -178,13 +179,15 @@ class Compute:
     def _open(self, timeout_s: float) -> Client:
         try:
             with dask.config.set({"distributed.comm.timeouts.connect": timeout_s}):
-                return Client(self.address, timeout=timeout_s, set_as_default=False, security=self._security)
+                client = Client(self.address, timeout=timeout_s, set_as_default=False, security=self._security)
         except (OSError, TimeoutError) as error:
             raise MissingPartError(
                 explain_silence(self.address)
                 or f"no Dask scheduler answers at {self.address}: start one with `platestream cluster`, "
                 "or set PLATESTREAM_SCHEDULER to the address of yours"
             ) from error
+        client.loop.add_callback(keep_messages, client)
+        return client
 
     def _reopen(self) -> Client:
         deadline, pause_s = time.monotonic() + self.reconnect_s, FIRST_PAUSE_S

@@ -1,8 +1,9 @@
-"""Dask on a machine whose clock is set: its heartbeats and its idea of a dead worker must not go by the time of day.
+"""Dask on a machine whose clock is set: heartbeats, messages and its idea of a dead worker go by the time of day.
 
-Tornado's timers do: once the clock is set back by an hour, no heartbeat is sent for an hour. The scheduler then takes
-all workers for dead and starts them anew in the middle of their sites, and a site whose worker died three times is
-blamed for it.
+Once the clock is set back by an hour, no heartbeat is sent for an hour. The scheduler then takes all workers for dead
+and starts them anew in the middle of their sites, and a site whose worker died three times is blamed for it. Messages
+between client, scheduler and workers are sent some milliseconds after the last ones, which is an hour as well: no site
+is begun and none ends, also when the clock was set right meanwhile.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
-from distributed import Scheduler, Status
+from distributed import Client, Scheduler, Status, Worker
+from distributed.batched import BatchedSend
 from distributed.core import Server
 
 JUMP_S = 5.0
@@ -42,17 +44,44 @@ def _ahead() -> float:
     return time.time() - time.monotonic()
 
 
-async def keep_timers(node: Server) -> None:
-    """Start the timers of a scheduler or worker anew whenever the clock was set, until it is closed."""
+async def _each_jump(is_over: Callable[[], bool]) -> AsyncIterator[float]:
     jumps = Jumps()
-    while node.status not in (Status.closed, Status.failed):
+    while not is_over():
         await asyncio.sleep(LOOK_S)  # goes by a clock that nobody sets
         if jump := jumps.last():
-            log.warning("the clock of this machine was set by %+.0f s; timers are started anew", jump)
-            for timer in node.periodic_callbacks.values():
-                if timer.is_running():
-                    timer.stop()
-                    timer.start()
+            yield jump
+
+
+async def keep_timers(node: Server) -> None:
+    """Start the timers of a scheduler or worker anew whenever the clock was set, and send what waits, until it ends."""
+    async for jump in _each_jump(lambda: node.status in (Status.closed, Status.failed)):
+        log.warning("the clock of this machine was set by %+.0f s; timers are started anew", jump)
+        for timer in node.periodic_callbacks.values():
+            if timer.is_running():
+                timer.stop()
+                timer.start()
+        for batch in _batches(node):
+            send_now(batch)
+
+
+async def keep_messages(client: Client) -> None:
+    """Send what waits in a client whenever the clock was set, until it is closed."""
+    async for _ in _each_jump(lambda: client.status in ("closing", "closed")):
+        if client.scheduler_comm is not None:
+            send_now(client.scheduler_comm)
+
+
+def send_now(batch: BatchedSend) -> None:
+    """Let messages go that would wait until a time of day, a few milliseconds away before the clock was set back."""
+    batch.next_deadline = None
+    batch.waker.set()
+
+
+def _batches(node: Server) -> list[BatchedSend]:
+    """All that a scheduler or worker sends its messages by, a few milliseconds' worth at a time."""
+    if isinstance(node, Scheduler):
+        return [*node.stream_comms.values(), *node.client_comms.values()]
+    return [node.batched_stream] if isinstance(node, Worker) else []
 
 
 class SteadyCheck:
