@@ -53,7 +53,7 @@ class Look:
     waiting: int
     busy: dict[str, int]
     failing: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    time: float = 0.0
+    time: float = field(default=0.0, compare=False)
 
     @property
     def in_hand(self) -> int:
