@@ -88,6 +88,15 @@ class FaultFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """The store: its address, why and since when its plates cannot be listed; empty and ``None`` where they can."""
+
+    address: str
+    problem: str = ""
+    silent_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerFacts:
     """A worker whose last tasks all failed: how many, at how many different sites, why the last, and since when."""
 
@@ -177,7 +186,7 @@ class QualityFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that was seen at one moment."""
+    """Everything that was seen at one moment; where it is not ``is_whole``, some plates could not be looked at."""
 
     now: float
     limits: Limits = Limits()
@@ -187,3 +196,5 @@ class Facts:
     runs: RunFacts | None = None
     quality: tuple[QualityFacts, ...] = ()
     disks: tuple[DiskFacts, ...] = ()
+    store: StoreFacts | None = None
+    is_whole: bool = True

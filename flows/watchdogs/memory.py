@@ -15,13 +15,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self
 
-from flows.watchdogs.alerts import Alert
+from flows.watchdogs.alert import Alert
 from imaging.names import to_json
 from imaging.store import Store
 
 KEY = "alerts/current.json"
 OVER_AFTER_S = 300.0
 """An alert is over when nothing of it was seen for so long: what comes and goes is told once."""
+OF_PLATES = frozenset(
+    {
+        "experiment-at-fault",
+        "plate-at-fault",
+        "plate-stuck",
+        "plate-waiting",
+        "cluster-silent",
+        "cluster-idle",
+        "queue-aging",
+        "quality-collapsed",
+    }
+)
+"""Kinds of alerts that are found by looking at plates."""
+SIGHTED_PLATES = frozenset({"plate", "ready", "fault"})
+"""First words of sightings of plates; what follows is the subject."""
 _NAMESPACE = uuid.UUID("8b6a3f5e-3f59-5f0e-9d5c-6d1f4c1b7a20")
 
 News = Literal["new", "changed", "over"]
@@ -94,6 +109,8 @@ class Memory:
     sightings: dict[str, tuple[Any, float]] = field(default_factory=dict)
     standing: dict[str, Standing] = field(default_factory=dict)
     _touched: set[str] = field(default_factory=set)
+    _held: set[str] = field(default_factory=set)
+    _before_at: float = 0.0
     _tick: float | None = None
 
     def begin(self, now: float, *, every_s: float, tick: float | None = None) -> None:
@@ -108,9 +125,11 @@ class Memory:
             seen_s = min(max(passed_s, 0.0), 3 * every_s) if self._tick is None else tick - self._tick
             if abs(passed_s - seen_s) > 1.0:
                 self._shift(passed_s - seen_s)
-        self.checked_at, self._tick, self._touched = now, tick, set()
+        self._before_at = self.checked_at
+        self.checked_at, self._tick, self._touched, self._held = now, tick, set(), set()
 
     def _shift(self, by_s: float) -> None:
+        self.checked_at += by_s
         self.sightings = {name: (what, since + by_s) for name, (what, since) in self.sightings.items()}
         self.standing = {name: replace(each, seen_at=each.seen_at + by_s) for name, each in self.standing.items()}
 
@@ -122,16 +141,37 @@ class Memory:
             self.sightings[name] = known = (what, self.checked_at)
         return known[1]
 
-    def end(self, alerts: Iterable[Alert]) -> None:
-        """End a look with what it found."""
-        self.sightings = {name: seen for name, seen in self.sightings.items() if name in self._touched}
-        now = self.checked_at
+    def hold(self, subject: str) -> None:
+        """Leave what is known of a plate, or of an experiment, as it is: it could not be looked at this time."""
+        self._held.add(subject)
+
+    def end(self, alerts: Iterable[Alert], *, is_whole: bool = True) -> None:
+        """End a look with what it found; where it ``is_whole``, what was not seen is not there any more.
+
+        What could not be looked at neither ages nor ends: a store that does not answer, or a watcher that has only
+        begun, makes no plate's alert over and lets none count as without progress.
+        """
+        now, passed_s = self.checked_at, self.checked_at - self._before_at
+        self.sightings = {
+            name: seen if name in self._touched else (seen[0], seen[1] + passed_s)
+            for name, seen in self.sightings.items()
+            if name in self._touched or self._is_held(name, SIGHTED_PLATES, is_whole=is_whole)
+        }
+        for name, each in self.standing.items():
+            if self._is_held(f"{each.alert.kind} {each.alert.subject}", OF_PLATES, is_whole=is_whole):
+                # one that was seen at the last look is shown as long as nobody can look
+                seen_at = now if each.seen_at >= self._before_at else each.seen_at + passed_s
+                self.standing[name] = replace(each, seen_at=seen_at)
         for alert in alerts:
             known = self.standing.get(alert.name)
             if known is None:
                 self.standing[alert.name] = Standing(alert, now, now)
             else:
                 self.standing[alert.name] = replace(known, alert=alert, seen_at=now)
+
+    def _is_held(self, name: str, of_plates: frozenset[str], *, is_whole: bool) -> bool:
+        kind, _, subject = name.partition(" ")
+        return kind in of_plates and (not is_whole or subject in self._held)
 
     def messages(self) -> list[Message]:
         """What people are still to be told; of what is covered by a standing alert nothing."""

@@ -14,7 +14,7 @@ from flows.deploy import deploy, deploy_alerts
 from flows.doctor_services import check_alerts, check_server
 from flows.events import emit
 from flows.settings import Settings, child_environment
-from flows.watchdogs.alerts import Alert
+from flows.watchdogs.alert import Alert
 from flows.watchdogs.channels import apply_channels
 from flows.watchdogs.gather import find_late_runs
 from flows.watchdogs.rounds import AlertEvent

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from flows.watchdogs.alerts import Alert
+from flows.watchdogs.alert import Alert
+from flows.watchdogs.facts import Facts
 from flows.watchdogs.memory import KEY, OVER_AFTER_S, Memory, read_memory, write_memory
 from flows.watchdogs.rounds import AlertEvent, Watchdogs
 from flows.watchdogs.status import read_alerts
@@ -151,7 +152,7 @@ def test_a_damaged_memory_is_an_empty_one(data: bytes, folder_store: FolderStore
 
 def dogs(store: Store, send: Callable[[AlertEvent], None], found: list[Alert], monkeypatch: Any) -> Watchdogs:
     monkeypatch.setattr("flows.watchdogs.rounds.find_alerts", lambda facts: list(found))
-    gatherer: Any = SimpleNamespace(memory=Memory(), gather=lambda now: None)
+    gatherer: Any = SimpleNamespace(memory=Memory(), gather=Facts)
     return Watchdogs(gatherer, store, send)
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from flows.watchdogs.alerts import GIB, Alert, find_alerts
+from flows.watchdogs.alert import Alert
+from flows.watchdogs.alerts import GIB, find_alerts
 from flows.watchdogs.facts import (
     ClusterFacts,
     DiskFacts,

@@ -12,7 +12,7 @@ from flows.doctor import Finding, examine
 from flows.doctor_services import check_cluster, check_gpu, check_server, check_warehouse, check_watcher
 from flows.doctor_store import check_disks, check_installation, check_store, clock_finding
 from flows.settings import Settings
-from flows.watchdogs.alerts import Alert
+from flows.watchdogs.alert import Alert
 from flows.watchdogs.memory import Memory, write_memory
 from flows.watchdogs.rounds import ALERT
 from imaging.store import FolderStore
