@@ -21,3 +21,4 @@ if __name__ == "__main__":
     while time.monotonic() < deadline:
         time.sleep(0.02)
     print("slept enough", file=sys.stderr, flush=True)
+    sys.exit(int(sys.argv[3]) if len(sys.argv) > 3 else 0)
