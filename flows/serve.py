@@ -123,9 +123,9 @@ def main() -> None:
     from prefect import serve
     from prefect.client.orchestration import get_client
 
-    from flows.deploy import apply_automations
+    from flows.deploy import alone, apply_automations
 
-    with get_client(sync_client=True) as client:
+    with alone(settings), get_client(sync_client=True) as client:
         apply_automations(client, read_automations())
     served = served_deployments(settings)
     deployments = [make_deployment(declared) for declared in served]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,14 @@ def test_on_one_machine_alerts_are_set_up_without_deploying_anything_else(clean:
     applied = deploy_alerts(Settings(api_url=clean, alert_webhook="https://lab.example/hook"))  # pyright: ignore[reportArgumentType]
     changed = {f"{each.kind} {each.name}": each.change for each in applied if each.change != "unchanged"}
     assert changed == {"block webhook/platestream-alerts": "created", AUTOMATION: "created"}
+
+
+def test_processes_that_apply_automations_at_once_make_each_only_once(clean: str, tmp_path: Path) -> None:
+    settings = Settings(api_url=clean, state_folder=tmp_path, alert_webhook="https://lab.example/hook")  # pyright: ignore[reportArgumentType]
+    with ThreadPoolExecutor(4) as pool:
+        applied = [future.result() for future in [pool.submit(deploy_alerts, settings) for _ in range(4)]]
+    changes = [each.change for found in applied for each in found if f"{each.kind} {each.name}" == AUTOMATION]
+    assert sorted(changes) == ["created", "unchanged", "unchanged", "unchanged"]
 
 
 @pytest.mark.parametrize(
