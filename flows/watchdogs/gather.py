@@ -44,8 +44,8 @@ from imaging.store import Store
 
 log = logging.getLogger(__name__)
 
-OUR_TAG, BACKGROUND = "platestream", "background"
-"""Tags of flow runs of ours, and of those that can wait; see prefect.yaml."""
+OF_PLATES = "process-plate"
+"""Deployment of the runs that plates wait for; those of others can wait, see prefect.yaml."""
 LATE_S = 15.0
 """Seconds after which a run that should have begun waits for somebody to run it."""
 
@@ -258,7 +258,7 @@ def workers_floor(settings: Settings) -> int | None:
 
 
 def find_late_runs(settings: Settings, now: float) -> list[float]:
-    """Since when each flow run of ours waits for somebody to run it; those that can wait are left out.
+    """Since when each flow run of a plate waits for somebody to run it, the first 200 of them.
 
     Raises
     ------
@@ -267,18 +267,14 @@ def find_late_runs(settings: Settings, now: float) -> list[float]:
     """
     before = datetime.fromtimestamp(now - LATE_S, UTC)
     runs: dict[str, Any] = {
-        "tags": {"all_": [OUR_TAG]},
         "state": {"name": {"any_": ["Scheduled", "Late", "AwaitingConcurrencySlot"]}},
         "expected_start_time": {"before_": before.isoformat()},
     }
-    question = {"flow_runs": runs, "sort": "EXPECTED_START_TIME_ASC", "limit": 200}
+    deployments = {"name": {"any_": [OF_PLATES]}}
+    question = {"flow_runs": runs, "deployments": deployments, "sort": "EXPECTED_START_TIME_ASC", "limit": 200}
     with api_client(settings.api_url, auth=settings.auth) as client:
         answer = client.post("/flow_runs/filter", json=question).raise_for_status().json()
-    return [
-        datetime.fromisoformat(run["expected_start_time"]).timestamp()
-        for run in answer
-        if BACKGROUND not in run["tags"]
-    ]
+    return [datetime.fromisoformat(run["expected_start_time"]).timestamp() for run in answer]
 
 
 def _subject(job: PlateJob) -> str:

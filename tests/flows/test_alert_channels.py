@@ -152,16 +152,20 @@ def test_no_process_gets_the_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "canary" not in str(child_environment({}))
 
 
-def test_runs_that_nobody_runs_are_late_since_they_should_have_begun(clean: str) -> None:
+def test_runs_of_plates_that_nobody_runs_are_late_since_they_should_have_begun_and_no_others(clean: str) -> None:
     settings = Settings(api_url=clean)
     known = len(find_late_runs(settings, time.time() + 3600))
     with httpx.Client(base_url=clean, trust_env=False, timeout=60) as client:
         deployment = client.get("/deployments/name/tiny/process-plate").raise_for_status().json()
-        state = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2026-02-03T04:05:00+00:00"}}
-        for tags in (["platestream"], ["platestream", "background"], ["another"]):
-            run = {"state": state, "tags": tags, "flow_id": deployment["flow_id"]}
+        other = {"name": "load-warehouse", "flow_id": deployment["flow_id"]}
+        others = client.post("/deployments/", json=other).raise_for_status().json()
+        run = {"flow_id": deployment["flow_id"], "tags": ["platestream"]}
+        for minute, of in ((5, deployment), (4, others)):
+            details = {"scheduled_time": f"2026-02-03T04:0{minute}:00+00:00"}
+            run |= {"state": {"type": "SCHEDULED", "state_details": details}, "deployment_id": of["id"]}
             client.post("/flow_runs/", json=run).raise_for_status()
-    late = find_late_runs(settings, time.time() + 3600)
+        late = find_late_runs(settings, time.time() + 3600)
+        wait_for(lambda: delete(client, f"/deployments/{others['id']}"), "end of a deployment")
     assert len(late) == known + 1
     assert min(late) == 1_770_091_500.0
 
