@@ -22,8 +22,8 @@ PlateRecipe = tuple[str, str, str]
 AGE_S = 5.0
 """Seconds that an answer is good for: of many plates that wait, one asks for all."""
 BELIEVED_S = {"SCHEDULED": 3600.0, "PENDING": 600.0}
-"""Seconds that a run is believed to begin yet, by its state: one whose runner was killed stays Pending for ever. Twice as
-long for each further run of the same plate."""
+"""Seconds that a run is believed to begin yet, by its state: one whose runner was killed stays Pending for ever.
+Each further run of the same plate doubles it."""
 PAGE = 200
 
 

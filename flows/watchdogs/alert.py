@@ -29,7 +29,7 @@ class Alert:
     experiment, plate, recipe, run
         The plate, as far as there is one; ``run`` is the flow run that follows it.
     level
-        A change of it is told, while other words are not.
+        A change of it is told, while other words are not; of two numbers the higher one is worse.
     covered_by
         Name of an alert that explains this one; it is then not told by itself.
     """
