@@ -8,7 +8,7 @@
     cluster-silent        the Dask scheduler does not answer
     cluster-idle          sites are ready, and the cluster has none; or workers without work that should have gone
     worker-failing        a worker fails at every site while others do not
-    sites-failing         every worker fails at every site
+    sites-failing         every worker that has sites fails at all of them
     server-silent         the Prefect server does not answer
     queue-aging           a site with all its images waits for very long
     runs-waiting          a flow run waits for very long for somebody to run it
@@ -42,6 +42,8 @@ LEAST_SHARE, TIMES_WORSE, SHARE_ALONE = 0.1, 3.0, 0.5
 """Share from which on failures are a collapse, if it is so many times the usual; without earlier plates, the share."""
 CAUSES = frozenset({"store-silent", "server-silent", "runs-waiting", "cluster-silent", "cluster-idle", "sites-failing"})
 """Kinds of alerts that keep plates from going on."""
+LONGEST_QUALITY_S = 3 * 86_400.0
+"""Seconds after the last publication in which a collapse is still one: then nothing is imaged that could be saved."""
 DISK_LEVELS = (1.0, 0.4, 0.1)
 """Parts of the limit at which a disk's alert is told again: near full, nearly full, full."""
 GIB, MIB = 2**30, 2**20
@@ -59,7 +61,7 @@ def find_alerts(facts: Facts) -> list[Alert]:
         *_of_queue(facts, [*server, *cluster]),
         *_of_faults(facts),
         *plates,
-        *(alert for quality in facts.quality for alert in _of_quality(quality)),
+        *(alert for quality in facts.quality for alert in _of_quality(quality, facts.now)),
     ]
 
 
@@ -179,9 +181,9 @@ def _of_queue(facts: Facts, causes: Sequence[Alert]) -> Iterator[Alert]:
     yield Alert("queue-aging", "sites", since, what, to_do, level=str(doublings), covered_by=_first(causes))
 
 
-def _of_quality(quality: QualityFacts) -> Iterator[Alert]:
+def _of_quality(quality: QualityFacts, now: float) -> Iterator[Alert]:
     last, before = quality.plates[:LAST_PLATES], quality.plates[LAST_PLATES:]
-    if len(last) < LAST_PLATES:
+    if len(last) < LAST_PLATES or now - last[0].published_at > LONGEST_QUALITY_S:
         return
     found = []
     for kind, share_of in (("sites", lambda plate: plate.sites), ("images", lambda plate: plate.images)):

@@ -20,7 +20,7 @@ def find_cluster_alerts(facts: Facts) -> list[Alert]:
     busy = [plate for plate in facts.plates if plate.ready and not plate.refusal]
     if cluster.silent_since is not None:
         return _of_silence(cluster, cluster.silent_since, busy, facts)
-    found = list(_of_workers(cluster, facts.now))
+    found = list(_of_workers(cluster, facts))
     if cluster.idle_since is None or not cluster.workers:
         return found
     ready = sum(plate.ready for plate in busy)
@@ -76,22 +76,27 @@ def _costly_alert(cluster: ClusterFacts, since: float, facts: Facts) -> Alert:
     return Alert("cluster-idle", cluster.address, since, what, to_do, level="cost")
 
 
-def _of_workers(cluster: ClusterFacts, now: float) -> Iterator[Alert]:
+def _of_workers(cluster: ClusterFacts, facts: Facts) -> Iterator[Alert]:
+    """A worker is at fault if others do well, and else the sites; who has not ended one yet is waited for."""
     failing = [each for each in cluster.failing if each.failed >= FEWEST_FAILURES and each.sites >= FEWEST_SITES]
-    if not failing:
-        return
-    if len(failing) == cluster.workers > 1:
-        since = min(each.since for each in failing)
-        sites, last = sum(each.failed for each in failing), max(failing, key=lambda each: each.since)
-        what = (
-            f"every site has failed on every worker of the cluster at {cluster.address} {since_words(since, now)}: "
-            f"{counted(sites, 'failure')} in a row, the last because of {inline(last.reason)}"
-        )
-        to_do = "what the sites share is at fault, such as the recipe, the storage or an upgrade: mend that"
-        yield Alert("sites-failing", cluster.address, since, what, to_do)
-        return
-    for each in failing:
-        yield _worker_alert(cluster, each, now)
+    since = max((each.since for each in failing), default=facts.now)
+    if cluster.workers <= 1 or any(at >= since for at in cluster.well_at):
+        for each in failing:
+            yield _worker_alert(cluster, each, facts.now)
+    elif failing and (len(failing) == cluster.workers or facts.now - since >= facts.limits.cause_s):
+        yield _sites_alert(cluster, failing, facts.now)
+
+
+def _sites_alert(cluster: ClusterFacts, failing: Sequence[WorkerFacts], now: float) -> Alert:
+    since = min(each.since for each in failing)
+    sites, last = sum(each.failed for each in failing), max(failing, key=lambda each: each.since)
+    which = "every worker" if len(failing) == cluster.workers else "every worker that had one"
+    what = (
+        f"every site has failed on {which} of the cluster at {cluster.address} {since_words(since, now)}: "
+        f"{counted(sites, 'failure')} in a row, the last because of {inline(last.reason)}"
+    )
+    to_do = "what the sites share is at fault, such as the recipe, the storage or an upgrade: mend that"
+    return Alert("sites-failing", cluster.address, since, what, to_do)
 
 
 def _worker_alert(cluster: ClusterFacts, worker: WorkerFacts, now: float) -> Alert:

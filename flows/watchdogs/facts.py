@@ -127,6 +127,8 @@ class ClusterFacts:
         Since when it has no site at all; ``None`` if it has one.
     failing
         Workers whose last sites all failed.
+    well_at
+        When each other worker last ended a site well; without those that never did.
     """
 
     address: str
@@ -137,6 +139,7 @@ class ClusterFacts:
     waiting: int = 0
     idle_since: float | None = None
     failing: tuple[WorkerFacts, ...] = ()
+    well_at: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

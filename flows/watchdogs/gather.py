@@ -168,6 +168,7 @@ class Gatherer:
                 WorkerFacts(name, found["failed"], len(found["sites"]), found["reason"], found["since"])
                 for name, found in look.failing.items()
             ),
+            well_at=tuple(at for name, at in look.well_at.items() if name not in look.failing),
         )
 
     def _runs(self, now: float) -> RunFacts:
@@ -186,10 +187,11 @@ class Gatherer:
             for each in self.memory.standing.values()
             if each.alert.kind == "quality-collapsed"
         }
-        for key in sorted(self.plates.take_done() | (wanted - set(self._quality))):
+        done = self.plates.take_done()
+        for key in sorted(done.keys() | (wanted - set(self._quality))):
             history, _ = self._quality.get(key, (QualityHistory(self.store, *key), None))
             try:
-                newest = history.newest()
+                newest = history.newest(done.get(key, ()))
             except FAULTS:  # looked at again when the next plate is done
                 self.memory.hold("/".join(key))
                 continue

@@ -168,7 +168,9 @@ def test_a_worker_that_fails_at_every_site_is_found_out(
         assert "6 failures in a row at 6 sites" in alert.what
         assert "CUDA is out of memory at site 12" in alert.what
         end(20, sound)
-        assert ask(cluster.scheduler_address).failing.keys() == {str(broken)}
+        look = ask(cluster.scheduler_address)
+        assert look.failing.keys() == {str(broken)}
+        assert look.failing[str(broken)]["since"] < look.well_at[str(sound)] <= look.time
         client.submit(measure, 21, None, key="site-e-p-r-B02-21-x-0", workers=[address[broken]]).result()
     assert ask(cluster.scheduler_address).failing == {}
     assert abs(ask(cluster.scheduler_address).time - time.time()) < 60
@@ -241,6 +243,26 @@ def test_an_experiment_whose_last_plates_fail_is_found_in_its_publications(root:
     record = next(key for key in history._read if "/P7/" in key)
     root.delete(record)
     assert [shares.plate for shares in history.newest()[:2]] == ["P6", "P5"]
+
+
+def test_of_old_plates_publications_are_listed_once_unless_they_changed(
+    root: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imaging import quality_history
+
+    monkeypatch.setattr(quality_history, "MOST_PLATES", 2)
+    for number in range(5):
+        small_screen.publish(root, plate=f"P{number}", published_at=f"2026-02-03T0{number}:00:00+00:00")
+    history = quality_history.QualityHistory(root, "screen", small_screen.RECIPE)
+    assert [shares.plate for shares in history.newest()] == ["P4", "P3"]
+    listed: list[str] = []
+    listing = root.list
+    monkeypatch.setattr(root, "list", lambda prefix, **given: listed.append(prefix) or listing(prefix, **given))
+    small_screen.record(root, 2, plate="P0")
+    assert [shares.plate for shares in history.newest()] == ["P4", "P3"]
+    assert {prefix.split("/")[2] for prefix in listed} == {"P3", "P4"}
+    history.newest(["P0"])
+    assert any("/P0/" in key for key in history._read)
 
 
 def test_an_alert_of_a_real_plate_is_sent_once_and_shown_by_status(
