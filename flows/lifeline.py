@@ -26,6 +26,7 @@ class Lifeline:
 
     def __init__(self, client: socket.socket, parent: int) -> None:
         self._client, self._parent = client, parent
+        self._is_told = False
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -40,16 +41,18 @@ class Lifeline:
             raise
         finally:
             if os.getppid() != self._parent:
+                self._is_told = True
                 with contextlib.suppress(OSError):
                     self._client.sendall(describe_code(code))
 
     def _wait(self) -> None:
-        """The client never says anything: when its end can be read, it is gone."""
+        """The client never says anything: when its end can be read, it is gone, killed unless it was told the code."""
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are the run's
         poll = select.poll()
         poll.register(self._client, select.POLLIN)
         poll.poll()
-        os.kill(os.getpid(), signal.SIGKILL)
+        if not self._is_told:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _code_of(ended: SystemExit) -> int:

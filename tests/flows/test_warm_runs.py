@@ -131,7 +131,7 @@ def test_runs_outlive_the_warm_process_and_are_waited_for(warm: tuple[Path, subp
         assert run.wait(LIMIT_S) == 3
         wait_until(lambda: not is_alive(pid))
         assert run.stderr is not None
-        assert run.stderr.read() == "slept enough\n"
+        assert run.stderr.read() == "slept enough\nended\n"
 
 
 def test_without_the_warm_process_a_killed_client_still_takes_its_run_along(
