@@ -333,7 +333,7 @@ def watching(settings: Settings, api: str, log_file: Path) -> Iterator[subproces
 
 
 def plates_of(requests: list[Request]) -> list[str]:
-    return [request.body[0]["payload"]["plate"] for request in requests if request.path.endswith("/events")]
+    return [request.body[0]["payload"]["plate"] for request in requests if request.path == "/api/events"]
 
 
 def test_a_watcher_killed_before_it_acknowledged_loses_no_plate(

@@ -10,6 +10,7 @@ import pytest
 
 from flows.waiting_runs import AGE_S, BELIEVED_S, WaitingRuns
 from imaging.errors import MissingPartError
+from tests.flows.api_standin import api_standin
 
 PLACE = ("screen", "P1", "v1-1234")
 
@@ -33,6 +34,17 @@ def test_a_run_that_never_begins_is_not_believed_for_ever() -> None:
         assert waiting.believe([run_of(state), run_of(state, id="r2")], now=longest_s)
 
 
+def test_a_plate_in_a_long_queue_gets_ever_more_rarely_one_more_run() -> None:
+    waiting = WaitingRuns("http://127.0.0.1:1/api")
+    runs, added_at = [run_of("SCHEDULED")], []
+    for hour in range(24):
+        if not waiting.believe(runs, now=3600.0 * hour):
+            added_at.append(hour)
+            runs.append(run_of("SCHEDULED", id=f"r{hour + 2}"))
+            assert waiting.believe(runs, now=3600.0 * hour)
+    assert added_at == [1, 3, 7, 15]
+
+
 def test_a_run_that_went_on_is_forgotten() -> None:
     waiting = WaitingRuns("http://127.0.0.1:1/api")
     waiting.believe([run_of("PENDING")], now=0.0)
@@ -52,6 +64,18 @@ def test_a_server_that_does_not_answer_gets_no_further_event() -> None:
         for _ in range(2):
             with pytest.raises(MissingPartError, match="does not say which runs wait"):
                 waiting.has(*PLACE)
+
+
+def test_whoever_else_answers_stops_no_watcher() -> None:
+    for odd in (
+        {"detail": "no list of runs"},
+        [{"id": "no state"}],
+        ["no run"],
+        7,
+        [{"id": 1, "state_type": "PENDING"}],
+    ):
+        with api_standin(found=odd) as (url, _), pytest.raises(MissingPartError, match="does not say which runs wait"):
+            WaitingRuns(url).has(*PLACE)
 
 
 def test_one_question_is_for_all_plates_and_good_for_seconds(server: str) -> None:
