@@ -56,17 +56,19 @@ def _clean(
     """Each published plate that nobody follows, with what was or would be deleted of it."""
     from flows.cli_reconcile import plate_jobs
     from imaging.grace import read_clocks
+    from imaging.named_elsewhere import NamedElsewhere
     from imaging.retention import clean_plate, find_surplus
     from imaging.steps import is_followed
 
+    named = NamedElsewhere(store)
     for job in plate_jobs(store, settings, experiment, plate):
         plan = job.survey()
         if not plan.records.last_publication or is_followed(plan, stale_s=settings.heartbeat_stale_s):
             continue
         if is_dry:
-            surplus = find_surplus(job, plan, keep=keep, now=read_clocks()[0])
+            surplus = find_surplus(job, plan, keep=keep, now=read_clocks()[0], named=named)
         else:
-            surplus = clean_plate(job, plan, keep=keep)
+            surplus = clean_plate(job, plan, keep=keep, named=named)
         if surplus:
             yield job, surplus
 

@@ -27,6 +27,7 @@ from flows.watchdogs.rounds import open_watchdogs
 from imaging.errors import MissingPartError, PlateError
 from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job
+from imaging.named_elsewhere import NamedElsewhere
 from imaging.names import check_name, is_experimental
 from imaging.planning import Plan
 from imaging.plate_recipes import EXPERIMENTAL, PRODUCTION, PlateRecipe, find_plate_recipes
@@ -102,6 +103,9 @@ class Watch:
     _said: set[str] = field(default_factory=set)
     _clock_ahead: float | None = None
     _beats: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._named = NamedElsewhere(self.store)
 
     def mark(self, experiment: str, plate: str) -> None:
         """Have a plate looked at in the next round, however soon its turn is; any thread may call this."""
@@ -312,7 +316,7 @@ class Watch:
     def _sweep(self, job: PlateJob, plan: Plan) -> None:
         """Delete what nothing names; where that fails, e.g. for want of a right, only the next look tries it again."""
         try:
-            clean_plate(job, plan, keep=self.keep_publications)
+            clean_plate(job, plan, keep=self.keep_publications, named=self._named)
         except FAULTS as error:
             self._say_once(f"{job.experiment.name}/{job.plate}: what no record names was not deleted: {error}")
 

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 
 from imaging.columns import read_time
 from imaging.errors import StoredDataError
-from imaging.names import plate_folders, results_prefix
+from imaging.names import results_prefix
 from imaging.publication_records import read_publications
-from imaging.records import publication_key, publication_numbers
+from imaging.published_marks import last_publication, newest_published
+from imaging.records import publication_key
 from imaging.store import Store
 
 MOST_PLATES = 20
@@ -47,21 +48,17 @@ class QualityHistory:
 
     def newest(self) -> tuple[FailedShares, ...]:
         """Read how much failed of the newest plates, the newest first; withdrawn and damaged ones are left out."""
-        plates = plate_folders(self.store, self.experiment)
+        newest = newest_published(self.store, self.experiment, self.recipe)[:MOST_PLATES]
         with ThreadPoolExecutor(_READERS) as pool:
-            last = [found for found in pool.map(self._last_publication, plates) if found is not None]
-            keys = [key for _, key in sorted(last, reverse=True)[:MOST_PLATES]]
+            keys = [key for key in pool.map(self._current, (plate for _, plate in newest)) if key]
             self._read = dict(zip(keys, pool.map(self._shares_of, keys), strict=True))
         found = [shares for shares in self._read.values() if shares is not None]
         return tuple(sorted(found, key=lambda shares: shares.published_at, reverse=True))
 
-    def _last_publication(self, plate: str) -> tuple[float, str] | None:
-        """When the current publication of a plate was written, and its address."""
-        prefix = results_prefix(self.experiment, plate, self.recipe)
-        listing = self.store.list(f"{prefix}publications/")
-        numbers = publication_numbers(prefix, listing)
-        key = publication_key(prefix, numbers[-1]) if numbers else ""
-        return next(((item.modified, item.key) for item in listing.objects if item.key == key), None)
+    def _current(self, plate: str) -> str:
+        """Address of a plate's current publication, which may be newer than its mark; empty where there is none."""
+        last = last_publication(self.store, self.experiment, plate, self.recipe)
+        return publication_key(results_prefix(self.experiment, plate, self.recipe), last[0]) if last else ""
 
     def _shares_of(self, key: str) -> FailedShares | None:
         if key in self._read:

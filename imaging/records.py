@@ -26,6 +26,7 @@ Everything lies under ``results/<experiment>/<plate>/<recipe>/``:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from imaging.arrivals import ImageFile
@@ -218,6 +219,11 @@ def read_names(prefix: str, listing: Listing, *, publications: Listing | None = 
         voided,
         last_number,
     )
+
+
+def numbers_in(names: Iterable[str]) -> set[int]:
+    """Numbers of publications that names ``<number>``, ``<number>-void`` or ``<number>-<state>`` begin with."""
+    return {int(match[0]) for name in names if (match := re.match(r"\d{6,}(?=-|$)", name))}
 
 
 def publication_numbers(prefix: str, listing: Listing) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from flows.watchdogs.status import read_alerts
 from imaging.errors import MissingPartError
 from imaging.job import open_job
 from imaging.steps import beat
-from imaging.store import FolderStore
+from imaging.store import FolderStore, Listing
 from tests.flows.api_standin import api_standin
 from tests.following import follow
 from tests.imaging import small_screen
@@ -256,7 +256,9 @@ def test_how_many_workers_stay_is_known_where_it_is_ours_to_know() -> None:
     assert workers_floor(Settings(compute="gke", environment="local", scheduler="tls://a:1")) is None
 
 
-def test_an_experiment_whose_last_plates_fail_is_found_in_its_publications(root: FolderStore, tmp_path: Path) -> None:
+def test_an_experiment_whose_last_plates_fail_is_found_in_its_publications(
+    root: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from imaging.quality_history import QualityHistory
 
     lost = tuple({"well": well, "site": 1, "reason": "out of memory"} for well in small_screen.WELLS)
@@ -277,6 +279,18 @@ def test_an_experiment_whose_last_plates_fail_is_found_in_its_publications(root:
         ("P4", 0.0),
     ]
     assert len(newest) == 8
+    listed: list[str] = []
+    list_all = root.list
+
+    def listing(prefix: str, **options: Any) -> Listing:
+        listed.append(prefix)
+        return list_all(prefix, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(root, "list", listing)
+        patch.setattr("imaging.quality_history.MOST_PLATES", 2)
+        assert history.newest() == newest[:1]  # the newest but one is withdrawn
+    assert len(listed) == 3
     record = next(key for key in history._read if "/P7/" in key)
     root.delete(record)
     assert [shares.plate for shares in history.newest()[:2]] == ["P6", "P5"]
