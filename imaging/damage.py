@@ -29,7 +29,8 @@ CURES: dict[What, str] = {
     "page": "it is written again",
     "pins": "they are made again, if they come out as they were",
     "field": "it is made again, if it comes out as it was",
-    "frozen": "it cannot be made again: bring it back from a copy, or delete it, and all sites are measured anew",
+    "frozen": "it cannot be made again: bring it back from a copy; where there is none, delete what is left, and the "
+    "field is frozen anew from where it came, and all sites are measured anew if it comes out otherwise",
     "decision": "it is recorded again, as it was published",
     "fault": "it is recorded again",
     "attempt": "it is recorded again",

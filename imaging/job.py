@@ -93,6 +93,8 @@ class PlateJob:
         if asked.refusal:
             arrivals = replace(arrivals, unknown=(*arrivals.unknown, UnknownFile(MANIFEST, asked.refusal)))
         self._seen["arrivals"] = arrivals
+        if not names.has_field:  # somebody deleted it, and it is frozen anew
+            self._frozen.clear()
         field = self.field_name(is_frozen=names.has_field)
         pins = hash_of(pinned_values(self.read_pins() if names.has_pins else self._fresh_pins(), field))
         moment = time.time() if now is None else now

@@ -11,7 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from imaging.errors import ChangedObjectError, LostDataError, UnreadableImageError
+from imaging.errors import (
+    ChangedObjectError,
+    LostDataError,
+    SharedDataError,
+    StoredDataError,
+    UnreadableImageError,
+)
 from imaging.faults import record_fault
 from imaging.fresh_data import Writes, fresh_data
 from imaging.grace import Stopwatch
@@ -97,7 +103,13 @@ def opened(url: str) -> Store:
 
 @lru_cache(maxsize=64)
 def _pins(url: str, prefix: str) -> dict[str, Any]:
-    return read_record(opened(url), pins_key(prefix), PINS)
+    key = pins_key(prefix)
+    try:
+        return read_record(opened(url), key, PINS)
+    except FileNotFoundError as error:
+        raise SharedDataError("the plate's pins are gone; platestream repair makes them again", key=key) from error
+    except StoredDataError as error:
+        raise SharedDataError(error.message, key=key) from error
 
 
 def process_site(

@@ -201,14 +201,18 @@ class _PlateCheck:
 
     def _check_pinned(self) -> None:
         """Check what is frozen for all sites of the plate."""
+        is_frozen = False
         if self.records.has_pins or self.records.manifests or self.records.previews:
             self.found.unprotected[_RECORD] += 1
             try:
                 record, _ = self._read(pins_key(self.prefix))
                 if not {"recipe", "pixels"} <= record.keys():
                     self._note("pins", pins_key(self.prefix), "lacks what it must have")
+                is_frozen = bool(record.get("illumination") and self.records.manifests)
             except StoredDataError as error:
                 self._note("pins", error.key, error.message)
+        if is_frozen and not self.records.has_field and not self.store.exists(field_key(self.prefix)):
+            self._note("frozen", field_key(self.prefix), "is missing")
         if self.records.has_field:
             try:
                 described = read_frozen(self.store, self.prefix).get("field")
