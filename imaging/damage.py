@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from imaging.errors import PlateError, StoredDataError
+
+if TYPE_CHECKING:
+    from imaging.store import Store
 
 What = Literal[
     "site",
@@ -37,6 +42,11 @@ CURES: dict[What, str] = {
     "declaration": "it cannot be made again: bring it back from a copy",
 }
 """What ``platestream repair`` does about each kind."""
+
+
+def is_damage(store: Store, error: PlateError) -> bool:
+    """Whether an error is of one object, like a bad sector of a disk or a file's mode, and not of the whole store."""
+    return isinstance(error, StoredDataError) or (bool(error.key) and store.local_path(error.key) is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,6 +196,11 @@ class PlateJob:
         self.store.write(records.pins_key(self.prefix), to_json(self._fresh_pins()))
         self._pinned.clear()
 
+    def write_frozen(self, record: dict[str, Any]) -> None:
+        """Write in the place of a damaged record of the frozen field what it said."""
+        self.store.write(records.field_key(self.prefix), to_json(record))
+        self._frozen.clear()
+
     def _fresh_pins(self) -> dict[str, Any]:
         illumination = self.experiment.illumination.pixel_part()
         return {"recipe": self.recipe, "pixels": self.experiment.pixel_part(), "illumination": illumination}

@@ -18,7 +18,8 @@ from functools import partial
 from typing import Any
 
 from imaging.acquisitions import first_image_at
-from imaging.errors import LostDataError, PlateError, StoredDataError
+from imaging.damage import is_damage
+from imaging.errors import LostDataError, PlateError
 from imaging.expectations import say_told
 from imaging.experimental import MANIFEST
 from imaging.grace import Stopwatch
@@ -212,8 +213,12 @@ def _read_summed(store: Store, prefix: str, names: list[str]) -> list[tuple[dict
             data = store.read(key)
             record = parse_record(data, SITE, key=key, cure="platestream repair makes the site again")
             return record, stored(key, data)["crc32"]
-        except (FileNotFoundError, StoredDataError) as error:
-            raise LostDataError("the site's manifest is gone or damaged", key=key) from error
+        except FileNotFoundError as error:
+            raise LostDataError("the site's manifest is gone", key=key) from error
+        except PlateError as error:
+            if not is_damage(store, error):
+                raise
+            raise LostDataError("the site's manifest is damaged", key=key) from error
 
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(read, names))

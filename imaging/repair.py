@@ -24,7 +24,7 @@ from imaging.planning import SitePlan
 from imaging.projection import project, publish_and_project
 from imaging.publication import read_publication
 from imaging.records import next_inputs
-from imaging.repair_fields import write_field
+from imaging.repair_fields import write_field, write_frozen
 from imaging.repair_records import write_decision, write_failure, write_fault, write_pins
 from imaging.site import SiteTask
 from imaging.steps import site_task
@@ -99,6 +99,8 @@ class Repair:
             return
         try:
             self._say(damage, mend(self.job, damage))
+        except FileNotFoundError:  # what it would be made again from
+            self._say(damage, damage.cure, is_mended=False)
         except PlateError as error:
             self._say(damage, error.message, is_mended=False)
 
@@ -204,6 +206,7 @@ def _place(name: str) -> str:
 
 _RECORDS: Mapping[str, Callable[[PlateJob, Damage], str]] = {
     "pins": write_pins,
+    "frozen": write_frozen,
     "field": write_field,
     "decision": write_decision,
     "fault": write_fault,

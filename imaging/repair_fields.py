@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from imaging.damage import Damage
+from imaging.damage import CURES, Damage
 from imaging.errors import PlateError, StoredDataError
 from imaging.illumination_estimate import estimate_plate
 from imaging.illumination_field import PlateField, encode_field
@@ -18,6 +18,7 @@ from imaging.job import PlateJob
 from imaging.live import newest_manifests, read_records
 from imaging.names import results_prefix, stored
 from imaging.records import publication_key
+from imaging.stored_records import FIELD, read_record
 
 
 def write_field(job: PlateJob, damage: Damage) -> str:
@@ -37,6 +38,24 @@ def write_field(job: PlateJob, damage: Damage) -> str:
         )
     job.store.write(damage.key, data)
     return "made again, with the same bytes"
+
+
+def write_frozen(job: PlateJob, damage: Damage) -> str:
+    """Give the record of the frozen field the digest of its field again, where nothing else of it is damaged.
+
+    Raises
+    ------
+    StoredDataError
+        If that is not so.
+    """
+    record = read_record(job.store, damage.key, FIELD, cure=CURES["frozen"])
+    if not record.get("field"):
+        raise StoredDataError(CURES["frozen"], key=damage.key)
+    digest = load_field(job.store, record["field"]).digest
+    if digest == record.get("digest"):
+        raise StoredDataError(CURES["frozen"], key=damage.key)
+    job.write_frozen(record | {"digest": digest})
+    return "its digest is that of its field again"
 
 
 def _of_sites(job: PlateJob, record: Mapping[str, Any]) -> PlateField | None:

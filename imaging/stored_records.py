@@ -68,7 +68,8 @@ ACQUISITIONS: Shape = {
 }
 """Which acquisition of a barcode counts."""
 MADE_AGAIN = "delete it, and it is made again"
-_SMALL = {"faults": REASON, "attempts": REASON, "decisions": DECISION}
+SMALL = {"faults": REASON, "attempts": REASON, "decisions": DECISION}
+"""Shapes of small records by their folder."""
 _KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "names and values"}
 
 
@@ -104,7 +105,7 @@ def read_small_record(store: Store, key: str) -> dict[str, Any]:
     FileNotFoundError, StoredDataError
         As ``read_record``.
     """
-    return read_record(store, key, _SMALL[key.split("/")[-2]])
+    return read_record(store, key, SMALL[key.split("/")[-2]])
 
 
 def parse_record(data: bytes, shape: Shape, *, key: str, cure: str) -> dict[str, Any]:
