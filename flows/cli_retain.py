@@ -60,7 +60,7 @@ def _clean(
     from imaging.retention import clean_plate, find_surplus
     from imaging.steps import is_followed
 
-    named = NamedElsewhere(store)
+    named = NamedElsewhere()
     for job in plate_jobs(store, settings, experiment, plate):
         plan = job.survey()
         if not plan.records.last_publication or is_followed(plan, stale_s=settings.heartbeat_stale_s):

@@ -103,9 +103,7 @@ class Watch:
     _said: set[str] = field(default_factory=set)
     _clock_ahead: float | None = None
     _beats: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._named = NamedElsewhere(self.store)
+    _named: NamedElsewhere = field(default_factory=NamedElsewhere)
 
     def mark(self, experiment: str, plate: str) -> None:
         """Have a plate looked at in the next round, however soon its turn is; any thread may call this."""

@@ -24,6 +24,8 @@ What = Literal[
     "fault",
     "attempt",
     "declaration",
+    "promotion",
+    "acquisition",
 ]
 
 CURES: dict[What, str] = {
@@ -40,6 +42,9 @@ CURES: dict[What, str] = {
     "fault": "it is recorded again",
     "attempt": "it is recorded again",
     "declaration": "it cannot be made again: bring it back from a copy",
+    "promotion": "it cannot be made again: bring it back from a copy, or delete it and promote the recipe once more",
+    "acquisition": "what a person chose cannot be made again: bring it back from a copy; where there is none, delete "
+    "it, and it is decided again by the rule of experiment.yaml",
 }
 """What ``platestream repair`` does about each kind."""
 

@@ -178,7 +178,7 @@ class PlateJob:
         """
         if not self._pinned:
             key = records.pins_key(self.prefix)
-            self._pinned.update(read_record(self.store, key, PINS, cure="platestream repair makes it again"))
+            self._pinned.update(read_record(self.store, key, PINS))
         return self._pinned
 
     def ensure_pins(self) -> dict[str, Any]:

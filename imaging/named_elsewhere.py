@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from imaging.experiment import Experiment
@@ -37,19 +38,12 @@ class NamedPublication(NamedTuple):
 
 @dataclass
 class NamedElsewhere:
-    """What plates of a store name of one another.
+    """What plates of a store name of one another, as it was seen an hour ago or later; of one store only."""
 
-    Parameters
-    ----------
-    store
-        Where the records are.
-    """
-
-    store: Store
     _read: dict[str, tuple[NamedPublication, ...]] = field(default_factory=dict, repr=False)
     _looked: dict[tuple[str, bool], tuple[float, frozenset[NamedPublication]]] = field(default_factory=dict, repr=False)
 
-    def of(self, experiment: Experiment) -> frozenset[NamedPublication]:
+    def of(self, store: Store, experiment: Experiment) -> frozenset[NamedPublication]:
         """What plates of the experiment name; where it shares fields by instrument, plates of all experiments.
 
         Raises
@@ -61,38 +55,40 @@ class NamedElsewhere:
         looked_at, named = self._looked.get((experiment.name, is_shared), (float("-inf"), frozenset()))
         if time.monotonic() - looked_at > LOOK_S:
             looked_at = time.monotonic()
-            named = frozenset(self._look(self.store.list_folders("results/") if is_shared else [experiment.name]))
+            experiments = store.list_folders("results/") if is_shared else [experiment.name]
+            named = frozenset(self._look(store, experiments))
             self._looked[experiment.name, is_shared] = looked_at, named
         return named
 
-    def _look(self, experiments: Iterable[str]) -> Iterator[NamedPublication]:
-        folders = [(name, plate) for name in experiments for plate in plate_folders(self.store, name)]
+    def _look(self, store: Store, experiments: Iterable[str]) -> Iterator[NamedPublication]:
+        folders = [(name, plate) for name in experiments for plate in plate_folders(store, name)]
         with ThreadPoolExecutor(_READERS) as readers:
-            for keys in readers.map(self._list_records, folders):
-                for key, named in zip(keys, readers.map(self._name, keys), strict=True):
+            for keys in readers.map(partial(_list_records, store), folders):
+                for key, named in zip(keys, readers.map(partial(self._name, store), keys), strict=True):
                     self._read[key] = named
                     yield from named
 
-    def _list_records(self, folder: tuple[str, str]) -> list[str]:
-        """Addresses of a plate's publication records that count, and of its frozen fields' records."""
-        keys: list[str] = []
-        for recipe in self.store.list_folders("/".join(("results", *folder)) + "/"):
-            if not is_experimental(recipe):
-                prefix = results_prefix(*folder, recipe)
-                numbers = publication_numbers(prefix, self.store.list(f"{prefix}publications/"))
-                keys += [field_key(prefix), *(publication_key(prefix, number) for number in numbers)]
-        return keys
-
-    def _name(self, key: str) -> tuple[NamedPublication, ...]:
+    def _name(self, store: Store, key: str) -> tuple[NamedPublication, ...]:
         if key in self._read:
             return self._read[key]
         is_publication = "/publications/" in key
         try:
-            record = read_record(self.store, key, PUBLICATION if is_publication else FIELD, cure=_CURE)
+            record = read_record(store, key, PUBLICATION if is_publication else FIELD, cure=_CURE)
         except FileNotFoundError:
             return ()
         experiment = key.split("/")[1]
         return tuple(_compared(experiment, record) if is_publication else _gave_field(record))
+
+
+def _list_records(store: Store, folder: tuple[str, str]) -> list[str]:
+    """Addresses of a plate's publication records that count, and of its frozen fields' records."""
+    keys: list[str] = []
+    for recipe in store.list_folders("/".join(("results", *folder)) + "/"):
+        if not is_experimental(recipe):
+            prefix = results_prefix(*folder, recipe)
+            numbers = publication_numbers(prefix, store.list(f"{prefix}publications/"))
+            keys += [field_key(prefix), *(publication_key(prefix, number) for number in numbers)]
+    return keys
 
 
 def _compared(experiment: str, record: dict[str, Any]) -> Iterator[NamedPublication]:

@@ -14,7 +14,7 @@ from imaging.records import publication_key
 from imaging.store import Store
 from imaging.stored_records import PUBLICATION, find_fault, read_record
 
-_CURE = "platestream repair publishes the plate anew"
+PUBLISHED_ANEW = "platestream repair publishes the plate anew"
 _NAMED = ("experiment", "plate", "recipe", "run", "number", "status")
 
 
@@ -29,7 +29,7 @@ def read_publications(store: Store, keys: Iterable[str]) -> list[dict[str, Any]]
     records = read_records(store, keys)
     for record in records:
         if fault := find_publication_fault(record):
-            raise StoredDataError(f"the publication record {fault}; {_CURE}", key=record["key"])
+            raise StoredDataError(f"the publication record {fault}; {PUBLISHED_ANEW}", key=record["key"])
     return [{**record, "tables": record.get("tables") or {}} for record in records]
 
 
@@ -45,11 +45,13 @@ def read_publication_record(job: PlateJob, number: int) -> dict[str, Any]:
     """
     key = publication_key(job.prefix, number)
     try:
-        return read_record(job.store, key, PUBLICATION, cure=_CURE)
+        return read_record(job.store, key, PUBLICATION, cure=PUBLISHED_ANEW)
     except PlateError as error:
         if isinstance(error, StoredDataError) or not is_damage(job.store, error):
             raise
-        raise StoredDataError(f"the publication record cannot be read: {error.message}; {_CURE}", key=key) from error
+        raise StoredDataError(
+            f"the publication record cannot be read: {error.message}; {PUBLISHED_ANEW}", key=key
+        ) from error
 
 
 def find_publication_fault(record: Mapping[str, Any]) -> str:

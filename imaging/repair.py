@@ -75,7 +75,7 @@ class Repair:
         by_kind: dict[str, list[Damage]] = {}
         for damage in damages:
             by_kind.setdefault(damage.what, []).append(damage)
-        for kind in ("pins", "frozen", "field", "decision", "fault", "attempt", "declaration"):
+        for kind in ("pins", "frozen", "field", "decision", "fault", "attempt"):
             for damage in by_kind.get(kind, ()):
                 self._mend_record(damage)
         sites = self._mend_sites(by_kind.get("site", []))

@@ -140,7 +140,7 @@ def find_superseded(
     if not old:
         return (), ()
     records = dict(zip(numbers, _read_all(job.store, [publication_key(job.prefix, n) for n in numbers]), strict=True))
-    named = (named or NamedElsewhere(job.store)).of(job.experiment)
+    named = (named or NamedElsewhere()).of(job.store, job.experiment)
     plate = job.experiment.name, job.plate
     superseded = tuple(
         number

@@ -67,15 +67,12 @@ ACQUISITIONS: Shape = {
     "acquisitions": [{"plate": str, "status": str, "first_image_at?": float}],
 }
 """Which acquisition of a barcode counts."""
-MADE_AGAIN = "delete it, and it is made again"
 SMALL = {"faults": REASON, "attempts": REASON, "decisions": DECISION}
 """Shapes of small records by their folder."""
 _KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "names and values"}
 
 
-def read_record(
-    store: Store, key: str, shape: Shape, *, cure: str = "delete it, and it is made again"
-) -> dict[str, Any]:
+def read_record(store: Store, key: str, shape: Shape, *, cure: str = "platestream repair mends it") -> dict[str, Any]:
     """Read a record of this shape.
 
     Parameters

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from imaging.damage import CURES
 from imaging.errors import StoredDataError
 from imaging.grace import GRACE_S, read_earlier_clock
 from imaging.job import PlateJob
@@ -164,7 +165,7 @@ def _named_under(store: Store, names: _Names) -> Iterator[str]:
     for keys in _named_by_manifests(store, manifests):
         yield from keys
     if names.of("illumination.json"):
-        yield from _named("illumination.json", read_record(store, field_key(prefix), FIELD))
+        yield from _named("illumination.json", read_record(store, field_key(prefix), FIELD, cure=CURES["frozen"]))
 
 
 def _named_by_manifests(store: Store, keys: Iterable[str]) -> Iterator[list[str]]:

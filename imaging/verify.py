@@ -67,25 +67,23 @@ def verify_experiment(store: Store, experiment: str) -> Verification:
     """Read what belongs to an experiment as a whole: declaration, promotions, decisions about acquisitions."""
     found = Verification()
 
-    def note(key: str, fault: str) -> None:
-        found.damages.append(Damage(experiment, "", "", "declaration", key, fault))
-
-    def read(reader: Callable[[], object]) -> None:
+    def read(what: What, reader: Callable[[], object]) -> None:
         try:
             reader()
         except ConfigurationError as error:
-            note(experiment_key(experiment), f"is at fault: {error.message}")
+            key, fault = experiment_key(experiment), f"is at fault: {error.message}"
+            found.damages.append(Damage(experiment, "", "", what, key, fault))
         except PlateError as error:
             if not is_damage(store, error):
                 raise
-            note(error.key, "cannot be read")
+            found.damages.append(Damage(experiment, "", "", what, error.key, "cannot be read"))
 
     if store.exists(experiment_key(experiment)):  # plates can also be processed from a folder elsewhere
-        read(lambda: open_experiment(store, experiment))
-    read(lambda: read_promotions(store, experiment))
+        read("declaration", lambda: open_experiment(store, experiment))
+    read("promotion", lambda: read_promotions(store, experiment))
     for barcode, numbers in list_decisions(store, experiment).items():
         for number in numbers:
-            read(partial(read_decision, store, experiment, barcode, number))
+            read("acquisition", partial(read_decision, store, experiment, barcode, number))
     return found
 
 

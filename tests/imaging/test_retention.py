@@ -142,11 +142,11 @@ class Counting(FolderStore):
 
 def test_whoever_cleans_many_plates_looks_once_at_what_they_name(job: PlateJob, tmp_path: Path) -> None:
     store = Counting(tmp_path / "store")
-    named = NamedElsewhere(store)
-    first = named.of(job.experiment)
+    named = NamedElsewhere()
+    first = named.of(store, job.experiment)
     asked = store.asked
     assert asked > 3
-    assert named.of(job.experiment) == first
+    assert named.of(store, job.experiment) == first
     assert store.asked == asked
 
 
