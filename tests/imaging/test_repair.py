@@ -339,3 +339,21 @@ def test_the_number_of_a_publication_whose_record_is_gone_is_not_given_again(job
     assert not job.store.exists(publication_key(job.prefix, 1))
     assert current_record(job)["number"] == 2
     assert_whole(job)
+
+
+@pytest.mark.parametrize("is_published_damaged", [False, True])
+def test_a_plate_that_waits_for_an_image_gets_its_description_again_only_from_a_whole_publication(
+    job: PlateJob, tmp_path: Path, *, is_published_damaged: bool
+) -> None:
+    """It once said that all was written again, and wrote nothing, where the plate could not be published."""
+    (tmp_path / "raw" / "B02_w2.tif").unlink()
+    remove(job.store, f"{job.zarr}/zarr.json")
+    remove(job.store, key_of(job, "table" if is_published_damaged else "part"))
+    outcomes = {item.damage.what: item for item in repair(job)}
+    assert outcomes["description"].is_mended == job.store.exists(f"{job.zarr}/zarr.json") == (not is_published_damaged)
+    if is_published_damaged:
+        assert not outcomes["publication"].is_mended
+        assert outcomes["publication"].said == "the plate is published anew when nothing of it is waited for"
+    else:
+        assert outcomes["site"].is_mended
+    assert current_record(job)["number"] == 1
