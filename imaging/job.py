@@ -85,8 +85,7 @@ class PlateJob:
 
     def survey(self, now: float | None = None) -> Plan:
         """Look once at files and records, and plan; publications are listed before all else."""
-        published = self.store.list(f"{self.prefix}publications/")
-        names = records.read_names(self.prefix, self.store.list(self.prefix), publications=published)
+        names = self._list_records()
         listing = self.raw.list(self.raw_folder, min_age_s=self.settle_s)
         arrivals = sort_folder(self.experiment, StoredFolder(self.raw, self.raw_folder), listing)
         asked = self._read_manifest(listing)
@@ -100,6 +99,21 @@ class PlateJob:
         moment = time.time() if now is None else now
         plan = plan_plate(self.experiment, arrivals, names, pins=pins, now=moment, field=field)
         return replace(plan, asked=asked.experiment) if asked.experiment else plan
+
+    def _list_records(self) -> records.Records:
+        """List the records, publications before all else; again where a projection is of none of these.
+
+        That publication came after the first listing, or it is lost: if the next listing lacks it too, it is, and its
+        number is not given away a second time.
+        """
+        known = 0
+        while True:
+            published = self.store.list(f"{self.prefix}publications/")
+            listing = self.store.list(self.prefix)
+            names = records.read_names(self.prefix, listing, publications=published, known=known)
+            known = max(records.numbers_in(names.projected), default=0)
+            if known <= names.last_number:
+                return names
 
     def under(self, experiment: Experiment) -> PlateJob:
         """The same plate under what another declaration says, such as another recipe."""

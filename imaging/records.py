@@ -169,11 +169,11 @@ class Records:
         return self.last_number != self.last_publication or self.last_number in self.void_publications
 
 
-def read_names(prefix: str, listing: Listing, *, publications: Listing | None = None) -> Records:
+def read_names(prefix: str, listing: Listing, *, publications: Listing | None = None, known: int = 0) -> Records:
     """Read the names of a results folder; publications from a listing of their own, taken before.
 
     A publication's number must not be listed later than what goes into it, else a slow publisher could put old
-    inputs above newer ones.
+    inputs above newer ones. ``known`` is the highest number that a publication had before that.
     """
     has_pins, has_field, heartbeat = False, False, None
     attempts: dict[str, int] = {}
@@ -217,7 +217,7 @@ def read_names(prefix: str, listing: Listing, *, publications: Listing | None = 
         frozenset(planes),
         frozenset(names["voids"]),
         voided,
-        last_number,
+        max(last_number, known),
     )
 
 

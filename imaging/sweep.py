@@ -136,10 +136,13 @@ class _Names:
         voids = {manifest_key(self.prefix, _name_of(item.key)) for item in self.of("voids")}
         for key in sorted(manifests - there - voids):
             raise StoredDataError(f"the manifest of a site of publication {number} is gone; {_KEPT}", key=key)
-        known = numbers_in(_name_of(item.key) for item in self.of("publications"))
-        for lost in sorted(numbers_in(_name_of(item.key) for item in self.of("projected")) - known):
+        known, last = (
+            max(numbers_in(_name_of(item.key) for item in self.of(kind)), default=0)
+            for kind in ("publications", "projected")
+        )
+        if last > known:
             raise StoredDataError(
-                f"the record of a publication is gone; {_KEPT}", key=publication_key(self.prefix, lost)
+                f"the record of the newest publication is gone; {_KEPT}", key=publication_key(self.prefix, last)
             )
         if there and self.of("fields") and not self.of("illumination.json"):
             raise StoredDataError(

@@ -357,3 +357,18 @@ def test_a_plate_that_waits_for_an_image_gets_its_description_again_only_from_a_
     else:
         assert outcomes["site"].is_mended
     assert current_record(job)["number"] == 1
+
+
+def test_a_lost_record_is_not_followed_by_another_under_its_number_though_nobody_repairs(
+    job: PlateJob, tmp_path: Path
+) -> None:
+    """The warehouse has rows of it: it would take the next one of that number for loaded, and show the old run."""
+    (tmp_path / "maps" / "map.csv").write_text("well,treatment,concentration,control\nA01,z,1,negcon\n")
+    assert follow_quickly(job) is not None
+    remove(job.store, publication_key(job.prefix, 2))
+    assert job.survey().records.is_last_void
+    again = follow_quickly(job)
+    assert again is not None
+    assert again.number == 3
+    assert_whole(job)
+    assert all("/published/000002-" in key for key in sweep(job, now=time.time() + GRACE_S + 60))
