@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from typing import Any
 
 from imaging.acquisitions import first_image_at
 from imaging.collected_inputs import collect_inputs
+from imaging.columns import read_time
 from imaging.damage import is_damage
 from imaging.errors import LostDataError, PlateError, StoredDataError
 from imaging.experimental import MANIFEST
@@ -219,7 +221,9 @@ def _read_summed(store: Store, prefix: str, names: list[str]) -> list[tuple[dict
 
 def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> PublicationInputs:
     """Collect what goes into a publication and name it by its content."""
-    summed = _read_summed(job.store, job.prefix, [site.name for site in plan.of("done")])
+    names = [site.name for site in plan.of("done")]
+    summed = _read_summed(job.store, job.prefix, names)
+    replaced = _find_replaced(job, plan, dict(zip(names, summed, strict=True)))
     manifests = tuple(manifest for manifest, _ in summed)
     history = plate_history(job, plan.records.publications)
     inputs = collect_inputs(job, plan, plate_map, manifests, partial(read_small_record, job.store), history)
@@ -237,10 +241,48 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
         "history": [list(used) for used in history.plates],
         **({"compared": list(compared.others)} if compared.others else {}),
         **({"acquisition": acquisition} if (acquisition := _acquisition_state(job)) else {}),
-        **({"made_again": made_again} if (made_again := plan.records.made_again) else {}),
+        **({"made_again": made_again} if (made_again := [*plan.records.made_again, *replaced]) else {}),
     }
     sums = tuple(crc32 for _, crc32 in summed)
-    return replace(inputs, run=hash_of(identity), compared=compared, manifest_sums=sums)
+    return replace(inputs, run=hash_of(identity), compared=compared, manifest_sums=sums, replaced=replaced)
+
+
+def _find_replaced(job: PlateJob, plan: Plan, read: Mapping[str, tuple[dict[str, Any], str]]) -> tuple[str, ...]:
+    """Manifests that are other ones than the current publication had under these names, and those that once were.
+
+    Their data are others, too, so the plate is published anew, as for sites that were declared void.
+
+    Raises
+    ------
+    LostDataError
+        If one was not made since: then it is damaged.
+    """
+    last = plan.records.last_publication
+    if not last or plan.records.is_last_void:
+        return ()
+    try:
+        current = read_publication_record(job, last)
+    except (FileNotFoundError, StoredDataError):
+        return ()
+    was = dict(zip(current.get("manifests") or (), current.get("manifest_sums") or (), strict=False))
+    replaced = set(current.get("replaced") or ())
+    for name, (manifest, crc32) in read.items():
+        key = manifest_key(job.prefix, name)
+        if was.get(key, crc32) == crc32:
+            continue
+        if not _is_made_since(manifest, current):
+            raise LostDataError("the site's manifest is not what was published", key=key)
+        replaced.add(f"{name} {crc32}")
+    return tuple(sorted(replaced))
+
+
+def _is_made_since(manifest: dict[str, Any], publication: dict[str, Any]) -> bool:
+    try:
+        begun = read_time((manifest.get("provenance") or {}).get("started_at"))
+        published = read_time(publication.get("published_at"))
+    except (TypeError, ValueError):
+        return False
+    return begun is not None and published is not None and begun > published
 
 
 def _identity_of(fault: dict[str, Any]) -> list[str]:
@@ -275,4 +317,5 @@ def _record(
         "suspicions": [item.evidence for item in inputs.suspicions],
         "manifests": [manifest_key(job.prefix, site.name) for site in plan.of("done")],
         "manifest_sums": list(inputs.manifest_sums),
+        **({"replaced": list(inputs.replaced)} if inputs.replaced else {}),
     }

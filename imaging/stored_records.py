@@ -44,6 +44,8 @@ PUBLICATION: Shape = {
     "tables?": {"*": str},
     "manifests?": [str],
     "history?": [{"plate": str, "run": str}],
+    "manifest_sums?": [str],
+    "replaced?": [str],
     "compared?": [str],
     "illumination?": {"fields?": {"*": OBJECT}},
 }

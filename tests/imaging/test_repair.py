@@ -372,3 +372,31 @@ def test_a_lost_record_is_not_followed_by_another_under_its_number_though_nobody
     assert again.number == 3
     assert_whole(job)
     assert all("/published/000002-" in key for key in sweep(job, now=time.time() + GRACE_S + 60))
+
+
+def test_a_plate_whose_manifest_is_lost_and_made_again_under_its_name_is_published_anew(job: PlateJob) -> None:
+    """The description of its images once went on naming the old ones, which the next sweep deleted."""
+    before = values(job)
+    remove(job.store, key_of(job, "manifest"))
+    again = follow_quickly(job)
+    assert again is not None
+    assert again.number == 2
+    assert values(job) == before
+    assert any("/A02-1-" in key or "/A/2/" in key for key in sweep(job, now=time.time() + GRACE_S + 60))
+    assert_whole(job)
+    assert follow_quickly(job) == again
+
+
+def test_a_manifest_that_is_not_what_was_published_is_done_again_before_the_plate_is_published_anew(
+    job: PlateJob, tmp_path: Path
+) -> None:
+    before = values(job)["images"]
+    key = key_of(job, "manifest")
+    data = job.store.read(key)
+    assert b'"MeanIntensity":' in data
+    job.store.write(key, data.replace(b'"MeanIntensity":', b'"MeanIntensity":1', 1))
+    (tmp_path / "maps" / "map.csv").write_text("well,treatment,concentration,control\nA01,z,1,negcon\n")
+    assert (follow_quickly(job) or follow_quickly(job)) is not None
+    measured = [{name: row[name] for name in ("well", "channel", "MeanIntensity")} for row in values(job)["images"]]
+    assert measured == [{name: row[name] for name in ("well", "channel", "MeanIntensity")} for row in before]
+    assert_whole(job)
