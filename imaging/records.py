@@ -160,8 +160,13 @@ class Records:
 
     @property
     def made_again(self) -> tuple[str, ...]:
-        """What counted once and was damaged, in order: it tells publications of what was made again from others."""
-        return *sorted(self.voids), *(f"publication {number}" for number in sorted(self.void_publications))
+        """What counted once and was damaged, in order: it tells publications of what was made again from others.
+
+        Previews are no part of any publication.
+        """
+        return *sorted(self.voids - self.previews), *(
+            f"publication {number}" for number in sorted(self.void_publications)
+        )
 
     @property
     def is_last_void(self) -> bool:

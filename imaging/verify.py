@@ -9,7 +9,7 @@ source.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,8 +27,8 @@ from imaging.live import PlateFolder, newest_manifests
 from imaging.names import experiment_key, is_experimental, plate_folders, plate_zarr, results_prefix, stored
 from imaging.promotions import read_promotions
 from imaging.publication_records import find_publication_fault, read_publications
-from imaging.records import field_key, manifest_key, pins_key, preview_key, publication_key, read_names
-from imaging.store import Store
+from imaging.records import field_key, manifest_key, next_name, pins_key, preview_key, publication_key, read_names
+from imaging.store import Store, StoredObject
 from imaging.stored_records import FIELD, PINS, SITE, SMALL, Shape, find_fault
 from imaging.verify_images import check_descriptions
 
@@ -250,9 +250,9 @@ class _PlateCheck:
         sums: dict[str, str] = dict(zip(keys, publication.get("manifest_sums") or (), strict=False))
         voids = {make(self.prefix, name) for name in self.records.voids for make in (manifest_key, preview_key)}
         there = [item for item in self.listed if item.key not in voids]
-        newest = newest_manifests(item for item in there if item.key.startswith(f"{self.prefix}sites/"))
+        newest = _counting_manifests(item for item in there if item.key.startswith(f"{self.prefix}sites/"))
         if not self.records.last_number and not self.records.has_field:  # after that nothing rests on previews
-            newest += newest_manifests(item for item in there if item.key.startswith(f"{self.prefix}previews/"))
+            newest += _counting_manifests(item for item in there if item.key.startswith(f"{self.prefix}previews/"))
         counting = dict.fromkeys([*keys, *newest])
         read: dict[str, dict[str, Any]] = {}
         for key in counting:
@@ -355,6 +355,13 @@ def _has_shape(shape: Shape) -> Callable[[dict[str, Any]], str]:
         return f"is damaged: {fault}" if fault else ""
 
     return find
+
+
+def _counting_manifests(objects: Iterable[StoredObject]) -> list[str]:
+    """Each site's newest manifest, and those done again whose damage nobody recorded, as a repair was ended by then."""
+    manifests = {item.key: item for item in objects}
+    done_again = (key for key in manifests if f"{next_name(key.removesuffix('.json'))}.json" in manifests)
+    return [*newest_manifests(manifests.values()), *done_again]
 
 
 def _named_by_manifest(record: Mapping[str, Any], site: str) -> Iterator[_Wanted]:

@@ -20,7 +20,7 @@ from imaging.store import Store
 from imaging.sweep import GRACE_S, sweep
 from tests.following import follow
 from tests.imaging.lit_plate import FIELDS, SIDE, declare_fields, draw_plate, encode, lit_job
-from tests.imaging.small_damage import find_damage, measure_sums
+from tests.imaging.small_damage import find_damage, measure_sums, repair
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +99,18 @@ def test_a_field_whose_record_is_lost_is_found_and_comes_out_as_it_was_from_prev
     assert follow(again, now=4e9) == first
     assert again.read_frozen()["digest"] == digest is not None
     assert find_damage(again) == []
+
+
+def test_a_preview_that_was_made_again_shows_in_no_run(tmp_path: Path, images: dict[str, bytes]) -> None:
+    few = {name: data for name, data in images.items() if name < "A03"}
+    job, calm = lit_job(tmp_path / "a", "plate", images=few), lit_job(tmp_path / "b", "plate", images=few)
+    for site in plan_work(job).todo:
+        process_site(site_task(job, site), measure_planes)
+    preview = next(item.key for item in job.store.list(f"{job.prefix}previews/").objects)
+    job.store.write(preview, b"{")
+    assert [item.is_mended for item in repair(job)] == [True]
+    assert job.survey().records.voids
+    assert follow(job, now=4e9) is not None
+    assert job.survey().records.made_again == ()
+    assert follow(calm, now=4e9) is not None
+    assert job.read_frozen()["digest"] == calm.read_frozen()["digest"]

@@ -400,3 +400,27 @@ def test_a_manifest_that_is_not_what_was_published_is_done_again_before_the_plat
     measured = [{name: row[name] for name in ("well", "channel", "MeanIntensity")} for row in values(job)["images"]]
     assert measured == [{name: row[name] for name in ("well", "channel", "MeanIntensity")} for row in before]
     assert_whole(job)
+
+
+def test_damage_of_a_plate_that_is_not_published_is_found_again_after_a_repair_that_was_ended(tmp_path: Path) -> None:
+    """The site was done again by then, under its next name: its older manifest counts until that is recorded."""
+    images = draw_plate()
+    del images["B02_w2.tif"]
+    job = make_job(tmp_path, images=images)
+    assert follow_quickly(job) is None
+    remove(job.store, part := next(key for key in object_states(job) if "/parts/A02-1-" in key))
+    damages = find_damage(job)
+    assert [item.key for item in damages] == [part]
+
+    class Ending(FolderStore):
+        def create(self, key: str, data: bytes) -> bool:
+            if "/voids/" in key:
+                raise Ended
+            return super().create(key, data)
+
+    ended = dataclasses.replace(job, store=Ending(tmp_path / "store"), _pinned={}, _seen={})
+    with pytest.raises(Ended):
+        Repair(ended, redo_here(ended)).mend(damages)
+    assert find_damage(job) == damages
+    assert [item.is_mended for item in repair(job)] == [True]
+    assert find_damage(job) == []
