@@ -114,3 +114,20 @@ def test_a_preview_that_was_made_again_shows_in_no_run(tmp_path: Path, images: d
     assert job.survey().records.made_again == ()
     assert follow(calm, now=4e9) is not None
     assert job.read_frozen()["digest"] == calm.read_frozen()["digest"]
+
+
+def test_a_lost_field_is_made_again_from_the_sites_that_gave_it_though_others_came_since(
+    tmp_path: Path, images: dict[str, bytes]
+) -> None:
+    job = lit_job(tmp_path, "plate", images={name: data for name, data in images.items() if name < "A03"})
+    assert follow(job, now=4e9) is not None
+    frozen = job.read_frozen()["field"]
+    for name in ("A03_w1.tif", "A03_w2.tif"):
+        job.raw.write(name, images[name])
+    assert follow(job, now=4e9) is not None
+    sweep(job, now=time.time() + GRACE_S + 60)  # of the previews only their records are left
+    before = job.store.read(frozen["key"])
+    job.store.delete(frozen["key"])
+    (outcome,) = repair(job)
+    assert outcome.is_mended, outcome.said
+    assert job.store.read(frozen["key"]) == before

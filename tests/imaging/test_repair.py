@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import time
@@ -20,6 +21,7 @@ from imaging.query import run_query
 from imaging.records import missing_key, pins_key, publication_key
 from imaging.repair import Repair
 from imaging.site import read_part
+from imaging.steps import decide_missing
 from imaging.store import FolderStore, Store
 from imaging.sweep import GRACE_S, sweep
 from imaging.zarr_check import check_plate
@@ -36,7 +38,7 @@ from tests.imaging.small_damage import (
     repair,
     truncate,
 )
-from tests.imaging.small_plate import draw_plate, make_job, object_states, read_rows
+from tests.imaging.small_plate import EXPERIMENT, draw_plate, make_job, object_states, read_rows
 
 TABLES = ("cells", "wells", "images", "sites", "plates", "faults", "decisions")
 LATER = 4e9  # long after every patience
@@ -424,3 +426,19 @@ def test_damage_of_a_plate_that_is_not_published_is_found_again_after_a_repair_t
     assert find_damage(job) == damages
     assert [item.is_mended for item in repair(job)] == [True]
     assert find_damage(job) == []
+
+
+def test_a_decision_is_recorded_again_with_the_reason_of_its_own_site(tmp_path: Path) -> None:
+    text = EXPERIMENT.replace("sites: 1", "sites: 2").replace("_(?P<channel>", "_s(?P<site>[12])_(?P<channel>")
+    images = {name.replace("_w", f"_s{site}_w"): data for name, data in draw_plate().items() for site in (1, 2)}
+    for site in (1, 2):
+        del images[f"B01_s{site}_w2.tif"]
+    job = make_job(tmp_path, images=images, text=text)
+    for site, by in ((1, "Ada"), (2, "Ben")):
+        decide_missing(job, "B01", site, "GFP", by=by, reason=f"{by} dropped it")
+    assert follow_quickly(job) is not None
+    keys = [missing_key(job.prefix, "B01", site, "GFP") for site in (1, 2)]
+    for key in keys:
+        truncate(job.store, key)
+    assert [item.said for item in repair(job)] == ["recorded again", "recorded again"]
+    assert [json.loads(job.store.read(key))["by"] for key in keys] == ["Ada", "Ben"]
