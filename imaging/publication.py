@@ -264,8 +264,9 @@ def _find_replaced(job: PlateJob, plan: Plan, read: Mapping[str, tuple[dict[str,
         current = read_publication_record(job, last)
     except (FileNotFoundError, StoredDataError):
         return ()
-    was = dict(zip(current.get("manifests") or (), current.get("manifest_sums") or (), strict=False))
-    replaced = set(current.get("replaced") or ())
+    keys, sums = current.get("manifests") or [], current.get("manifest_sums") or []
+    was: dict[str, str] = dict(zip(keys, sums, strict=False))
+    replaced: set[str] = set(current.get("replaced") or [])
     for name, (manifest, crc32) in read.items():
         key = manifest_key(job.prefix, name)
         if was.get(key, crc32) == crc32:

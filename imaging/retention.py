@@ -18,7 +18,7 @@ from typing import Any
 
 from imaging.grace import GRACE_S, read_earlier_clock
 from imaging.job import PlateJob
-from imaging.named_elsewhere import NamedElsewhere
+from imaging.named_elsewhere import NamedElsewhere, NamedPublication
 from imaging.names import to_json
 from imaging.planning import Plan
 from imaging.records import clock_key, manifest_key, projected_key, publication_key, swept_key
@@ -140,12 +140,13 @@ def find_superseded(
     if not old:
         return (), ()
     records = dict(zip(numbers, _read_all(job.store, [publication_key(job.prefix, n) for n in numbers]), strict=True))
-    named = (named or NamedElsewhere()).of(job.store, job.experiment)
+    kept = (named or NamedElsewhere()).of(job.store, job.experiment)
     plate = job.experiment.name, job.plate
     superseded = tuple(
         number
         for number in old
-        if not named & {(*plate, records[number]["run"], "", 0), (*plate, "", job.recipe, number)}
+        if NamedPublication(*plate, run=records[number]["run"]) not in kept
+        and NamedPublication(*plate, recipe=job.recipe, number=number) not in kept
     )
     if not superseded:
         return (), ()
