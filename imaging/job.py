@@ -66,6 +66,7 @@ class PlateJob:
     settle_s: float = SETTLE_S
     _pinned: dict[str, Any] = field(default_factory=dict, repr=False)
     _frozen: dict[str, Any] = field(default_factory=dict, repr=False)
+    _tokens: dict[str, str] = field(default_factory=dict, repr=False)
     _seen: dict[str, Arrivals] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -92,8 +93,6 @@ class PlateJob:
         if asked.refusal:
             arrivals = replace(arrivals, unknown=(*arrivals.unknown, UnknownFile(MANIFEST, asked.refusal)))
         self._seen["arrivals"] = arrivals
-        if not names.has_field:  # somebody deleted it, and it is frozen anew
-            self._frozen.clear()
         field = self.field_name(is_frozen=names.has_field)
         pins = hash_of(pinned_values(self.read_pins() if names.has_pins else self._fresh_pins(), field))
         moment = time.time() if now is None else now
@@ -113,7 +112,16 @@ class PlateJob:
             names = records.read_names(self.prefix, listing, publications=published, known=known)
             known = max(records.numbers_in(names.projected), default=0)
             if known <= names.last_number:
+                self._forget_field(listing)
                 return names
+
+    def _forget_field(self, listing: Listing) -> None:
+        """Have the record of the frozen field read again where it is another one, mended or frozen anew."""
+        key = records.field_key(self.prefix)
+        token = next((item.token for item in listing.objects if item.key == key), "")
+        if self._tokens.get(key, token) != token:
+            self._frozen.clear()
+        self._tokens[key] = token
 
     def under(self, experiment: Experiment) -> PlateJob:
         """The same plate under what another declaration says, such as another recipe."""
@@ -152,7 +160,7 @@ class PlateJob:
         return self.read_frozen()["digest"] if is_frozen else AWAITED
 
     def read_frozen(self) -> dict[str, Any]:
-        """Read the record that freezes the plate's field; once, for it never changes.
+        """Read the record that freezes the plate's field; once, unless a look at the plate shows another one.
 
         Raises
         ------

@@ -64,8 +64,7 @@ class NamedElsewhere:
         folders = [(name, plate) for name in experiments for plate in plate_folders(store, name)]
         with ThreadPoolExecutor(_READERS) as readers:
             for keys in readers.map(partial(_list_records, store), folders):
-                for key, named in zip(keys, readers.map(partial(self._name, store), keys), strict=True):
-                    self._read[key] = named
+                for named in readers.map(partial(self._name, store), keys):
                     yield from named
 
     def _name(self, store: Store, key: str) -> tuple[NamedPublication, ...]:
@@ -76,8 +75,9 @@ class NamedElsewhere:
             record = read_record(store, key, PUBLICATION if is_publication else FIELD, cure=_CURE)
         except FileNotFoundError:
             return ()
-        experiment = key.split("/")[1]
-        return tuple(_compared(experiment, record) if is_publication else _gave_field(record))
+        found = _compared(key.split("/")[1], record) if is_publication else _gave_field(record)
+        self._read[key] = tuple(found)
+        return self._read[key]
 
 
 def _list_records(store: Store, folder: tuple[str, str]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from imaging.errors import StoredDataError
 from imaging.job import PlateJob
-from imaging.named_elsewhere import NamedElsewhere
+from imaging.named_elsewhere import NamedElsewhere, NamedPublication
 from imaging.names import to_json
 from imaging.publication import is_current
 from imaging.records import field_key, publication_key, publication_numbers
@@ -140,7 +140,9 @@ class Counting(FolderStore):
         return super().read(key, token=token, start=start, size=size)
 
 
-def test_whoever_cleans_many_plates_looks_once_at_what_they_name(job: PlateJob, tmp_path: Path) -> None:
+def test_whoever_cleans_many_plates_looks_once_at_what_they_name(
+    job: PlateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Counting(tmp_path / "store")
     named = NamedElsewhere()
     first = named.of(store, job.experiment)
@@ -148,6 +150,12 @@ def test_whoever_cleans_many_plates_looks_once_at_what_they_name(job: PlateJob, 
     assert asked > 3
     assert named.of(store, job.experiment) == first
     assert store.asked == asked
+    monkeypatch.setattr("imaging.named_elsewhere.LOOK_S", 0.0)
+    source = {"experiment": "screen", "plate": "P2", "recipe": job.recipe, "number": 1}
+    frozen = {"digest": None, "field": None, "channels": {"DNA": {"from": source}}}
+    store.write(field_key(job.prefix), to_json(frozen))  # after the first look
+    assert named.of(store, job.experiment) - first == {NamedPublication("screen", "P2", "", job.recipe, 1)}
+    assert store.asked < 2 * asked
 
 
 def test_a_kill_between_any_two_deletions_leaves_a_plate_that_is_cleaned_by_the_next(job: PlateJob) -> None:

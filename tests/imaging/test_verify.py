@@ -190,10 +190,12 @@ def test_another_digest_in_the_record_of_the_field_is_found_and_mended(tmp_path:
     job.store.write(field_key(job.prefix), to_json(record | {"digest": record["digest"][::-1]}))
     (damage,) = find_damage(job)
     assert (damage.what, damage.fault) == ("frozen", "has another digest than its field")
+    follower = lit_job(tmp_path, "{source: file, file: fields.npz}")
+    assert follower.survey().todo
     again = lit_job(tmp_path, "{source: file, file: fields.npz}")
     assert [item.is_mended for item in repair(again)] == [True]
     assert job.store.read(field_key(job.prefix)) == to_json(record)
-    assert not lit_job(tmp_path, "{source: file, file: fields.npz}").survey().todo
+    assert not follower.survey().todo
 
 
 class Early(FolderStore):
