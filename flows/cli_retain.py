@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from flows.settings import Settings
     from imaging.job import PlateJob
+    from imaging.named_elsewhere import NamedElsewhere
     from imaging.retention import Surplus
     from imaging.store import Store
 
@@ -76,8 +77,10 @@ class Cleaning:
         from flows.cli_reconcile import plate_places, production_job
         from imaging.errors import PlateError
         from imaging.job import open_experiment
+        from imaging.named_elsewhere import NamedElsewhere
         from imaging.recipe_book import open_recipes
 
+        named = NamedElsewhere()
         for name, plates in plate_places(self.store, experiment, plate):
             try:
                 book = open_recipes(self.store, open_experiment(self.store, name))
@@ -87,7 +90,7 @@ class Cleaning:
             for each in plates:
                 try:
                     job = production_job(self.store, self.settings, book, each)
-                    surplus = self._clean(job)
+                    surplus = self._clean(job, named)
                 except PlateError as error:
                     self._say(f"{name}/{each}", str(error))
                 except FileNotFoundError as error:
@@ -97,7 +100,7 @@ class Cleaning:
                     if surplus:
                         yield job, surplus
 
-    def _clean(self, job: PlateJob) -> Surplus | None:
+    def _clean(self, job: PlateJob, named: NamedElsewhere) -> Surplus | None:
         from imaging.grace import read_clocks
         from imaging.retention import clean_plate, find_surplus
         from imaging.steps import is_followed
@@ -106,8 +109,8 @@ class Cleaning:
         if not plan.records.last_publication or is_followed(plan, stale_s=self.settings.heartbeat_stale_s):
             return None
         if self.is_dry:
-            return find_surplus(job, plan, keep=self.keep, now=read_clocks()[0])
-        return clean_plate(job, plan, keep=self.keep)
+            return find_surplus(job, plan, keep=self.keep, now=read_clocks()[0], named=named)
+        return clean_plate(job, plan, keep=self.keep, named=named)
 
     def _say(self, place: str, problem: str) -> None:
         self.has_faults = True

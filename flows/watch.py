@@ -29,6 +29,7 @@ from flows.watchdogs.rounds import open_watchdogs
 from imaging.errors import MissingPartError, PlateError, StoreUnavailableError
 from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job
+from imaging.named_elsewhere import NamedElsewhere
 from imaging.planning import Plan
 from imaging.plate_recipes import EXPERIMENTAL, PRODUCTION, PlateRecipe, find_plate_recipes
 from imaging.recipe_book import RecipeBook, open_recipes
@@ -100,6 +101,7 @@ class Watch:
     _clock_ahead: float | None = None
     _listed_at: float = NEVER
     _had_plates: bool = False
+    _named: NamedElsewhere = field(default_factory=NamedElsewhere)
     _beats: Heartbeats = field(init=False)
 
     def __post_init__(self) -> None:
@@ -322,7 +324,7 @@ class Watch:
     def _sweep(self, job: PlateJob, plan: Plan) -> None:
         """Delete what nothing names; where that fails, e.g. for want of a right, only the next look tries it again."""
         try:
-            clean_plate(job, plan, keep=self.keep_publications)
+            clean_plate(job, plan, keep=self.keep_publications, named=self._named)
         except FAULTS as error:
             self._say_once(f"{job.experiment.name}/{job.plate}: what no record names was not deleted: {error}")
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from imaging.damage import CURES
 from imaging.errors import ConfigurationError, StoredDataError
 from imaging.experiment import DEFAULT_ACQUISITION, Experiment
 from imaging.names import is_experimental, plate_folders, results_prefix, to_json
@@ -326,9 +327,9 @@ def _warning(record: dict[str, Any]) -> str | None:
 
 def _read(store: Store, key: str) -> dict[str, Any]:
     try:
-        return read_record(store, key, ACQUISITIONS, cure="delete it, and it is decided again")
+        return read_record(store, key, ACQUISITIONS, cure=CURES["acquisition"])
     except FileNotFoundError as error:
-        raise StoredDataError("the record is gone or damaged", key=key) from error
+        raise StoredDataError(f"the record is gone; {CURES['acquisition']}", key=key) from error
 
 
 def _read_publication(store: Store, key: str) -> dict[str, Any]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from imaging.errors import PlateError, StoredDataError
+
+if TYPE_CHECKING:
+    from imaging.store import Store
 
 What = Literal[
     "site",
@@ -19,6 +24,8 @@ What = Literal[
     "fault",
     "attempt",
     "declaration",
+    "promotion",
+    "acquisition",
 ]
 
 CURES: dict[What, str] = {
@@ -29,13 +36,22 @@ CURES: dict[What, str] = {
     "page": "it is written again",
     "pins": "they are made again, if they come out as they were",
     "field": "it is made again, if it comes out as it was",
-    "frozen": "it cannot be made again: bring it back from a copy, or delete it, and all sites are measured anew",
+    "frozen": "it cannot be made again: bring it back from a copy; where there is none, delete what is left, and the "
+    "field is frozen anew from where it came, and all sites are measured anew if it comes out otherwise",
     "decision": "it is recorded again, as it was published",
     "fault": "it is recorded again",
     "attempt": "it is recorded again",
     "declaration": "it cannot be made again: bring it back from a copy",
+    "promotion": "it cannot be made again: bring it back from a copy, or delete it and promote the recipe once more",
+    "acquisition": "what a person chose cannot be made again: bring it back from a copy; where there is none, delete "
+    "it, and it is decided again by the rule of experiment.yaml",
 }
 """What ``platestream repair`` does about each kind."""
+
+
+def is_damage(store: Store, error: PlateError) -> bool:
+    """Whether an error is of one object, like a bad sector of a disk or a file's mode, and not of the whole store."""
+    return isinstance(error, StoredDataError) or (bool(error.key) and store.local_path(error.key) is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@
       UnreadableImageError      an uploaded file is no usable image              (ValueError)
       StoredDataError           an object written by us contradicts its record   (ValueError)
         LostDataError           an object that a record names is damaged or gone
+        SharedDataError         an object that all sites of a plate rest on is   (ValueError)  retryable
       ChangedObjectError        an object changed while it was being used        (OSError)     retryable
       StoreUnavailableError     the storage did not answer                       (OSError)     retryable
       ForbiddenFileError        a file or folder may not be read                 (PermissionError)
@@ -116,6 +117,12 @@ class StoredDataError(PlateError, ValueError):
 
 class LostDataError(StoredDataError):
     """An object that a site's manifest names is gone or damaged; the site can be made again."""
+
+
+class SharedDataError(StoredDataError):
+    """An object that all sites of a plate rest on, its pins or frozen field, is damaged or gone: no site's failure."""
+
+    retryable = True
 
 
 class ChangedObjectError(PlateError, OSError):

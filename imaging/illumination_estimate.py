@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -122,7 +122,12 @@ class _Halves:
 
 
 def estimate_plate(
-    store: Store, zarr: str, manifests: Iterable[Mapping[str, Any]], channels: Sequence[str]
+    store: Store,
+    zarr: str,
+    manifests: Iterable[Mapping[str, Any]],
+    channels: Sequence[str],
+    *,
+    on_lost: Callable[[Mapping[str, Any]], None] = lambda manifest: None,
 ) -> PlateEstimate:
     """Estimate the fields of a plate.
 
@@ -135,6 +140,8 @@ def estimate_plate(
         thumbnails, or whose thumbnails are gone or damaged, are left out.
     channels
         Names of the channels, in the order of the declaration.
+    on_lost
+        Called with the manifest of each site whose thumbnails are gone or damaged.
     """
     usable = [item for item in manifests if item.get("zarr") and item["images"]]
     if not usable:
@@ -145,6 +152,9 @@ def estimate_plate(
     sums = {channel: _Halves(shape) for channel in channels}
     chosen = [item for item in usable if _size(item) == (height, width)]
     for manifest, thumbnails, weighed in _read_sites(store, zarr, chosen):
+        if not thumbnails:
+            on_lost(manifest)
+            continue
         for image, thumbnail, background in zip(manifest["images"], thumbnails, weighed, strict=True):
             if thumbnail.shape == shape and image["channel"] in sums:
                 half = sums[image["channel"]].halves[half_of(manifest["well"], manifest["site"])]
@@ -174,21 +184,21 @@ def _usual_size(manifests: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
     return max(counts, key=lambda size: (counts[size], size))
 
 
-_Site = tuple[Mapping[str, Any], NDArray[Any], list[NDArray[np.uint32]]]
+_Site = tuple[Mapping[str, Any], Sequence[NDArray[Any]], list[NDArray[np.uint32]]]
 
 
 def _read_sites(store: Store, zarr: str, manifests: Sequence[Mapping[str, Any]]) -> Iterator[_Site]:
-    """Manifest, thumbnails and weighed background of each site that can be read, a batch at a time."""
+    """Manifest, thumbnails and weighed background of each site, a batch at a time; of lost thumbnails none."""
 
-    def read(manifest: Mapping[str, Any]) -> _Site | None:
+    def read(manifest: Mapping[str, Any]) -> _Site:
         try:
-            thumbnails = read_thumbnail(store, zarr, manifest["zarr"]["group"])
+            thumbnails = list(read_thumbnail(store, zarr, manifest["zarr"]["group"]))
         except StoredDataError:
-            return None
+            return manifest, [], []
         if len(thumbnails) != len(manifest["images"]):
-            return None
+            return manifest, [], []
         return manifest, thumbnails, [weigh_background(thumbnail) for thumbnail in thumbnails]
 
     with ThreadPoolExecutor(_READERS) as pool:
         for start in range(0, len(manifests), _BATCH):
-            yield from (site for site in pool.map(read, manifests[start : start + _BATCH]) if site is not None)
+            yield from pool.map(read, manifests[start : start + _BATCH])

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from imaging.errors import StoredDataError
+from imaging.errors import SharedDataError, StoredDataError
 from imaging.grace import Stopwatch
 from imaging.illumination_field import PlateField, decode_field, encode_field
 from imaging.illumination_record import read_frozen
@@ -57,15 +57,24 @@ def load_frozen(store: Store, prefix: str, digest: str) -> PlateField:
 
     Raises
     ------
-    StoredDataError
+    SharedDataError
         If it is gone or damaged, or another one is frozen.
     """
-    record = read_frozen(store, prefix)
-    if record["digest"] != digest:
-        raise StoredDataError(
+    try:
+        record = read_frozen(store, prefix)
+        found = load_field(store, record["field"]) if record["digest"] == digest else None
+    except FileNotFoundError as error:
+        raise SharedDataError(
+            "the record of the plate's field of illumination is gone; it is frozen anew unless a copy brings it back",
+            key=field_key(prefix),
+        ) from error
+    except StoredDataError as error:
+        raise SharedDataError(f"{error.message}; platestream repair mends what can be", key=error.key) from error
+    if found is None:
+        raise SharedDataError(
             "the plate's field of illumination is another one by now; the site is planned again", key=field_key(prefix)
         )
-    return load_field(store, record["field"])
+    return found
 
 
 def load_field(store: Store, described: Mapping[str, Any]) -> PlateField:

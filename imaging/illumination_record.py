@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from imaging.damage import CURES
 from imaging.errors import StoredDataError
 from imaging.records import field_key
 from imaging.store import Store
@@ -31,6 +32,5 @@ def read_frozen(store: Store, prefix: str) -> dict[str, Any]:
         return {**record, "digest": record["digest"]}
     except (StoredDataError, KeyError) as error:
         raise StoredDataError(
-            "the record of the plate's field of illumination is damaged; delete it, and the field is frozen anew",
-            key=key,
+            f"the record of the plate's field of illumination is damaged; {CURES['frozen']}", key=key
         ) from error

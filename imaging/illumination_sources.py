@@ -5,7 +5,7 @@ Whoever follows the plate may decide; of two that do at once, one record is crea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from imaging.errors import ChangedObjectError, ConfigurationError, LostDataError, StoredDataError, UnreadableImageError
+from imaging.errors import ChangedObjectError, ConfigurationError, StoredDataError, UnreadableImageError
 from imaging.illumination_estimate import estimate_plate
 from imaging.illumination_field import PlateField
 from imaging.illumination_files import read_declared_field
@@ -65,10 +65,8 @@ def freeze_due(job: PlateJob, plan: Plan) -> bool:
         If a declared file is at fault, with all faults, or holds fields of another size than the plate's planes.
     """
     section = job.experiment.illumination
-    try:
-        choice = _CHOICES[section.source](job, plan)
-    except LostDataError as error:  # a damaged preview is made again, then the field is due again
-        job.store.delete(error.key)
+    choice = _CHOICES[section.source](job, plan)
+    if choice is None:
         return False
     described = {
         "experiment": job.experiment.name,
@@ -151,11 +149,26 @@ def _size_of_planes(job: PlateJob, plan: Plan) -> tuple[int, int] | None:
     return None
 
 
-def _from_this_plate(job: PlateJob, plan: Plan) -> _Choice:
-    """The plate's own estimate from the sites that are previewed, whatever is known of its quality."""
+def _from_this_plate(job: PlateJob, plan: Plan) -> _Choice | None:
+    """The plate's own estimate from the sites that are previewed, whatever is known of its quality.
+
+    ``None`` where previews or their thumbnails are damaged or gone, as those of a published plate are in time: they are
+    deleted, and the field is due again when they are made again.
+    """
     variant, choice = job.experiment.illumination.variant, _Choice()
     channels = [channel.name for channel in job.experiment.channels]
-    estimate = estimate_plate(job.store, job.zarr, _read_previews(job, plan), channels)
+    keys = {(site.well, site.site): preview_key(job.prefix, site.name) for site in plan.of("previewed")}
+    previews = _read_previews(job, keys.values())
+    lost = keys.keys() - {(item["well"], item["site"]) for item in previews}
+
+    def note_lost(preview: Mapping[str, Any]) -> None:
+        lost.add((preview["well"], preview["site"]))
+
+    estimate = estimate_plate(job.store, job.zarr, previews, channels, on_lost=note_lost)
+    for place in sorted(lost):
+        job.store.delete(keys[place])
+    if lost:
+        return None
     found = estimate.field_of(variant)
     for channel in channels:
         known = estimate.channels.get((variant, channel))
@@ -167,27 +180,20 @@ def _from_this_plate(job: PlateJob, plan: Plan) -> _Choice:
     return choice
 
 
-def _read_previews(job: PlateJob, plan: Plan) -> list[dict[str, Any]]:
-    """Manifests of the previewed sites.
+def _read_previews(job: PlateJob, keys: Iterable[str]) -> list[dict[str, Any]]:
+    """Manifests of the previewed sites, but for those that are damaged, or gone since they were listed."""
 
-    Raises
-    ------
-    LostDataError
-        If one is damaged, or gone since it was listed.
-    """
-
-    def read(name: str) -> dict[str, Any]:
-        key = preview_key(job.prefix, name)
+    def read(key: str) -> dict[str, Any] | None:
         try:
             return read_record(job.store, key, SITE)
-        except (FileNotFoundError, StoredDataError) as error:
-            raise LostDataError("the manifest of a site's preview is gone or damaged", key=key) from error
+        except (FileNotFoundError, StoredDataError):
+            return None
 
     with ThreadPoolExecutor(_READERS) as pool:
-        return list(pool.map(read, (site.name for site in plan.of("previewed"))))
+        return [record for record in pool.map(read, keys) if record is not None]
 
 
-_CHOICES: dict[str, Callable[[PlateJob, Plan], _Choice]] = {
+_CHOICES: dict[str, Callable[[PlateJob, Plan], _Choice | None]] = {
     "file": _from_files,
     "previous": _from_earlier_plates,
     "plate": _from_this_plate,

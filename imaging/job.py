@@ -66,6 +66,7 @@ class PlateJob:
     settle_s: float = SETTLE_S
     _pinned: dict[str, Any] = field(default_factory=dict, repr=False)
     _frozen: dict[str, Any] = field(default_factory=dict, repr=False)
+    _tokens: dict[str, str] = field(default_factory=dict, repr=False)
     _seen: dict[str, Arrivals] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -85,8 +86,7 @@ class PlateJob:
 
     def survey(self, now: float | None = None) -> Plan:
         """Look once at files and records, and plan; publications are listed before all else."""
-        published = self.store.list(f"{self.prefix}publications/")
-        names = records.read_names(self.prefix, self.store.list(self.prefix), publications=published)
+        names = self._list_records()
         listing = self.raw.list(self.raw_folder, min_age_s=self.settle_s)
         arrivals = sort_folder(self.experiment, StoredFolder(self.raw, self.raw_folder), listing)
         asked = self._read_manifest(listing)
@@ -98,6 +98,30 @@ class PlateJob:
         moment = time.time() if now is None else now
         plan = plan_plate(self.experiment, arrivals, names, pins=pins, now=moment, field=field)
         return replace(plan, asked=asked.experiment) if asked.experiment else plan
+
+    def _list_records(self) -> records.Records:
+        """List the records, publications before all else; again where a projection is of none of these.
+
+        That publication came after the first listing, or it is lost: if the next listing lacks it too, it is, and its
+        number is not given away a second time.
+        """
+        known = 0
+        while True:
+            published = self.store.list(f"{self.prefix}publications/")
+            listing = self.store.list(self.prefix)
+            names = records.read_names(self.prefix, listing, publications=published, known=known)
+            known = max(records.numbers_in(names.projected), default=0)
+            if known <= names.last_number:
+                self._forget_field(listing)
+                return names
+
+    def _forget_field(self, listing: Listing) -> None:
+        """Have the record of the frozen field read again where it is another one, mended or frozen anew."""
+        key = records.field_key(self.prefix)
+        token = next((item.token for item in listing.objects if item.key == key), "")
+        if self._tokens.get(key, token) != token:
+            self._frozen.clear()
+        self._tokens[key] = token
 
     def under(self, experiment: Experiment) -> PlateJob:
         """The same plate under what another declaration says, such as another recipe."""
@@ -136,7 +160,7 @@ class PlateJob:
         return self.read_frozen()["digest"] if is_frozen else AWAITED
 
     def read_frozen(self) -> dict[str, Any]:
-        """Read the record that freezes the plate's field; once, for it never changes.
+        """Read the record that freezes the plate's field; once, unless a look at the plate shows another one.
 
         Raises
         ------
@@ -176,7 +200,7 @@ class PlateJob:
         """
         if not self._pinned:
             key = records.pins_key(self.prefix)
-            self._pinned.update(read_record(self.store, key, PINS, cure="platestream repair makes it again"))
+            self._pinned.update(read_record(self.store, key, PINS))
         return self._pinned
 
     def ensure_pins(self) -> dict[str, Any]:
@@ -193,6 +217,11 @@ class PlateJob:
         """Write in the place of damaged pins what experiment.yaml says now."""
         self.store.write(records.pins_key(self.prefix), to_json(self._fresh_pins()))
         self._pinned.clear()
+
+    def write_frozen(self, record: dict[str, Any]) -> None:
+        """Write in the place of a damaged record of the frozen field what it said."""
+        self.store.write(records.field_key(self.prefix), to_json(record))
+        self._frozen.clear()
 
     def _fresh_pins(self) -> dict[str, Any]:
         illumination = self.experiment.illumination.pixel_part()

@@ -184,12 +184,18 @@ def _fault_row(record: Mapping[str, Any]) -> Row:
 
 def _measured(store: Store, prefix: str, *, is_published: bool) -> list[str]:
     """Keys of each site's newest manifest; before the first publication, of its preview's where there is no other."""
-    keys = newest_manifests(store.list(f"{prefix}sites/").objects)
+    voids = {item.key.rpartition("/")[2] for item in store.list(f"{prefix}voids/").objects}
+    keys = _newest_whole(store, f"{prefix}sites/", voids)
     if is_published:
         return keys
     done = {_site_of(key) for key in keys}
-    previews = newest_manifests(store.list(f"{prefix}previews/").objects)
+    previews = _newest_whole(store, f"{prefix}previews/", voids)
     return sorted([*keys, *(key for key in previews if _site_of(key) not in done)])
+
+
+def _newest_whole(store: Store, folder: str, voids: set[str]) -> list[str]:
+    """Keys of each site's newest manifest that is not void."""
+    return newest_manifests(item for item in store.list(folder).objects if item.key.rpartition("/")[2] not in voids)
 
 
 def _site_of(key: str) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from imaging.atlas import PictureLayout
+from imaging.collected_inputs import collect_inputs
 from imaging.costs import NOTHING, Spending
 from imaging.errors import ConfigurationError, PlateError, StoredDataError
 from imaging.job import PlateJob
@@ -38,7 +39,6 @@ from imaging.page_tables import describe_costs, page_from_tables
 from imaging.planning import Plan
 from imaging.platemaps import PlateMap
 from imaging.projection import page_folder
-from imaging.publication import collect_inputs
 from imaging.publish_tables import tables_above_cells
 from imaging.records import manifest_key, preview_key, publication_numbers
 from imaging.stored_records import SITE, read_record, read_small_record

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from imaging.columns import read_time
+from imaging.damage import CURES
 from imaging.errors import PlateError, StoredDataError
 from imaging.experiment import Experiment
 from imaging.names import to_json
@@ -85,7 +86,7 @@ def _read(store: Store, key: str) -> Promotion:
         record = json.loads(store.read(key))
         return Promotion(**{name: record[name] for name in Promotion.__slots__})
     except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise StoredDataError("the record of a promotion is gone or damaged; delete it", key=key) from error
+        raise StoredDataError(f"the record of a promotion is gone or damaged; {CURES['promotion']}", key=key) from error
 
 
 def record_promotion(store: Store, chosen: Experiment, *, instead_of: str, because: str = "") -> tuple[Promotion, bool]:

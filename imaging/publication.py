@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,39 +18,30 @@ from functools import partial
 from typing import Any
 
 from imaging.acquisitions import first_image_at
+from imaging.collected_inputs import collect_inputs
+from imaging.columns import read_time
+from imaging.damage import is_damage
 from imaging.errors import LostDataError, PlateError, StoredDataError
-from imaging.expectations import say_told
 from imaging.experimental import MANIFEST
 from imaging.grace import Stopwatch
 from imaging.history import plate_history
 from imaging.illumination_rows import measure_illumination, write_fields
 from imaging.job import PlateJob
-from imaging.measure_cells import describe_columns
 from imaging.names import hash_of, stored, to_json
 from imaging.planning import Plan
 from imaging.platemaps import PlateMap
 from imaging.publication_inputs import PublicationInputs
-from imaging.publication_records import read_publications
+from imaging.publication_records import PUBLISHED_ANEW, read_publication_record
 from imaging.publish_tables import write_tables
 from imaging.records import (
-    ATTEMPTS,
-    INSTRUMENT,
-    attempt_key,
-    fault_key,
-    fault_name,
     manifest_key,
-    missing_key,
     publication_key,
 )
-from imaging.site import read_part
 from imaging.store import Store
 from imaging.stored_records import SITE, parse_record, read_small_record
 from imaging.suspicions.gathering import choose_compared, find_suspicions
 from imaging.typical import History
 from imaging.voids import void_site
-
-ReadRecord = Callable[[str], dict[str, Any]]
-"""Reads a record by its key."""
 
 _READERS = 16
 _RACES = 5
@@ -79,8 +70,13 @@ def read_publication(job: PlateJob, number: int) -> Publication:
     StoredDataError
         If it is gone or damaged.
     """
-    (record,) = read_publications(job.store, [publication_key(job.prefix, number)])
-    return Publication(number, record["run"], record["status"], record["tables"], tuple(record.get("manifests") or ()))
+    try:
+        record = read_publication_record(job, number)
+    except FileNotFoundError as error:
+        key = publication_key(job.prefix, number)
+        raise StoredDataError(f"the record of a publication is gone; {PUBLISHED_ANEW}", key=key) from error
+    tables, manifests = record.get("tables") or {}, tuple(record.get("manifests") or ())
+    return Publication(number, record["run"], record["status"], tables, manifests)
 
 
 def publish(job: PlateJob) -> Publication | None:
@@ -212,8 +208,12 @@ def _read_summed(store: Store, prefix: str, names: list[str]) -> list[tuple[dict
             data = store.read(key)
             record = parse_record(data, SITE, key=key, cure="platestream repair makes the site again")
             return record, stored(key, data)["crc32"]
-        except (FileNotFoundError, StoredDataError) as error:
-            raise LostDataError("the site's manifest is gone or damaged", key=key) from error
+        except FileNotFoundError as error:
+            raise LostDataError("the site's manifest is gone", key=key) from error
+        except PlateError as error:
+            if not is_damage(store, error):
+                raise
+            raise LostDataError("the site's manifest is damaged", key=key) from error
 
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(read, names))
@@ -221,7 +221,9 @@ def _read_summed(store: Store, prefix: str, names: list[str]) -> list[tuple[dict
 
 def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> PublicationInputs:
     """Collect what goes into a publication and name it by its content."""
-    summed = _read_summed(job.store, job.prefix, [site.name for site in plan.of("done")])
+    names = [site.name for site in plan.of("done")]
+    summed = _read_summed(job.store, job.prefix, names)
+    replaced = _find_replaced(job, plan, dict(zip(names, summed, strict=True)))
     manifests = tuple(manifest for manifest, _ in summed)
     history = plate_history(job, plan.records.publications)
     inputs = collect_inputs(job, plan, plate_map, manifests, partial(read_small_record, job.store), history)
@@ -239,10 +241,49 @@ def _gather(job: PlateJob, plan: Plan, plate_map: PlateMap | None) -> Publicatio
         "history": [list(used) for used in history.plates],
         **({"compared": list(compared.others)} if compared.others else {}),
         **({"acquisition": acquisition} if (acquisition := _acquisition_state(job)) else {}),
-        **({"made_again": made_again} if (made_again := plan.records.made_again) else {}),
+        **({"made_again": made_again} if (made_again := [*plan.records.made_again, *replaced]) else {}),
     }
     sums = tuple(crc32 for _, crc32 in summed)
-    return replace(inputs, run=hash_of(identity), compared=compared, manifest_sums=sums)
+    return replace(inputs, run=hash_of(identity), compared=compared, manifest_sums=sums, replaced=replaced)
+
+
+def _find_replaced(job: PlateJob, plan: Plan, read: Mapping[str, tuple[dict[str, Any], str]]) -> tuple[str, ...]:
+    """Manifests that are other ones than the current publication had under these names, and those that once were.
+
+    Their data are others, too, so the plate is published anew, as for sites that were declared void.
+
+    Raises
+    ------
+    LostDataError
+        If one was not made since: then it is damaged.
+    """
+    last = plan.records.last_publication
+    if not last or plan.records.is_last_void:
+        return ()
+    try:
+        current = read_publication_record(job, last)
+    except (FileNotFoundError, StoredDataError):
+        return ()
+    keys, sums = current.get("manifests") or [], current.get("manifest_sums") or []
+    was: dict[str, str] = dict(zip(keys, sums, strict=False))
+    replaced: set[str] = set(current.get("replaced") or [])
+    for name, (manifest, crc32) in read.items():
+        key = manifest_key(job.prefix, name)
+        if was.get(key, crc32) == crc32:
+            continue
+        if not _is_made_since(manifest, current):
+            raise LostDataError("the site's manifest is not what was published", key=key)
+        replaced.add(f"{name} {crc32}")
+    return tuple(sorted(replaced))
+
+
+def _is_made_since(manifest: dict[str, Any], publication: dict[str, Any]) -> bool:
+    try:
+        begun = read_time((manifest.get("provenance") or {}).get("started_at"))
+        published = read_time(publication.get("published_at"))
+    except (TypeError, ValueError):
+        return False
+    return begun is not None and published is not None and begun > published
 
 
 def _identity_of(fault: dict[str, Any]) -> list[str]:
@@ -250,124 +291,11 @@ def _identity_of(fault: dict[str, Any]) -> list[str]:
     return [fault["kind"], fault["name"], *([fault["reason"]] if fault["name"] == MANIFEST else [])]
 
 
-def collect_inputs(
-    job: PlateJob,
-    plan: Plan,
-    plate_map: PlateMap | None,
-    manifests: tuple[dict[str, Any], ...],
-    read_record: ReadRecord,
-    history: History | None = None,
-) -> PublicationInputs:
-    """Collect what is known of a plate, published or not.
-
-    Parameters
-    ----------
-    job, plan
-        The plate and a look at it.
-    plate_map
-        What is in its wells, if it is known.
-    manifests
-        Manifests of the measured sites that count.
-    read_record
-        Reads a small record, of a fault, a decision or a failure, by its key.
-    history
-        The earlier plates that it is compared with; left out, with none.
-
-    Returns
-    -------
-    Inputs without the name of a run. A measured site without a manifest is waited for, like those to be measured.
-    """
-    measured = {(item["well"], item["site"]) for item in manifests}
-    declared = job.experiment.plates
-    return PublicationInputs(
-        experiment=job.experiment,
-        plate=job.plate,
-        recipe=job.recipe,
-        run="",
-        manifests=manifests,
-        failed=tuple(_failed(job, plan, read_record)),
-        missing_sites=tuple((site.well, site.site) for site in plan.of("missing")),
-        expected={
-            (site.well, site.site): {name: (expected, came) for name, expected, came in site.planes}
-            for site in plan.sites
-        },
-        waiting={
-            (site.well, site.site): frozenset(site.files)
-            for site in plan.sites
-            if site.state not in ("failed", "missing") and (site.well, site.site) not in measured
-        },
-        faults=(*_open_faults(job, plan, manifests, read_record), *_map_warnings(plate_map)),
-        decisions=(*_expectation(job), *_decisions(job, plan, read_record)),
-        plate_map=plate_map,
-        is_declared=not declared or job.plate in declared,
-        read_part=lambda manifest, entry: read_part(job.store, manifest, entry),
-        feature_descriptions=describe_columns(
-            [channel.name for channel in job.experiment.channels], job.experiment.recipe
-        ),
-        history=history,
-    )
-
-
-def _open_faults(
-    job: PlateJob, plan: Plan, manifests: tuple[dict[str, Any], ...], read_record: ReadRecord
-) -> Iterator[dict[str, Any]]:
-    """What is wrong with the files as they lie there now."""
-    for well, site, channel, file in plan.faulted:
-        record = read_record(fault_key(job.prefix, fault_name(file)))
-        yield _fault("unreadable", file.shown, record["reason"], well, site, channel)
-    for unknown in plan.unknown:
-        yield _fault("unknown", unknown.name, unknown.reason)
-    for manifest in manifests:
-        for other in manifest["duplicates"]:
-            kind = "duplicate" if other["same_bytes"] else "superseded"
-            reason = "the same image under a second name" if other["same_bytes"] else "a newer file gives this image"
-            yield _fault(kind, other["name"], reason, manifest["well"], manifest["site"], other["channel"])
-
-
-def _map_warnings(plate_map: PlateMap | None) -> Iterator[dict[str, Any]]:
-    """What is odd about the files of the plate map; what is odd about the plate itself is a suspicion."""
-    for file, sentence in plate_map.warnings if plate_map else ():
-        yield _fault("plate map", file, sentence.lstrip(": "))
-
-
-def _fault(kind: str, name: str, reason: str, well: str = "", site: int = 0, channel: str = "") -> dict[str, Any]:
-    place = {"well": well or None, "site": site or None, "channel": channel or None}
-    return {"kind": kind, "name": name, "reason": reason, **place}
-
-
-def _decisions(job: PlateJob, plan: Plan, read_record: ReadRecord) -> list[dict[str, Any]]:
-    """The decisions that count: those on images and planes that are still not there."""
-    places = list(plan.decided())
-    whole = {(site.well, site.site, channel) for site in plan.sites for channel in site.missing}
-    with ThreadPoolExecutor(_READERS) as pool:
-        records = list(pool.map(lambda place: read_record(missing_key(job.prefix, *place)), places))
-    kept = ("well", "site", "channel", "by", "reason")
-    return [
-        {"kind": "missing", **{name: record[name] for name in kept}}
-        | ({"plane": z, "is_whole": tuple(place) in whole} if z else {})
-        for (*place, z), record in zip(places, records, strict=True)
-    ]
-
-
-def _expectation(job: PlateJob) -> Iterator[dict[str, Any]]:
-    """That the instrument's files decided what was expected, where they did."""
-    arrivals = job.arrivals
-    if arrivals.is_told:
-        said = say_told(job.experiment, arrivals.expected, arrivals.told)
-        yield {"kind": "expected", "by": INSTRUMENT, "reason": said, "well": None, "site": None, "channel": None}
-
-
 def _decided(item: dict[str, Any]) -> list[Any]:
     """A decision as part of a publication's name."""
     if item["kind"] == "expected":
         return [item["reason"]]
     return [item["well"], item["site"], item["channel"], *([item["plane"]] if item.get("plane") else [])]
-
-
-def _failed(job: PlateJob, plan: Plan, read_record: ReadRecord) -> Iterator[dict[str, Any]]:
-    for site in plan.of("failed"):
-        record = read_record(attempt_key(job.prefix, site.name, ATTEMPTS))
-        yield {"well": site.well, "site": site.site, "reason": record["reason"]}
 
 
 def _record(
@@ -390,4 +318,5 @@ def _record(
         "suspicions": [item.evidence for item in inputs.suspicions],
         "manifests": [manifest_key(job.prefix, site.name) for site in plan.of("done")],
         "manifest_sums": list(inputs.manifest_sums),
+        **({"replaced": list(inputs.replaced)} if inputs.replaced else {}),
     }

@@ -63,6 +63,8 @@ class PublicationInputs:
         The plates it is compared with as a whole, and what looks wrong with it as a whole.
     manifest_sums
         CRC-32 of each of the manifests as it is stored.
+    replaced
+        Names, with sums, of manifests that were lost once they were published, and made again under the same names.
     """
 
     experiment: Experiment
@@ -85,6 +87,7 @@ class PublicationInputs:
     compared: Compared = field(default_factory=Compared)
     suspicions: tuple[Suspicion, ...] = ()
     manifest_sums: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
     @property
     def place(self) -> dict[str, str]:

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imaging.columns import read_time
-from imaging.errors import StoredDataError
+from imaging.damage import is_damage
+from imaging.errors import PlateError, StoredDataError
 from imaging.job import PlateJob
 from imaging.live import read_records
 from imaging.records import publication_key
 from imaging.store import Store
 from imaging.stored_records import PUBLICATION, find_fault, read_record
 
-_CURE = "platestream repair publishes the plate anew"
+PUBLISHED_ANEW = "platestream repair publishes the plate anew"
 _NAMED = ("experiment", "plate", "recipe", "run", "number", "status")
 
 
@@ -27,7 +28,8 @@ def read_publications(store: Store, keys: Iterable[str]) -> list[dict[str, Any]]
     """
     records = read_records(store, keys)
     for record in records:
-        _check(record)
+        if fault := find_publication_fault(record):
+            raise StoredDataError(f"the publication record {fault}; {PUBLISHED_ANEW}", key=record["key"])
     return [{**record, "tables": record.get("tables") or {}} for record in records]
 
 
@@ -41,20 +43,26 @@ def read_publication_record(job: PlateJob, number: int) -> dict[str, Any]:
     StoredDataError
         If it is damaged.
     """
-    return read_record(job.store, publication_key(job.prefix, number), PUBLICATION, cure=_CURE)
+    key = publication_key(job.prefix, number)
+    try:
+        return read_record(job.store, key, PUBLICATION, cure=PUBLISHED_ANEW)
+    except PlateError as error:
+        if isinstance(error, StoredDataError) or not is_damage(job.store, error):
+            raise
+        raise StoredDataError(
+            f"the publication record cannot be read: {error.message}; {PUBLISHED_ANEW}", key=key
+        ) from error
 
 
-def _check(record: Mapping[str, Any]) -> None:
+def find_publication_fault(record: Mapping[str, Any]) -> str:
+    """What is wrong with a publication record, as the end of a sentence; empty if nothing is."""
     lacking = [name for name in (*_NAMED, "published_at") if record.get(name) is None]
     if lacking:
-        raise _faulty(record, f"lacks {', '.join(lacking)}")
+        return f"lacks {', '.join(lacking)}"
     if fault := find_fault(record, PUBLICATION):
-        raise _faulty(record, f"is damaged: {fault}")
+        return f"is damaged: {fault}"
     try:
         read_time(record["published_at"])
     except (TypeError, ValueError):
-        raise _faulty(record, f"has no time as published_at but {record['published_at']!r}") from None
-
-
-def _faulty(record: Mapping[str, Any], words: str) -> StoredDataError:
-    return StoredDataError(f"the publication record {words}; {_CURE}", key=record["key"])
+        return f"has no time as published_at but {record['published_at']!r}"
+    return ""

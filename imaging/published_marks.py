@@ -9,6 +9,7 @@ then; what a mark says is where to look first, never what is so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +19,7 @@ from imaging.store import Store
 
 _READERS = 16
 _FOLDER = "_published"
+_MARK = re.compile(r"(?P<plate>.+)[.](?P<number>\d+)[.](?P<milliseconds>\d+)[.]json")
 
 
 def marks_prefix(experiment: str, recipe: str) -> str:
@@ -36,9 +38,11 @@ def newest_published(store: Store, experiment: str, recipe: str, *, without: str
     """When plates were published last, in Unix seconds, and their names, the newest first; ``without`` is left out."""
     found: dict[str, tuple[int, float]] = {}
     for item in store.list(marks_prefix(experiment, recipe)).objects:
-        plate, number, moment = item.key.rpartition("/")[2].removesuffix(".json").rsplit(".", 2)
-        if number.isdigit() and moment.isdigit():
-            found[plate] = max(found.get(plate, (0, 0.0)), (int(number), int(moment) / 1000))
+        match = _MARK.fullmatch(item.key.rpartition("/")[2])
+        if match is None:  # what somebody's file manager left behind
+            continue
+        plate, moment = match["plate"], int(match["milliseconds"]) / 1000
+        found[plate] = max(found.get(plate, (0, 0.0)), (int(match["number"]), moment))
     there = set(plate_folders(store, experiment)) - {without}
     times = [(at, plate) for plate, (_, at) in found.items() if plate in there]
     times += _look_at_each(store, experiment, recipe, sorted(there - found.keys()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 
 from imaging.columns import read_time
 from imaging.errors import StoredDataError
-from imaging.names import plate_folders, results_prefix
+from imaging.names import results_prefix
 from imaging.publication_records import read_publications
-from imaging.records import publication_key, publication_numbers
+from imaging.published_marks import last_publication, newest_published
+from imaging.records import publication_key
 from imaging.store import Store
 
 MOST_PLATES = 20
@@ -38,45 +39,26 @@ class FailedShares:
 
 @dataclass
 class QualityHistory:
-    """The newest publications of an experiment under a recipe; the tables of each are read once.
-
-    Of a published plate the publications are listed again only if it is among the newest or said to have changed: an
-    experiment of a thousand plates asks for these, and not for all, whenever one more is done.
-    """
+    """The newest publications of an experiment under a recipe; the tables of each are read once."""
 
     store: Store
     experiment: str
     recipe: str
     _read: dict[str, FailedShares | None] = field(default_factory=dict)
-    _last: dict[str, tuple[float, str]] = field(default_factory=dict)
 
-    def newest(self, changed: Collection[str] = ()) -> tuple[FailedShares, ...]:
-        """Read how much failed of the newest plates, the newest first; withdrawn and damaged ones are left out.
-
-        Parameters
-        ----------
-        changed
-            Plates that may have been published since this was asked last.
-        """
-        plates = plate_folders(self.store, self.experiment)
-        newest = sorted(self._last, key=lambda plate: self._last[plate], reverse=True)[:MOST_PLATES]
-        asked = [plate for plate in plates if plate not in self._last or plate in changed or plate in newest]
+    def newest(self) -> tuple[FailedShares, ...]:
+        """Read how much failed of the newest plates, the newest first; withdrawn and damaged ones are left out."""
+        newest = newest_published(self.store, self.experiment, self.recipe)[:MOST_PLATES]
         with ThreadPoolExecutor(_READERS) as pool:
-            found = dict(zip(asked, pool.map(self._last_publication, asked), strict=True))
-            known = {plate: self._last.get(plate) for plate in plates} | found
-            self._last = {plate: last for plate, last in known.items() if last is not None}
-            keys = [key for _, key in sorted(self._last.values(), reverse=True)[:MOST_PLATES]]
+            keys = [key for key in pool.map(self._current, (plate for _, plate in newest)) if key]
             self._read = dict(zip(keys, pool.map(self._shares_of, keys), strict=True))
         shares_of = [shares for shares in self._read.values() if shares is not None]
         return tuple(sorted(shares_of, key=lambda shares: shares.published_at, reverse=True))
 
-    def _last_publication(self, plate: str) -> tuple[float, str] | None:
-        """When the current publication of a plate was written, and its address."""
-        prefix = results_prefix(self.experiment, plate, self.recipe)
-        listing = self.store.list(f"{prefix}publications/")
-        numbers = publication_numbers(prefix, listing)
-        key = publication_key(prefix, numbers[-1]) if numbers else ""
-        return next(((item.modified, item.key) for item in listing.objects if item.key == key), None)
+    def _current(self, plate: str) -> str:
+        """Address of a plate's current publication, which may be newer than its mark; empty where there is none."""
+        last = last_publication(self.store, self.experiment, plate, self.recipe)
+        return publication_key(results_prefix(self.experiment, plate, self.recipe), last[0]) if last else ""
 
     def _shares_of(self, key: str) -> FailedShares | None:
         if key in self._read:

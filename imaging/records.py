@@ -26,6 +26,7 @@ Everything lies under ``results/<experiment>/<plate>/<recipe>/``:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from imaging.arrivals import ImageFile
@@ -159,8 +160,13 @@ class Records:
 
     @property
     def made_again(self) -> tuple[str, ...]:
-        """What counted once and was damaged, in order: it tells publications of what was made again from others."""
-        return *sorted(self.voids), *(f"publication {number}" for number in sorted(self.void_publications))
+        """What counted once and was damaged, in order: it tells publications of what was made again from others.
+
+        Previews are no part of any publication.
+        """
+        return *sorted(self.voids - self.previews), *(
+            f"publication {number}" for number in sorted(self.void_publications)
+        )
 
     @property
     def is_last_void(self) -> bool:
@@ -168,11 +174,11 @@ class Records:
         return self.last_number != self.last_publication or self.last_number in self.void_publications
 
 
-def read_names(prefix: str, listing: Listing, *, publications: Listing | None = None) -> Records:
+def read_names(prefix: str, listing: Listing, *, publications: Listing | None = None, known: int = 0) -> Records:
     """Read the names of a results folder; publications from a listing of their own, taken before.
 
     A publication's number must not be listed later than what goes into it, else a slow publisher could put old
-    inputs above newer ones.
+    inputs above newer ones. ``known`` is the highest number that a publication had before that.
     """
     has_pins, has_field, heartbeat = False, False, None
     attempts: dict[str, int] = {}
@@ -216,8 +222,13 @@ def read_names(prefix: str, listing: Listing, *, publications: Listing | None = 
         frozenset(planes),
         frozenset(names["voids"]),
         voided,
-        last_number,
+        max(last_number, known),
     )
+
+
+def numbers_in(names: Iterable[str]) -> set[int]:
+    """Numbers of publications that names ``<number>``, ``<number>-void`` or ``<number>-<state>`` begin with."""
+    return {int(match[0]) for name in names if (match := re.match(r"\d{6,}(?=-|$)", name))}
 
 
 def publication_numbers(prefix: str, listing: Listing) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ from imaging.planning import SitePlan
 from imaging.projection import project, publish_and_project
 from imaging.publication import read_publication
 from imaging.records import next_inputs
-from imaging.repair_fields import write_field
+from imaging.repair_fields import write_field, write_frozen
 from imaging.repair_records import write_decision, write_failure, write_fault, write_pins
 from imaging.site import SiteTask
 from imaging.steps import site_task
@@ -35,6 +35,7 @@ _READERS = 4
 Redo = Callable[[Sequence[SiteTask]], Mapping[str, str]]
 """Processes sites; returns for each that was not done, by its name, why."""
 
+NOT_PUBLISHED = "the plate is published anew when nothing of it is waited for"
 NOT_READY = "its images are not all there; upload them again"
 
 
@@ -75,7 +76,7 @@ class Repair:
         by_kind: dict[str, list[Damage]] = {}
         for damage in damages:
             by_kind.setdefault(damage.what, []).append(damage)
-        for kind in ("pins", "frozen", "field", "decision", "fault", "attempt", "declaration"):
+        for kind in ("pins", "frozen", "field", "decision", "fault", "attempt"):
             for damage in by_kind.get(kind, ()):
                 self._mend_record(damage)
         sites = self._mend_sites(by_kind.get("site", []))
@@ -99,6 +100,8 @@ class Repair:
             return
         try:
             self._say(damage, mend(self.job, damage))
+        except FileNotFoundError:  # what it would be made again from
+            self._say(damage, damage.cure, is_mended=False)
         except PlateError as error:
             self._say(damage, error.message, is_mended=False)
 
@@ -169,32 +172,42 @@ class Repair:
         return f"{'; '.join(faults)}; upload the image again" if faults else ""
 
     def _project(self, published: list[Damage], projected: list[Damage]) -> None:
-        """Publish anew where that is due, else write page and description again where these are damaged."""
-        if not published and not projected:
+        """Publish anew where that is due, and write page and description again where these are damaged."""
+        if published:
+            self._publish(published)
+        if not projected:
             return
+        why = ""
         try:
-            said = self._publish(is_due=bool(published))
+            records = self.job.survey().records
+            if records.last_publication and not records.is_last_void:
+                project(self.job, read_publication(self.job, records.last_publication))
+            else:
+                why = "the plate has no whole publication to write it from"
         except StoreUnavailableError:
             raise
         except PlateError as error:
-            for damage in (*published, *projected):
-                is_mended = damage.what == "site"
-                self._say(damage, f"the plate is not published anew: {error}", is_mended=is_mended)
-            return
-        for damage in published:
-            done = "its site is measured again" if damage.what == "site" else "the plate is published anew"
-            self._say(damage, f"{done}; {said}", is_mended=damage.what == "site" or said.startswith("publication"))
+            why = str(error)
         for damage in projected:
-            self._say(damage, "it is written again")
+            self._say(damage, f"it is not written again: {why}" if why else "it is written again", is_mended=not why)
 
-    def _publish(self, *, is_due: bool) -> str:
-        if is_due and (publication := publish_and_project(self.job)) is not None:
-            return f"publication {publication.number} holds it"
-        last = self.job.survey().records.last_publication
-        if not is_due and last:
-            project(self.job, read_publication(self.job, last))
-            return f"publication {last} is shown"
-        return "it is published when nothing of the plate is waited for"
+    def _publish(self, due: list[Damage]) -> None:
+        """Publish the plate anew, if nothing of it is waited for."""
+        try:
+            publication = publish_and_project(self.job)
+        except StoreUnavailableError:
+            raise
+        except PlateError as error:
+            said, is_published = f"the plate is not published anew: {error}", False
+        else:
+            is_published = publication is not None
+            said = f"publication {publication.number} holds it" if publication else NOT_PUBLISHED
+        for damage in due:
+            is_site = damage.what == "site"
+            done = (
+                "its site is measured again; " if is_site else "the plate is published anew; " if is_published else ""
+            )
+            self._say(damage, f"{done}{said}", is_mended=is_site or is_published)
 
 
 def _place(name: str) -> str:
@@ -204,6 +217,7 @@ def _place(name: str) -> str:
 
 _RECORDS: Mapping[str, Callable[[PlateJob, Damage], str]] = {
     "pins": write_pins,
+    "frozen": write_frozen,
     "field": write_field,
     "decision": write_decision,
     "fault": write_fault,

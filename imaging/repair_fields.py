@@ -5,10 +5,11 @@ It is written only if it comes out with the same bytes: then it is what it was f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from imaging.damage import Damage
+from imaging.damage import CURES, Damage
 from imaging.errors import PlateError, StoredDataError
 from imaging.illumination_estimate import estimate_plate
 from imaging.illumination_field import PlateField, encode_field
@@ -17,7 +18,8 @@ from imaging.illumination_frozen import load_field
 from imaging.job import PlateJob
 from imaging.live import newest_manifests, read_records
 from imaging.names import results_prefix, stored
-from imaging.records import publication_key
+from imaging.records import publication_key, read_names
+from imaging.stored_records import FIELD, read_record
 
 
 def write_field(job: PlateJob, damage: Damage) -> str:
@@ -29,25 +31,66 @@ def write_field(job: PlateJob, damage: Damage) -> str:
         If it does not come out as it was, or what it came from is gone.
     """
     record = job.read_frozen()
-    found = _of_sites(job, record) if record["source"] == "plate" else _of_others(job, record)
-    data = encode_field(found) if found else b""
-    if stored(damage.key, data) != record["field"]:
-        raise StoredDataError(
-            "it does not come out as it was from where it came; bring it back from a copy", key=damage.key
-        )
-    job.store.write(damage.key, data)
-    return "made again, with the same bytes"
+    for found in _of_sites(job, record) if record["source"] == "plate" else _of_others(job, record):
+        data = encode_field(found)
+        if stored(damage.key, data) == record["field"]:
+            job.store.write(damage.key, data)
+            return "made again, with the same bytes"
+    raise StoredDataError(
+        "it does not come out as it was from where it came; bring it back from a copy", key=damage.key
+    )
 
 
-def _of_sites(job: PlateJob, record: Mapping[str, Any]) -> PlateField | None:
-    """The plate's own field: whole numbers summed over its sites, so any complete set of them gives the same."""
-    objects = job.store.list(f"{job.prefix}sites/").objects or job.store.list(f"{job.prefix}previews/").objects
-    manifests = read_records(job.store, newest_manifests(objects))
-    estimate = estimate_plate(job.store, job.zarr, manifests, [channel.name for channel in job.experiment.channels])
-    return estimate.field_of(record["variant"])
+def write_frozen(job: PlateJob, damage: Damage) -> str:
+    """Give the record of the frozen field the digest of its field again, where nothing else of it is damaged.
+
+    Raises
+    ------
+    StoredDataError
+        If that is not so.
+    """
+    record = read_record(job.store, damage.key, FIELD, cure=CURES["frozen"])
+    if not record.get("field"):
+        raise StoredDataError(CURES["frozen"], key=damage.key)
+    digest = load_field(job.store, record["field"]).digest
+    if digest == record.get("digest"):
+        raise StoredDataError(CURES["frozen"], key=damage.key)
+    job.write_frozen(record | {"digest": digest})
+    return "its digest is that of its field again"
 
 
-def _of_others(job: PlateJob, record: Mapping[str, Any]) -> PlateField | None:
+def _of_sites(job: PlateJob, record: Mapping[str, Any]) -> Iterator[PlateField]:
+    """The plate's own field: whole numbers summed over its previews, or over the sites that were previewed then.
+
+    Thumbnails of previews are swept once the plate is published; each site's own are the same. Sites that came after
+    the field was frozen are no part of it.
+    """
+    listing = job.store.list(job.prefix)
+    voids = read_names(job.prefix, listing).voids
+    whole = [item for item in listing.objects if _name_of(item.key) not in voids]
+    previews, sites = (
+        newest_manifests(item for item in whole if item.key.startswith(f"{job.prefix}{kind}/"))
+        for kind in ("previews", "sites")
+    )
+    previewed = {_place_of(key) for key in previews}
+    channels = [channel.name for channel in job.experiment.channels]
+    for keys in (previews, [key for key in sites if _place_of(key) in previewed], sites):
+        with contextlib.suppress(StoredDataError):  # a damaged manifest: another set may be whole
+            estimate = estimate_plate(job.store, job.zarr, read_records(job.store, keys), channels)
+            if found := estimate.field_of(record["variant"]):
+                yield found
+
+
+def _name_of(key: str) -> str:
+    return key.rpartition("/")[2].removesuffix(".json")
+
+
+def _place_of(key: str) -> str:
+    """``<well>-<site>`` of a manifest's address."""
+    return _name_of(key).rpartition("-")[0]
+
+
+def _of_others(job: PlateJob, record: Mapping[str, Any]) -> Iterator[PlateField]:
     """Fields of declared files and of earlier plates' publications, channel by channel as the record names them."""
     fields: dict[str, Any] = {}
     size = (0, 0)
@@ -63,7 +106,8 @@ def _of_others(job: PlateJob, record: Mapping[str, Any]) -> PlateField | None:
         if found is None or channel not in found.fields:
             raise PlateError("what it came from is gone")
         size, fields[channel] = (found.height, found.width), found.fields[channel]
-    return PlateField(*size, fields) if fields else None
+    if fields:
+        yield PlateField(*size, fields)
 
 
 def _of_files(job: PlateJob) -> PlateField | None:

@@ -20,6 +20,7 @@ from imaging.publication import read_publication
 from imaging.records import fault_name, pins_key, publication_numbers, read_names
 from imaging.steps import missing_record
 from imaging.store import Listing, StoredObject
+from imaging.time_points import join_site
 
 LOST = "the record was damaged, and what it said is not known any more"
 _ATTEMPT = re.compile(r"(?P<well>\w+)-(?P<site>\d+)-(?P<inputs>\w+)-(?P<number>\d+)")
@@ -52,8 +53,12 @@ def write_decision(job: PlateJob, damage: Damage) -> str:
     if place is None:
         raise StoredDataError("its name says nothing; delete it", key=damage.key)
     well, site, channel, z = place
-    rows = [row for row in _published(job, "decisions") if (row["well"], row["channel"]) == (well, channel)]
-    row = next((row for row in rows if row["kind"] == "missing"), {})
+    published = {
+        (row["well"], join_site(row["site"], row.get("time_point") or 1), row["channel"], row.get("plane") or 0): row
+        for row in _published(job, "decisions")
+        if row["kind"] == "missing"
+    }
+    row = published.get(place, {})
     record = missing_record(
         job, well, site, channel, z, by=row.get("decided_by") or "nobody known", reason=row.get("reason") or LOST
     )
@@ -70,7 +75,8 @@ def write_fault(job: PlateJob, damage: Damage) -> str:
         job.store.write(damage.key, to_json(record | {"name": "unknown", "token": "", "size_bytes": 0}))
         return f"recorded again; {LOST}"
     well, site, channel, file = found
-    row = next((row for row in _published(job, "faults") if row["name"] == file.shown), {})
+    published = {row["name"]: row for row in _published(job, "faults") if row["kind"] == "unreadable"}
+    row = published.get(file.shown, {})
     record |= {"well": well, "site": site, "channel": channel, "reason": row.get("reason") or LOST}
     record |= {"name": file.shown, "token": file.token, "size_bytes": file.size_bytes}
     job.store.write(damage.key, to_json(record | ({"inside": file.inside} if file.inside else {})))

@@ -5,25 +5,25 @@ publication uses, is gone, nothing names its data, and the sweep deletes them (`
 anywhere and done again. Uploaded images, faults, decisions and failures are never deleted.
 
 A publication is superseded where enough newer ones are there and the next one has stood for the grace. It stays all the
-same where the record of another plate names its run: that one was compared with it.
+same where a record of another plate names it: that one was compared with it, or has its field of illumination.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from imaging.errors import StoredDataError
 from imaging.grace import GRACE_S, read_earlier_clock
 from imaging.job import PlateJob
-from imaging.names import is_experimental, plate_folders, results_prefix, to_json
+from imaging.named_elsewhere import NamedElsewhere, NamedPublication
+from imaging.names import to_json
 from imaging.planning import Plan
-from imaging.records import clock_key, manifest_key, projected_key, publication_key, publication_numbers, swept_key
+from imaging.records import clock_key, manifest_key, projected_key, publication_key, swept_key
 from imaging.store import Store
+from imaging.stored_records import PUBLICATION, read_record
 from imaging.sweep import find_unreferenced, sweep
 
 _READERS = 16
@@ -41,10 +41,21 @@ class Surplus:
         return bool(self.records or self.data)
 
 
+NOTHING = Surplus((), (), ())
+
+
 def clean_plate(
-    job: PlateJob, plan: Plan, *, keep: int | None, now: float | None = None, grace_s: float = GRACE_S
+    job: PlateJob,
+    plan: Plan,
+    *,
+    keep: int | None,
+    now: float | None = None,
+    grace_s: float = GRACE_S,
+    named: NamedElsewhere | None = None,
 ) -> Surplus:
     """Delete what a closed plate has too much of; at most once for each newest publication.
+
+    Nothing is deleted while the newest publication is damaged or gone, for older ones may be all there is.
 
     Parameters
     ----------
@@ -56,6 +67,8 @@ def clean_plate(
         Unix seconds; default the earlier of this machine's clock and the storage's.
     grace_s
         Age in seconds below which nothing is deleted.
+    named
+        What plates name of one another, where it is known from plates that were cleaned before.
 
     Returns
     -------
@@ -66,12 +79,14 @@ def clean_plate(
     StoredDataError
         If a record is damaged: then nothing can be said about what it names.
     """
+    if plan.records.is_last_void:
+        return NOTHING
     last = plan.records.last_publication
     mark = swept_key(job.prefix, last, keep)
     if last and job.store.exists(mark):
-        return Surplus((), (), ())
+        return NOTHING
     now = read_earlier_clock(job.store, clock_key(job.prefix)) if now is None else now
-    numbers, records = find_superseded(job, plan, keep=keep, now=now, grace_s=grace_s)
+    numbers, records = find_superseded(job, plan, keep=keep, now=now, grace_s=grace_s, named=named)
     for key in records:
         job.store.delete(key)
     data = sweep(job, grace_s=grace_s, now=now)
@@ -80,15 +95,31 @@ def clean_plate(
     return Surplus(numbers, records, tuple(data))
 
 
-def find_surplus(job: PlateJob, plan: Plan, *, keep: int | None, now: float, grace_s: float = GRACE_S) -> Surplus:
+def find_surplus(
+    job: PlateJob,
+    plan: Plan,
+    *,
+    keep: int | None,
+    now: float,
+    grace_s: float = GRACE_S,
+    named: NamedElsewhere | None = None,
+) -> Surplus:
     """Say what ``clean_plate`` would delete; arguments and errors as there."""
-    numbers, records = find_superseded(job, plan, keep=keep, now=now, grace_s=grace_s)
+    if plan.records.is_last_void:
+        return NOTHING
+    numbers, records = find_superseded(job, plan, keep=keep, now=now, grace_s=grace_s, named=named)
     data = find_unreferenced(job, grace_s=grace_s, now=now, without=frozenset(records))
     return Surplus(numbers, records, tuple(data))
 
 
 def find_superseded(
-    job: PlateJob, plan: Plan, *, keep: int | None, now: float, grace_s: float = GRACE_S
+    job: PlateJob,
+    plan: Plan,
+    *,
+    keep: int | None,
+    now: float,
+    grace_s: float = GRACE_S,
+    named: NamedElsewhere | None = None,
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Numbers of publications that no longer need be kept, and the keys of records that go with them.
 
@@ -109,13 +140,19 @@ def find_superseded(
     if not old:
         return (), ()
     records = dict(zip(numbers, _read_all(job.store, [publication_key(job.prefix, n) for n in numbers]), strict=True))
-    named = named_by_others(job.store, job.experiment.name, job.plate)
-    superseded = tuple(number for number in old if records[number]["run"] not in named)
+    kept = (named or NamedElsewhere()).of(job.store, job.experiment)
+    plate = job.experiment.name, job.plate
+    superseded = tuple(
+        number
+        for number in old
+        if NamedPublication(*plate, run=records[number]["run"]) not in kept
+        and NamedPublication(*plate, recipe=job.recipe, number=number) not in kept
+    )
     if not superseded:
         return (), ()
-    used = {key for number in numbers if number not in superseded for key in records[number]["manifests"]}
+    used = {key for number in numbers if number not in superseded for key in records[number].get("manifests") or ()}
     used |= {manifest_key(job.prefix, site.name) for site in plan.sites}
-    once_used = {key for number in superseded for key in records[number]["manifests"]}
+    once_used = {key for number in superseded for key in records[number].get("manifests") or ()}
     manifests = [key for key in sorted(once_used - used) if now - listed.get(key, now) > grace_s]
     projected = [
         key
@@ -127,27 +164,6 @@ def find_superseded(
     return superseded, (*manifests, *projected, *(publication_key(job.prefix, number) for number in superseded))
 
 
-def named_by_others(store: Store, experiment: str, plate: str) -> frozenset[str]:
-    """Runs of a plate that current or older publications of the experiment's other plates were compared with.
-
-    Raises
-    ------
-    StoredDataError
-        If one of their records is damaged.
-    """
-    keys = []
-    for other in plate_folders(store, experiment):
-        if other == plate:
-            continue
-        for recipe in store.list_folders(f"results/{experiment}/{other}/"):
-            if not is_experimental(recipe):
-                prefix = results_prefix(experiment, other, recipe)
-                numbers = publication_numbers(prefix, store.list(f"{prefix}publications/"))
-                keys += [publication_key(prefix, number) for number in numbers]
-    used = (item for record in _read_all(store, keys) for item in record.get("history") or ())
-    return frozenset(item["run"] for item in used if item["plate"] == plate)
-
-
 def _is_settled(job: PlateJob, last: int, now: float, grace_s: float) -> bool:
     """Whether the newest publication stood for twice the grace: what was left behind beside it is old enough, too."""
     at = job.store.modified(publication_key(job.prefix, last))
@@ -155,13 +171,13 @@ def _is_settled(job: PlateJob, last: int, now: float, grace_s: float) -> bool:
 
 
 def _read_all(store: Store, keys: Iterable[str]) -> list[dict[str, Any]]:
+    """Read publication records; one that another cleaner has just deleted names nothing."""
+
     def read(key: str) -> dict[str, Any]:
         try:
-            return json.loads(store.read(key))
+            return read_record(store, key, PUBLICATION, cure="nothing of the plate is deleted")
         except FileNotFoundError:
-            return {"run": "", "manifests": [], "history": []}
-        except ValueError as error:
-            raise StoredDataError("the record is damaged; nothing of the plate is deleted", key=key) from error
+            return {"run": ""}
 
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(read, keys))

@@ -11,7 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from imaging.errors import ChangedObjectError, LostDataError, UnreadableImageError
+from imaging.errors import (
+    ChangedObjectError,
+    LostDataError,
+    SharedDataError,
+    StoredDataError,
+    UnreadableImageError,
+)
 from imaging.faults import record_fault
 from imaging.fresh_data import Writes, fresh_data
 from imaging.grace import Stopwatch
@@ -97,7 +103,13 @@ def opened(url: str) -> Store:
 
 @lru_cache(maxsize=64)
 def _pins(url: str, prefix: str) -> dict[str, Any]:
-    return read_record(opened(url), pins_key(prefix), PINS)
+    key = pins_key(prefix)
+    try:
+        return read_record(opened(url), key, PINS)
+    except FileNotFoundError as error:
+        raise SharedDataError("the plate's pins are gone; platestream repair makes them again", key=key) from error
+    except StoredDataError as error:
+        raise SharedDataError(error.message, key=key) from error
 
 
 def process_site(
@@ -138,6 +150,8 @@ def _process(
         return SiteOutcome("done")
     if task.plan.field == AWAITED and (not is_preview(pins) or store.exists(field_key(task.prefix))):
         return SiteOutcome("changed")
+    # before any image is read, as damage of it meets every site of the plate, again and again
+    field = () if task.plan.field in (None, AWAITED) else (load_frozen(store, task.prefix, task.plan.field),)
     try:
         reading = read_site(raw, task.raw_folder, task.plan, pins["pixels"]["recipe"])
         duplicates = compare_others(raw, task.raw_folder, task.plan, reading)
@@ -150,10 +164,7 @@ def _process(
             record_fault(store, task.prefix, place | at_site, file, reason)
         return SiteOutcome("faulted")
     _refuse_odd_shapes(task, reading.planes)
-    if task.plan.field in (None, AWAITED):
-        measured = measure(reading.planes, pins)
-    else:
-        measured = measure(reading.planes, pins, load_frozen(store, task.prefix, task.plan.field))
+    measured = measure(reading.planes, pins, *field)
     writing = Stopwatch()
     with fresh_data(store) as written:
         data = _write_data(task, written, reading.planes, measured, pins)

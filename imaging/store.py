@@ -240,7 +240,8 @@ class FolderStore(Store):
         FileNotFoundError
             If there is no such file.
         """
-        state = self.local_path(key).stat()
+        with translated_os(key):
+            state = self.local_path(key).stat()
         return StoredObject(key, state.st_size, file_token(state), max(state.st_mtime, state.st_ctime))
 
     def list_folders(self, prefix: str) -> list[str]:

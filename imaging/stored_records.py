@@ -44,6 +44,8 @@ PUBLICATION: Shape = {
     "tables?": {"*": str},
     "manifests?": [str],
     "history?": [{"plate": str, "run": str}],
+    "manifest_sums?": [str],
+    "replaced?": [str],
     "compared?": [str],
     "illumination?": {"fields?": {"*": OBJECT}},
 }
@@ -67,14 +69,12 @@ ACQUISITIONS: Shape = {
     "acquisitions": [{"plate": str, "status": str, "first_image_at?": float}],
 }
 """Which acquisition of a barcode counts."""
-MADE_AGAIN = "delete it, and it is made again"
-_SMALL = {"faults": REASON, "attempts": REASON, "decisions": DECISION}
+SMALL = {"faults": REASON, "attempts": REASON, "decisions": DECISION}
+"""Shapes of small records by their folder."""
 _KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "names and values"}
 
 
-def read_record(
-    store: Store, key: str, shape: Shape, *, cure: str = "delete it, and it is made again"
-) -> dict[str, Any]:
+def read_record(store: Store, key: str, shape: Shape, *, cure: str = "platestream repair mends it") -> dict[str, Any]:
     """Read a record of this shape.
 
     Parameters
@@ -104,7 +104,7 @@ def read_small_record(store: Store, key: str) -> dict[str, Any]:
     FileNotFoundError, StoredDataError
         As ``read_record``.
     """
-    return read_record(store, key, _SMALL[key.split("/")[-2]])
+    return read_record(store, key, SMALL[key.split("/")[-2]])
 
 
 def parse_record(data: bytes, shape: Shape, *, key: str, cure: str) -> dict[str, Any]:

@@ -9,25 +9,27 @@ source.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imaging.acquisitions import list_decisions, read_decision
-from imaging.damage import Damage, Verification, What
+from imaging.damage import Damage, Verification, What, is_damage
 from imaging.errors import ConfigurationError, PlateError, StoredDataError
-from imaging.illumination_record import read_frozen
+from imaging.illumination_frozen import load_field
 from imaging.job import open_experiment
 from imaging.live import PlateFolder, newest_manifests
 from imaging.names import experiment_key, is_experimental, plate_folders, plate_zarr, results_prefix, stored
 from imaging.promotions import read_promotions
-from imaging.publication_records import read_publications
-from imaging.records import field_key, manifest_key, pins_key, preview_key, publication_key, read_names
-from imaging.store import Store
+from imaging.publication_records import find_publication_fault, read_publications
+from imaging.records import field_key, manifest_key, next_name, pins_key, preview_key, publication_key, read_names
+from imaging.store import Store, StoredObject
+from imaging.stored_records import FIELD, PINS, SITE, SMALL, Shape, find_fault
 from imaging.verify_images import check_descriptions
 
 READERS = 8
@@ -65,24 +67,23 @@ def verify_experiment(store: Store, experiment: str) -> Verification:
     """Read what belongs to an experiment as a whole: declaration, promotions, decisions about acquisitions."""
     found = Verification()
 
-    def note(key: str, fault: str) -> None:
-        found.damages.append(Damage(experiment, "", "", "declaration", key, fault))
+    def read(what: What, reader: Callable[[], object]) -> None:
+        try:
+            reader()
+        except ConfigurationError as error:
+            key, fault = experiment_key(experiment), f"is at fault: {error.message}"
+            found.damages.append(Damage(experiment, "", "", what, key, fault))
+        except PlateError as error:
+            if not is_damage(store, error):
+                raise
+            found.damages.append(Damage(experiment, "", "", what, error.key, "cannot be read"))
 
     if store.exists(experiment_key(experiment)):  # plates can also be processed from a folder elsewhere
-        try:
-            open_experiment(store, experiment)
-        except ConfigurationError as error:
-            note(experiment_key(experiment), f"is at fault: {error.message}")
-    try:
-        read_promotions(store, experiment)
-    except StoredDataError as error:
-        note(error.key, "cannot be read")
+        read("declaration", lambda: open_experiment(store, experiment))
+    read("promotion", lambda: read_promotions(store, experiment))
     for barcode, numbers in list_decisions(store, experiment).items():
         for number in numbers:
-            try:
-                read_decision(store, experiment, barcode, number)
-            except StoredDataError as error:
-                note(error.key, "cannot be read")
+            read("acquisition", partial(read_decision, store, experiment, barcode, number))
     return found
 
 
@@ -134,18 +135,23 @@ class _PlateCheck:
     def _note(self, what: What, key: str, fault: str, **place: Any) -> None:
         self.found.damages.append(Damage(*self.folder, what, key, fault, **place))
 
-    def _read(self, key: str) -> tuple[dict[str, Any], str]:
-        """A record and its checksum; with the sentence's end instead, raised, where it is none."""
+    def _read(self, key: str, find: Callable[[dict[str, Any]], str]) -> tuple[dict[str, Any], str]:
+        """A record and its checksum; where it is none, or ``find`` a fault, the sentence's end instead, raised."""
         try:
             data = self.store.read(key)
+            record = json.loads(data)
         except FileNotFoundError:
             raise StoredDataError("is missing", key=key) from None
-        try:
-            record = json.loads(data)
-        except ValueError:
+        except PlateError as error:
+            if not is_damage(self.store, error):
+                raise
+            raise StoredDataError(f"cannot be read: {error.message}", key=key) from error
+        except (ValueError, RecursionError):
             raise StoredDataError("cannot be read", key=key) from None
         if not isinstance(record, dict):
             raise StoredDataError("cannot be read", key=key)
+        if fault := find(record):
+            raise StoredDataError(fault, key=key)
         self.found.objects += 1
         self.found.size_bytes += len(data)
         return record, stored(key, data)["crc32"]
@@ -154,18 +160,17 @@ class _PlateCheck:
         """Check the records of publications; return the current one, if it can be read."""
         sums, seen = self._publication_sums()
         current = None
-        if max(seen, default=0) > self.records.last_number:
-            number = max(seen)
-            self._note("publication", publication_key(self.prefix, number), "is missing", number=number)
+        number = max(seen, default=0)
+        key = publication_key(self.prefix, number)
+        if number > self.records.last_number and not self.store.exists(key):
+            self._note("publication", key, "is missing", number=number)
         for number in self.records.publications:
             what: What = "publication" if number == self.records.last_number else "superseded"
             key = publication_key(self.prefix, number)
             try:
-                record, crc32 = self._read(key)
-                read_publications(self.store, [key])
+                record, crc32 = self._read(key, find_publication_fault)
             except StoredDataError as error:
-                fault = error.message if error.message.startswith(("is ", "cannot ")) else "lacks what it must have"
-                self._note(what, key, fault, number=number)
+                self._note(what, key, error.message, number=number)
                 continue
             if number not in sums:
                 self.found.unprotected[_RECORD] += 1
@@ -184,7 +189,7 @@ class _PlateCheck:
             number = int(name.partition("-")[0])
             seen.add(number)
             try:
-                record, _ = self._read(f"{self.prefix}projected/{name}.json")
+                record, _ = self._read(f"{self.prefix}projected/{name}.json", lambda record: "")
                 sums[number] = record["record"]["crc32"]
             except (StoredDataError, KeyError, TypeError):  # of an earlier version, or damaged: it means no more
                 continue
@@ -192,31 +197,52 @@ class _PlateCheck:
 
     def _check_small(self) -> None:
         for kind, what in _SMALL.items():
+            find = _has_shape(SMALL[kind])
             for key in sorted(key for key in self.sizes if key.startswith(f"{self.prefix}{kind}/")):
                 self.found.unprotected[_RECORD] += 1
                 try:
-                    self._read(key)
+                    self._read(key, find)
                 except StoredDataError as error:
                     self._note(what, key, error.message)
 
     def _check_pinned(self) -> None:
         """Check what is frozen for all sites of the plate."""
+        is_corrected = False
         if self.records.has_pins or self.records.manifests or self.records.previews:
             self.found.unprotected[_RECORD] += 1
             try:
-                record, _ = self._read(pins_key(self.prefix))
-                if not {"recipe", "pixels"} <= record.keys():
-                    self._note("pins", pins_key(self.prefix), "lacks what it must have")
+                record, _ = self._read(pins_key(self.prefix), _has_shape(PINS))
+                is_corrected = bool(record.get("illumination") and self.records.manifests)
             except StoredDataError as error:
                 self._note("pins", error.key, error.message)
-        if self.records.has_field:
-            try:
-                described = read_frozen(self.store, self.prefix).get("field")
-            except StoredDataError:
-                self._note("frozen", field_key(self.prefix), "cannot be read")
-                return
-            if described:
-                self.wanted.append(_Wanted("field", **described))
+        key = field_key(self.prefix)
+        if not self.records.has_field:
+            if is_corrected and not self.store.exists(key):
+                self._note("frozen", key, "is missing")
+            return
+        try:
+            record, _ = self._read(key, _has_shape(FIELD))
+        except StoredDataError as error:
+            self._note("frozen", key, error.message)
+            return
+        if bool(record.get("digest")) != bool(record.get("field")):
+            self._note("frozen", key, "names a field without its digest, or a digest without a field")
+        elif described := record["field"]:
+            self.wanted.append(_Wanted("field", described["key"], described.get("size_bytes"), described.get("crc32")))
+            self._check_digest(record)
+
+    def _check_digest(self, record: Mapping[str, Any]) -> None:
+        """Compare the digest of the frozen field, which names all sites, with the field; its own damage shows later."""
+        if self.is_quick:
+            return
+        try:
+            found = load_field(self.store, record["field"]).digest
+        except PlateError as error:
+            if not is_damage(self.store, error):
+                raise
+            return
+        if found != record["digest"]:
+            self._note("frozen", field_key(self.prefix), "has another digest than its field")
 
     def _check_manifests(self, publication: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         """Check the manifests that count; return those of the publication, if all can be read."""
@@ -224,9 +250,9 @@ class _PlateCheck:
         sums: dict[str, str] = dict(zip(keys, publication.get("manifest_sums") or (), strict=False))
         voids = {make(self.prefix, name) for name in self.records.voids for make in (manifest_key, preview_key)}
         there = [item for item in self.listed if item.key not in voids]
-        newest = newest_manifests(item for item in there if item.key.startswith(f"{self.prefix}sites/"))
+        newest = _counting_manifests(item for item in there if item.key.startswith(f"{self.prefix}sites/"))
         if not self.records.last_number and not self.records.has_field:  # after that nothing rests on previews
-            newest += newest_manifests(item for item in there if item.key.startswith(f"{self.prefix}previews/"))
+            newest += _counting_manifests(item for item in there if item.key.startswith(f"{self.prefix}previews/"))
         counting = dict.fromkeys([*keys, *newest])
         read: dict[str, dict[str, Any]] = {}
         for key in counting:
@@ -234,7 +260,7 @@ class _PlateCheck:
             if key in voids:  # what made it void is known, and the plate is published anew when the site is done
                 continue
             try:
-                record, crc32 = self._read(key)
+                record, crc32 = self._read(key, _has_shape(SITE))
                 wanted = list(_named_by_manifest(record, site))
             except StoredDataError as error:
                 self._note("site", key, error.message, site=site)
@@ -252,8 +278,21 @@ class _PlateCheck:
     def _check_page(self, record: Mapping[str, Any] | None) -> None:
         """Look whether the page is there; it can be written again at any time."""
         key = f"{self.prefix}page/index.html"
-        if record and record.get("tables") and not self.sizes.get(key):
-            self._note("page", key, "is missing" if key not in self.sizes else "is empty")
+        if record and record.get("tables") and not self._size_of(key):
+            self._note("page", key, "is missing" if self._size_of(key) is None else "is empty")
+
+    def _size_of(self, key: str) -> int | None:
+        """Size of an object in bytes; a plate being imaged may have one that was not there yet when it was listed."""
+        if key not in self.sizes:
+            try:
+                self.sizes[key] = self.store.look_up(key).size
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except PlateError as error:
+                if not is_damage(self.store, error):
+                    raise
+                return None
+        return self.sizes[key]
 
     def _describes_images(self, record: Mapping[str, Any]) -> bool:
         """Whether the description of the plate's OME-Zarr is of this publication: the newest of all recipes."""
@@ -267,7 +306,9 @@ class _PlateCheck:
                 continue
             try:
                 (other,) = read_publications(self.store, [publication_key(prefix, numbers[-1])])
-            except StoredDataError:
+            except PlateError as error:
+                if not is_damage(self.store, error):
+                    raise
                 continue
             if other["tables"] and (other["published_at"], recipe) > newest:
                 return False
@@ -286,7 +327,7 @@ class _PlateCheck:
 
     def _find_fault(self, item: _Wanted) -> str:
         """What is wrong with an object; empty where nothing is."""
-        size = self.sizes.get(item.key)
+        size = self._size_of(item.key)
         if size is None:
             return "is missing"
         if item.size_bytes is not None and size != item.size_bytes:
@@ -298,12 +339,29 @@ class _PlateCheck:
         except FileNotFoundError:
             return "is missing"
         except PlateError as error:
-            if self.store.local_path(item.key) is None:
+            if not is_damage(self.store, error):
                 raise
             return f"cannot be read: {error.message}"  # a bad sector of a disk
         if item.crc32 is None:
             return "" if _is_parquet(data) else "cannot be read"
         return "" if stored(item.key, data)["crc32"] == item.crc32 else "is not what was written: its CRC-32 differs"
+
+
+def _has_shape(shape: Shape) -> Callable[[dict[str, Any]], str]:
+    """What is wrong with a record of this shape, as the end of a sentence; empty if nothing is."""
+
+    def find(record: dict[str, Any]) -> str:
+        fault = find_fault(record, shape)
+        return f"is damaged: {fault}" if fault else ""
+
+    return find
+
+
+def _counting_manifests(objects: Iterable[StoredObject]) -> list[str]:
+    """Each site's newest manifest, and those done again whose damage nobody recorded, as a repair was ended by then."""
+    manifests = {item.key: item for item in objects}
+    done_again = (key for key in manifests if f"{next_name(key.removesuffix('.json'))}.json" in manifests)
+    return [*newest_manifests(manifests.values()), *done_again]
 
 
 def _named_by_manifest(record: Mapping[str, Any], site: str) -> Iterator[_Wanted]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from obstore.store import MemoryStore
 
-from imaging.errors import StoredDataError
+from imaging.damage import is_damage
+from imaging.errors import PlateError
 from imaging.projection import describe_images
 from imaging.store import Store
 from imaging.wells import PLATE_SHAPES
@@ -42,16 +43,29 @@ def check_descriptions(
     root = f"{plate_key}/zarr.json"
     layout = _layout(store, plate_key)
     if layout is None:
-        yield root, "is missing" if root not in sizes else "cannot be read"
+        yield root, "is missing" if not store.exists(root) else "cannot be read"
         return
     written = Store("memory://description", MemoryStore())
     name = plate_key.rpartition("/")[2].removesuffix(".zarr")
     describe_images(written, plate_key, name, layout, with_images)
     for item in written.list("").objects:
-        if item.key not in sizes:
+        if item.key not in sizes and not store.exists(item.key):  # listed before it was written
             yield item.key, "is missing"
-        elif not _says_same(store.read(item.key), written.read(item.key)):
-            yield item.key, "does not say what it should"
+        elif fault := _compare(store, item.key, written.read(item.key)):
+            yield item.key, fault
+
+
+def _compare(store: Store, key: str, wanted: bytes) -> str:
+    """What is wrong with a description; empty where nothing is."""
+    try:
+        found = store.read(key)
+    except FileNotFoundError:
+        return "is missing"
+    except PlateError as error:
+        if not is_damage(store, error):
+            raise
+        return f"cannot be read: {error.message}"
+    return "" if _says_same(found, wanted) else "does not say what it should"
 
 
 def _layout(store: Store, plate_key: str) -> int | None:
@@ -59,7 +73,11 @@ def _layout(store: Store, plate_key: str) -> int | None:
     try:
         plate = read_attributes(store, plate_key)["ome"]["plate"]
         shape = len(plate["rows"]), len(plate["columns"])
-    except (StoredDataError, KeyError, TypeError, AttributeError):
+    except PlateError as error:
+        if not is_damage(store, error):
+            raise
+        return None
+    except (KeyError, TypeError, AttributeError):
         return None
     return next((wells for wells, known in PLATE_SHAPES.items() if known == shape), None)
 

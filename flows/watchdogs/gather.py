@@ -187,11 +187,10 @@ class Gatherer:
             for each in self.memory.standing.values()
             if each.alert.kind == "quality-collapsed"
         }
-        done = self.plates.take_done()
-        for key in sorted(done.keys() | (wanted - set(self._quality))):
+        for key in sorted(self.plates.take_done() | (wanted - set(self._quality))):
             history, _ = self._quality.get(key, (QualityHistory(self.store, *key), None))
             try:
-                newest = history.newest(done.get(key, ()))
+                newest = history.newest()
             except FAULTS:  # looked at again when the next plate is done
                 self.memory.hold("/".join(key))
                 continue

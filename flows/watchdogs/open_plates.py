@@ -29,7 +29,7 @@ class OpenPlates:
         self._lock = threading.Lock()
         self._open: dict[Key, OpenPlate] = {}
         self._faults: dict[Key, str] = {}
-        self._done: dict[tuple[str, str], set[str]] = {}
+        self._done: set[tuple[str, str]] = set()
         self._is_complete = False
         self._loss = ""
 
@@ -71,7 +71,7 @@ class OpenPlates:
         """Take note of a plate that is done, or to be left alone."""
         with self._lock:
             if self._open.pop((job.experiment.name, job.plate, job.recipe), None):
-                self._done.setdefault((job.experiment.name, job.recipe), set()).add(job.plate)
+                self._done.add((job.experiment.name, job.recipe))
 
     def fault(self, experiment: str, plate: str, recipe: str, problem: str) -> None:
         """Take note of why a plate, or without one the experiment, cannot be looked at."""
@@ -108,8 +108,8 @@ class OpenPlates:
         with self._lock:
             return dict(self._faults)
 
-    def take_done(self) -> dict[tuple[str, str], set[str]]:
-        """Plates, by experiment and recipe, that were done since this was asked last."""
+    def take_done(self) -> set[tuple[str, str]]:
+        """Experiments and recipes of which a plate was done since this was asked last."""
         with self._lock:
-            done, self._done = self._done, {}
+            done, self._done = self._done, set()
             return done

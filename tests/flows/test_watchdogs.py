@@ -23,7 +23,7 @@ from flows.watchdogs.status import read_alerts
 from imaging.errors import MissingPartError
 from imaging.job import open_job
 from imaging.steps import beat
-from imaging.store import FolderStore
+from imaging.store import FolderStore, Listing
 from tests.flows.api_standin import api_standin
 from tests.flows.dogs import Dogs, declare, upload
 from tests.following import follow
@@ -219,7 +219,9 @@ def test_how_many_workers_stay_is_known_where_it_is_ours_to_know() -> None:
     assert workers_floor(Settings(compute="gke", environment="local", scheduler="tls://a:1")) is None
 
 
-def test_an_experiment_whose_last_plates_fail_is_found_in_its_publications(root: FolderStore, tmp_path: Path) -> None:
+def test_an_experiment_whose_last_plates_fail_is_found_in_its_publications(
+    root: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from imaging.quality_history import QualityHistory
 
     lost = tuple({"well": well, "site": 1, "reason": "out of memory"} for well in small_screen.WELLS)
@@ -240,29 +242,21 @@ def test_an_experiment_whose_last_plates_fail_is_found_in_its_publications(root:
         ("P4", 0.0),
     ]
     assert len(newest) == 8
+    listed: list[str] = []
+    list_all = root.list
+
+    def listing(prefix: str, **options: Any) -> Listing:
+        listed.append(prefix)
+        return list_all(prefix, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(root, "list", listing)
+        patch.setattr("imaging.quality_history.MOST_PLATES", 2)
+        assert history.newest() == newest[:1]  # the newest but one is withdrawn
+    assert len(listed) == 3
     record = next(key for key in history._read if "/P7/" in key)
     root.delete(record)
     assert [shares.plate for shares in history.newest()[:2]] == ["P6", "P5"]
-
-
-def test_of_old_plates_publications_are_listed_once_unless_they_changed(
-    root: FolderStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from imaging import quality_history
-
-    monkeypatch.setattr(quality_history, "MOST_PLATES", 2)
-    for number in range(5):
-        small_screen.publish(root, plate=f"P{number}", published_at=f"2026-02-03T0{number}:00:00+00:00")
-    history = quality_history.QualityHistory(root, "screen", small_screen.RECIPE)
-    assert [shares.plate for shares in history.newest()] == ["P4", "P3"]
-    listed: list[str] = []
-    listing = root.list
-    monkeypatch.setattr(root, "list", lambda prefix, **given: listed.append(prefix) or listing(prefix, **given))
-    small_screen.record(root, 2, plate="P0")
-    assert [shares.plate for shares in history.newest()] == ["P4", "P3"]
-    assert {prefix.split("/")[2] for prefix in listed} == {"P3", "P4"}
-    history.newest(["P0"])
-    assert any("/P0/" in key for key in history._read)
 
 
 def test_an_alert_of_a_real_plate_is_sent_once_and_shown_by_status(

@@ -18,7 +18,7 @@ from imaging.history import look_up_history, plate_history
 from imaging.job import PlateJob
 from imaging.names import plate_folders, to_json
 from imaging.publication import publish
-from imaging.published_marks import mark_published
+from imaging.published_marks import mark_published, marks_prefix
 from imaging.records import publication_key
 from imaging.site import process_site
 from imaging.steps import site_task
@@ -326,3 +326,11 @@ def test_a_history_costs_no_listing_of_each_plate_and_is_the_same_without_marks(
     assert "P5" in [plate for plate, _ in newest.plates]
     mark_published(lab.store, "screen", "P5", job.recipe, 2)
     assert look_up_history(job) == newest
+
+
+@pytest.mark.parametrize("stray", [".DS_Store", "notes.txt", "P1.json", "P1.000001.soon.json"])
+def test_what_a_file_manager_left_among_the_marks_is_passed_over(lab, stray):
+    job = lab.job(LATE)
+    before = look_up_history(job)
+    lab.store.put(f"{marks_prefix('screen', job.recipe)}{stray}", b"left behind")
+    assert look_up_history(job) == before

@@ -215,9 +215,9 @@ def test_each_channel_takes_the_newest_field_that_is_good_enough(tmp_path: Path,
     shelve(first, "29990104000000000", run="gone", fields=gone)
     shelve(first, "29990105000000000", run="withdrawn", plate="withdrawn")
     withdrawn = first.prefix.replace("/P1/", "/withdrawn/")
-    record = publication_of(first)
-    first.store.write(publication_key(withdrawn, 1), to_json(record | {"status": "withdrawn"}))
-    first.store.write(publication_key(first.prefix.replace("/P1/", "/few/"), 1), to_json(record | {"plate": "few"}))
+    whole = publication_of(first)
+    first.store.write(publication_key(withdrawn, 1), to_json(whole | {"status": "withdrawn"}))
+    first.store.write(publication_key(first.prefix.replace("/P1/", "/few/"), 1), to_json(whole))
     first.store.write(f"{shelf(first.experiment)}29990106000000000-0.json", b"{")
     job = lit_job(tmp_path, "previous", plate="P2", images={"A01_w1.tif": images["A01_w1.tif"]}, store=first.store)
     assert len(list(newest_offers(job.store, job.experiment))) == 6

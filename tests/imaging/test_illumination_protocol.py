@@ -44,8 +44,9 @@ class TwoPhases(Protocol):
     def every_record_names_whole_data(self) -> None:
         super().every_record_names_whole_data()
         objects = self.world.store.objects
+        is_published = any("/publications/" in key for key in objects)  # after that nothing rests on previews
         for key, item in list(objects.items()):
-            if "/previews/" in key or "/sites/" in key:
+            if "/sites/" in key or ("/previews/" in key and not is_published):
                 named = json.loads(item.data)["zarr"]["objects"]
             elif key.endswith("/illumination.json"):
                 named = [described] if (described := json.loads(item.data)["field"]) else []

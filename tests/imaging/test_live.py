@@ -12,6 +12,7 @@ from imaging.live import read_records
 from imaging.names import experiment_key
 from imaging.query import run_query
 from imaging.store import FolderStore, Store
+from imaging.voids import void_site
 from tests.imaging import small_screen
 from tests.imaging.small_screen import manifest, publish, record, write_manifest
 
@@ -155,3 +156,12 @@ def test_record_that_is_gone_is_named(store):
     with pytest.raises(StoredDataError) as caught:
         read_records(store, ["nowhere.json"])
     assert caught.value.key == "nowhere.json"
+
+
+def test_a_site_whose_manifest_is_void_is_not_shown_until_it_is_done_again(folder_store):
+    write_manifest(folder_store, manifest("A01", 1))
+    key = write_manifest(folder_store, manifest("A01", 2))
+    assert len(ask(folder_store, "SELECT site FROM sites_live")) == 2
+    name = key.rpartition("/")[2].removesuffix(".json")
+    void_site(folder_store, f"{small_screen.results()}", name, "a part is damaged")
+    assert ask(folder_store, "SELECT site FROM sites_live") == [{"site": 1}]

@@ -7,11 +7,13 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from imaging.job import PlateJob
 from imaging.projection import page_folder
-from imaging.publication import is_current
+from imaging.publication import Publication, is_current
 from imaging.query import run_query
 from imaging.records import attempt_key, manifest_key, publication_key
 from imaging.site import read_part
@@ -54,7 +56,7 @@ def test_the_same_plate_again_changes_no_object(tmp_path: Path) -> None:
 def test_one_lost_site_is_redone_alone_and_gives_the_same_values(tmp_path: Path) -> None:
     job = make_job(tmp_path)
     first = follow(job)
-    tables = {name: read_rows(job, first, name) for name in ("wells", "cells", "images")}
+    tables = values_of(job, first)
     site = job.survey().of("done")[1]
     manifest = manifest_key(job.prefix, site.name)
     lost = json.loads(job.store.read(manifest))
@@ -64,14 +66,23 @@ def test_one_lost_site_is_redone_alone_and_gives_the_same_values(tmp_path: Path)
     before = object_states(job)
     assert [item.well for item in job.survey().todo] == ["A02"]
     again = follow(job)
-    assert again == first
-    assert {name: read_rows(job, again, name) for name in tables} == tables
+    assert again is not None
+    assert again.number == 2
+    assert values_of(job, again) == tables
     redone = json.loads(job.store.read(manifest))
     assert redone["part"]["key"] != lost["part"]["key"]
     assert read_part(job.store, redone).equals(cells)
     assert redone["image_metrics"] == lost["image_metrics"]
     new = object_states(job).keys() - before.keys()
-    assert all("A02-1" in key or "/A/2/" in key for key in new if "/projected/" not in key)
+    of_sites = {key for key in new if any(part in key for part in ("/sites/", "/parts/", ".zarr/"))}
+    assert of_sites
+    assert all("A02-1" in key or "/A/2/" in key for key in of_sites)
+
+
+def values_of(job: PlateJob, publication: Publication | None) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a publication, but for the name of the run."""
+    names = ("wells", "cells", "images")
+    return {name: [{**row, "run": None} for row in read_rows(job, publication, name)] for name in names}
 
 
 def test_a_lost_part_is_noticed_when_a_publication_needs_it_and_made_again(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import time
@@ -20,6 +21,7 @@ from imaging.query import run_query
 from imaging.records import missing_key, pins_key, publication_key
 from imaging.repair import Repair
 from imaging.site import read_part
+from imaging.steps import decide_missing
 from imaging.store import FolderStore, Store
 from imaging.sweep import GRACE_S, sweep
 from imaging.zarr_check import check_plate
@@ -36,7 +38,7 @@ from tests.imaging.small_damage import (
     repair,
     truncate,
 )
-from tests.imaging.small_plate import draw_plate, make_job, object_states, read_rows
+from tests.imaging.small_plate import EXPERIMENT, draw_plate, make_job, object_states, read_rows
 
 TABLES = ("cells", "wells", "images", "sites", "plates", "faults", "decisions")
 LATER = 4e9  # long after every patience
@@ -339,3 +341,104 @@ def test_the_number_of_a_publication_whose_record_is_gone_is_not_given_again(job
     assert not job.store.exists(publication_key(job.prefix, 1))
     assert current_record(job)["number"] == 2
     assert_whole(job)
+
+
+@pytest.mark.parametrize("is_published_damaged", [False, True])
+def test_a_plate_that_waits_for_an_image_gets_its_description_again_only_from_a_whole_publication(
+    job: PlateJob, tmp_path: Path, *, is_published_damaged: bool
+) -> None:
+    """It once said that all was written again, and wrote nothing, where the plate could not be published."""
+    (tmp_path / "raw" / "B02_w2.tif").unlink()
+    remove(job.store, f"{job.zarr}/zarr.json")
+    remove(job.store, key_of(job, "table" if is_published_damaged else "part"))
+    outcomes = {item.damage.what: item for item in repair(job)}
+    assert outcomes["description"].is_mended == job.store.exists(f"{job.zarr}/zarr.json") == (not is_published_damaged)
+    if is_published_damaged:
+        assert not outcomes["publication"].is_mended
+        assert outcomes["publication"].said == "the plate is published anew when nothing of it is waited for"
+    else:
+        assert outcomes["site"].is_mended
+    assert current_record(job)["number"] == 1
+
+
+def test_a_lost_record_is_not_followed_by_another_under_its_number_though_nobody_repairs(
+    job: PlateJob, tmp_path: Path
+) -> None:
+    """The warehouse has rows of it: it would take the next one of that number for loaded, and show the old run."""
+    (tmp_path / "maps" / "map.csv").write_text("well,treatment,concentration,control\nA01,z,1,negcon\n")
+    assert follow_quickly(job) is not None
+    remove(job.store, publication_key(job.prefix, 2))
+    assert job.survey().records.is_last_void
+    again = follow_quickly(job)
+    assert again is not None
+    assert again.number == 3
+    assert_whole(job)
+    assert all("/published/000002-" in key for key in sweep(job, now=time.time() + GRACE_S + 60))
+
+
+def test_a_plate_whose_manifest_is_lost_and_made_again_under_its_name_is_published_anew(job: PlateJob) -> None:
+    """The description of its images once went on naming the old ones, which the next sweep deleted."""
+    before = values(job)
+    remove(job.store, key_of(job, "manifest"))
+    again = follow_quickly(job)
+    assert again is not None
+    assert again.number == 2
+    assert values(job) == before
+    assert any("/A02-1-" in key or "/A/2/" in key for key in sweep(job, now=time.time() + GRACE_S + 60))
+    assert_whole(job)
+    assert follow_quickly(job) == again
+
+
+def test_a_manifest_that_is_not_what_was_published_is_done_again_before_the_plate_is_published_anew(
+    job: PlateJob, tmp_path: Path
+) -> None:
+    before = values(job)["images"]
+    key = key_of(job, "manifest")
+    data = job.store.read(key)
+    assert b'"MeanIntensity":' in data
+    job.store.write(key, data.replace(b'"MeanIntensity":', b'"MeanIntensity":1', 1))
+    (tmp_path / "maps" / "map.csv").write_text("well,treatment,concentration,control\nA01,z,1,negcon\n")
+    assert (follow_quickly(job) or follow_quickly(job)) is not None
+    measured = [{name: row[name] for name in ("well", "channel", "MeanIntensity")} for row in values(job)["images"]]
+    assert measured == [{name: row[name] for name in ("well", "channel", "MeanIntensity")} for row in before]
+    assert_whole(job)
+
+
+def test_damage_of_a_plate_that_is_not_published_is_found_again_after_a_repair_that_was_ended(tmp_path: Path) -> None:
+    """The site was done again by then, under its next name: its older manifest counts until that is recorded."""
+    images = draw_plate()
+    del images["B02_w2.tif"]
+    job = make_job(tmp_path, images=images)
+    assert follow_quickly(job) is None
+    remove(job.store, part := next(key for key in object_states(job) if "/parts/A02-1-" in key))
+    damages = find_damage(job)
+    assert [item.key for item in damages] == [part]
+
+    class Ending(FolderStore):
+        def create(self, key: str, data: bytes) -> bool:
+            if "/voids/" in key:
+                raise Ended
+            return super().create(key, data)
+
+    ended = dataclasses.replace(job, store=Ending(tmp_path / "store"), _pinned={}, _seen={})
+    with pytest.raises(Ended):
+        Repair(ended, redo_here(ended)).mend(damages)
+    assert find_damage(job) == damages
+    assert [item.is_mended for item in repair(job)] == [True]
+    assert find_damage(job) == []
+
+
+def test_a_decision_is_recorded_again_with_the_reason_of_its_own_site(tmp_path: Path) -> None:
+    text = EXPERIMENT.replace("sites: 1", "sites: 2").replace("_(?P<channel>", "_s(?P<site>[12])_(?P<channel>")
+    images = {name.replace("_w", f"_s{site}_w"): data for name, data in draw_plate().items() for site in (1, 2)}
+    for site in (1, 2):
+        del images[f"B01_s{site}_w2.tif"]
+    job = make_job(tmp_path, images=images, text=text)
+    for site, by in ((1, "Ada"), (2, "Ben")):
+        decide_missing(job, "B01", site, "GFP", by=by, reason=f"{by} dropped it")
+    assert follow_quickly(job) is not None
+    keys = [missing_key(job.prefix, "B01", site, "GFP") for site in (1, 2)]
+    for key in keys:
+        truncate(job.store, key)
+    assert [item.said for item in repair(job)] == ["recorded again", "recorded again"]
+    assert [json.loads(job.store.read(key))["by"] for key in keys] == ["Ada", "Ben"]

@@ -11,12 +11,14 @@ import pytest
 
 from imaging.errors import StoredDataError
 from imaging.job import PlateJob
+from imaging.named_elsewhere import NamedElsewhere, NamedPublication
 from imaging.names import to_json
 from imaging.publication import is_current
-from imaging.records import publication_key, publication_numbers
+from imaging.records import field_key, publication_key, publication_numbers
 from imaging.retention import Surplus, clean_plate, find_surplus
-from imaging.store import FolderStore
+from imaging.store import FolderStore, Listing
 from imaging.sweep import GRACE_S
+from imaging.voids import void_publication
 from tests.following import follow
 from tests.imaging.small_plate import draw_cells, make_job, object_states, read_rows
 
@@ -106,6 +108,54 @@ def test_what_another_plate_was_compared_with_stays(job: PlateJob) -> None:
     assert clean(job, 1).publications == (2,)
     assert numbers(job) == (1, 3)
     assert read_rows(job, replace_tables(job, record_of(job, 1)), "wells")
+
+
+def test_a_publication_that_gave_another_plate_its_field_stays(job: PlateJob) -> None:
+    source = {"experiment": "screen", "plate": "P1", "recipe": job.recipe, "number": 2, "run": "r"}
+    frozen = {"digest": None, "field": None, "channels": {"DNA": {"from": source}, "GFP": {"reason": "none"}}}
+    job.store.write(field_key(job.prefix.replace("/P1/", "/P2/")), to_json(frozen))
+    assert clean(job, 1).publications == (1,)
+    assert numbers(job) == (2, 3)
+
+
+def test_while_the_newest_publication_is_damaged_nothing_is_deleted(job: PlateJob) -> None:
+    void_publication(job.store, job.prefix, 3, "a table is damaged", is_current=True)
+    before = object_states(job)
+    assert not find_surplus(job, job.survey(), keep=1, now=time.time() + LATER_S)
+    assert not clean(job, 1)
+    assert object_states(job) == before
+
+
+class Counting(FolderStore):
+    """A folder that counts how often it is listed and read."""
+
+    asked = 0
+
+    def list(self, prefix: str, *, min_age_s: float = 0.0) -> Listing:
+        self.asked += 1
+        return super().list(prefix, min_age_s=min_age_s)
+
+    def read(self, key: str, *, token: str | None = None, start: int = 0, size: int | None = None) -> bytes:
+        self.asked += 1
+        return super().read(key, token=token, start=start, size=size)
+
+
+def test_whoever_cleans_many_plates_looks_once_at_what_they_name(
+    job: PlateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Counting(tmp_path / "store")
+    named = NamedElsewhere()
+    first = named.of(store, job.experiment)
+    asked = store.asked
+    assert asked > 3
+    assert named.of(store, job.experiment) == first
+    assert store.asked == asked
+    monkeypatch.setattr("imaging.named_elsewhere.LOOK_S", 0.0)
+    source = {"experiment": "screen", "plate": "P2", "recipe": job.recipe, "number": 1}
+    frozen = {"digest": None, "field": None, "channels": {"DNA": {"from": source}}}
+    store.write(field_key(job.prefix), to_json(frozen))  # after the first look
+    assert named.of(store, job.experiment) - first == {NamedPublication("screen", "P2", "", job.recipe, 1)}
+    assert store.asked < 2 * asked
 
 
 def test_a_kill_between_any_two_deletions_leaves_a_plate_that_is_cleaned_by_the_next(job: PlateJob) -> None:

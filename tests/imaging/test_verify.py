@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from imaging.job import PlateJob
-from imaging.store import Store
+from imaging.names import to_json
+from imaging.records import field_key, pins_key, publication_key
+from imaging.store import FolderStore, Listing, Store
+from imaging.store_faults import translated_os
 from imaging.verify import find_folders, verify_plate
+from tests.imaging import lit_plate
+from tests.imaging.lit_plate import FIELDS, declare_fields, lit_job
 from tests.imaging.small_damage import (
     current_record,
     find_damage,
     flip,
+    follow_quickly,
     manifest_of,
     place,
     publish_plate,
     remove,
+    repair,
     truncate,
 )
 
@@ -108,3 +118,109 @@ def test_what_nothing_names_is_not_looked_at(tmp_path: Path) -> None:
     job.store.write(f"{job.prefix}parts/A01-1-dead.arrow", b"left behind")
     job.store.write(f"{job.prefix}notes.txt", b"a person's")
     assert find_damage(job) == []
+
+
+class BadSector(FolderStore):
+    """A folder on a disk that cannot read some of its files any more."""
+
+    unreadable: frozenset[str] = frozenset()
+
+    def read(self, key: str, *, token: str | None = None, start: int = 0, size: int | None = None) -> bytes:
+        with translated_os(key):
+            if key in self.unreadable:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().read(key, token=token, start=start, size=size)
+
+
+def on_bad_disk(job: PlateJob, key: str) -> PlateJob:
+    assert isinstance(job.store, FolderStore)
+    store = BadSector(job.store.root)
+    store.unreadable = frozenset({key})
+    return replace(job, store=store, _pinned={}, _frozen={}, _seen={})
+
+
+def test_an_object_that_the_disk_cannot_read_is_damaged_and_the_rest_is_verified(job: PlateJob) -> None:
+    keys = objects_of(job) | {pins_key(job.prefix): "pins", f"{job.zarr}/A/zarr.json": "description"}
+    for key, what in keys.items():
+        found = find_damage(on_bad_disk(job, key))
+        assert (what, key) in [(item.what, item.key) for item in found]
+        assert all("cannot be read" in item.fault for item in found if item.key == key)
+
+
+@pytest.mark.parametrize("what", ["site", "publication"])
+def test_a_record_that_the_disk_cannot_read_is_made_again(tmp_path: Path, what: str) -> None:
+    job = publish_plate(tmp_path)
+    bad = on_bad_disk(job, manifest_of(job, "A02")["key"] if what == "site" else publication_key(job.prefix, 1))
+    assert [item.is_mended for item in repair(bad)] == [True]
+    assert find_damage(bad) == []
+    assert current_record(bad)["number"] == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("fault", "faults/3fa9c2d4.json"),
+        ("decision", "decisions/missing-B02-1-GFP.json"),
+        ("attempt", "attempts/A01-1-x-1.json"),
+    ],
+)
+def test_a_small_record_that_publication_could_not_read_is_found(tmp_path: Path, kind: str, name: str) -> None:
+    job = publish_plate(tmp_path)
+    job.store.write(f"{job.prefix}{name}", b'{"why": "another record"}')
+    (damage,) = find_damage(job)
+    assert (damage.what, damage.key) == (kind, f"{job.prefix}{name}")
+    assert damage.fault.startswith("is damaged: it lacks")
+    assert [item.is_mended for item in repair(job)] == [True]
+    assert find_damage(job) == []
+
+
+def test_pins_without_what_they_must_hold_are_found(tmp_path: Path) -> None:
+    job = publish_plate(tmp_path)
+    job.store.write(pins_key(job.prefix), to_json({"recipe": job.recipe, "pixels": None}))
+    (damage,) = find_damage(job)
+    assert (damage.what, damage.fault) == ("pins", "is damaged: pixels holds no names and values")
+
+
+def test_another_digest_in_the_record_of_the_field_is_found_and_mended(tmp_path: Path) -> None:
+    """All sites are named by it: with another one the whole plate would be measured anew."""
+    declare_fields(tmp_path, **FIELDS)
+    job = lit_job(tmp_path, "{source: file, file: fields.npz}", images=lit_plate.draw_plate())
+    assert follow_quickly(job) is not None
+    record = job.read_frozen()
+    job.store.write(field_key(job.prefix), to_json(record | {"digest": record["digest"][::-1]}))
+    (damage,) = find_damage(job)
+    assert (damage.what, damage.fault) == ("frozen", "has another digest than its field")
+    follower = lit_job(tmp_path, "{source: file, file: fields.npz}")
+    assert follower.survey().todo
+    again = lit_job(tmp_path, "{source: file, file: fields.npz}")
+    assert [item.is_mended for item in repair(again)] == [True]
+    assert job.store.read(field_key(job.prefix)) == to_json(record)
+    assert not follower.survey().todo
+
+
+class Early(FolderStore):
+    """A folder of a plate that is being imaged: some objects were not there yet when they were listed."""
+
+    unlisted: frozenset[str] = frozenset()
+
+    def list(self, prefix: str, *, min_age_s: float = 0.0) -> Listing:
+        found = super().list(prefix, min_age_s=min_age_s)
+        return replace(found, objects=tuple(item for item in found.objects if item.key not in self.unlisted))
+
+
+def test_what_was_written_after_it_was_listed_is_not_missing(job: PlateJob) -> None:
+    assert isinstance(job.store, FolderStore)
+    store = Early(job.store.root)
+    manifest = manifest_of(job, "A01")
+    store.unlisted = frozenset(
+        {
+            *(item["key"] for item in (manifest["part"], *manifest["zarr"]["objects"])),
+            *current_record(job)["tables"].values(),
+            f"{job.prefix}page/index.html",
+            f"{job.zarr}/A/zarr.json",
+            f"{job.zarr}/zarr.json",
+        }
+    )
+    assert find_damage(replace(job, store=store)) == []
+    store.unlisted = frozenset({publication_key(job.prefix, 1)})
+    assert find_damage(replace(job, store=store)) == []
