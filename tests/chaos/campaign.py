@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from flows.supervise import interrupt_on_termination
@@ -38,6 +39,8 @@ from tests.standins.gcs import GcsStandIn
 
 TROUBLED_S = 12.0
 """Seconds of faults that are drawn for each hit, calm ones included."""
+LOOKS_PER_HIT = 5
+"""How often images may have to be sent for a hit: once for its troubles and once for itself, as a rule."""
 
 
 @dataclass
@@ -46,6 +49,7 @@ class Result:
 
     script: Script
     hits: list[Hit]
+    missed: list[str]
     faults: dict[str, int]
     seconds: float
     outcome: Outcome
@@ -58,6 +62,7 @@ class Result:
             "store": "gs" if self.script.in_bucket else "folder",
             "killed": dict(Counter(hit.kind for hit in self.hits if not hit.stopped_s)),
             "stopped": dict(Counter(hit.kind for hit in self.hits if hit.stopped_s)),
+            "missed": len(self.missed),
             "faults": self.faults,
             "redone": self.outcome.redone,
             "at_risk": self.outcome.at_risk,
@@ -84,16 +89,17 @@ def run_script(script: Script, folder: Path) -> Result:
         with run_stack(settings, folder, environment, is_light=script.is_light) as processes:
             tell("the stack is ready")
             drawn = faults.draw(chance, seconds=TROUBLED_S * len(script.hits), kinds=script.faults)
-            strike(script, onlooker, processes, Troubles(faults, drawn, len(script.hits)), chance)
+            missed = strike(script, onlooker, processes, Troubles(faults, drawn, len(script.hits)), chance)
+            delivery.send(len(delivery.parcels))
             told = faults.told()
             broken = onlooker.wait_for_end(processes, script.limit_s)
             work = processes.work()
         left = find_marked(folder)
         outcome = judge(onlooker.jobs(), delivery, work, processes.hits, folder / "calm", time.time())
-    broken += [*outcome.broken, *onlooker.seen, *([f"processes {left} were left behind"] if left else [])]
+    broken += [*missed, *outcome.broken, *onlooker.seen, *([f"processes {left} were left behind"] if left else [])]
     counted = {name: count for name, count in told.items() if count}
     outcome = replace(outcome, broken=tuple(broken))
-    return Result(script, processes.hits, counted, time.monotonic() - started, outcome)
+    return Result(script, processes.hits, missed, counted, time.monotonic() - started, outcome)
 
 
 @contextlib.contextmanager
@@ -108,22 +114,31 @@ def _open(script: Script, folder: Path, faults: Faults) -> Iterator[tuple[Store,
             yield open_store(gcs.address("lab/screens")), f"gs://lab/screens?endpoint={proxy.url}"
 
 
-def strike(script: Script, onlooker: Onlooker, processes: Processes, troubles: Troubles, chance: random.Random) -> None:
-    """Let the plates arrive, and hit one process after the other while sites are in flight and other things fail."""
+def strike(
+    script: Script, onlooker: Onlooker, processes: Processes, troubles: Troubles, chance: random.Random
+) -> list[str]:
+    """Hit one process after the other while sites are in flight and other things fail.
+
+    Images trickle in as long as this takes: without work in flight there is nothing to hit. Where there is nothing all
+    the same, nothing more is hit. Returns a sentence for each hit that was not.
+    """
     delivery = onlooker.delivery
-    portion = len(delivery.parcels) // (len(script.hits) + 2) + 1
-    delivery.send(2 * portion)
-    for kind, stop_s in script.hits:
-        processes.wait_for_work()
-        with troubles.begun():
-            time.sleep(chance.uniform(0.0, 2.0))
-            hit = processes.hit(kind, chance, stop_s=stop_s)
-            onlooker.look()
-            tell(str(hit) if hit else f"no {kind} with sites in flight came up to be hit")
-            delivery.send(portion)
+    delivery.send(len(delivery.parcels) // 5)
+    for number, (kind, stop_s) in enumerate(script.hits):
+        few = max(1, len(delivery.parcels) // (LOOKS_PER_HIT * (len(script.hits) - number)))
+        supply = partial(onlooker.supply, few)
+        hit = None
+        if processes.wait_for_work(supply):
+            with troubles.begun():
+                time.sleep(chance.uniform(0.0, 2.0))
+                hit = processes.hit(kind, chance, supply, stop_s=stop_s)
+                onlooker.look()
+        if hit is None:
+            return [f"no {each} was hit: none had a site in flight" for each, _ in script.hits[number:]]
+        tell(str(hit))
         time.sleep(chance.uniform(0.0, 2.0))
         onlooker.look()
-    delivery.send(len(delivery.parcels))
+    return []
 
 
 def run_seed(script: Script, *, keep: bool = False) -> Result:

@@ -1,4 +1,7 @@
-"""Somebody who looks at the plates while all goes wrong, plays the persons in it, and sees what must never be so."""
+"""Somebody who looks at the plates while all goes wrong, plays the persons in it, and sees what must never be so.
+
+Whoever wants to hit running work needs some: ``Onlooker.supply`` sends images whenever all that came is worked through.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from tests.chaos.delivery import Delivery
 from tests.chaos.objects import find_absent
 from tests.chaos.processes import Processes, tell
 
+LOOK_S = 1.0
 TELL_S = 15.0
 """Seconds between two lines about the plates."""
 
@@ -27,6 +31,9 @@ class Onlooker:
     settle_s: float
     seen: dict[str, None] = field(default_factory=dict)
     """What was so at some moment and must not be at any, one sentence each."""
+    has_work: bool = False
+    """Whether any site was to be done at the last look."""
+    _looked_at: float = float("-inf")
 
     def jobs(self) -> dict[str, PlateJob]:
         """The plates by name."""
@@ -44,8 +51,18 @@ class Onlooker:
             plans[name] = plan = job.survey()
             if not (plan.is_publishable and is_current(job, plan)):
                 late.append(f"{name} is not published in time: {describe(plan)}")
+        self.has_work = any(plan.todo for plan in plans.values())
         self.delivery.attend(plans)
+        self._looked_at = time.monotonic()
         return late
+
+    def supply(self, count: int) -> bool:
+        """Send so many files if no site is to be done, at most once a second; whether any work can still come."""
+        if time.monotonic() - self._looked_at >= LOOK_S:
+            self.look()
+            if not self.has_work:
+                self.delivery.send(count)
+        return self.has_work or bool(self.delivery.parcels)
 
     def wait_for_end(self, processes: Processes, limit_s: float) -> list[str]:
         """Wait until all has come, and all plates are published with it; say which are not in time."""
@@ -60,7 +77,7 @@ class Onlooker:
             if time.monotonic() >= tell_at:
                 tell("; ".join(f"{name} {describe(job.survey())}" for name, job in self.jobs().items()))
                 tell_at = time.monotonic() + TELL_S
-            time.sleep(1.0)
+            time.sleep(LOOK_S)
 
 
 def describe(plan: Plan) -> str:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.chaos.campaign import main
+from flows.supervise import Supervisor
+from imaging.store import FolderStore
+from tests.chaos.campaign import main, strike
 from tests.chaos.delivery import Delivery, plan_delivery
+from tests.chaos.faults import Faults
+from tests.chaos.onlooker import Onlooker
 from tests.chaos.plates import draw_plates
-from tests.chaos.processes import KINDS, LIGHT_KINDS
-from tests.chaos.script import FAULT_KINDS, LONGEST_STOP_S, write_script
+from tests.chaos.processes import KINDS, LIGHT_KINDS, Processes
+from tests.chaos.script import FAULT_KINDS, LONGEST_STOP_S, Troubles, write_script
+from tests.following import follow
 from tests.parts import require
 
 
@@ -23,7 +29,7 @@ def test_a_fresh_seed_breaks_nothing(capsys: pytest.CaptureFixture[str]) -> None
     assert status == 0, printed.err[-6000:]
     line = json.loads(printed.out.splitlines()[0])
     assert f"seed {line['seed']}\n" in printed.err
-    assert line["differences"] == 0
+    assert (line["differences"], line["missed"]) == (0, 0)
     assert sum(line["killed"].values()) + sum(line["stopped"].values()) == 3
 
 
@@ -37,6 +43,35 @@ def test_a_seed_decides_everything_again() -> None:
     assert len(set(scripts)) == 60
     assert {script.in_bucket for script in scripts} == {True, False}
     assert all(("network" in script.faults) == script.in_bucket != ("disk" in script.faults) for script in scripts)
+
+
+def test_where_nothing_comes_nothing_is_hit_and_that_is_said(tmp_path: Path) -> None:
+    delivery = replace(plan_delivery(draw_plates(), random.Random(1), print), plates=[], parcels=[], happened=["late"])
+    onlooker = Onlooker(FolderStore(tmp_path / "data"), delivery, 0.0)
+    script = write_script(1, hits=2)
+    with Faults(tmp_path / "faults") as faults, Supervisor([]) as supervisor:
+        processes = Processes(supervisor, tmp_path, tmp_path / "none.log")
+        missed = strike(script, onlooker, processes, Troubles(faults, [], 2), random.Random(1))
+    assert missed == [f"no {kind} was hit: none had a site in flight" for kind, _ in script.hits]
+
+
+def test_images_trickle_in_while_all_that_came_is_worked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.chaos.onlooker.LOOK_S", 0.0)
+    store = FolderStore(tmp_path / "data")
+    delivery = plan_delivery(draw_plates(), random.Random(1), store.write)
+    delivery.declare()
+    onlooker = Onlooker(store, delivery, 0.0)
+    sent = [delivery.sent for _ in range(40) if onlooker.supply(1)]
+    assert sent[:2] == [1, 2]
+    assert onlooker.has_work, "a site has all its images, and nobody measures it"
+    assert len(delivery.parcels) > 0
+    assert sent[-1] == sent[-2], "it is waited for"
+    for job in onlooker.jobs().values():
+        follow(job)
+    assert onlooker.supply(3)
+    assert delivery.sent == sent[-1] + 3
 
 
 @pytest.mark.parametrize(("is_light", "kinds"), [(False, KINDS), (True, LIGHT_KINDS)])

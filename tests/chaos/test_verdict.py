@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from tests.chaos.delivery import Delivery, plan_delivery
 from tests.chaos.objects import LATER_S, find_absent, find_strays, judge_objects
 from tests.chaos.onlooker import Onlooker
 from tests.chaos.plates import PATIENCE_S, draw_plates
-from tests.chaos.processes import MARK, Hit, find_marked, is_alive
+from tests.chaos.processes import Hit
 from tests.chaos.tables import find_differences
 from tests.chaos.verdict import Outcome, judge
 from tests.chaos.worker_log import Work, log_lines, read_work
@@ -192,16 +190,3 @@ def test_the_log_tells_what_was_begun_what_failed_and_who_has_what_in_hand(tmp_p
     assert work.found == work.ended == {"wounds/W1 A01-1": 1}
     assert work.failed == {"wounds/W1 A02-1": 1}
     assert work.redone(Counter({"wounds/W1 A01-1": 1})) == 1, "the one of S1, which nothing records"
-
-
-def test_processes_of_a_run_are_found_by_its_mark_and_no_zombies(tmp_path: Path) -> None:
-    program = [sys.executable, "-c", "print(flush=True); input()"]
-    with subprocess.Popen(program, env={MARK: str(tmp_path)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as marked:
-        assert marked.stdout is not None
-        marked.stdout.readline()
-        assert find_marked(tmp_path) == [marked.pid]
-        assert find_marked(tmp_path / "other") == []
-        marked.kill()
-        while is_alive(marked.pid):
-            time.sleep(0.01)
-        assert find_marked(tmp_path) == [], "it is a zombie until somebody waits for it"
