@@ -95,7 +95,10 @@ def run_script(script: Script, folder: Path) -> Result:
             broken = onlooker.wait_for_end(processes, script.limit_s)
             work = processes.work()
         left = find_marked(folder)
-        outcome = judge(onlooker.jobs(), delivery, work, processes.hits, folder / "calm", time.time())
+        fails = bool({"disk", "network"} & set(script.faults))
+        outcome = judge(
+            onlooker.jobs(), delivery, work, processes.hits, folder / "calm", time.time(), is_store_at_fault=fails
+        )
     broken += [*missed, *outcome.broken, *onlooker.seen, *([f"processes {left} were left behind"] if left else [])]
     counted = {name: count for name, count in told.items() if count}
     outcome = replace(outcome, broken=tuple(broken))

@@ -6,13 +6,16 @@ import random
 import shutil
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import KilledWorker
 
+from flows.follow import explain_failure
 from imaging.job import PlateJob
+from imaging.steps import record_attempt
 from imaging.store import FolderStore
 from tests.chaos.delivery import Delivery, plan_delivery
 from tests.chaos.objects import LATER_S, find_absent, find_strays, judge_objects
@@ -20,9 +23,11 @@ from tests.chaos.onlooker import Onlooker
 from tests.chaos.plates import PATIENCE_S, draw_plates
 from tests.chaos.processes import Hit
 from tests.chaos.tables import find_differences
-from tests.chaos.verdict import Outcome, judge
+from tests.chaos.verdict import OF_THE_STORE, Outcome, judge, judge_failures
 from tests.chaos.worker_log import Work, log_lines, read_work
 from tests.following import follow
+
+KILLED: Any = KilledWorker("site", None, 2)
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Damaged:
     root: Path
 
     def judge(self, work: Work | None = None, hits: tuple[Hit, ...] = ()) -> Outcome:
-        nothing = Work(Counter(), Counter(), Counter(), Counter(), {})
+        nothing = Work(Counter(), Counter(), Counter(), {}, {})
         jobs = {self.job.plate: self.job}
         return judge(jobs, self.delivery, work or nothing, hits, self.root.parent / "calm", time.time())
 
@@ -142,15 +147,30 @@ def test_an_image_in_another_state_and_a_file_in_none_are_found(plate: Damaged) 
     assert not any("is in no state" in sentence for sentence in broken), "an unknown name is a state"
 
 
-def test_sites_that_were_done_anew_without_a_hit_are_found(plate: Damaged) -> None:
-    begun = Counter({"wounds/W1 A02-2": 3})
-    work = Work(begun, Counter(), Counter(), Counter(), {})
-    names = [name for name in plate.job.survey().records.manifests if name.startswith("A02-2-")]
-    redone = 3 - len(names)
+def test_a_site_that_was_done_anew_without_being_in_hand_of_what_was_hit_is_found(plate: Damaged) -> None:
+    site = "wounds/W1 A02-2"
+    begun = Counter({site: 3})
+    work = Work(begun, Counter(), Counter(), {}, {})
+    redone = 3 - len([name for name in plate.job.survey().records.manifests if name.startswith("A02-2-")])
     assert plate.judge(work).redone == redone > 0
-    assert plate.judge(work).broken[-1].startswith(f"{redone} sites were done anew, and only 0")
-    hits = (Hit("scheduler", 1, 0.0, ("a", "b"), ("a", "b")),)
-    assert plate.judge(work, hits).is_well
+    sentence = f"{site} was done anew {redone} times, and was 0 times in hand of a process that was hit"
+    assert plate.judge(work).broken == (sentence,)
+    others = Hit("scheduler", 1, 0.0, ("a", "b"), ("a", "b"))
+    assert plate.judge(work, (others,) * redone).broken == (sentence,), "other sites' risk is not this one's"
+    assert plate.judge(work, (Hit("worker", 1, 0.0, (site,), (site,)),) * redone).is_well
+
+
+def test_a_failure_is_found_unless_it_is_of_killed_workers_or_of_a_storage_that_fails(plate: Damaged) -> None:
+    (site, *_) = plate.job.survey().of("done")
+    reasons = (
+        "KeyError: 'GFP'",
+        "OSError: [Errno 28] No space left on device",
+        explain_failure(KILLED, is_second=False)[0],
+    )
+    for number, reason in enumerate(reasons):
+        record_attempt(plate.job, replace(site, attempts=number), reason)
+    assert plate.judge().broken == tuple(f"W1: A01 site 1 failed: {reason}" for reason in reasons[:2])
+    assert judge_failures(plate.job, OF_THE_STORE) == ["A01 site 1 failed: KeyError: 'GFP'"]
 
 
 def test_different_values_and_rows_are_found_and_the_run_is_left_out() -> None:
@@ -178,6 +198,8 @@ LOG = """
 2026-01-01 00:00:02,000 0 11: wounds/W1 A02 site 1: begun apart
 2026-01-01 00:00:02,000 - distributed.worker - ERROR - Compute Failed
 Key:       site-wounds-W1-v1-06f11fcf-A02-1-0123456789abcdef0123-1
+State:     executing
+Exception: "StoreUnavailableError('the folder took no file')"
 """
 
 
@@ -188,5 +210,7 @@ def test_the_log_tells_what_was_begun_what_failed_and_who_has_what_in_hand(tmp_p
     assert work.running == {12: "stains/S1 B02-2"}
     assert work.begun == {"wounds/W1 A01-1": 2, "stains/S1 B02-2": 1, "wounds/W1 A02-1": 1}
     assert work.found == work.ended == {"wounds/W1 A01-1": 1}
-    assert work.failed == {"wounds/W1 A02-1": 1}
-    assert work.redone(Counter({"wounds/W1 A01-1": 1})) == 1, "the one of S1, which nothing records"
+    assert work.failed == {"StoreUnavailableError": {"wounds/W1 A02-1": 1}}
+    needed = Counter({"wounds/W1 A01-1": 1})
+    assert work.redone(needed, OF_THE_STORE) == {"stains/S1 B02-2": 1}, "which nothing records"
+    assert work.redone(needed) == {"stains/S1 B02-2": 1, "wounds/W1 A02-1": 1}
