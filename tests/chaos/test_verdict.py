@@ -16,9 +16,9 @@ from distributed import KilledWorker
 from flows.follow import explain_failure
 from imaging.job import PlateJob
 from imaging.steps import record_attempt
-from imaging.store import FolderStore
+from imaging.store import STAGING, FolderStore
 from tests.chaos.delivery import Delivery, plan_delivery
-from tests.chaos.objects import LATER_S, find_absent, find_strays, judge_objects
+from tests.chaos.objects import LATER_S, find_absent, find_staged, find_strays, judge_objects
 from tests.chaos.onlooker import Onlooker
 from tests.chaos.plates import PATIENCE_S, draw_plates
 from tests.chaos.processes import Hit
@@ -113,14 +113,24 @@ def test_what_nothing_names_is_swept_and_what_the_sweep_leaves_is_found(
 ) -> None:
     stray = f"{plate.job.prefix}parts/A01-1-0123456789ab.arrow"
     pixels = f"{plate.job.zarr}/A/1/s1x0123456789ab/0/c/0/0/0"
-    for key in (stray, pixels):
+    staged = f"{STAGING}/0123456789abcdef"
+    for key in (stray, pixels, staged):
         plate.job.store.write(key, b"nobody's")
     assert find_strays(plate.job) == sorted((stray, pixels))
     with monkeypatch.context() as patch:
         patch.setattr("tests.chaos.objects.sweep", lambda job, now: None)
-        assert len(judge_objects(plate.job, time.time())) == 2
+        assert len(judge_objects(plate.job, time.time())) == 3
     assert judge_objects(plate.job, time.time()) == []
-    assert find_strays(plate.job) == []
+    assert find_strays(plate.job) == find_staged(plate.job) == []
+
+
+def test_objects_of_no_known_kind_are_found(plate: Damaged) -> None:
+    of_results = [f"{plate.job.prefix}{name}" for name in ("caches/a.json", "pins.json.bak", "sites/A01-1.arrow")]
+    strange = [f"{plate.job.zarr}/A/notes.txt", *of_results]
+    for key in strange:
+        plate.job.store.write(key, b"nobody's")
+    left = [f"{key} is named by no record, and the sweep left it" for key in strange]
+    assert judge_objects(plate.job, time.time()) == left
 
 
 def test_a_sweep_that_takes_named_objects_is_found(plate: Damaged, monkeypatch: pytest.MonkeyPatch) -> None:
