@@ -11,9 +11,10 @@ import pytest
 
 from flows.supervise import Supervisor
 from imaging.store import FolderStore
-from tests.chaos.campaign import main, strike
+from tests.chaos.campaign import Result, main, strike
 from tests.chaos.delivery import Delivery, plan_delivery
 from tests.chaos.faults import Faults
+from tests.chaos.faults.planted import PLANTS
 from tests.chaos.onlooker import Onlooker
 from tests.chaos.plates import draw_plates
 from tests.chaos.processes import KINDS, LIGHT_KINDS, Processes
@@ -43,6 +44,34 @@ def test_a_seed_decides_everything_again() -> None:
     assert len(set(scripts)) == 60
     assert {script.in_bucket for script in scripts} == {True, False}
     assert all(("network" in script.faults) == script.in_bucket != ("disk" in script.faults) for script in scripts)
+
+
+def test_a_failure_of_the_suite_costs_no_other_seed_and_is_told_from_what_is_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def run(result: Result) -> None:
+        result.broken += ["W1 is not published"] if "a bug" in result.script.planted else []
+        raise ValueError("rows of cells must have different keys")
+
+    monkeypatch.setattr("tests.chaos.campaign.run_script", run)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert main(["--faults", "", "--seeds", "2"]) == 2
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()[:2]]
+    said = "the suite itself failed: ValueError: rows of cells must have different keys"
+    assert [(line["fault"], line["broken"]) for line in lines] == [(said, [])] * 2
+    monkeypatch.setitem(PLANTS, "a bug", {})
+    assert main(["--faults", "", "--plant", "a bug"]) == 1
+    assert len(list(tmp_path.iterdir())) == 3, "what is broken keeps its folder"
+
+
+def test_a_machine_without_a_compiler_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tests.chaos.campaign.find_part", lambda name: None)
+    with pytest.raises(SystemExit) as ended:
+        main(["--light"])
+    assert ended.value.code == 2
+    assert "faults need gcc: apt-get install gcc, or leave them out by --faults ''" in capsys.readouterr().err
 
 
 def test_where_nothing_comes_nothing_is_hit_and_that_is_said(tmp_path: Path) -> None:
