@@ -32,10 +32,10 @@ from tests.chaos.delivery import plan_delivery
 from tests.chaos.faults import Faults, planted
 from tests.chaos.onlooker import Onlooker
 from tests.chaos.plates import draw_plates
-from tests.chaos.processes import Hit, Processes, find_marked, tell
+from tests.chaos.processes import Hit, Processes, tell
 from tests.chaos.script import FAULT_KINDS, LIMIT_S, LONGEST_STOP_S, Script, Troubles, write_script
 from tests.chaos.stack import SETTLE_S, make_settings, run_stack
-from tests.chaos.verdict import Outcome, judge
+from tests.chaos.verdict import Outcome, judge, judge_processes
 from tests.parts import PARTS, find_part
 from tests.standins.gcs import GcsStandIn
 
@@ -112,8 +112,7 @@ def run_script(result: Result) -> None:
             result.faults = {name: count for name, count in faults.told().items() if count}
             result.broken += [*result.missed, *onlooker.wait_for_end(processes, script.limit_s), *onlooker.seen]
             work = processes.work()
-        if left := find_marked(folder):
-            result.broken.append(f"processes {left} were left behind")
+        result.broken += judge_processes(folder)
         fails = bool({"disk", "network"} & set(script.faults))
         result.outcome = judge(
             onlooker.jobs(), delivery, work, processes.hits, folder / "calm", time.time(), is_store_at_fault=fails

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.serve import client_command
+import flows.warm_client
 from flows.supervise import Supervisor
 from tests.chaos.processes import MARK, Processes, find_fork_servers, find_marked, find_runs, is_alive
+from tests.chaos.verdict import judge_processes
 from tests.parts import ROOT
 
 LIMIT_S = 120.0
@@ -42,7 +43,8 @@ def test_processes_of_a_run_are_found_by_its_mark_and_no_zombies(
     marked: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     assert find_marked(tmp_path) == [marked.pid]
-    assert find_marked(tmp_path / "other") == []
+    assert judge_processes(tmp_path) == [f"processes [{marked.pid}] were left behind"]
+    assert judge_processes(tmp_path / "other") == find_marked(tmp_path / "other") == []
     marked.kill()
     wait_until(lambda: not is_alive(marked.pid))
     assert find_marked(tmp_path) == [], "it is a zombie until somebody waits for it"
@@ -52,7 +54,8 @@ def test_a_run_is_told_from_the_process_that_it_is_forked_from(tmp_path: Path) -
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), MARK: str(tmp_path)}
     path = tmp_path / "runs"
     server = [sys.executable, "-m", "flows.warm_runs", str(path), "colorsys"]
-    run = client_command(path, [sys.executable, "-m", "tests.flows.warm_run", "sleep", "600"])
+    client_of = [sys.executable, "-I", "-S", flows.warm_client.__file__, str(path)]
+    run = [*client_of, sys.executable, "-m", "tests.flows.warm_run", "sleep", "600"]
     with subprocess.Popen(server, stdin=subprocess.PIPE, env=environment, cwd=ROOT) as forks:
         wait_until(path.exists)
         assert find_runs(find_marked(tmp_path)) == []

@@ -14,7 +14,10 @@ import pytest
 from distributed import KilledWorker
 
 from flows.follow import explain_failure
+from imaging.arrivals import ImageFile
+from imaging.faults import record_fault
 from imaging.job import PlateJob
+from imaging.publication import read_publication
 from imaging.steps import record_attempt
 from imaging.store import STAGING, FolderStore
 from tests.chaos.delivery import Delivery, plan_delivery
@@ -23,7 +26,7 @@ from tests.chaos.onlooker import Onlooker
 from tests.chaos.plates import PATIENCE_S, draw_plates
 from tests.chaos.processes import Hit
 from tests.chaos.tables import find_differences
-from tests.chaos.verdict import OF_THE_STORE, Outcome, judge, judge_failures
+from tests.chaos.verdict import OF_THE_STORE, Outcome, judge, judge_failures, judge_files
 from tests.chaos.worker_log import Work, log_lines, read_work
 from tests.following import follow
 
@@ -47,9 +50,10 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Delivered:
     delivery.declare()
     delivery.send(len(delivery.parcels))
     (job,) = Onlooker(store, delivery, 0.0).jobs().values()
-    while not delivery.is_over:
+    for _ in range(10):
         follow(job, later_s=2 * PATIENCE_S)
         delivery.attend({job.plate: job.survey()})
+    assert delivery.is_over
     follow(job, later_s=2 * PATIENCE_S)
     return Delivered(root, delivery)
 
@@ -66,6 +70,16 @@ class Damaged:
         nothing = Work(Counter(), Counter(), Counter(), {}, {})
         jobs = {self.job.plate: self.job}
         return judge(jobs, self.delivery, work or nothing, hits, self.root.parent / "calm", time.time())
+
+    def judge_files(self) -> list[str]:
+        plan = self.job.survey()
+        return judge_files(self.job, plan, read_publication(self.job, plan.records.last_publication))
+
+    def measured(self) -> ImageFile:
+        """An image that came once and was measured."""
+        return next(
+            site.files["DNA"] for site in self.job.survey().of("done") if "DNA" in site.files and not site.others
+        )
 
     def one(self, beginning: str) -> str:
         """Key of one object of the plate's records or images that begins so."""
@@ -144,7 +158,40 @@ def test_the_sweep_that_is_judged_comes_after_the_grace() -> None:
     assert LATER_S > 86_400
 
 
-def test_an_image_in_another_state_and_a_file_in_none_are_found(plate: Damaged) -> None:
+def test_a_plate_without_a_publication_is_found(plate: Damaged) -> None:
+    for item in plate.job.store.list(f"{plate.job.prefix}publications/").objects:
+        plate.job.store.delete(item.key)
+    assert plate.judge().broken == ("W1 is not published",)
+
+
+def test_an_upload_that_no_manifest_knows_is_found(plate: Damaged) -> None:
+    name = "later/A01_s1_w1.tif"
+    plate.job.raw.write(f"{plate.job.raw_folder}{name}", b"an image")
+    try:
+        assert plate.judge_files() == [f"{name} was uploaded and is in no state"]
+    finally:
+        plate.job.raw.delete(f"{plate.job.raw_folder}{name}")
+
+
+def test_a_measured_image_that_nobody_uploaded_is_found(plate: Damaged) -> None:
+    file = plate.measured()
+    path = plate.job.raw.local_path(f"{plate.job.raw_folder}{file.name}")
+    assert path is not None
+    hidden = path.rename(plate.root / "hidden")
+    try:
+        assert plate.judge_files() == [f"{file.name} is measured and was never uploaded"]
+    finally:
+        hidden.rename(path)
+
+
+def test_a_file_that_is_measured_and_at_fault_is_found(plate: Damaged) -> None:
+    file = plate.measured()
+    place = {"experiment": "wounds", "plate": "W1", "recipe": plate.job.recipe, "well": "A01", "site": 1}
+    record_fault(plate.job.store, plate.job.prefix, place | {"channel": "DNA"}, file, "it is torn")
+    assert plate.judge_files() == [f"{file.name} is measured and faulted"]
+
+
+def test_an_image_in_another_state_than_it_came_in_is_found(plate: Damaged) -> None:
     (place,) = [place for _, place in plate.delivery.never]
     plate.delivery = Delivery(**{**vars(plate.delivery), "never": frozenset()})
     stranger = "raw/wounds/W1/A01_s1_w1 (copy).tif"

@@ -24,7 +24,7 @@ from imaging.store import Store, open_store
 from tests.chaos.delivery import Delivery
 from tests.chaos.objects import judge_objects
 from tests.chaos.plates import PATIENCE_S
-from tests.chaos.processes import Hit
+from tests.chaos.processes import Hit, find_marked
 from tests.chaos.tables import find_differences, read_tables
 from tests.chaos.worker_log import Work
 from tests.following import follow
@@ -130,6 +130,12 @@ def judge_failures(job: PlateJob, forgiven: Sequence[str]) -> list[str]:
         for record in records
         if not record["reason"].startswith((ENDED_WORKERS, *(f"{error}:" for error in forgiven)))
     ]
+
+
+def judge_processes(folder: Path) -> list[str]:
+    """Say which processes of a run are left."""
+    left = find_marked(folder)
+    return [f"processes {left} were left behind"] if left else []
 
 
 def judge_files(job: PlateJob, plan: Plan, publication: Publication) -> list[str]:
