@@ -163,7 +163,7 @@ def find_marked(folder: Path) -> list[int]:
 
 def find_runs(pids: Iterable[int]) -> list[int]:
     """Those processes that are flow runs, or that stand for one and take it along when they are killed."""
-    return [pid for pid in pids if any(word in _command_line(pid) for word in OF_A_RUN) or _is_fork(pid)]
+    return [pid for pid in pids if any(word in _command_line(pid) for word in OF_A_RUN) or is_fork(pid)]
 
 
 def find_fork_servers(pids: Iterable[int], *, of: int) -> list[int]:
@@ -171,7 +171,7 @@ def find_fork_servers(pids: Iterable[int], *, of: int) -> list[int]:
     return [pid for pid in pids if FORK_SERVER in _command_line(pid) and _parent(pid) == of]
 
 
-def _is_fork(pid: int) -> bool:
+def is_fork(pid: int) -> bool:
     """Whether this is a run that was forked: its command line is that of the process that it was forked from."""
     return FORK_SERVER in _command_line(pid) and FORK_SERVER in _command_line(_parent(pid))
 
