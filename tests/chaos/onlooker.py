@@ -18,6 +18,8 @@ from tests.chaos.objects import find_absent
 from tests.chaos.processes import Processes, tell
 
 LOOK_S = 1.0
+SUPPLY_S = 3.0
+"""Seconds between two looks whether there is work: the stack takes two to see an image, and a look overlooks a hit."""
 TELL_S = 15.0
 """Seconds between two lines about the plates."""
 
@@ -57,8 +59,8 @@ class Onlooker:
         return late
 
     def supply(self, count: int) -> bool:
-        """Send so many files if no site is to be done, at most once a second; whether any work can still come."""
-        if time.monotonic() - self._looked_at >= LOOK_S:
+        """Send so many files if no site is to be done, at most every ``SUPPLY_S``; whether any work can still come."""
+        if time.monotonic() - self._looked_at >= SUPPLY_S:
             self.look()
             if not self.has_work:
                 self.delivery.send(count)

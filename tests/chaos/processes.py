@@ -103,13 +103,14 @@ class Processes:
         pid = self._choose(kind, chance)
         if not pid or pid in self._stopped or not _send(pid, signal.SIGSTOP):
             return None
-        if kind == "scheduler":
-            time.sleep(ON_ITS_WAY_S)
         work = self.work()
         at_risk = self._at_risk(kind, pid, work)
         if not work.running or (kind == "worker" and not at_risk):  # it ended just now
             _send(pid, signal.SIGCONT)
             return None
+        if kind == "scheduler":
+            time.sleep(ON_ITS_WAY_S)
+            at_risk = tuple(sorted({*at_risk, *self.work().running.values()}))
         if stop_s:
             self._stopped[pid] = timer = threading.Timer(stop_s, self._go_on, (pid,))
             timer.daemon = True

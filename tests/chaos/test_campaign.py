@@ -87,7 +87,7 @@ def test_where_nothing_comes_nothing_is_hit_and_that_is_said(tmp_path: Path) -> 
 def test_images_trickle_in_while_all_that_came_is_worked_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.chaos.onlooker.LOOK_S", 0.0)
+    monkeypatch.setattr("tests.chaos.onlooker.SUPPLY_S", 0.0)
     store = FolderStore(tmp_path / "data")
     delivery = plan_delivery(draw_plates(), random.Random(1), store.write)
     delivery.declare()
