@@ -20,6 +20,8 @@ from tests.chaos.processes import Processes, tell
 LOOK_S = 1.0
 SUPPLY_S = 3.0
 """Seconds between two looks whether there is work: the stack takes two to see an image, and a look overlooks a hit."""
+LONGEST_SUPPLY_S = 15.0
+"""Seconds after which more is sent although a site is to be done: its plate may be one that is looked at seldom."""
 TELL_S = 15.0
 """Seconds between two lines about the plates."""
 
@@ -36,6 +38,7 @@ class Onlooker:
     has_work: bool = False
     """Whether any site was to be done at the last look."""
     _looked_at: float = float("-inf")
+    _supplied_at: float = field(default_factory=time.monotonic)
 
     def jobs(self) -> dict[str, PlateJob]:
         """The plates by name."""
@@ -59,11 +62,16 @@ class Onlooker:
         return late
 
     def supply(self, count: int) -> bool:
-        """Send so many files if no site is to be done, at most every ``SUPPLY_S``; whether any work can still come."""
-        if time.monotonic() - self._looked_at >= SUPPLY_S:
+        """Send so many files if no site is to be done, or none was done for long; whether any work can still come.
+
+        To be called again and again while nothing is in flight; looks at most every ``SUPPLY_S``.
+        """
+        now = time.monotonic()
+        if now - self._looked_at >= SUPPLY_S:
             self.look()
-            if not self.has_work:
+            if not self.has_work or now - self._supplied_at >= LONGEST_SUPPLY_S:
                 self.delivery.send(count)
+                self._supplied_at = now
         return self.has_work or bool(self.delivery.parcels)
 
     def wait_for_end(self, processes: Processes, limit_s: float) -> list[str]:

@@ -88,19 +88,23 @@ def test_images_trickle_in_while_all_that_came_is_worked_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.chaos.onlooker.SUPPLY_S", 0.0)
+    monkeypatch.setattr("tests.chaos.onlooker.LONGEST_SUPPLY_S", 3600.0)
     store = FolderStore(tmp_path / "data")
     delivery = plan_delivery(draw_plates(), random.Random(1), store.write)
     delivery.declare()
     onlooker = Onlooker(store, delivery, 0.0)
-    sent = [delivery.sent for _ in range(40) if onlooker.supply(1)]
-    assert sent[:2] == [1, 2]
+    left = [len(delivery.parcels) for _ in range(40) if onlooker.supply(1)]
+    assert left[0] - left[1] == 1
     assert onlooker.has_work, "a site has all its images, and nobody measures it"
-    assert len(delivery.parcels) > 0
-    assert sent[-1] == sent[-2], "it is waited for"
+    assert left[-1] == left[-2] > 0, "it is waited for"
+    with monkeypatch.context() as patch:
+        patch.setattr("tests.chaos.onlooker.LONGEST_SUPPLY_S", 0.0)
+        assert onlooker.supply(1)
+    assert len(delivery.parcels) == left[-1] - 1, "for long, perhaps because nobody looks at its plate now"
     for job in onlooker.jobs().values():
         follow(job)
     assert onlooker.supply(3)
-    assert delivery.sent == sent[-1] + 3
+    assert len(delivery.parcels) == left[-1] - 4
 
 
 @pytest.mark.parametrize(("is_light", "kinds"), [(False, KINDS), (True, LIGHT_KINDS)])
