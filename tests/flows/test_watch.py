@@ -178,21 +178,6 @@ def test_a_clock_that_was_a_day_ahead_hides_no_late_image_once_it_is_set_right(r
     assert [need.reason for need in woken] == ["1 sites to process"]
 
 
-def test_a_clock_that_jumps_again_and_again_makes_no_published_plate_one_that_is_looked_at_seldom(
-    root: FolderStore,
-) -> None:
-    upload(root, "P1")
-    follow(open_job(root, "screen", "P1", settle_s=0.0))
-    watch, woken = watch_of(root)
-    now = time.time()
-    for second in range(11):
-        watch.round(now + second + (600.0 if second % 2 else 0.0), tick=100.0 + second)
-    upload_again(root, "P1")
-    for second in range(11, 15):
-        watch.round(now + second, tick=100.0 + second)
-    assert [need.reason for need in woken] == ["1 sites to process"]
-
-
 def test_a_follower_that_is_seen_to_beat_is_left_alone_whatever_the_clock_says(root: FolderStore) -> None:
     upload(root, "P1")
     job = open_job(root, "screen", "P1")
