@@ -117,15 +117,18 @@ def _machine_kind(settings: Settings) -> Any:
 def _keep(keeper: Keeper, stopped: threading.Event, state_file: Path | None) -> None:
     """Look after workers and work until stopped; a fault that nobody foresaw ends the process, which starts anew."""
     cluster, told, look_at = keeper.cluster, None, time.monotonic()
+    write_at = look_at
     while not stopped.wait(TEND_S):
         cluster.tend()
         if time.monotonic() >= look_at:
             keeper.look()
             look_at = time.monotonic() + LOOK_S
         pids = cluster.pids()
-        if state_file is not None and pids != told:
-            _write_state(state_file, cluster.address, pids)
-            told = pids
+        if state_file is not None and pids != told and time.monotonic() >= write_at:
+            if write_state(state_file, cluster.address, pids):
+                told = pids
+            else:
+                write_at = time.monotonic() + LOOK_S
 
 
 def _close(cluster: MachineCluster) -> None:
@@ -167,11 +170,17 @@ def _answers(address: str) -> bool:
     return True
 
 
-def _write_state(state_file: Path, scheduler: str, pids: dict[str, int | None]) -> None:
-    state_file.parent.mkdir(parents=True, exist_ok=True)
+def write_state(state_file: Path, scheduler: str, pids: dict[str, int | None]) -> bool:
+    """Write which processes the cluster is made of; whether the disk took it: a full one must not end the cluster."""
     fresh = state_file.with_name(f"{state_file.name}.{os.getpid()}")
-    fresh.write_text(json.dumps({"pid": os.getpid(), "scheduler": scheduler, "workers": pids}))
-    fresh.replace(state_file)
+    try:
+        state_file.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps({"pid": os.getpid(), "scheduler": scheduler, "workers": pids}))
+        fresh.replace(state_file)
+    except OSError as error:
+        log.warning("%s cannot be written (%s) and is tried again; make room or check the disk", state_file, error)
+        return False
+    return True
 
 
 def main() -> None:

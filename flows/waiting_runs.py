@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -24,6 +25,9 @@ AGE_S = 5.0
 BELIEVED_S = {"SCHEDULED": 3600.0, "PENDING": 600.0}
 """Seconds that a run is believed to begin yet, by its state: one whose runner was killed stays Pending for ever.
 Each further run of the same plate doubles it."""
+AHEAD_S = 300.0
+"""Seconds from now by which a run that is believed begins: one that was made while the server's clock was a day ahead
+waits for that day, and the plate must not."""
 PAGE = 200
 
 
@@ -84,7 +88,9 @@ class WaitingRuns:
 
     def _ask(self) -> list[Mapping[str, Any]]:
         runs: list[Mapping[str, Any]] = []
-        wanted = {"flow_runs": {"state": {"type": {"any_": list(BELIEVED_S)}}}, "sort": "ID_DESC", "limit": PAGE}
+        latest = datetime.now(UTC) + timedelta(seconds=AHEAD_S)
+        chosen = {"state": {"type": {"any_": list(BELIEVED_S)}}, "expected_start_time": {"before_": latest.isoformat()}}
+        wanted = {"flow_runs": chosen, "sort": "ID_DESC", "limit": PAGE}
         with api_client(self.api_url, auth=self.auth) as client:
             while True:
                 answer = client.post("/flow_runs/filter", json=wanted | {"offset": len(runs)})

@@ -148,6 +148,7 @@ class Watch:
             log.warning("the clock of this machine jumped by %+.0f s; all plates are looked at again", jump)
             self._look_at = dict.fromkeys(self._look_at, NEVER)
             self._look_under_at.clear()
+            self._quiet_s.clear()  # a look because of this is no sign that the plate is quiet
 
     def _look_at_marked(self, books: dict[str, RecipeBook | None], now: float, tick: float) -> int:
         """Look at the plates that messages named since the last time: they go before all whose turn it is."""

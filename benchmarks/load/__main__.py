@@ -92,13 +92,14 @@ class Load:
             "restarts": self.lab.supervisor.restarts,
             **figures,
             "cold_runs": self._count_cold_runs(),
+            "forks_seen": len(self._memory.forks),
             "run_peak_rss_mb": round(self._memory.peak_mb, 1),
             "samples": as_rows(self.samples),
         }
 
     def _count_cold_runs(self) -> int:
-        """Runs that started a Python of their own, by the runner's log."""
-        return (self.lab.folder / "logs" / "runner.log").read_text(errors="replace").count("a Python of its own")
+        """Runs that started a Python of their own, as each of them says in the runner's log."""
+        return (self.lab.folder / "logs" / "runner.log").read_text(errors="replace").count("no fork is to be had")
 
     def _wait_for_runs(self) -> None:
         """The last runs go on for a moment after their publications."""

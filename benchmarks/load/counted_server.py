@@ -15,10 +15,14 @@ from flows import server
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/name/).+|(?<=/key/).+")
 
 
+NOT_COUNTED = "x-not-counted"
+"""Header of requests that the load asks for itself."""
+
+
 class Counted:
     """An ASGI application that counts requests by method and path, ids left out, and events by their kind.
 
-    ``GET /counts`` is answered with the counts.
+    ``GET /counts`` is answered with the counts; requests with the header ``x-not-counted`` are not among them.
     """
 
     def __init__(self, app: Any) -> None:
@@ -35,6 +39,8 @@ class Counted:
                 {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]}
             )
             await send({"type": "http.response.body", "body": body})
+        elif any(name == NOT_COUNTED.encode() for name, _ in scope["headers"]):
+            await self.app(scope, receive, send)
         else:
             self.counts[f"{scope.get('method', 'WEBSOCKET')} {_ID.sub('ID', scope['path'])}"] += 1
             await self.app(scope, self._counted(receive) if scope["type"] == "websocket" else receive, send)

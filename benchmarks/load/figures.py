@@ -14,8 +14,10 @@ from typing import Any
 
 import httpx
 
+from benchmarks.load.counted_server import NOT_COUNTED
 from benchmarks.load.lab import SERVICES, Lab, cpu_s, rss_mb
 from flows.keeper import find_descendants
+from tests.chaos.processes import is_fork
 
 HEARTBEATS = "EVENT prefect.flow-run.heartbeat"
 POLLS = ("/health", "/deployments/get_scheduled_flow_runs", "/deployments/name/ID", "/api/ready")
@@ -41,10 +43,12 @@ class Sample:
 
 @dataclass
 class RunMemory:
-    """Watches the most memory that a flow run takes, once a second, in a thread."""
+    """Watches the most memory that a flow run takes, and which runs are forks, once a second, in a thread."""
 
     lab: Lab
     peak_mb: float = 0.0
+    forks: set[int] = field(default_factory=set)
+    """Process ids of runs that were seen and are forks."""
     _over: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -60,6 +64,7 @@ class RunMemory:
             runner = self.lab.supervisor.pid("runner")
             runs = find_descendants(runner) if runner else []
             self.peak_mb = max([self.peak_mb, *map(rss_mb, runs)])
+            self.forks.update(filter(is_fork, runs))
 
 
 def take_sample(lab: Lab, seconds: float, plates: int) -> Sample:
@@ -108,7 +113,8 @@ async def _postgresql(address: str, sql: str) -> list[Any]:
 def list_runs(lab: Lab) -> list[dict[str, Any]]:
     """All flow runs that the server knows."""
     runs: list[dict[str, Any]] = []
-    with httpx.Client(base_url=lab.settings.api_url, trust_env=False, timeout=60) as client:
+    ours = {NOT_COUNTED: "1"}
+    with httpx.Client(base_url=lab.settings.api_url, headers=ours, trust_env=False, timeout=60) as client:
         while True:
             found = client.post("/flow_runs/filter", json={"offset": len(runs), "limit": 200, "sort": "ID_DESC"}).json()
             runs += found

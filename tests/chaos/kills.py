@@ -12,7 +12,6 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ import httpx
 import pyarrow.parquet as pq
 
 from flows.demo import EXPERIMENT, IMAGES, PLATE, Demo, prepare
+from flows.keeper import find_descendants
 from flows.process_folder import process_folder
 from flows.settings import Settings
 from flows.stack import CLUSTER_STATE, local_services
@@ -33,6 +33,7 @@ from flows.supervise import Supervisor
 from imaging.job import PlateJob
 from imaging.planning import Plan
 from imaging.publication import Publication, is_current, read_publication
+from tests.chaos.processes import find_runs
 from tests.chaos.worker_log import log_lines
 
 WORKERS = 4
@@ -78,18 +79,7 @@ def find_victim(what: str, demo: Demo, supervisor: Supervisor) -> int:
         return supervisor.pid("server")
     if what == "worker":
         return next(iter(json.loads((demo.settings.state_folder / CLUSTER_STATE).read_text())["workers"].values()))
-    found = subprocess.run(
-        ["pgrep", "-f", "prefect.engine|prefect flow-run execute"], capture_output=True, text=True, check=False
-    )
-    ours = [int(pid) for pid in found.stdout.split() if _environment_has(int(pid), str(demo.folder))]
-    return ours[-1]
-
-
-def _environment_has(pid: int, text: str) -> bool:
-    try:
-        return text.encode() in Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
+    return find_runs(find_descendants(supervisor.pid("runner")))[-1]
 
 
 def wait_for(demo: Demo, is_reached: Callable[[Plan], bool]) -> Plan:

@@ -6,17 +6,27 @@ Written against what the records say, not with the product's own sweeper, which 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from imaging.job import PlateJob
 from imaging.names import stored
+from imaging.store import STAGING
 from imaging.sweep import sweep
 
-_DATA = re.compile(r"(?P<recipe>[^/]+)/(parts|fields|published)/.+")
-_OF_SITE = re.compile(r"[^/]+/[^/]+/s\d+x\w+/.+")
+_UNNAMED = re.compile(
+    r"[^/]+/(?:"
+    r"(?:pins|illumination|heartbeat|clock|costs)\.json|"
+    r"(?:sites|previews|voids|attempts|faults|decisions|publications|projected|swept)/[\w-]+\.json|"
+    r"page/[^/]+)"
+)
+"""Below a plate's results: records and projections, which nothing need name. All else is data."""
+_OF_PLATE = re.compile(r"(?:[A-Z]+/(?:\d+/)?)?zarr\.json")
+"""Of a plate's Zarr: what describes the plate, its rows and its wells, and no site."""
 LATER_S = 3 * 86_400.0
 
 
@@ -73,18 +83,30 @@ def find_absent(job: PlateJob) -> list[str]:
 
 
 def find_strays(job: PlateJob) -> list[str]:
-    """Keys of data objects that no record names."""
+    """Keys below a plate's results and images of what no record names, records and projections left out."""
     named = {each.key for each in named_objects(job)}
-    prefix = f"results/{job.experiment.name}/{job.plate}/"
-    data = [item.key for item in job.store.list(prefix).objects if _DATA.fullmatch(item.key.removeprefix(prefix))]
-    pixels = [item.key for item in job.store.list(f"{job.zarr}/").objects]
-    data += [key for key in pixels if _OF_SITE.fullmatch(key.removeprefix(f"{job.zarr}/"))]
-    return sorted(set(data) - named)
+    kinds = ((f"results/{job.experiment.name}/{job.plate}/", _UNNAMED), (f"{job.zarr}/", _OF_PLATE))
+    found = [
+        item.key
+        for prefix, known in kinds
+        for item in job.store.list(prefix).objects
+        if not known.fullmatch(item.key.removeprefix(prefix))
+    ]
+    return sorted(set(found) - named)
+
+
+def find_staged(job: PlateJob) -> list[Path]:
+    """Files of a folder that somebody began to write and did not put into place."""
+    folder = job.store.local_path(STAGING)
+    return sorted(folder.iterdir()) if folder and folder.exists() else []
 
 
 def judge_objects(job: PlateJob, now: float) -> list[str]:
     """Say what is wrong with a plate's objects before and after the sweep that comes once the grace is over."""
     broken = find_lost(job)
+    for path in find_staged(job):
+        os.utime(path, (now - LATER_S, now - LATER_S))
     sweep(job, now=now + LATER_S)
+    broken += [f"{path.name} was begun to be written, and the sweep left it" for path in find_staged(job)]
     broken += [f"{key} is named by no record, and the sweep left it" for key in find_strays(job)]
     return broken + [f"after the sweep {sentence}" for sentence in find_lost(job) if sentence not in broken]

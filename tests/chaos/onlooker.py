@@ -1,4 +1,7 @@
-"""Somebody who looks at the plates while all goes wrong, plays the persons in it, and sees what must never be so."""
+"""Somebody who looks at the plates while all goes wrong, plays the persons in it, and sees what must never be so.
+
+Whoever wants to hit running work needs some: ``Onlooker.supply`` sends images whenever all that came is worked through.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,11 @@ from tests.chaos.delivery import Delivery
 from tests.chaos.objects import find_absent
 from tests.chaos.processes import Processes, tell
 
+LOOK_S = 1.0
+SUPPLY_S = 3.0
+"""Seconds between two looks whether there is work: the stack takes two to see an image, and a look overlooks a hit."""
+LONGEST_SUPPLY_S = 15.0
+"""Seconds after which more is sent although a site is to be done: its plate may be one that is looked at seldom."""
 TELL_S = 15.0
 """Seconds between two lines about the plates."""
 
@@ -27,6 +35,10 @@ class Onlooker:
     settle_s: float
     seen: dict[str, None] = field(default_factory=dict)
     """What was so at some moment and must not be at any, one sentence each."""
+    has_work: bool = False
+    """Whether any site was to be done at the last look."""
+    _looked_at: float = float("-inf")
+    _supplied_at: float = field(default_factory=time.monotonic)
 
     def jobs(self) -> dict[str, PlateJob]:
         """The plates by name."""
@@ -44,8 +56,23 @@ class Onlooker:
             plans[name] = plan = job.survey()
             if not (plan.is_publishable and is_current(job, plan)):
                 late.append(f"{name} is not published in time: {describe(plan)}")
+        self.has_work = any(plan.todo for plan in plans.values())
         self.delivery.attend(plans)
+        self._looked_at = time.monotonic()
         return late
+
+    def supply(self, count: int) -> bool:
+        """Send so many files if no site is to be done, or none was done for long; whether any work can still come.
+
+        To be called again and again while nothing is in flight; looks at most every ``SUPPLY_S``.
+        """
+        now = time.monotonic()
+        if now - self._looked_at >= SUPPLY_S:
+            self.look()
+            if not self.has_work or now - self._supplied_at >= LONGEST_SUPPLY_S:
+                self.delivery.send(count)
+                self._supplied_at = now
+        return self.has_work or bool(self.delivery.parcels)
 
     def wait_for_end(self, processes: Processes, limit_s: float) -> list[str]:
         """Wait until all has come, and all plates are published with it; say which are not in time."""
@@ -60,7 +87,7 @@ class Onlooker:
             if time.monotonic() >= tell_at:
                 tell("; ".join(f"{name} {describe(job.survey())}" for name, job in self.jobs().items()))
                 tell_at = time.monotonic() + TELL_S
-            time.sleep(1.0)
+            time.sleep(LOOK_S)
 
 
 def describe(plan: Plan) -> str:

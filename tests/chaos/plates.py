@@ -16,7 +16,8 @@ Place = tuple[str, int, str]
 """Well, site and channel of an image."""
 
 CHANNELS = ("DNA", "GFP")
-PATIENCE_S = 20
+PATIENCE_S = 40
+"""Longer than what is hit is away, as a rule: a plate that is published too soon is looked at ever more seldom."""
 SIDE_PX = 120
 _COMMON = f"""
 channels:

@@ -12,19 +12,25 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.supervise import Supervisor
 from tests.chaos.worker_log import Work, log_lines, read_work
 
-KINDS = ("worker", "scheduler", "flow", "runner", "server", "watch")
+KINDS = ("worker", "scheduler", "flow", "forks", "runner", "server", "watch")
+"""``flow`` is a run, or the process that stands for it; ``forks`` is what runs are forked from."""
 LIGHT_KINDS = ("worker", "scheduler", "flow", "runner", "watch")
 SERVICES = {"scheduler": "cluster", "runner": "runner", "server": "server", "watch": "watch"}
 MARK = "CHAOS_FOLDER"
 """Variable that all processes of a run have, and only they."""
 LONGEST_WAIT_S = 240.0
+ON_ITS_WAY_S = 0.05
+"""Seconds within which a worker has begun what a scheduler that is stopped now had sent it."""
+FORK_SERVER = "flows.warm_runs "
+OF_A_RUN = ("warm_client.py ", "-m prefect.engine", "flow-run execute", "chaos.light run")
+"""Parts of command lines."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +82,21 @@ class Processes:
             del work.running[pid]
         return work
 
-    def wait_for_work(self) -> None:
-        """Wait until sites are in flight, or not much longer than that should take."""
-        deadline = time.monotonic() + LONGEST_WAIT_S
-        while not self.work().running and time.monotonic() < deadline:
-            time.sleep(0.02)
+    def wait_for_work(self, meanwhile: Callable[[], bool]) -> bool:
+        """Wait until sites are in flight; whether they came, and did so in time.
 
-    def hit(self, kind: str, chance: random.Random, *, stop_s: float = 0.0) -> Hit | None:
+        ``meanwhile`` sees to it that work comes, and says whether any can come.
+        """
+        return any(self.work().running for _ in _moments(meanwhile))
+
+    def hit(
+        self, kind: str, chance: random.Random, meanwhile: Callable[[], bool], *, stop_s: float = 0.0
+    ) -> Hit | None:
         """Kill a process of a kind, or stop it for some seconds, while sites are in flight; ``None`` if none are."""
-        deadline = time.monotonic() + LONGEST_WAIT_S
-        while time.monotonic() < deadline:
+        for _ in _moments(meanwhile):
             if self.work().running and (hit := self._try(kind, chance, stop_s)):
                 self.hits.append(hit)
                 return hit
-            time.sleep(0.02)
         return None
 
     def _try(self, kind: str, chance: random.Random, stop_s: float) -> Hit | None:
@@ -101,6 +108,9 @@ class Processes:
         if not work.running or (kind == "worker" and not at_risk):  # it ended just now
             _send(pid, signal.SIGCONT)
             return None
+        if kind == "scheduler":
+            time.sleep(ON_ITS_WAY_S)
+            at_risk = tuple(sorted({*at_risk, *self.work().running.values()}))
         if stop_s:
             self._stopped[pid] = timer = threading.Timer(stop_s, self._go_on, (pid,))
             timer.daemon = True
@@ -110,7 +120,7 @@ class Processes:
         return Hit(kind, pid, stop_s, tuple(sorted(work.running.values())), at_risk)
 
     def _at_risk(self, kind: str, pid: int, work: Work) -> tuple[str, ...]:
-        """Sites whose work may be lost: a worker's own, all with the scheduler, a plate's with its flow run."""
+        """Sites whose work may be lost: a worker's own, and all, whatever their plate, with the scheduler or a run."""
         if kind == "worker":
             return tuple(site for worker, site in work.running.items() if worker == pid)
         return tuple(sorted(work.running.values())) if kind in ("scheduler", "flow") else ()
@@ -120,16 +130,25 @@ class Processes:
         if kind == "worker":
             return chance.choice(sorted(self.work().running) or [0])
         if kind == "flow":
-            return chance.choice(sorted(self.find("prefect.engine", "flow-run execute", "chaos.light run")) or [0])
+            return chance.choice(sorted(find_runs(find_marked(self.folder))) or [0])
+        if kind == "forks":
+            runner = self.supervisor.pid("runner")
+            return next(iter(find_fork_servers(find_marked(self.folder), of=runner)), 0)
         return self.supervisor.pid(SERVICES[kind])
-
-    def find(self, *words: str) -> list[int]:
-        """Processes of this run, whoever started them, whose command line has one of these words."""
-        return [pid for pid in find_marked(self.folder) if any(word in _command_line(pid) for word in words)]
 
     def _go_on(self, pid: int) -> None:
         _send(pid, signal.SIGCONT)
         self._stopped.pop(pid, None)
+
+
+def _moments(meanwhile: Callable[[], bool]) -> Iterator[None]:
+    """Moments at which to look, until it has taken too long or nothing more can come."""
+    deadline = time.monotonic() + LONGEST_WAIT_S
+    while time.monotonic() < deadline:
+        yield
+        if not meanwhile():
+            return
+        time.sleep(0.02)
 
 
 def tell(sentence: str) -> None:
@@ -143,11 +162,33 @@ def find_marked(folder: Path) -> list[int]:
     return [pid for pid in _processes() if pid != os.getpid() and is_alive(pid) and mark in _environment(pid)]
 
 
+def find_runs(pids: Iterable[int]) -> list[int]:
+    """Those processes that are flow runs, or that stand for one and take it along when they are killed."""
+    return [pid for pid in pids if any(word in _command_line(pid) for word in OF_A_RUN) or is_fork(pid)]
+
+
+def find_fork_servers(pids: Iterable[int], *, of: int) -> list[int]:
+    """Those processes that this runner started for its runs to be forked from."""
+    return [pid for pid in pids if FORK_SERVER in _command_line(pid) and _parent(pid) == of]
+
+
+def is_fork(pid: int) -> bool:
+    """Whether this is a run that was forked: its command line is that of the process that it was forked from."""
+    return FORK_SERVER in _command_line(pid) and FORK_SERVER in _command_line(_parent(pid))
+
+
 def is_alive(pid: int) -> bool:
     """Whether there is such a process, and it is no zombie."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
     return False
+
+
+def _parent(pid: int) -> int:
+    """Process id of the parent; 0 where the process is gone."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    return 0
 
 
 def _processes() -> Iterator[int]:

@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.chaos.campaign import main
+from flows.supervise import Supervisor
+from imaging.store import FolderStore
+from tests.chaos.campaign import Result, main, strike
 from tests.chaos.delivery import Delivery, plan_delivery
+from tests.chaos.faults import Faults
+from tests.chaos.faults.planted import PLANTS
+from tests.chaos.onlooker import Onlooker
 from tests.chaos.plates import draw_plates
-from tests.chaos.processes import KINDS, LIGHT_KINDS
-from tests.chaos.script import FAULT_KINDS, LONGEST_STOP_S, write_script
+from tests.chaos.processes import KINDS, LIGHT_KINDS, Processes
+from tests.chaos.script import FAULT_KINDS, LONGEST_STOP_S, Troubles, write_script
+from tests.following import follow
 from tests.parts import require
 
 
@@ -23,7 +30,7 @@ def test_a_fresh_seed_breaks_nothing(capsys: pytest.CaptureFixture[str]) -> None
     assert status == 0, printed.err[-6000:]
     line = json.loads(printed.out.splitlines()[0])
     assert f"seed {line['seed']}\n" in printed.err
-    assert line["differences"] == 0
+    assert (line["differences"], line["missed"]) == (0, 0)
     assert sum(line["killed"].values()) + sum(line["stopped"].values()) == 3
 
 
@@ -37,6 +44,67 @@ def test_a_seed_decides_everything_again() -> None:
     assert len(set(scripts)) == 60
     assert {script.in_bucket for script in scripts} == {True, False}
     assert all(("network" in script.faults) == script.in_bucket != ("disk" in script.faults) for script in scripts)
+
+
+def test_a_failure_of_the_suite_costs_no_other_seed_and_is_told_from_what_is_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def run(result: Result) -> None:
+        result.broken += ["W1 is not published"] if "a bug" in result.script.planted else []
+        raise ValueError("rows of cells must have different keys")
+
+    monkeypatch.setattr("tests.chaos.campaign.run_script", run)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert main(["--faults", "", "--seeds", "2"]) == 2
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()[:2]]
+    said = "the suite itself failed: ValueError: rows of cells must have different keys"
+    assert [(line["fault"], line["broken"]) for line in lines] == [(said, [])] * 2
+    monkeypatch.setitem(PLANTS, "a bug", {})
+    assert main(["--faults", "", "--plant", "a bug"]) == 1
+    assert len(list(tmp_path.iterdir())) == 3, "what is broken keeps its folder"
+
+
+def test_a_machine_without_a_compiler_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tests.chaos.campaign.find_part", lambda name: None)
+    with pytest.raises(SystemExit) as ended:
+        main(["--light"])
+    assert ended.value.code == 2
+    assert "faults need gcc: apt-get install gcc, or leave them out by --faults ''" in capsys.readouterr().err
+
+
+def test_where_nothing_comes_nothing_is_hit_and_that_is_said(tmp_path: Path) -> None:
+    delivery = replace(plan_delivery(draw_plates(), random.Random(1), print), plates=[], parcels=[], happened=["late"])
+    onlooker = Onlooker(FolderStore(tmp_path / "data"), delivery, 0.0)
+    script = write_script(1, hits=2)
+    with Faults(tmp_path / "faults") as faults, Supervisor([]) as supervisor:
+        processes = Processes(supervisor, tmp_path, tmp_path / "none.log")
+        missed = strike(script, onlooker, processes, Troubles(faults, [], 2), random.Random(1))
+    assert missed == [f"no {kind} was hit: none had a site in flight" for kind, _ in script.hits]
+
+
+def test_images_trickle_in_while_all_that_came_is_worked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.chaos.onlooker.SUPPLY_S", 0.0)
+    monkeypatch.setattr("tests.chaos.onlooker.LONGEST_SUPPLY_S", 3600.0)
+    store = FolderStore(tmp_path / "data")
+    delivery = plan_delivery(draw_plates(), random.Random(1), store.write)
+    delivery.declare()
+    onlooker = Onlooker(store, delivery, 0.0)
+    left = [len(delivery.parcels) for _ in range(40) if onlooker.supply(1)]
+    assert left[0] - left[1] == 1
+    assert onlooker.has_work, "a site has all its images, and nobody measures it"
+    assert left[-1] == left[-2] > 0, "it is waited for"
+    with monkeypatch.context() as patch:
+        patch.setattr("tests.chaos.onlooker.LONGEST_SUPPLY_S", 0.0)
+        assert onlooker.supply(1)
+    assert len(delivery.parcels) == left[-1] - 1, "for long, perhaps because nobody looks at its plate now"
+    for job in onlooker.jobs().values():
+        follow(job)
+    assert onlooker.supply(3)
+    assert len(delivery.parcels) == left[-1] - 4
 
 
 @pytest.mark.parametrize(("is_light", "kinds"), [(False, KINDS), (True, LIGHT_KINDS)])

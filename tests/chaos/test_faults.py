@@ -10,13 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flows.settings import child_environment
-from imaging.store import open_store
-from tests.chaos.faults import CALM, JUMPS_S, FaultProxy, Faults, Weather
+from imaging.bucket_listing import BucketFolder
+from imaging.google_storage import open_bucket
+from imaging.store import BucketStore, open_store
+from tests.chaos.faults import CALM, JUMPS_S, FaultProxy, Faults, Trouble, Weather
 from tests.chaos.faults import KINDS as FAULT_KINDS
 from tests.chaos.faults.planted import PLANTS
 from tests.chaos.faults.planted import environment as plant
@@ -48,6 +52,19 @@ except OSError as error:
     print(type(error).__name__)
 print(store.create("a.json", b"mine"), store.create("a.json", b"other"))
 """
+
+WRITE_ONCE = """
+import sys
+from imaging.store import open_store
+store = open_store(sys.argv[1])
+try:
+    store.write("a.json", b"mine")
+except OSError as error:
+    print(type(error).__name__)
+print(store.exists("a.json"))
+"""
+_PAUSE = timedelta(milliseconds=10)
+SOON: Any = {"max_retries": 5, "backoff": {"init_backoff": _PAUSE, "max_backoff": 2 * _PAUSE, "base": 2}}
 
 
 @pytest.fixture
@@ -102,6 +119,32 @@ def test_a_disk_that_says_no_after_it_did_is_not_taken_for_a_lost_race(faults: F
     assert told.split() == ["StoreUnavailableError", "True", "False"]
 
 
+def test_an_answer_is_lost_of_a_disk_that_is_drawn_to_lose_some(faults: Faults, tmp_path: Path) -> None:
+    trouble = Trouble("disk", "lost", 1.0, 0.0, 1.0)
+    faults.begin(trouble)
+    assert run(faults, "-c", WRITE_ONCE, str(tmp_path / "data")).split() == ["StoreUnavailableError", "True"]
+    faults.end(trouble)
+    assert run(faults, "-c", WRITE_ONCE, str(tmp_path / "data")).split() == ["True"]
+    assert faults.told() == {"disk": 1}
+    assert faults.begun == {"disk lost": 1}
+
+
+def test_a_bucket_that_gives_no_answer_is_asked_again_once_the_client_has_waited_long_enough() -> None:
+    with GcsStandIn() as gcs, FaultProxy(gcs.url, seed=1) as proxy:
+        gcs.create_bucket("lab")
+        client = open_bucket("lab", "screens", proxy.url, client={"timeout": "500ms"}, retry=SOON)
+        store = BucketStore(gcs.address("lab/screens"), client, BucketFolder("lab", "screens", proxy.url, client))
+        calm = make_job(open_store(gcs.address("lab/calm")))
+        process_through(calm)
+        job = make_job(store)
+        proxy.weather = Weather(stuck=0.02, stuck_s=600.0)
+        process_through(job)
+        proxy.weather = CALM
+        check_records(job)
+        assert read_tables(job) == read_tables(calm)
+        assert proxy.told["stuck"]
+
+
 def test_a_clock_is_wrong_in_processes_that_run_and_right_again(faults: Faults) -> None:
     clock = [sys.executable, "-c", "import sys, time, datetime\nfor _ in sys.stdin: print(time.time(), flush=True)"]
     environment = child_environment(faults.environment())
@@ -126,6 +169,7 @@ def test_bugs_are_planted_into_a_process_from_outside_and_into_no_other() -> Non
 
 def test_troubles_are_drawn_by_the_seed_and_one_of_a_kind_at_a_time(faults: Faults) -> None:
     drawn = faults.draw(random.Random(3), seconds=60.0)
+    assert {trouble.what for trouble in faults.draw(random.Random(3), seconds=3600.0, kinds=["disk"])} >= {"lost"}
     assert drawn == faults.draw(random.Random(3), seconds=60.0) != faults.draw(random.Random(4), seconds=60.0)
     for kind in FAULT_KINDS:
         mine = [trouble for trouble in drawn if trouble.kind == kind]

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import random
 import shutil
-import subprocess
-import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import KilledWorker
 
+from flows.follow import explain_failure
+from imaging.arrivals import ImageFile
+from imaging.faults import record_fault
 from imaging.job import PlateJob
-from imaging.store import FolderStore
+from imaging.publication import read_publication
+from imaging.steps import record_attempt
+from imaging.store import STAGING, FolderStore
 from tests.chaos.delivery import Delivery, plan_delivery
-from tests.chaos.objects import LATER_S, find_absent, find_strays, judge_objects
+from tests.chaos.objects import LATER_S, find_absent, find_staged, find_strays, judge_objects
 from tests.chaos.onlooker import Onlooker
 from tests.chaos.plates import PATIENCE_S, draw_plates
-from tests.chaos.processes import MARK, Hit, find_marked, is_alive
+from tests.chaos.processes import Hit
 from tests.chaos.tables import find_differences
-from tests.chaos.verdict import Outcome, judge
+from tests.chaos.verdict import OF_THE_STORE, Outcome, judge, judge_failures, judge_files
 from tests.chaos.worker_log import Work, log_lines, read_work
 from tests.following import follow
+
+KILLED: Any = KilledWorker("site", None, 2)
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,10 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Delivered:
     delivery.declare()
     delivery.send(len(delivery.parcels))
     (job,) = Onlooker(store, delivery, 0.0).jobs().values()
-    while not delivery.is_over:
+    for _ in range(10):
         follow(job, later_s=2 * PATIENCE_S)
         delivery.attend({job.plate: job.survey()})
+    assert delivery.is_over
     follow(job, later_s=2 * PATIENCE_S)
     return Delivered(root, delivery)
 
@@ -60,9 +67,19 @@ class Damaged:
     root: Path
 
     def judge(self, work: Work | None = None, hits: tuple[Hit, ...] = ()) -> Outcome:
-        nothing = Work(Counter(), Counter(), Counter(), Counter(), {})
+        nothing = Work(Counter(), Counter(), Counter(), {}, {})
         jobs = {self.job.plate: self.job}
         return judge(jobs, self.delivery, work or nothing, hits, self.root.parent / "calm", time.time())
+
+    def judge_files(self) -> list[str]:
+        plan = self.job.survey()
+        return judge_files(self.job, plan, read_publication(self.job, plan.records.last_publication))
+
+    def measured(self) -> ImageFile:
+        """An image that came once and was measured."""
+        return next(
+            site.files["DNA"] for site in self.job.survey().of("done") if "DNA" in site.files and not site.others
+        )
 
     def one(self, beginning: str) -> str:
         """Key of one object of the plate's records or images that begins so."""
@@ -110,14 +127,24 @@ def test_what_nothing_names_is_swept_and_what_the_sweep_leaves_is_found(
 ) -> None:
     stray = f"{plate.job.prefix}parts/A01-1-0123456789ab.arrow"
     pixels = f"{plate.job.zarr}/A/1/s1x0123456789ab/0/c/0/0/0"
-    for key in (stray, pixels):
+    staged = f"{STAGING}/0123456789abcdef"
+    for key in (stray, pixels, staged):
         plate.job.store.write(key, b"nobody's")
     assert find_strays(plate.job) == sorted((stray, pixels))
     with monkeypatch.context() as patch:
         patch.setattr("tests.chaos.objects.sweep", lambda job, now: None)
-        assert len(judge_objects(plate.job, time.time())) == 2
+        assert len(judge_objects(plate.job, time.time())) == 3
     assert judge_objects(plate.job, time.time()) == []
-    assert find_strays(plate.job) == []
+    assert find_strays(plate.job) == find_staged(plate.job) == []
+
+
+def test_objects_of_no_known_kind_are_found(plate: Damaged) -> None:
+    of_results = [f"{plate.job.prefix}{name}" for name in ("caches/a.json", "pins.json.bak", "sites/A01-1.arrow")]
+    strange = [f"{plate.job.zarr}/A/notes.txt", *of_results]
+    for key in strange:
+        plate.job.store.write(key, b"nobody's")
+    left = [f"{key} is named by no record, and the sweep left it" for key in strange]
+    assert judge_objects(plate.job, time.time()) == left
 
 
 def test_a_sweep_that_takes_named_objects_is_found(plate: Damaged, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +158,40 @@ def test_the_sweep_that_is_judged_comes_after_the_grace() -> None:
     assert LATER_S > 86_400
 
 
-def test_an_image_in_another_state_and_a_file_in_none_are_found(plate: Damaged) -> None:
+def test_a_plate_without_a_publication_is_found(plate: Damaged) -> None:
+    for item in plate.job.store.list(f"{plate.job.prefix}publications/").objects:
+        plate.job.store.delete(item.key)
+    assert plate.judge().broken == ("W1 is not published",)
+
+
+def test_an_upload_that_no_manifest_knows_is_found(plate: Damaged) -> None:
+    name = "later/A01_s1_w1.tif"
+    plate.job.raw.write(f"{plate.job.raw_folder}{name}", b"an image")
+    try:
+        assert plate.judge_files() == [f"{name} was uploaded and is in no state"]
+    finally:
+        plate.job.raw.delete(f"{plate.job.raw_folder}{name}")
+
+
+def test_a_measured_image_that_nobody_uploaded_is_found(plate: Damaged) -> None:
+    file = plate.measured()
+    path = plate.job.raw.local_path(f"{plate.job.raw_folder}{file.name}")
+    assert path is not None
+    hidden = path.rename(plate.root / "hidden")
+    try:
+        assert plate.judge_files() == [f"{file.name} is measured and was never uploaded"]
+    finally:
+        hidden.rename(path)
+
+
+def test_a_file_that_is_measured_and_at_fault_is_found(plate: Damaged) -> None:
+    file = plate.measured()
+    place = {"experiment": "wounds", "plate": "W1", "recipe": plate.job.recipe, "well": "A01", "site": 1}
+    record_fault(plate.job.store, plate.job.prefix, place | {"channel": "DNA"}, file, "it is torn")
+    assert plate.judge_files() == [f"{file.name} is measured and faulted"]
+
+
+def test_an_image_in_another_state_than_it_came_in_is_found(plate: Damaged) -> None:
     (place,) = [place for _, place in plate.delivery.never]
     plate.delivery = Delivery(**{**vars(plate.delivery), "never": frozenset()})
     stranger = "raw/wounds/W1/A01_s1_w1 (copy).tif"
@@ -144,15 +204,30 @@ def test_an_image_in_another_state_and_a_file_in_none_are_found(plate: Damaged) 
     assert not any("is in no state" in sentence for sentence in broken), "an unknown name is a state"
 
 
-def test_sites_that_were_done_anew_without_a_hit_are_found(plate: Damaged) -> None:
-    begun = Counter({"wounds/W1 A02-2": 3})
-    work = Work(begun, Counter(), Counter(), Counter(), {})
-    names = [name for name in plate.job.survey().records.manifests if name.startswith("A02-2-")]
-    redone = 3 - len(names)
+def test_a_site_that_was_done_anew_without_being_in_hand_of_what_was_hit_is_found(plate: Damaged) -> None:
+    site = "wounds/W1 A02-2"
+    begun = Counter({site: 3})
+    work = Work(begun, Counter(), Counter(), {}, {})
+    redone = 3 - len([name for name in plate.job.survey().records.manifests if name.startswith("A02-2-")])
     assert plate.judge(work).redone == redone > 0
-    assert plate.judge(work).broken[-1].startswith(f"{redone} sites were done anew, and only 0")
-    hits = (Hit("scheduler", 1, 0.0, ("a", "b"), ("a", "b")),)
-    assert plate.judge(work, hits).is_well
+    sentence = f"{site} was done anew {redone} times, and was 0 times in hand of a process that was hit"
+    assert plate.judge(work).broken == (sentence,)
+    others = Hit("scheduler", 1, 0.0, ("a", "b"), ("a", "b"))
+    assert plate.judge(work, (others,) * redone).broken == (sentence,), "other sites' risk is not this one's"
+    assert plate.judge(work, (Hit("worker", 1, 0.0, (site,), (site,)),) * redone).is_well
+
+
+def test_a_failure_is_found_unless_it_is_of_killed_workers_or_of_a_storage_that_fails(plate: Damaged) -> None:
+    (site, *_) = plate.job.survey().of("done")
+    reasons = (
+        "KeyError: 'GFP'",
+        "OSError: [Errno 28] No space left on device",
+        explain_failure(KILLED, is_second=False)[0],
+    )
+    for number, reason in enumerate(reasons):
+        record_attempt(plate.job, replace(site, attempts=number), reason)
+    assert plate.judge().broken == tuple(f"W1: A01 site 1 failed: {reason}" for reason in reasons[:2])
+    assert judge_failures(plate.job, OF_THE_STORE) == ["A01 site 1 failed: KeyError: 'GFP'"]
 
 
 def test_different_values_and_rows_are_found_and_the_run_is_left_out() -> None:
@@ -180,6 +255,8 @@ LOG = """
 2026-01-01 00:00:02,000 0 11: wounds/W1 A02 site 1: begun apart
 2026-01-01 00:00:02,000 - distributed.worker - ERROR - Compute Failed
 Key:       site-wounds-W1-v1-06f11fcf-A02-1-0123456789abcdef0123-1
+State:     executing
+Exception: "StoreUnavailableError('the folder took no file')"
 """
 
 
@@ -190,18 +267,7 @@ def test_the_log_tells_what_was_begun_what_failed_and_who_has_what_in_hand(tmp_p
     assert work.running == {12: "stains/S1 B02-2"}
     assert work.begun == {"wounds/W1 A01-1": 2, "stains/S1 B02-2": 1, "wounds/W1 A02-1": 1}
     assert work.found == work.ended == {"wounds/W1 A01-1": 1}
-    assert work.failed == {"wounds/W1 A02-1": 1}
-    assert work.redone(Counter({"wounds/W1 A01-1": 1})) == 1, "the one of S1, which nothing records"
-
-
-def test_processes_of_a_run_are_found_by_its_mark_and_no_zombies(tmp_path: Path) -> None:
-    program = [sys.executable, "-c", "print(flush=True); input()"]
-    with subprocess.Popen(program, env={MARK: str(tmp_path)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as marked:
-        assert marked.stdout is not None
-        marked.stdout.readline()
-        assert find_marked(tmp_path) == [marked.pid]
-        assert find_marked(tmp_path / "other") == []
-        marked.kill()
-        while is_alive(marked.pid):
-            time.sleep(0.01)
-        assert find_marked(tmp_path) == [], "it is a zombie until somebody waits for it"
+    assert work.failed == {"StoreUnavailableError": {"wounds/W1 A02-1": 1}}
+    needed = Counter({"wounds/W1 A01-1": 1})
+    assert work.redone(needed, OF_THE_STORE) == {"stains/S1 B02-2": 1}, "which nothing records"
+    assert work.redone(needed) == {"stains/S1 B02-2": 1, "wounds/W1 A02-1": 1}

@@ -4,12 +4,14 @@ values      every table of each plate's current publication equals that of a cal
 images      each expected image is in the one state that the delivery put it in, and each uploaded file is accounted
             for once: measured, passed over as another's duplicate, at fault, or the instrument's manifest
 objects     every object is named by a record or swept after the grace; every named one is there, whole
-work        sites were worked at anew no more often than there were in hand of processes that were hit
+work        no site was worked at anew more often than it was in hand of processes that were hit, and none failed but
+            for a storage that does, or because its workers were killed
 processes   none is left once the stack was told to stop
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +24,15 @@ from imaging.store import Store, open_store
 from tests.chaos.delivery import Delivery
 from tests.chaos.objects import judge_objects
 from tests.chaos.plates import PATIENCE_S
-from tests.chaos.processes import Hit
+from tests.chaos.processes import Hit, find_marked
 from tests.chaos.tables import find_differences, read_tables
 from tests.chaos.worker_log import Work
 from tests.following import follow
+
+ENDED_WORKERS = "it ended its worker three times"
+"""How the reason begins of a failure that is recorded when a site's workers were killed."""
+OF_THE_STORE = ("StoreUnavailableError", "OSError")
+"""Errors of a task that are forgiven where the storage is at fault."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,8 @@ def judge(
     hits: Sequence[Hit],
     calm: Path,
     now: float,
+    *,
+    is_store_at_fault: bool = False,
 ) -> Outcome:
     """Hold plates that are published and that nobody works at any longer against the invariants.
 
@@ -64,12 +73,16 @@ def judge(
         A new folder for the results of the calm run.
     now
         Time of day in Unix seconds.
+    is_store_at_fault
+        Whether the storage was made to fail.
     """
     differences, broken, needed = [], [], Counter[str]()
+    forgiven = OF_THE_STORE if is_store_at_fault else ()
     for plate in delivery.plates:
         job = jobs[plate.name]
         plan = job.survey(now)
-        needed += count_records(job, plan)
+        needed += count_manifests(job, plan)
+        broken += [f"{plate.name}: {sentence}" for sentence in judge_failures(job, forgiven)]
         if not plan.records.last_publication:
             broken.append(f"{plate.name} is not published")
             continue
@@ -82,12 +95,15 @@ def judge(
             broken.append(f"{plate.name}: {_contrast(states, delivery.expected(plate))}")
         broken += [f"{plate.name}: {sentence}" for sentence in judge_files(job, plan, publication)]
         broken += [f"{plate.name}: {sentence}" for sentence in judge_objects(job, now)]
-    redone = work.redone(needed)
-    at_risk = sum(len(hit.at_risk) for hit in hits)
-    if redone > at_risk:
-        broken.append(f"{redone} sites were done anew, and only {at_risk} were in hand of processes that were hit")
+    redone = work.redone(needed, forgiven)
+    at_risk = Counter(site for hit in hits for site in hit.at_risk)
+    broken += [
+        f"{site} was done anew {count} times, and was {at_risk[site]} times in hand of a process that was hit"
+        for site, count in redone.items()
+        if count > at_risk[site]
+    ]
     in_flight = sum(len(hit.in_flight) for hit in hits)
-    return Outcome(redone, at_risk, in_flight, tuple(differences), tuple(broken))
+    return Outcome(redone.total(), at_risk.total(), in_flight, tuple(differences), tuple(broken))
 
 
 def run_calmly(job: PlateJob, store: Store) -> dict[str, dict[tuple[object, ...], dict[str, object]]]:
@@ -100,14 +116,26 @@ def run_calmly(job: PlateJob, store: Store) -> dict[str, dict[tuple[object, ...]
     return read_tables(calm, publication)  # pyright: ignore[reportReturnType]
 
 
-def count_records(job: PlateJob, plan: Plan) -> Counter[str]:
-    """How often each site of a plate had to be worked at: once for each of its manifests and recorded failures."""
-    needed = Counter[str]()
-    for name in plan.records.manifests:
-        needed[_site_of(job, name)] += 1
-    for name, attempts in plan.records.attempts.items():
-        needed[_site_of(job, name)] += attempts
-    return needed
+def count_manifests(job: PlateJob, plan: Plan) -> Counter[str]:
+    """How often each site of a plate had to be worked at: once for each of its manifests."""
+    places = (name.split("-", 2) for name in plan.records.manifests)
+    return Counter(f"{job.experiment.name}/{job.plate} {well}-{site}" for well, site, _ in places)
+
+
+def judge_failures(job: PlateJob, forgiven: Sequence[str]) -> list[str]:
+    """Say which sites are recorded to have failed by another error than one that is forgiven."""
+    records = [json.loads(job.store.read(item.key)) for item in job.store.list(f"{job.prefix}attempts/").objects]
+    return [
+        f"{record['well']} site {record['site']} failed: {record['reason']}"
+        for record in records
+        if not record["reason"].startswith((ENDED_WORKERS, *(f"{error}:" for error in forgiven)))
+    ]
+
+
+def judge_processes(folder: Path) -> list[str]:
+    """Say which processes of a run are left."""
+    left = find_marked(folder)
+    return [f"processes {left} were left behind"] if left else []
 
 
 def judge_files(job: PlateJob, plan: Plan, publication: Publication) -> list[str]:
@@ -128,11 +156,6 @@ def judge_files(job: PlateJob, plan: Plan, publication: Publication) -> list[str
     wrong = [f"{name} was uploaded and is in no state" for name in sorted(uploaded - states.keys())]
     wrong += [f"{name} is {states[name][0]} and was never uploaded" for name in sorted(states.keys() - uploaded)]
     return wrong + [f"{name} is {' and '.join(found)}" for name, found in states.items() if len(found) > 1]
-
-
-def _site_of(job: PlateJob, name: str) -> str:
-    well, site, _ = name.split("-", 2)
-    return f"{job.experiment.name}/{job.plate} {well}-{site}"
 
 
 def _contrast(found: dict[tuple[str, int, str], str], expected: dict[tuple[str, int, str], str]) -> str:

@@ -16,7 +16,7 @@ from distributed import KilledWorker
 from distributed.comm import CommClosedError
 
 from flows import compute as module
-from flows.cluster import cluster_service, open_cluster, open_for_run, run_cluster
+from flows.cluster import cluster_service, open_cluster, open_for_run, run_cluster, write_state
 from flows.clusters import local as cluster_module
 from flows.clusters.local import CLUSTER_CONFIG, ONE_THREAD, replace_lost_workers
 from flows.compute import COMPARED_PACKAGES, Compute, compare_versions, connect
@@ -197,6 +197,15 @@ def test_the_state_file_names_the_cluster_and_its_workers(cluster: Cluster) -> N
     told = cluster.pids()
     assert (told["pid"], told["scheduler"]) == (cluster.process.pid, cluster.address)
     assert told["workers"]["0"] in find_descendants(cluster.process.pid)
+
+
+def test_a_disk_that_takes_no_state_file_ends_no_cluster(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (blocked := tmp_path / "state").write_text("no folder")
+    assert not write_state(blocked / "cluster.json", "tcp://127.0.0.1:1", {"0": 7})
+    assert "is tried again; make room or check the disk" in caplog.text
+    blocked.unlink()
+    assert write_state(blocked / "cluster.json", "tcp://127.0.0.1:1", {"0": 7})
+    assert json.loads((blocked / "cluster.json").read_text())["workers"] == {"0": 7}
 
 
 def test_workers_that_dask_gave_up_are_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:

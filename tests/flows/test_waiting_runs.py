@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -91,3 +92,15 @@ def test_one_question_is_for_all_plates_and_good_for_seconds(server: str) -> Non
         assert waiting.has(*PLACE)
         waiting._asked_at -= AGE_S
         assert not waiting.has(*PLACE)
+
+
+def test_a_run_that_was_made_while_the_servers_clock_was_ahead_is_not_waited_for(server: str) -> None:
+    parameters = dict(zip(("experiment", "plate", "recipe"), ("screen", "P9", PLACE[2]), strict=True))
+    with httpx.Client(base_url=server, trust_env=False, timeout=60) as client:
+        flow = client.post("/flows/", json={"name": "waits"}).json()["id"]
+        for ahead_s, is_believed in ((90_000.0, False), (30.0, True)):
+            scheduled = {"scheduled_time": (datetime.now(UTC) + timedelta(seconds=ahead_s)).isoformat()}
+            state = {"type": "SCHEDULED", "name": "Scheduled", "state_details": scheduled}
+            run = {"flow_id": flow, "parameters": parameters, "state": state}
+            client.post("/flow_runs/", json=run).raise_for_status()
+            assert WaitingRuns(server).has("screen", "P9", PLACE[2]) == is_believed

@@ -56,6 +56,21 @@ def test_a_published_plate_that_nobody_marks_is_looked_at_ever_more_rarely(root:
     assert len(woken) == 1
 
 
+def test_a_clock_that_jumps_again_and_again_makes_no_published_plate_one_that_is_looked_at_seldom(
+    root: FolderStore,
+) -> None:
+    upload(root, "P1")
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    watch, woken = watch_of(root)
+    now = time.time()
+    for second in range(11):
+        watch.round(now + second + (600.0 if second % 2 else 0.0), tick=100.0 + second)
+    upload_again(root, "P1")
+    for second in range(11, 15):
+        watch.round(now + second, tick=100.0 + second)
+    assert [need.reason for need in woken] == ["1 sites to process"]
+
+
 def test_an_old_plate_is_looked_at_again_when_it_has_aged_by_an_eighth_and_every_week(root: FolderStore) -> None:
     upload(root, "P1")
     follow(open_job(root, "screen", "P1", settle_s=0.0))

@@ -64,6 +64,7 @@ def serve(store: Store, *, token: str = "", origins: str = "", status: Any = Non
         thread.start()
         try:
             while not server.started:
+                assert thread.is_alive(), "the web server did not start"
                 time.sleep(0.01)
             yield Served(listener.getsockname()[1])
         finally:

@@ -24,7 +24,8 @@ Or by the seed, which decides kind, size, beginning and end of each trouble, in 
 
 ``draw`` takes the caller's ``random.Random``; troubles of one kind never overlap. ``faults.play(troubles)`` does both
 sleeps in a thread of its own and ends all when its block ends. ``faults.told()`` says what hit: calls that failed,
-requests by their fate. ``clock`` is drawn in both directions, from a minute to a day.
+requests by their fate; ``faults.begun`` counts what was begun, by kind. ``clock`` is drawn in both directions, from a
+minute to a day.
 
 What it is made of: ``shim.py`` and ``libfaults.c`` (LD_PRELOAD; needs gcc), ``proxy.py`` (HTTP), ``planted.py`` (bugs).
 """
@@ -36,6 +37,7 @@ import errno
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +45,7 @@ from typing import Self
 
 from tests.chaos.faults import planted
 from tests.chaos.faults.proxy import CALM, FaultProxy, Weather
-from tests.chaos.faults.shim import Shim
+from tests.chaos.faults.shim import Calls, Shim
 
 KINDS = ("disk", "clock", "network")
 JUMPS_S = (60.0, 600.0, 3_600.0, 90_000.0)
@@ -64,7 +66,7 @@ class Trouble:
         return f"{self.begins_s:5.1f}-{self.ends_s:5.1f} s  {self.kind}: {self.what} {self.size:g}"
 
 
-_DISK = (("full", 0, 300_000), ("EIO", 0.02, 0.3), ("slow", 0.005, 0.05))
+_DISK = (("full", 0, 300_000), ("EIO", 0.02, 0.3), ("lost", 0.02, 0.1), ("slow", 0.005, 0.05))
 _NETWORK = (
     ("refused", 0.1, 0.6),
     ("crowded", 0.1, 0.6),
@@ -94,6 +96,7 @@ class Faults:
         self.seed = seed
         self.shim = Shim(folder, roots, seed)
         self.proxies: list[FaultProxy] = []
+        self.begun: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         return self
@@ -128,6 +131,7 @@ class Faults:
 
     def begin(self, trouble: Trouble) -> None:
         """Let it go wrong."""
+        self.begun[f"{trouble.kind} {trouble.what}"] += 1
         if trouble.kind == "clock":
             self.shim.set_clock(trouble.size)
         elif trouble.kind == "network":
@@ -136,6 +140,8 @@ class Faults:
             self.shim.fill(int(trouble.size))
         elif trouble.what == "slow":
             self.shim.slow(trouble.size)
+        elif trouble.what == "lost":
+            self.shim.fail(errno.EIO, chance=trouble.size, kinds=Calls.PLACE, lost=True)
         else:
             self.shim.fail(errno.EIO, chance=trouble.size)
 

@@ -3,7 +3,6 @@
     record-before-data   a site's manifest is created before its data are written, a moment later
     no-relisting         a follower lists once and no more, and the watcher wakes each plate once
     lost-race            whoever is told that an object exists does not look whether it is his own
-    no-grace             the sweeper deletes what no record names, however young
 
 Each changes one module as soon as a process imports it; nothing else is imported before that.
 """
@@ -107,18 +106,11 @@ def _lost_race(store: ModuleType) -> None:
     store.FolderStore.create = create_file
 
 
-def _no_grace(sweep: ModuleType) -> None:
-    sweep.GRACE_S = 0.0
-    for function in (sweep.find_unreferenced, sweep.sweep):
-        function.__kwdefaults__["grace_s"] = 0.0
-
-
 Plant = Callable[[ModuleType], None]
 PLANTS: dict[str, dict[str, Plant]] = {
     "record-before-data": {"imaging.site": _record_before_data},
     "no-relisting": {"flows.follow": _list_once, "flows.watch": _wake_once},
     "lost-race": {"imaging.store": _lost_race},
-    "no-grace": {"imaging.sweep": _no_grace},
 }
 
 

@@ -29,6 +29,8 @@ HANDS = ("connection", "keep-alive", "transfer-encoding", "proxy-connection")
 """Headers that belong to one connection."""
 _FRESH = re.compile(r"[0-9a-f]{8,}")
 _HALF = 0.5
+STUCK_S = 35.0
+"""Longer than a client waits for an answer, which is 30 s where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Weather:
     torn: float = 0.0
     stuck: float = 0.0
     slow: float = 0.0
-    stuck_s: float = 5.0
+    stuck_s: float = STUCK_S
     slow_s: float = 0.5
     word: str = ""
 
