@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.ipc
-import pyarrow.parquet as pq
 import pytest
 
 from imaging.export.forms import Export
@@ -17,16 +13,7 @@ from imaging.query import QueryError, run_query
 from imaging.store import FolderStore
 from tests.imaging import small_screen
 from tests.security.hostile import FORMULA, MARKUP, OPERATOR
-
-
-def contents(path: Path) -> bytes:
-    """A file's bytes, and after them what is packed in it as plain text."""
-    data = path.read_bytes()
-    if path.suffix == ".parquet":
-        return data + str(pq.read_table(io.BytesIO(data)).to_pydict()).encode()
-    if path.suffix == ".arrow":
-        return data + str(pa.ipc.open_file(io.BytesIO(data)).read_all().to_pydict()).encode()
-    return data
+from tests.security.packed import contents
 
 
 def test_names_of_operators_in_images_are_in_no_result(hostile: Path) -> None:
