@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from imaging.store import FolderStore, Store, open_store
 from tests.flows.command_line import command_line
 from tests.imaging.small_damage import flip, follow_quickly, manifest_of, remove, truncate
 from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate
+from tests.prepared import prepare_cache
 from tests.standins.gcs import GcsStandIn
 
 LIMIT_S = 300.0
@@ -67,20 +69,25 @@ def test_prefects_database_lost_in_the_middle_of_a_plate(tmp_path: Path) -> None
     beat(job, "a run that ended with its database")
     done = manifests(store)
     upload(store, "B")
-    server, scheduler = find_free_ports(2)
+    server, scheduler, web = find_free_ports(3)
     settings = Settings(
         store=str(tmp_path / "store"),
         api_url=f"http://127.0.0.1:{server}/api",
         scheduler=f"tcp://127.0.0.1:{scheduler}",
         state_folder=tmp_path / "state",
-        cache_folder=tmp_path / "cache",
+        cache_folder=prepare_cache(tmp_path / "cache"),
+        web_port=web,
         workers=1,
         linger_s=2.0,
         heartbeat_s=2.0,
         heartbeat_stale_s=6.0,
     )
-    with Supervisor(local_services(settings, tmp_path / "logs")) as supervisor:
+    services = local_services(settings, tmp_path / "logs")
+    watch = [each for each in services if each.name == "watch"]
+    with Supervisor([each for each in services if each.name != "watch"]) as supervisor, ExitStack() as until_done:
         supervisor.wait_until_ready(LIMIT_S)
+        # not before: what it asks for while nothing is registered is asked for again half a minute later
+        until_done.enter_context(Supervisor(watch))
         deadline = time.monotonic() + LIMIT_S
         while not is_current(job := open_plate(store), job.survey()):
             assert time.monotonic() < deadline, (tmp_path / "logs" / "watch.log").read_text()[-2000:]
@@ -156,7 +163,7 @@ def test_a_bad_recipe_is_rolled_back_without_a_pixel(store: FolderStore) -> None
     follow_quickly(open_plate(store))
     assert shown(store) == [second.recipe_id]
     before = {item.key: item.token for item in store.list("results/").objects}
-    record_promotion(store, first, instead_of=first.recipe_id, because="v2 loses small nuclei")
+    record_promotion(store, first, instead_of=second.recipe_id, because="v2 loses small nuclei")
     assert shown(store) == [first.recipe_id]
     assert open_plate(store).recipe == first.recipe_id
     assert follow_quickly(open_plate(store)) is not None

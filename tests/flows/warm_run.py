@@ -1,9 +1,11 @@
-"""A run of the tests of warm runs: says how it began, and then does what its first argument says."""
+"""A run of the tests of warm runs: says how it began; then ``exit CODE``, or ``wait FILE`` until there is a file."""
 
 import json
 import os
 import sys
 import time
+
+LONGEST_S = 600.0
 
 if __name__ == "__main__":
     said = {
@@ -17,7 +19,7 @@ if __name__ == "__main__":
     print(json.dumps(said), flush=True)
     if sys.argv[1] == "exit":
         sys.exit(int(sys.argv[2]))
-    deadline = time.monotonic() + float(sys.argv[2])
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + LONGEST_S
+    while time.monotonic() < deadline and not os.path.exists(sys.argv[2]):
         time.sleep(0.02)
-    print("slept enough", file=sys.stderr, flush=True)
+    print("waited enough", file=sys.stderr, flush=True)

@@ -16,20 +16,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 
 from flows.events import emit
 from flows.keeper import find_descendants
-from flows.server import copy_prepared
-from flows.settings import Settings
 from flows.supervise import find_free_ports
 from flows.watchdogs.alerts import Alert
 from flows.watchdogs.rounds import AlertEvent
 from tests.deployments.declared import DEPLOYMENTS
 from tests.parts import ROOT, find_part
+from tests.prepared import prepare_cache
 from tests.security.hostile import write_screen
 from tests.security.sockets import command_of
 
@@ -126,12 +124,10 @@ def say_secrets(stack: Stack) -> None:
 @contextmanager
 def run_stack(folder: Path) -> Iterator[Stack]:
     """Run ``platestream serve`` on the hostile plate until the block ends."""
-    for name in ("data", "state", "cache", "tmp"):
+    for name in ("data", "state", "tmp"):
         (folder / name).mkdir()
+    prepare_cache(folder / "cache")
     write_screen(folder / "data")
-    prepared = f"prefect-{version('prefect')}"
-    (folder / "cache" / prepared).mkdir()
-    copy_prepared(Settings().cache_folder / prepared, folder / "cache" / prepared)  # saves half of the server's start
     ports = find_free_ports(3)
     program = [str(DEPLOYMENTS / "start.sh"), sys.executable, "-m", "flows.cli", "serve"]
     unshare = find_part("unshare")
