@@ -23,14 +23,18 @@ class Request:
 def api_standin(
     answers: Callable[[int], int] = lambda number: 200, *, port: int = 0
 ) -> Iterator[tuple[str, list[Request]]]:
-    """Give the address of the API and the requests that it got; ``answers(n)`` is the status of the n-th, from 1."""
+    """Give the address of the API and the requests that it got; ``answers(n)`` is the status of the n-th, from 1.
+
+    Filters find nothing.
+    """
     got: list[Request] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             got.append(Request(self.command, self.path, self.headers.get("Authorization"), body))
-            status, data = answers(len(got)), json.dumps({"id": f"id-{len(got)}"}).encode()
+            found: Any = [] if self.path.endswith("/filter") else {"id": f"id-{len(got)}"}
+            status, data = answers(len(got)), json.dumps(found).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

@@ -30,6 +30,7 @@ from flows.arrivals_subscription import (
     find_plate,
     open_arrivals,
 )
+from flows.events import IMAGES_ARRIVED
 from flows.needs import Need
 from flows.settings import Settings
 from flows.watch import Watch
@@ -333,7 +334,9 @@ def watching(settings: Settings, api: str, log_file: Path) -> Iterator[subproces
 
 
 def plates_of(requests: list[Request]) -> list[str]:
-    return [request.body[0]["payload"]["plate"] for request in requests]
+    """Plates that runs were asked for."""
+    sent = [request.body[0] for request in requests if request.path == "/api/events"]
+    return [event["payload"]["plate"] for event in sent if event["event"] == IMAGES_ARRIVED]
 
 
 def test_a_watcher_killed_before_it_acknowledged_loses_no_plate(
@@ -343,7 +346,7 @@ def test_a_watcher_killed_before_it_acknowledged_loses_no_plate(
     upload(gcs_store, "P1")
     backlog.loses_acknowledgements = True
     with api_standin() as (api, first_life), watching(settings, api, tmp_path / "first.log"):
-        wait_for(lambda: bool(first_life))
+        wait_for(lambda: bool(plates_of(first_life)))
         upload(gcs_store, "P2", count=1)  # no site is whole yet
         wait_for(lambda: backlog.counts["acknowledgements lost"] > 0)
     counts = dict(backlog.counts)
@@ -356,7 +359,7 @@ def test_a_watcher_killed_before_it_acknowledged_loses_no_plate(
     backlog.loses_acknowledgements = False
     backlog.expire()
     with api_standin() as (api, second_life), watching(settings, api, tmp_path / "second.log"):
-        wait_for(lambda: backlog.pending() == 0 and len(second_life) >= 3)
+        wait_for(lambda: backlog.pending() == 0 and len(plates_of(second_life)) >= 3)
         time.sleep(4 * settings.rescan_s)
     print(f"again: {backlog.pending()} of 26 messages pending, {dict(backlog.counts)}, woken {plates_of(second_life)}")
     assert plates_of(first_life) == ["P1"]

@@ -34,8 +34,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 def _world(kind: type[World], monkeypatch: pytest.MonkeyPatch) -> World:
     world = kind(Sleepy)
-    for module in ("grace", "sweep"):
-        monkeypatch.setattr(f"imaging.{module}.read_clocks", lambda: (world.clock.told, world.clock.now))
+    monkeypatch.setattr("imaging.grace.read_clocks", lambda: (world.clock.told, world.clock.now))
     for image, data in zip(IMAGES, GOOD, strict=False):
         world.raw.put(f"{image}.tif", data)
     return world

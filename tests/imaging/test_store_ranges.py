@@ -1,15 +1,11 @@
-"""Parts of objects on every store; names in a bucket that hide others."""
+"""Parts of objects on every store; what names in a bucket hide stands in test_bucket_listing."""
 
 from __future__ import annotations
 
-from urllib.parse import quote
-from urllib.request import Request, urlopen
-
 import pytest
 
-from imaging.errors import ChangedObjectError, StoreUnavailableError
-from imaging.store import Store, open_store
-from tests.standins.gcs import GcsStandIn
+from imaging.errors import ChangedObjectError
+from imaging.store import Store
 
 
 def token(store: Store, key: str) -> str:
@@ -43,15 +39,3 @@ def test_behind_the_end_there_is_nothing(store: Store) -> None:
     assert store.read("raw/a.tif", token=version, start=10, size=5) == b""
     assert store.read("raw/a.tif", token=version, start=99) == b""
     assert store.read("raw/empty.tif", size=100) == b""
-
-
-@pytest.mark.parametrize("name", ["raw/a//b.tif", "raw/../b.tif", "raw/a\nb.tif"])
-def test_a_name_that_hides_a_folder_of_a_bucket_is_told_with_its_cure(gcs: GcsStandIn, name: str) -> None:
-    store = open_store(gcs.address("lab"))
-    store.write("raw/a.tif", b"pixels")
-    address = f"{gcs.url}/upload/storage/v1/b/lab/o?uploadType=media&name={quote(name, safe='')}"
-    with urlopen(Request(address, b"pixels", method="POST")):
-        pass
-    with pytest.raises(StoreUnavailableError, match="rename or delete that object") as caught:
-        store.list("raw/")
-    assert caught.value.message.isprintable()
