@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from flows.settings import Settings
     from imaging.job import PlateJob
+    from imaging.recipe_book import RecipeBook
     from imaging.reconciliation import PlateReconciliation
     from imaging.store import Store
 
@@ -59,21 +60,41 @@ def _reconcile(store: Store, settings: Settings, experiment: str, plate: str) ->
 
 def plate_jobs(store: Store, settings: Settings, experiment: str, plate: str) -> Iterator[PlateJob]:
     """The plates that are asked for, each under the recipe that it is produced under."""
-    from imaging.errors import ConfigurationError
-    from imaging.job import open_experiment, plate_job
-    from imaging.names import check_name
-    from imaging.plate_recipes import find_plate_recipes
+    from imaging.job import open_experiment
     from imaging.recipe_book import open_recipes
 
-    for name in [check_name("experiment", experiment)] if experiment else store.list_folders("raw"):
+    for name, chosen in plate_places(store, experiment, plate):
         book = open_recipes(store, open_experiment(store, name))
+        for each in chosen:
+            yield production_job(store, settings, book, each)
+
+
+def plate_places(store: Store, experiment: str, plate: str) -> Iterator[tuple[str, list[str]]]:
+    """The experiments that are asked for, each with those of its plates that are.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such plate.
+    """
+    from imaging.errors import ConfigurationError
+    from imaging.names import check_name
+
+    for name in [check_name("experiment", experiment)] if experiment else store.list_folders("raw"):
         known = store.list_folders(f"raw/{name}")
         if plate and plate not in known:
             message = "there is no such plate; `platestream status` shows which there are"
             raise ConfigurationError(message, experiment=name, plate=plate)
-        for chosen in [plate] if plate else known:
-            production = find_plate_recipes(store, book, chosen)[0].experiment
-            yield plate_job(store, production, chosen, settle_s=settings.settle_s)
+        yield name, [plate] if plate else known
+
+
+def production_job(store: Store, settings: Settings, book: RecipeBook, plate: str) -> PlateJob:
+    """A plate under the recipe that it is produced under."""
+    from imaging.job import plate_job
+    from imaging.plate_recipes import find_plate_recipes
+
+    production = find_plate_recipes(store, book, plate)[0].experiment
+    return plate_job(store, production, plate, settle_s=settings.settle_s)
 
 
 def _loaded(store: Store, settings: Settings, job: PlateJob) -> set[int] | None:

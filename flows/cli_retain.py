@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from flows.cli_results import STORE, open_existing
+from flows.printed_rows import counted, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from flows.settings import Settings
     from imaging.job import PlateJob
@@ -34,41 +36,82 @@ def clean(
     """Delete superseded publications beyond those that are kept, and data that no record names, of published plates.
 
     The watcher does the same by itself, once a plate has been published for a day. Runs, artifacts and events are
-    deleted by the Prefect server, PLATESTREAM_KEEP_RUNS_DAYS after they ended.
+    deleted by the Prefect server, PLATESTREAM_KEEP_RUNS_DAYS after they ended. Exit status 1 if a plate could not be
+    cleaned; all others are.
     """
     from flows.settings import Settings
 
     settings = Settings(store=store) if store else Settings()
-    keep = keep_publications or settings.keep_publications
-    found = list(_clean(open_existing(settings), settings, experiment, plate, keep, is_dry=dry_run))
+    cleaning = Cleaning(open_existing(settings), settings, keep_publications or settings.keep_publications, dry_run)
+    found = []
+    for job, surplus in cleaning.of(experiment, plate):
+        found.append((job, surplus))
+        if not as_json:
+            typer.echo(printable(_say_surplus(job, surplus)))  # at once: should it be ended, this much was deleted
     if as_json:
         typer.echo(json.dumps([_as_dict(job, surplus) for job, surplus in found], indent=2, ensure_ascii=False))
     else:
-        print_surplus(found, is_dry=dry_run)
+        records, data = (sum(len(getattr(each, name)) for _, each in found) for name in ("records", "data"))
+        counts = f"{counted(records, 'record')} and {counted(data, 'data object')}"
+        typer.echo(f"in all {counts} {'would be' if dry_run else 'were'} deleted")
+    if cleaning.has_faults:
+        raise typer.Exit(1)
 
 
 COMMANDS = (clean,)
 
 
-def _clean(
-    store: Store, settings: Settings, experiment: str, plate: str, keep: int | None, *, is_dry: bool
-) -> Iterator[tuple[PlateJob, Surplus]]:
-    """Each published plate that nobody follows, with what was or would be deleted of it."""
-    from flows.cli_reconcile import plate_jobs
-    from imaging.grace import read_clocks
-    from imaging.retention import clean_plate, find_surplus
-    from imaging.steps import is_followed
+@dataclass
+class Cleaning:
+    """Cleans plates, or says what that would delete; what is wrong with one is printed and stops no other."""
 
-    for job in plate_jobs(store, settings, experiment, plate):
+    store: Store
+    settings: Settings
+    keep: int | None
+    is_dry: bool
+    has_faults: bool = False
+
+    def of(self, experiment: str, plate: str) -> Iterator[tuple[PlateJob, Surplus]]:
+        """Each published plate that nobody follows and that has too much, once that is or would be deleted."""
+        from flows.cli_reconcile import plate_places, production_job
+        from imaging.errors import PlateError
+        from imaging.job import open_experiment
+        from imaging.recipe_book import open_recipes
+
+        for name, plates in plate_places(self.store, experiment, plate):
+            try:
+                book = open_recipes(self.store, open_experiment(self.store, name))
+            except PlateError as error:
+                self._say(name, str(error))
+                continue
+            for each in plates:
+                try:
+                    job = production_job(self.store, self.settings, book, each)
+                    surplus = self._clean(job)
+                except PlateError as error:
+                    self._say(f"{name}/{each}", str(error))
+                except FileNotFoundError as error:
+                    what = f"{error.filename or 'a record'} was deleted meanwhile, as by another cleaner; begin again"
+                    self._say(f"{name}/{each}", what)
+                else:
+                    if surplus:
+                        yield job, surplus
+
+    def _clean(self, job: PlateJob) -> Surplus | None:
+        from imaging.grace import read_clocks
+        from imaging.retention import clean_plate, find_surplus
+        from imaging.steps import is_followed
+
         plan = job.survey()
-        if not plan.records.last_publication or is_followed(plan, stale_s=settings.heartbeat_stale_s):
-            continue
-        if is_dry:
-            surplus = find_surplus(job, plan, keep=keep, now=read_clocks()[0])
-        else:
-            surplus = clean_plate(job, plan, keep=keep)
-        if surplus:
-            yield job, surplus
+        if not plan.records.last_publication or is_followed(plan, stale_s=self.settings.heartbeat_stale_s):
+            return None
+        if self.is_dry:
+            return find_surplus(job, plan, keep=self.keep, now=read_clocks()[0])
+        return clean_plate(job, plan, keep=self.keep)
+
+    def _say(self, place: str, problem: str) -> None:
+        self.has_faults = True
+        typer.echo(printable(f"error: {place}: {problem}"), err=True)
 
 
 def _as_dict(job: PlateJob, surplus: Surplus) -> dict[str, Any]:
@@ -77,19 +120,7 @@ def _as_dict(job: PlateJob, surplus: Surplus) -> dict[str, Any]:
     return {"experiment": job.experiment.name, "plate": job.plate, "recipe": job.recipe, **asdict(surplus)}
 
 
-def print_surplus(found: Iterable[tuple[PlateJob, Surplus]], *, is_dry: bool) -> None:
-    """Print one row per plate, and the sum."""
-    from rich.table import Table
-
-    from flows.printed_rows import open_console, plain
-
-    table = Table("experiment", "plate", "recipe", "publications", "records", "data objects", box=None)
-    records = data = 0
-    for job, surplus in found:
-        numbers = ", ".join(map(str, surplus.publications)) or "none"
-        counts = [str(len(surplus.records)), str(len(surplus.data))]
-        table.add_row(plain(job.experiment.name), plain(job.plate), plain(job.recipe), numbers, *counts)
-        records, data = records + len(surplus.records), data + len(surplus.data)
-    if table.row_count:
-        open_console().print(table)
-    typer.echo(f"{records} records and {data} data objects {'would be' if is_dry else 'were'} deleted")
+def _say_surplus(job: PlateJob, surplus: Surplus) -> str:
+    numbers = f"publications {', '.join(map(str, surplus.publications))}: " if surplus.publications else ""
+    counts = f"{counted(len(surplus.records), 'record')}, {counted(len(surplus.data), 'data object')}"
+    return f"{job.experiment.name}/{job.plate} ({job.recipe}): {numbers}{counts}"

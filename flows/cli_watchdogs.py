@@ -76,7 +76,7 @@ def _send_test(settings: Settings) -> None:
     import time
 
     from flows.events import emit
-    from flows.watchdogs.alerts import Alert
+    from flows.watchdogs.alert import Alert
     from flows.watchdogs.rounds import AlertEvent
 
     now = time.time()

@@ -6,6 +6,7 @@ What is as declared is left alone, so that automations keep their ids and what t
 from __future__ import annotations
 
 import contextlib
+import fcntl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from imaging.errors import ConfigurationError, MissingPartError
 
 OURS = "platestream"
 """Tag of the automations that come from deployments/automations.yaml; one that left the file is removed."""
+LOCK = "automations.lock"
 
 
 def deploy(environment: str = "local", *, settings: Settings | None = None, root: Path = ROOT) -> list[Applied]:
@@ -79,8 +81,17 @@ def deploy_alerts(settings: Settings) -> list[Applied]:
     ConfigurationError
         If an address has another form than its channel's.
     """
-    with _client(settings) as client:
+    with alone(settings), _client(settings) as client:
         return apply_channels(client, settings) + apply_automations(client, read_automations())
+
+
+@contextlib.contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Wait until no other process of this machine applies automations: two at once would make each of them twice."""
+    settings.state_folder.mkdir(parents=True, exist_ok=True)
+    with (settings.state_folder / LOCK).open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

@@ -31,13 +31,12 @@ def check_server(settings: Settings) -> Iterator[Finding]:
         with api_client(url, auth=settings.auth) as client:
             before = time.time()
             answer = client.get("/admin/version")
-            middle = (before + time.time()) / 2
+            after = time.time()
             answer.raise_for_status()
             yield from _check_version(str(answer.json()), url)
             if stamp := answer.headers.get("date"):
-                # the header has whole seconds
-                off_s = max(0.0, abs(parsedate_to_datetime(stamp).timestamp() + 0.5 - middle) - 0.5)
-                yield clock_finding("Prefect server", off_s)
+                first = parsedate_to_datetime(stamp).timestamp()
+                yield clock_finding("Prefect server", seconds_apart(before, after, first, first + 1.0))  # whole seconds
             yield from _check_deployments(client, settings)
             yield from _check_automations(client, settings)
     except httpx.HTTPStatusError as error:
@@ -46,6 +45,14 @@ def check_server(settings: Settings) -> Iterator[Finding]:
     except (httpx.HTTPError, ValueError) as error:
         what = f"no Prefect server answers at {url} ({' '.join(str(error).split()) or type(error).__name__})"
         yield Finding(about, "wrong", what, "start `platestream serve`, or set PREFECT_API_URL to the address of yours")
+
+
+def seconds_apart(before: float, after: float, first: float, last: float) -> float:
+    """By how much two clocks differ at least: ours said from ``before`` to ``after`` when theirs said one of two times.
+
+    All are Unix seconds; how long the answer was under way, either way, is not known.
+    """
+    return max(0.0, before - last, first - after)
 
 
 def _check_version(theirs: str, url: str) -> Iterator[Finding]:
@@ -110,7 +117,9 @@ def check_cluster(settings: Settings) -> Iterator[Finding]:
     try:
         with connect(settings):
             pass
+        before = time.time()
         look = ask(settings.scheduler, read_security(settings))
+        after = time.time()
     except (MissingPartError, ConfigurationError) as error:
         what, _, to_do = " ".join(str(error).split()).partition(": start one")
         yield Finding(about, "wrong", what, f"start one{to_do}" if to_do else "see what the sentence names")
@@ -122,7 +131,7 @@ def check_cluster(settings: Settings) -> Iterator[Finding]:
         what = f"{settings.scheduler} has {workers} of our versions and {look.tasks} sites"
         yield Finding(about, "fine", what)
     if look.time:
-        yield clock_finding("scheduler", max(0.0, abs(time.time() - look.time) - 1.0))
+        yield clock_finding("scheduler", seconds_apart(before, after, look.time, look.time))
 
 
 def check_gpu(settings: Settings) -> Iterator[Finding]:

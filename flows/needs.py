@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from flows.events import BackgroundWork, ImagesArrived
 from imaging.job import PlateJob
+from imaging.names import is_experimental
 from imaging.planning import Plan
 from imaging.plate_recipes import PRODUCTION
 from imaging.publication import is_current
@@ -42,3 +43,16 @@ def event_of(need: Need) -> ImagesArrived:
     """The event that wakes a run: what can wait has a deployment of its own, so that it takes no plate's place."""
     said = {name: value for name, value in asdict(need).items() if name != "priority"}
     return ImagesArrived(**said) if need.priority >= PRODUCTION else BackgroundWork(**said)
+
+
+def find_age_s(job: PlateJob, now: float) -> float:
+    """Seconds from the newest publication to ``now`` (Unix seconds); 0 where there is none."""
+    published = job.store.list(f"{job.prefix}publications/").objects
+    return now - max(item.modified for item in published) if published else 0.0
+
+
+def find_other_recipes(job: PlateJob) -> list[str]:
+    """Other recipes that a plate's production is published under: a changed one must not begin all plates anew."""
+    folder = f"results/{job.experiment.name}/{job.plate}/"
+    recipes = [name for name in job.store.list_folders(folder) if name != job.recipe and not is_experimental(name)]
+    return [recipe for recipe in recipes if job.store.list(f"{folder}{recipe}/publications/").objects]

@@ -6,13 +6,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,16 +18,15 @@ import httpx
 
 from flows.declared import Deployment, read_automations, read_deployments
 from flows.server import api_client, client_variables, is_healthy, prefect_environment
-from flows.settings import Settings, child_environment
+from flows.settings import Settings
 from flows.supervise import Service
-from flows.warm_runs import LIBRARIES
+from flows.warm_process import warm_runs
 from imaging.errors import ConfigurationError
 
 WAREHOUSE = "load-warehouse"
 """Deployment that is of use with a BigQuery dataset only."""
 BACKGROUND = "background"
 """Tag of deployments whose runs can wait."""
-CLIENT = Path(__file__).with_name("warm_client.py")
 QUERY_S = 1.0
 """Seconds between two questions for scheduled runs."""
 
@@ -127,45 +123,15 @@ def main() -> None:
     from prefect import serve
     from prefect.client.orchestration import get_client
 
-    from flows.deploy import apply_automations
+    from flows.deploy import alone, apply_automations
 
-    with get_client(sync_client=True) as client:
+    with alone(settings), get_client(sync_client=True) as client:
         apply_automations(client, read_automations())
     served = served_deployments(settings)
     deployments = [make_deployment(declared) for declared in served]
     limit = settings.plates_at_once + background_places(served)
     with warm_runs():
         serve(*deployments, limit=limit, query_seconds=QUERY_S, print_starting_message=False)
-
-
-@contextlib.contextmanager
-def warm_runs() -> Iterator[Path]:
-    """Have runs begin in forks of a process that has imported everything (``flows.warm_runs``); gives its socket."""
-    from prefect.runner import _starter_engine as starter  # says itself that run_process is there to be replaced
-    from prefect.settings import get_current_settings
-
-    environment = child_environment(get_current_settings().to_environment_variables(exclude_unset=True))
-    run_process = starter.run_process
-    with tempfile.TemporaryDirectory(prefix="platestream-") as folder:
-        path = Path(folder) / "runs"
-
-        async def run_in_fork(command: list[str], **options: Any) -> Any:
-            return await run_process(client_command(path, command), **options)
-
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flows.warm_runs", str(path), *LIBRARIES], stdin=subprocess.PIPE, env=environment
-        )
-        starter.run_process = run_in_fork
-        try:
-            yield path
-        finally:
-            starter.run_process = run_process
-            process.communicate()  # closes its standard input: it ends after its last run
-
-
-def client_command(path: Path, command: list[str]) -> list[str]:
-    """The command of a process that has a fork run some Python's command, or runs it itself."""
-    return [sys.executable, "-I", "-S", str(CLIENT), str(path), *command]
 
 
 if __name__ == "__main__":

@@ -11,16 +11,22 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
+
 from flows.cluster import cluster_service
 from flows.serve import serve_service
 from flows.server import client_variables, prefect_environment, server_service
 from flows.settings import CHANNELS, Settings
 from flows.supervise import Service, Supervisor, interrupt_on_termination
+from flows.watchdogs.channels import check_channels
 from flows.web.service import check_web, web_address, web_service
 from imaging.errors import ConfigurationError
 
 CLUSTER_STATE = "cluster.json"
 """File in the state folder with the process ids of the cluster's workers."""
+
+AGAIN_S = 60.0
+"""Seconds until addresses that the server did not take are told it again."""
 
 log = logging.getLogger(__name__)
 
@@ -69,19 +75,34 @@ def service_of(settings: Settings, name: str, logs: Path) -> Service:
 def serve(settings: Settings) -> None:
     """Run everything on this machine until the process is stopped; ``platestream serve``."""
     check_web(settings)
+    check_channels(settings)
     logs = settings.state_folder / "logs"
     with interrupt_on_termination(), Supervisor(local_services(settings, logs)) as supervisor:
         supervisor.wait_until_ready()
-        if any(getattr(settings, channel) for channel in CHANNELS):
-            from flows.deploy import deploy_alerts  # loads Prefect, which this process else does without
-
-            deploy_alerts(settings)
+        is_told = tell_channels(settings)
         log.info(
             "watching %s; Prefect UI at %s; logs in %s", settings.store, settings.api_url.removesuffix("/api"), logs
         )
         log.info("plates and their pages at %s", web_address(settings))
         try:
             while True:
-                time.sleep(3600)
+                time.sleep(3600.0 if is_told else AGAIN_S)
+                is_told = is_told or tell_channels(settings)
         except KeyboardInterrupt:
             return
+
+
+def tell_channels(settings: Settings) -> bool:
+    """Tell the server where alerts go; ``False`` where it did not take that, so that it is to be told again."""
+    if not any(getattr(settings, channel) for channel in CHANNELS):
+        return True
+    from prefect.exceptions import PrefectException  # loads Prefect, which this process else does without
+
+    from flows.deploy import deploy_alerts
+
+    try:
+        deploy_alerts(settings)
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:  # Prefect's own for a server out of reach
+        log.warning("where alerts go could not be registered, which is tried again: %s", type(error).__name__)
+        return False
+    return True

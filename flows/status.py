@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from flows.budget import Budgets
+from flows.plate_list import FAULTS
 from flows.settings import Settings
-from flows.watch import FAULTS
 from imaging.costs import Spending, count_costs, read_book
 from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job

@@ -148,7 +148,7 @@ class Supervisor:
             self._launch(kept)
         self._thread.start()
 
-    def wait_until_ready(self, timeout_s: float = 120.0, names: Sequence[str] | None = None) -> dict[str, float]:
+    def wait_until_ready(self, timeout_s: float = 300.0, names: Sequence[str] | None = None) -> dict[str, float]:
         """Wait for services (default all) and return the seconds from start that each took.
 
         Raises

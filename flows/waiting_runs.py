@@ -1,7 +1,8 @@
 """Runs that the Prefect server has already made and that wait for a place: a plate that has one needs no second.
 
 Each event beyond the first would add a run that finds nothing to do, one every few minutes for each plate of a queue.
-What the server says is a hint: a run that never begins is not believed in for ever.
+What the server says is a hint: a run that never begins is not believed in for ever. But each one that was added in vain
+doubles the time, for most that wait are only behind others, and these would get one more each hour.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ PlateRecipe = tuple[str, str, str]
 AGE_S = 5.0
 """Seconds that an answer is good for: of many plates that wait, one asks for all."""
 BELIEVED_S = {"SCHEDULED": 3600.0, "PENDING": 600.0}
-"""Seconds that a run is believed to begin yet, by its state: one whose runner was killed stays Pending for ever."""
+"""Seconds that a run is believed to begin yet, by its state: one whose runner was killed stays Pending for ever.
+Each further run of the same plate doubles it."""
 PAGE = 200
 
 
@@ -70,10 +72,14 @@ class WaitingRuns:
         """Plates of runs that have not waited too long; ``now`` by any clock that does not jump."""
         keys = [(run["id"], run["state_type"]) for run in runs]
         self._seen = {key: self._seen.get(key, now) for key in keys}
+        waiting: dict[PlateRecipe, list[tuple[str, str]]] = {}
+        for key, named in zip(keys, (run["parameters"] for run in runs), strict=True):
+            if {"experiment", "plate", "recipe"} <= named.keys():
+                waiting.setdefault((named["experiment"], named["plate"], named["recipe"]), []).append(key)
         return frozenset(
-            (named["experiment"], named["plate"], named["recipe"])
-            for key, named in zip(keys, (run["parameters"] for run in runs), strict=True)
-            if now - self._seen[key] < BELIEVED_S[key[1]] and {"experiment", "plate", "recipe"} <= named.keys()
+            plate
+            for plate, found in waiting.items()
+            if any(now - self._seen[key] < BELIEVED_S[key[1]] * 2 ** (len(found) - 1) for key in found)
         )
 
     def _ask(self) -> list[Mapping[str, Any]]:

@@ -12,25 +12,36 @@ import os
 import signal
 import socket
 import sys
-import time
 
 LENGTH = 8
 """Bytes of a number."""
-PATIENCE_S = 600.0
-"""Seconds to wait for a fork: a Python of its own, beside the one that is importing, would not be there sooner."""
-LOOK_S = 0.5
+IMPORTS_S, FORK_S = 600.0, 60.0
+"""Seconds to wait for a fork of a process that imports, and of one that has: beside one that is importing, a Python of
+its own would not be there sooner."""
+UNKNOWN = 1
+"""Code of a run of which nobody is left who knows how it ended."""
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def describe_end(status: int) -> bytes:
     """How a process ended, as it is told to its client: its code, less than 0 for a signal."""
-    return os.waitstatus_to_exitcode(status).to_bytes(LENGTH, "big", signed=True)
+    return describe_code(os.waitstatus_to_exitcode(status))
+
+
+def describe_code(code: int) -> bytes:
+    """The same of a code."""
+    return code.to_bytes(LENGTH, "big", signed=True)
+
+
+def ready_mark(path: str) -> str:
+    """The file that says that whoever listens on a socket has imported everything."""
+    return f"{path}.ready"
 
 
 def ask_for_fork(path: str, arguments: list[str]) -> tuple[socket.socket, int] | None:
     """Ask for a run; return the connection and its process id, or ``None`` where none is to be had."""
     connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(PATIENCE_S)
+    connection.settimeout(FORK_S if os.path.exists(ready_mark(path)) else IMPORTS_S)
     wanted = {"environment": dict(os.environ), "folder": os.getcwd(), "arguments": arguments}  # noqa: TID251
     data = json.dumps(wanted).encode()
     try:
@@ -39,21 +50,27 @@ def ask_for_fork(path: str, arguments: list[str]) -> tuple[socket.socket, int] |
         connection.sendall(data)
         answer = connection.recv(LENGTH, socket.MSG_WAITALL)
     except OSError:
+        answer = b""
+    if len(answer) < LENGTH:
+        connection.close()  # should it be taken yet, no fork is made
         return None
     connection.settimeout(None)
-    return (connection, int.from_bytes(answer, "big")) if len(answer) == LENGTH else None
+    return connection, int.from_bytes(answer, "big")
 
 
 def wait_for_end(connection: socket.socket, pid: int) -> int:
-    """Wait until the run ends and return its code; 0 where nobody is left who knows it."""
-    answer = connection.recv(LENGTH, socket.MSG_WAITALL)
+    """Wait until the run ends and return its code.
+
+    Whoever forked it says it, or, where that process was killed, the run itself: both hold the connection, so that its
+    end without a word means that the run was killed as well.
+    """
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        answer = connection.recv(LENGTH, socket.MSG_WAITALL)
     if len(answer) == LENGTH:
         return int.from_bytes(answer, "big", signed=True)
-    with contextlib.suppress(ProcessLookupError):  # whoever forked it was killed: the run goes on, and is waited for
-        while True:
-            os.kill(pid, 0)
-            time.sleep(LOOK_S)
-    return 0
+    sys.stderr.write(f"the run (process {pid}) was killed, and so was the process that it is a fork of\n")
+    return UNKNOWN
 
 
 def main() -> None:
@@ -61,6 +78,7 @@ def main() -> None:
     path, python, *arguments = sys.argv[1:]
     asked = ask_for_fork(path, arguments)
     if asked is None:
+        sys.stderr.write("a run starts a Python of its own: no fork is to be had\n")
         os.execv(python, [python, *arguments])
     connection, pid = asked
 

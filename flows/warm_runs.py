@@ -6,7 +6,8 @@ long as the run does. Whatever the client is told, the run is told: signals are 
 killed, so is the run. Where this process cannot help, as it is gone or was started with other variables, the client
 becomes a Python that imports everything itself.
 
-Runs go on when this process or the runner is killed; with standard input closed, it ends after its last run.
+Runs go on when this process or the runner is killed, and their clients still learn how they end; with standard input
+closed, it ends after its last run.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import logging
 import os
 import runpy
+import select
 import selectors
 import signal
 import socket
@@ -26,9 +28,9 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from flows.warm_client import LENGTH, describe_end
+from flows.lifeline import Lifeline
+from flows.warm_client import LENGTH, describe_end, ready_mark
 
 OF_A_RUN = "PREFECT__"
 """Variables that begin so are of one run; all others must be those that this process was started with."""
@@ -38,6 +40,15 @@ log = logging.getLogger(__name__)
 
 LIBRARIES = ("prefect.engine", "prefect.flow_engine", "flows.process_plate", "flows.load_warehouse")
 """Modules that the runs of this machine import."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a client wants: a run with these variables, in this folder, of these arguments of a Python."""
+
+    environment: dict[str, str]
+    folder: str
+    arguments: list[str]
 
 
 @dataclass
@@ -52,11 +63,14 @@ class WarmRuns:
         A file whose end means that no more runs will be asked for.
     environment
         The variables that this process was started with; some libraries set others while they are imported.
+    lifeline
+        In a forked child, what ties it to its client.
     """
 
     listener: socket.socket
     keeps_open: int
     environment: Mapping[str, str]
+    lifeline: Lifeline | None = None
     _runs: dict[int, socket.socket] = field(default_factory=dict)
     _is_over: bool = False
 
@@ -97,29 +111,30 @@ class WarmRuns:
         except (OSError, ValueError):
             client.close()
             return None
-        if different := find_differences(self.environment, wanted["environment"]):
-            log.warning("a run starts a Python of its own, for these variables differ: %s", ", ".join(different))
-            for descriptor in outputs:
-                os.close(descriptor)
-            client.close()
-            return None
-        with warnings.catch_warnings():
-            # Python warns of threads beside the fork. Here are none of Python's; those of the BLAS and of Arrow's
-            # memory are stopped and started by their own handlers of the fork.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
+        parent = os.getpid()
+        pid = None if self._refuses(client, wanted) else _fork()
         if pid == 0:
             _become_run(wanted, outputs)
-            for each in (self.listener, client, *self._runs.values()):
+            for each in (self.listener, *self._runs.values()):
                 each.close()
-            return wanted["arguments"]
+            self.lifeline = Lifeline(client, parent)
+            return wanted.arguments
         for descriptor in outputs:
             os.close(descriptor)
+        if pid is None:
+            client.close()
+            return None
         self._runs[pid] = client
         selector.register(client, selectors.EVENT_READ, pid)
         with contextlib.suppress(OSError):
             client.sendall(pid.to_bytes(LENGTH, "big"))
         return None
+
+    def _refuses(self, client: socket.socket, wanted: Wanted) -> bool:
+        """Whether a client is to be left to itself: it wants another process's fork, or has begun without one."""
+        if different := find_differences(self.environment, wanted.environment):
+            log.warning("a run wants another process's fork, for these variables differ: %s", ", ".join(different))
+        return bool(different) or has_hung_up(client)
 
     def _hear(self, selector: selectors.BaseSelector, pid: int) -> None:
         """Nothing is ever said by a client: its end of file means that it was killed, and so is its run."""
@@ -146,26 +161,51 @@ class WarmRuns:
                 client.close()
 
 
-def read_request(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
+def read_request(client: socket.socket) -> tuple[Wanted, list[int]]:
     """Read what a client wants, and the descriptors of its standard output and error.
 
     Raises
     ------
     ValueError
         If the client ends in the middle, or says something else.
+    OSError
+        If it takes too long.
     """
     head, outputs, *_ = socket.recv_fds(client, LENGTH, 2)
-    length, data = int.from_bytes(head, "big"), b""
-    while len(data) < length:
-        more = client.recv(length - len(data))
-        if not more:
-            break
-        data += more
-    if len(head) < LENGTH or len(data) < length or len(outputs) != 2:
-        for descriptor in outputs:
-            os.close(descriptor)
-        raise ValueError("the client ended before it had said what it wants")
-    return json.loads(data), outputs
+    with contextlib.ExitStack() as unread:
+        for descriptor in outputs:  # whoever reads what the run says waits until nobody holds these
+            unread.callback(os.close, descriptor)
+        length, data = int.from_bytes(head, "big"), b""
+        while len(data) < length and (more := client.recv(length - len(data))):
+            data += more
+        if len(head) < LENGTH or len(data) < length or len(outputs) != 2:
+            raise ValueError("the client ended before it had said what it wants")
+        try:
+            wanted = Wanted(**json.loads(data))
+        except TypeError as error:
+            raise ValueError("the client wants something else than a run") from error
+        unread.pop_all()
+    return wanted, outputs
+
+
+def has_hung_up(client: socket.socket) -> bool:
+    """Whether a client, which says nothing more, has closed its end."""
+    poll = select.poll()
+    poll.register(client, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _fork() -> int | None:
+    """Fork; ``None`` where the machine has no room for a further process."""
+    with warnings.catch_warnings():
+        # Python warns of threads beside the fork. Here are none of Python's; those of the BLAS and of Arrow's
+        # memory are stopped and started by their own handlers of the fork.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return os.fork()
+        except OSError as error:
+            log.warning("no run can be forked: %s", error.strerror)
+            return None
 
 
 def find_differences(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
@@ -174,13 +214,13 @@ def find_differences(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list
     return [name for name in names if not name.startswith(OF_A_RUN) and ours.get(name) != theirs.get(name)]
 
 
-def _become_run(wanted: Mapping[str, Any], outputs: list[int]) -> None:
+def _become_run(wanted: Wanted, outputs: list[int]) -> None:
     """Turn a fresh fork into the process that the client stands for."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
-    os.environ.update(wanted["environment"])  # noqa: TID251 - the run's own, as Prefect gave them to its process
-    os.chdir(wanted["folder"])
+    os.environ.update(wanted.environment)  # noqa: TID251 - the run's own, as Prefect gave them to its process
+    os.chdir(wanted.folder)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for standard, descriptor in zip((1, 2), outputs, strict=True):
         os.dup2(descriptor, standard)
@@ -204,16 +244,19 @@ def main() -> None:
         listener.listen(64)
         path.with_name(f"{path.name}.new").rename(path)
         warm_up(modules)
-        arguments = WarmRuns(listener, 0, environment).serve()
+        Path(ready_mark(str(path))).touch()
+        runs = WarmRuns(listener, 0, environment)
+        arguments = runs.serve()
     gc.unfreeze()  # else what is frozen is never freed, and libraries call it leaked
-    if arguments is None:
+    if arguments is None or runs.lifeline is None:
         return
     option, module, *rest = arguments
     if option != "-m":
         raise SystemExit(f"a run is a module, not {option}")
     sys.argv = [module, *rest]
     sys.modules.pop(module, None)  # it is run as a program, and was imported only for what it imports
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    with runs.lifeline.held():
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -12,22 +12,23 @@ import logging
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flows.budget import Budgets
 from flows.events import Sender
 from flows.google import open_data_store
-from flows.needs import Need, event_of, find_need
+from flows.heartbeats import NEVER, Heartbeats
+from flows.needs import Need, event_of, find_age_s, find_need, find_other_recipes
 from flows.placement import find_run_refusal
+from flows.plate_list import FAULTS, list_plates
 from flows.settings import Settings
 from flows.waiting_runs import WaitingRuns
 from flows.watchdogs.open_plates import OpenPlates
 from flows.watchdogs.rounds import open_watchdogs
-from imaging.errors import MissingPartError, PlateError
+from imaging.errors import MissingPartError, PlateError, StoreUnavailableError
 from imaging.experiment import Experiment
 from imaging.job import PlateJob, open_experiment, plate_job
-from imaging.names import check_name, is_experimental
 from imaging.planning import Plan
 from imaging.plate_recipes import EXPERIMENTAL, PRODUCTION, PlateRecipe, find_plate_recipes
 from imaging.recipe_book import RecipeBook, open_recipes
@@ -47,12 +48,8 @@ ROUND_S = 30.0
 """Seconds after which a round leaves the plates that are still due to the next one."""
 LISTING_SHARE = 0.05
 """Share of its time that the watcher spends on finding plates: a store of many is listed more seldom."""
-NEVER = float("-inf")
 JUMP_S = 60.0
 """By how many seconds the time of day must differ from what went by for the clock to have been set, or slept."""
-FAULTS = (PlateError, OSError, ValueError, ArithmeticError, LookupError)
-"""What one plate's files and records can raise: the watch of all others goes on."""
-
 log = logging.getLogger(__name__)
 
 
@@ -101,7 +98,12 @@ class Watch:
     _wakes: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
     _clock_ahead: float | None = None
-    _beats: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
+    _listed_at: float = NEVER
+    _had_plates: bool = False
+    _beats: Heartbeats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._beats = Heartbeats(self.stale_s)
 
     def mark(self, experiment: str, plate: str) -> None:
         """Have a plate looked at in the next round, however soon its turn is; any thread may call this."""
@@ -120,16 +122,20 @@ class Watch:
         began = time.monotonic()
         if self._list_at <= tick:
             self._find_plates()
-            self._list_at = tick + max(self.sweep_s or 0.0, (time.monotonic() - began) / LISTING_SHARE)
+            self._listed_at, listing_s = tick, time.monotonic() - began
+            self._list_at = tick + max(self.sweep_s or 0.0, listing_s / LISTING_SHARE)
         books: dict[str, RecipeBook | None] = {}
         looked = self._look_at_marked(books, now, tick)
         for at, place in sorted((at, place) for place, at in self._look_at.items() if at <= tick):
+            if at > NEVER:
+                self.plates.complete()
             if self._look_at.get(place) != at:
                 continue  # it was marked meanwhile, and looked at
             if time.monotonic() - began >= ROUND_S:
-                break
+                return looked
             looked += self._look_with(books, place, now, tick)
             looked += self._look_at_marked(books, now, tick)
+        self.plates.complete()
         return looked
 
     def _note_clock(self, ahead: float) -> None:
@@ -171,23 +177,22 @@ class Watch:
 
     def _find_plates(self) -> None:
         """List the folders of all plates; new ones are looked at in this round, those that are gone never again."""
-        experiments = set(self._folders("raw", "experiment"))
-        unlisted = set()
-        found = set()
-        for experiment in sorted(experiments):
-            try:
-                found.update((experiment, plate) for plate in self._folders(f"raw/{experiment}", "plate"))
-            except FAULTS as error:
-                unlisted.add(experiment)
-                self._say_once(f"{experiment}: {error}")
-        for place in [place for place in self._look_at if place not in found and place[0] not in unlisted]:
+        try:
+            found = list_plates(self.store, self._say_once, had_some=self._had_plates)
+        except PlateError as error:
+            self.plates.lose(str(error))
+            raise
+        self._had_plates = bool(found.places)
+        self.plates.regain(found.experiments)
+        for place in [place for place in self._look_at if found.lacks(place)]:
             self._look_at.pop(place, None)
             self._asked.pop(place, None)
             self.plates.forget(*place)
-            for known in (self._look_under_at, self._wakes, self._quiet_s, self._beats):
+            self._beats.forget(*place)
+            for known in (self._look_under_at, self._wakes, self._quiet_s):
                 for key in [key for key in known if key[:2] == place]:
                     del known[key]
-        for place in found:
+        for place in found.places:
             self._look_at.setdefault(place, NEVER)
 
     def _open_recipes(self, name: str) -> RecipeBook | None:
@@ -197,7 +202,7 @@ class Watch:
             self._books[name] = open_recipes(self.store, declared, known=self._books.get(name))
         except FAULTS as error:
             self._say_once(f"{name}: {error}")
-            self.plates.fault(name, "", "", str(error))
+            self._note_fault(name, "", "", error)
             return None
         self.plates.mend(name, "", "")
         return self._books[name]
@@ -209,13 +214,6 @@ class Watch:
             for key in [key for key in self._look_under_at if key[:2] == place]:
                 del self._look_under_at[key]
 
-    def _folders(self, prefix: str, kind: str) -> Iterator[str]:
-        for name in self.store.list_folders(prefix):
-            try:
-                yield check_name(kind, name)
-            except PlateError as error:
-                self._say_once(str(error))
-
     def _look(self, book: RecipeBook, plate: str, now: float, tick: float, *, is_marked: bool) -> int:
         """Look at one plate under each recipe whose turn it is; return whether at any."""
         place = (book.declared.name, plate)
@@ -226,7 +224,7 @@ class Watch:
         except FAULTS as error:
             self._put_off(place, tick)
             self._say_once(f"{place[0]}/{plate}: {error}")
-            self.plates.fault(*place, "", str(error))
+            self._note_fault(*place, "", error)
             return 1
         self.plates.mend(*place, "")
         keys = []
@@ -238,6 +236,7 @@ class Watch:
                 looked |= self._look_under(job, each.priority, now, tick, is_new=is_new)
             if each.priority == PRODUCTION and (asked := self._asked.get(place)):
                 recipes.append(PlateRecipe(asked, EXPERIMENTAL))
+        self.plates.keep_recipes(*place, {recipe for *_, recipe in keys})
         self._look_at[place] = min(self._look_under_at[key] for key in keys)
         return looked
 
@@ -246,61 +245,72 @@ class Watch:
         place = (job.experiment.name, job.plate)
         key = (*place, job.recipe)
         try:
-            if is_new and self._age_s(job, now) > DAY_S:
-                self._look_under_at[key] = tick + (_offset(place) - now) % DAY_S
-                return 0
-            pause_s = self.sweep_s or self.rescan_s
-            self._look_under_at[key] = tick + pause_s
-            beat_at = self.store.modified(heartbeat_key(job.prefix))
-            if beat_at is not None and self._is_followed(key, beat_at, now, tick):
-                self._wakes.pop(key, None)
-                self._look_under_at[key] = tick + min(pause_s, max(self.rescan_s, beat_at + self.stale_s - now))
-                self.plates.note(job)
-                return 1
-            plan = job.survey(now)
-            if priority == PRODUCTION:
-                self._note_asked(place, plan)
-            reason = find_need(job, plan)
-            others = [] if plan.records.has_pins else self._published_recipes(job, priority)
-            refusal = self.refuse(job, plan) if reason and not others else ""
-            is_awaited = plan.has_arrivals and not plan.is_publishable
-            if priority >= PRODUCTION and not others and (reason or is_awaited):
-                self.plates.note(job, refusal)
-            else:
-                self.plates.close(job)
-            if reason and others:
-                self._look_under_at[key] = tick + DAY_S
-                self._say_once(
-                    f"{place[0]}/{place[1]} is published with recipe {', '.join(others)}; to process it with "
-                    f"{job.recipe} as well: platestream process --experiment {place[0]} --plate {place[1]}"
-                )
-            elif refusal:
-                self._say_once(f"{place[0]}/{place[1]}: {refusal}")
-            elif reason:
-                self._quiet_s.pop(key, None)
-                self._wake(Need(*key, reason, priority), tick)
-            elif (age_s := self._age_s(job, now)) > DAY_S:
-                self._look_under_at[key] = tick + min(max(DAY_S, age_s / OLD_BY), LONGEST_CLOSED_S)
-                self._sweep(job, plan)
-            elif plan.is_publishable:
-                # a lab publishes hundreds of plates a day: looking at each every minute would hold up those with work
-                longest_s = LONGEST_SWEEP_S if self.sweep_s else LONGEST_QUIET_S
-                self._quiet_s[key] = min(2 * self._quiet_s.get(key, pause_s / 2), longest_s)
-                self._look_under_at[key] = tick + self._quiet_s[key]
+            looked = self._look_at_work(job, priority, now, tick, is_new=is_new)
         except FAULTS as error:
             self._look_under_at[key] = tick + self.rescan_s
             self._say_once(f"{place[0]}/{place[1]}: {error}")
             if not isinstance(error, MissingPartError):  # a server that cannot be told is no fault of the plate
-                self.plates.fault(*key, str(error))
-        else:
-            self.plates.mend(*key)
+                self._note_fault(*key, error)
+            return 1
+        self.plates.mend(*key)
+        return looked
+
+    def _look_at_work(self, job: PlateJob, priority: int, now: float, tick: float, *, is_new: bool) -> int:
+        """Wake a run where there is work that nobody does, and say when to look again; return whether it was looked."""
+        place = (job.experiment.name, job.plate)
+        key = (*place, job.recipe)
+        if is_new and find_age_s(job, now) > DAY_S:
+            self._look_under_at[key] = tick + (_offset(place) - now) % DAY_S
+            return 0
+        pause_s = self.sweep_s or self.rescan_s
+        self._look_under_at[key] = tick + pause_s
+        beat_at = self.store.modified(heartbeat_key(job.prefix))
+        if beat_at is not None and self._beats.is_young(key, beat_at, now, tick):
+            self._wakes.pop(key, None)
+            self._look_under_at[key] = tick + min(pause_s, max(self.rescan_s, beat_at + self.stale_s - now))
+            self._note_state(job, priority, is_open=True)
+            return 1
+        plan = job.survey(now)
+        if priority == PRODUCTION:
+            self._note_asked(place, plan)
+        reason = find_need(job, plan)
+        others = [] if plan.records.has_pins or priority != PRODUCTION else find_other_recipes(job)
+        refusal = self.refuse(job, plan) if reason and not others else ""
+        is_awaited = plan.has_arrivals and not plan.is_publishable
+        self._note_state(job, priority, refusal, is_open=not others and bool(reason or is_awaited))
+        if reason and others:
+            self._look_under_at[key] = tick + DAY_S
+            self._say_once(
+                f"{place[0]}/{place[1]} is published with recipe {', '.join(others)}; to process it with "
+                f"{job.recipe} as well: platestream process --experiment {place[0]} --plate {place[1]}"
+            )
+        elif refusal:
+            self._say_once(f"{place[0]}/{place[1]}: {refusal}")
+        elif reason:
+            self._quiet_s.pop(key, None)
+            self._wake(Need(*key, reason, priority), tick)
+        elif (age_s := find_age_s(job, now)) > DAY_S:
+            self._look_under_at[key] = tick + min(max(DAY_S, age_s / OLD_BY), LONGEST_CLOSED_S)
+            self._sweep(job, plan)
+        elif plan.is_publishable:
+            # a lab publishes hundreds of plates a day: looking at each every minute would hold up those with work
+            longest_s = LONGEST_SWEEP_S if self.sweep_s else LONGEST_QUIET_S
+            self._quiet_s[key] = min(2 * self._quiet_s.get(key, pause_s / 2), longest_s)
+            self._look_under_at[key] = tick + self._quiet_s[key]
         return 1
 
-    def _is_followed(self, key: tuple[str, str, str], beat_at: float, now: float, tick: float) -> bool:
-        """Whether a heartbeat is young by the clock, or was seen to change a moment ago, should a clock be wrong."""
-        known_at, changed_at = self._beats.get(key, (beat_at, NEVER))
-        self._beats[key] = (beat_at, changed_at if known_at == beat_at else tick)
-        return abs(now - beat_at) < self.stale_s or tick - self._beats[key][1] < self.stale_s
+    def _note_state(self, job: PlateJob, priority: int, refusal: str = "", *, is_open: bool) -> None:
+        """Tell the watchdogs whether a plate is done; work that can wait is none of theirs, for it does wait."""
+        if is_open and priority >= PRODUCTION:
+            self.plates.note(job, refusal)
+        else:
+            self.plates.close(job)
+
+    def _note_fault(self, experiment: str, plate: str, recipe: str, error: Exception) -> None:
+        """Tell the watchdogs what is wrong; a store that may be down as a whole is soon listed."""
+        if isinstance(error, StoreUnavailableError):
+            self._list_at = min(self._list_at, self._listed_at + ROUND_S)
+        self.plates.fault(experiment, plate, recipe, str(error))
 
     def _note_asked(self, place: tuple[str, str], plan: Plan) -> None:
         """Remember what the upload's manifest asks for beside the plate's production."""
@@ -328,19 +338,6 @@ class Watch:
         self.wake(need)
         self._wakes[key] = (tick, pause_s if woken_at == float("-inf") else min(2 * pause_s, LONGEST_REPEAT_S))
         log.info("%s/%s: %s; a run is asked for", need.experiment, need.plate, need.reason)
-
-    def _age_s(self, job: PlateJob, now: float) -> float:
-        """Seconds since the newest publication; 0 where there is none. A plate older than a day is closed."""
-        published = self.store.list(f"{job.prefix}publications/").objects
-        return now - max(item.modified for item in published) if published else 0.0
-
-    def _published_recipes(self, job: PlateJob, priority: int) -> list[str]:
-        """Other recipes that a plate's production is published under: a changed one must not begin all plates anew."""
-        if priority != PRODUCTION:
-            return []
-        folder = f"results/{job.experiment.name}/{job.plate}/"
-        recipes = [name for name in self.store.list_folders(folder) if name != job.recipe and not is_experimental(name)]
-        return [recipe for recipe in recipes if self.store.list(f"{folder}{recipe}/publications/").objects]
 
     def _say_once(self, sentence: str) -> None:
         """Log a sentence, once an hour."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,22 +38,37 @@ class FailedShares:
 
 @dataclass
 class QualityHistory:
-    """The newest publications of an experiment under a recipe; the tables of each are read once."""
+    """The newest publications of an experiment under a recipe; the tables of each are read once.
+
+    Of a published plate the publications are listed again only if it is among the newest or said to have changed: an
+    experiment of a thousand plates asks for these, and not for all, whenever one more is done.
+    """
 
     store: Store
     experiment: str
     recipe: str
     _read: dict[str, FailedShares | None] = field(default_factory=dict)
+    _last: dict[str, tuple[float, str]] = field(default_factory=dict)
 
-    def newest(self) -> tuple[FailedShares, ...]:
-        """Read how much failed of the newest plates, the newest first; withdrawn and damaged ones are left out."""
+    def newest(self, changed: Collection[str] = ()) -> tuple[FailedShares, ...]:
+        """Read how much failed of the newest plates, the newest first; withdrawn and damaged ones are left out.
+
+        Parameters
+        ----------
+        changed
+            Plates that may have been published since this was asked last.
+        """
         plates = plate_folders(self.store, self.experiment)
+        newest = sorted(self._last, key=lambda plate: self._last[plate], reverse=True)[:MOST_PLATES]
+        asked = [plate for plate in plates if plate not in self._last or plate in changed or plate in newest]
         with ThreadPoolExecutor(_READERS) as pool:
-            last = [found for found in pool.map(self._last_publication, plates) if found is not None]
-            keys = [key for _, key in sorted(last, reverse=True)[:MOST_PLATES]]
+            found = dict(zip(asked, pool.map(self._last_publication, asked), strict=True))
+            known = {plate: self._last.get(plate) for plate in plates} | found
+            self._last = {plate: last for plate, last in known.items() if last is not None}
+            keys = [key for _, key in sorted(self._last.values(), reverse=True)[:MOST_PLATES]]
             self._read = dict(zip(keys, pool.map(self._shares_of, keys), strict=True))
-        found = [shares for shares in self._read.values() if shares is not None]
-        return tuple(sorted(found, key=lambda shares: shares.published_at, reverse=True))
+        shares_of = [shares for shares in self._read.values() if shares is not None]
+        return tuple(sorted(shares_of, key=lambda shares: shares.published_at, reverse=True))
 
     def _last_publication(self, plate: str) -> tuple[float, str] | None:
         """When the current publication of a plate was written, and its address."""

@@ -45,6 +45,8 @@ class Look:
         Tasks in the hands of each worker, by its name.
     failing
         What each worker failed at in a row, by its name; a worker whose last task ended well is not among them.
+    well_at
+        When each worker last ended a task well, by its name, Unix seconds of the scheduler's clock.
     time
         The scheduler's own clock, Unix seconds; 0 where it was not asked.
     """
@@ -53,6 +55,7 @@ class Look:
     waiting: int
     busy: dict[str, int]
     failing: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    well_at: Mapping[str, float] = field(default_factory=dict)
     time: float = 0.0
 
     @property
@@ -72,6 +75,7 @@ class EndedTasks(SchedulerPlugin):
     def __init__(self, name_of: Callable[[str], str] = str) -> None:
         self.ended = 0
         self.failing: dict[str, dict[str, Any]] = {}
+        self.well_at: dict[str, float] = {}
         self._name_of = name_of
 
     def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
@@ -82,6 +86,7 @@ class EndedTasks(SchedulerPlugin):
         worker = self._name_of(kwargs.get("worker") or "")
         if finish == "memory":
             self.failing.pop(worker, None)
+            self.well_at[worker] = time.time()
             return
         found = self.failing.setdefault(worker, {"failed": 0, "sites": [], "since": time.time(), "reason": ""})
         site = str(key).rpartition("-")[0]  # without the number of the attempt
@@ -108,6 +113,7 @@ def dask_setup(scheduler: Scheduler) -> None:
             "waiting": len(scheduler.queued) + len(scheduler.unrunnable),
             "busy": {str(worker.name): len(worker.processing) for worker in scheduler.workers.values()},
             "failing": {name: found for name, found in count.failing.items() if name in names},
+            "well_at": {name: at for name, at in count.well_at.items() if name in names},
             "time": time.time(),
         }
 

@@ -1,5 +1,6 @@
 """What of the facts is an alert, and its words: pure functions.
 
+    store-silent          the plates of the store cannot be listed
     experiment-at-fault   an experiment whose plates cannot be looked at at all
     plate-at-fault        the same of one plate
     plate-stuck           there is work, and nothing of it gets done
@@ -7,7 +8,7 @@
     cluster-silent        the Dask scheduler does not answer
     cluster-idle          sites are ready, and the cluster has none; or workers without work that should have gone
     worker-failing        a worker fails at every site while others do not
-    sites-failing         every worker fails at every site
+    sites-failing         every worker that has sites fails at all of them
     server-silent         the Prefect server does not answer
     queue-aging           a site with all its images waits for very long
     runs-waiting          a flow run waits for very long for somebody to run it
@@ -20,12 +21,12 @@ An alert that follows from another names it as what it is covered by, and is not
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from flows.watchdogs.alert import Alert, counted, inline, moment_words, named, since_words
+from flows.watchdogs.cluster_alerts import find_cluster_alerts
 from flows.watchdogs.facts import (
-    ClusterFacts,
     DiskFacts,
     Facts,
     FaultFacts,
@@ -33,73 +34,25 @@ from flows.watchdogs.facts import (
     PlateQuality,
     QualityFacts,
     RunFacts,
-    WorkerFacts,
 )
-from imaging.cost_words import time_words
 
-FEWEST_FAILURES, FEWEST_SITES = 5, 3
-"""Failures in a row, and different sites among them, from which on a worker or the sites are called failing."""
 LAST_PLATES, FEWEST_BEFORE = 3, 5
 """Plates whose quality is looked at, and earlier ones that are needed to compare them with."""
 LEAST_SHARE, TIMES_WORSE, SHARE_ALONE = 0.1, 3.0, 0.5
 """Share from which on failures are a collapse, if it is so many times the usual; without earlier plates, the share."""
-CAUSES = frozenset({"server-silent", "runs-waiting", "cluster-silent", "cluster-idle", "sites-failing"})
+CAUSES = frozenset({"store-silent", "server-silent", "runs-waiting", "cluster-silent", "cluster-idle", "sites-failing"})
 """Kinds of alerts that keep plates from going on."""
+LONGEST_QUALITY_S = 3 * 86_400.0
+"""Seconds after the last publication in which a collapse is still one: then nothing is imaged that could be saved."""
 DISK_LEVELS = (1.0, 0.4, 0.1)
 """Parts of the limit at which a disk's alert is told again: near full, nearly full, full."""
-MOST_NAMED = 3
 GIB, MIB = 2**30, 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """One thing that is wrong.
-
-    Parameters
-    ----------
-    kind
-        One of the module's table.
-    subject
-        What it is about: a plate, a worker, a folder; with the kind it names the alert.
-    since
-        Since when, Unix seconds.
-    what, to_do
-        What is wrong, where and since when; what to do about it.
-    experiment, plate, recipe, run
-        The plate, as far as there is one; ``run`` is the flow run that follows it.
-    level
-        A change of it is told, while other words are not.
-    covered_by
-        Name of an alert that explains this one; it is then not told by itself.
-    """
-
-    kind: str
-    subject: str
-    since: float
-    what: str
-    to_do: str
-    experiment: str = ""
-    plate: str = ""
-    recipe: str = ""
-    run: str = ""
-    level: str = ""
-    covered_by: str = ""
-
-    @property
-    def name(self) -> str:
-        """What makes it the same alert at the next look."""
-        return f"{self.kind}:{self.subject}"
-
-    @property
-    def sentence(self) -> str:
-        """All of it in one sentence."""
-        return f"{self.what}; {self.to_do}"
 
 
 def find_alerts(facts: Facts) -> list[Alert]:
     """Find what is wrong: causes before what follows from them."""
-    cluster = _of_cluster(facts)
-    server = _of_server(facts)
+    cluster = find_cluster_alerts(facts)
+    server = [*_of_store(facts), *_of_server(facts)]
     plates = [alert for plate in facts.plates for alert in _of_plate(plate, facts, cluster, server)]
     return [
         *(alert for disk in facts.disks for alert in _of_disk(disk, facts)),
@@ -108,18 +61,8 @@ def find_alerts(facts: Facts) -> list[Alert]:
         *_of_queue(facts, [*server, *cluster]),
         *_of_faults(facts),
         *plates,
-        *(alert for quality in facts.quality for alert in _of_quality(quality)),
+        *(alert for quality in facts.quality for alert in _of_quality(quality, facts.now)),
     ]
-
-
-def moment_words(moment: float) -> str:
-    """A moment as people read it: ``2026-02-03 04:05 UTC``."""
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def since_words(since: float, now: float) -> str:
-    """``since 2026-02-03 04:05 UTC (42 min)``."""
-    return f"since {moment_words(since)} ({time_words(max(0.0, now - since))})"
 
 
 def _of_faults(facts: Facts) -> Iterator[Alert]:
@@ -134,11 +77,11 @@ def _of_fault(fault: FaultFacts, now: float) -> Alert:
     since = since_words(fault.since, now)
     if not fault.plate:
         what = f"no plate of the experiment {fault.experiment} could be processed {since}: "
-        what += _inline(fault.problem)
+        what += inline(fault.problem)
         to_do = "once that is mended, the watcher goes on by itself"
         return Alert("experiment-at-fault", fault.experiment, fault.since, what, to_do, fault.experiment)
     place = f"{fault.experiment}/{fault.plate}"
-    what = f"{place} could not be processed {since}: {_inline(fault.problem)}"
+    what = f"{place} could not be processed {since}: {inline(fault.problem)}"
     to_do = "once that is mended, the watcher goes on by itself"
     return Alert("plate-at-fault", place, fault.since, what, to_do, fault.experiment, fault.plate)
 
@@ -176,97 +119,17 @@ def _of_plate(plate: PlateFacts, facts: Facts, cluster: Sequence[Alert], server:
         yield replace(alert, to_do=to_do, covered_by=_first([*server, *cluster]))
 
 
-def _of_cluster(facts: Facts) -> list[Alert]:
-    cluster = facts.cluster
-    if cluster is None:
-        return []
-    busy = [plate for plate in facts.plates if plate.ready and not plate.refusal]
-    if cluster.silent_since is not None:
-        return _of_silence(cluster, cluster.silent_since, busy, facts)
-    found = list(_of_workers(cluster, facts.now))
-    if cluster.idle_since is None or not cluster.workers:
-        return found
-    ready = sum(plate.ready for plate in busy)
-    ready_since = min((plate.ready_since for plate in busy if plate.ready_since is not None), default=None)
-    if ready and ready_since is not None:
-        since = max(cluster.idle_since, ready_since)
-        if facts.now - since >= facts.limits.cause_s:
-            found.append(_idle_alert(cluster, busy, since, facts.now))
-    elif _is_too_large(cluster) and facts.now - cluster.idle_since >= 2 * facts.limits.idle_s:
-        found.append(_costly_alert(cluster, cluster.idle_since, facts))
-    return found
-
-
-def _is_too_large(cluster: ClusterFacts) -> bool:
-    return cluster.floor is not None and cluster.workers > cluster.floor
-
-
-def _of_silence(cluster: ClusterFacts, since: float, busy: Sequence[PlateFacts], facts: Facts) -> list[Alert]:
-    if facts.now - since < facts.limits.cause_s or not (busy or facts.plates):
-        return []
-    waiting = f", and {_counted(sum(plate.ready for plate in busy), 'site')} of {_named(busy)} wait" if busy else ""
-    what = f"the Dask scheduler at {cluster.address} has not answered {since_words(since, facts.now)}{waiting}"
-    to_do = "look at the log of the cluster (`platestream cluster`), and start it again if it does not run"
-    return [Alert("cluster-silent", cluster.address, since, what, to_do)]
-
-
-def _idle_alert(cluster: ClusterFacts, busy: Sequence[PlateFacts], since: float, now: float) -> Alert:
-    ready = sum(plate.ready for plate in busy)
-    followed = [plate for plate in busy if plate.follower]
-    what = (
-        f"the cluster at {cluster.address} has been idle {since_words(since, now)}: "
-        f"{_counted(cluster.workers, 'worker')} and nothing to do, although {_counted(ready, 'site')} "
-        f"of {_named(busy)} {'is' if ready == 1 else 'are'} ready"
-    )
-    if followed:
-        to_do = (
-            f"a run follows {_named(followed)} and hands out nothing, so look at its log; if it is stuck, cancel it, "
-            "and another takes its place"
-        )
-    else:
-        to_do = "nobody follows these plates, so see whether the runner or `prefect worker` runs (`platestream doctor`)"
-    return Alert("cluster-idle", cluster.address, since, what, to_do, level="work")
-
-
-def _costly_alert(cluster: ClusterFacts, since: float, facts: Facts) -> Alert:
-    above = cluster.workers - (cluster.floor or 0)
-    what = (
-        f"the cluster at {cluster.address} has been idle {since_words(since, facts.now)}, and keeps "
-        f"{_counted(above, 'worker')} above its floor of {cluster.floor}, which were to go after "
-        f"{time_words(facts.limits.idle_s)} and cost money"
-    )
-    to_do = "see whether `platestream cluster` runs, which sends them away, and what its log says"
-    return Alert("cluster-idle", cluster.address, since, what, to_do, level="cost")
-
-
-def _of_workers(cluster: ClusterFacts, now: float) -> Iterator[Alert]:
-    failing = [each for each in cluster.failing if each.failed >= FEWEST_FAILURES and each.sites >= FEWEST_SITES]
-    if not failing:
+def _of_store(facts: Facts) -> Iterator[Alert]:
+    store = facts.store
+    if store is None or store.silent_since is None or facts.now - store.silent_since < facts.limits.cause_s:
         return
-    if len(failing) == cluster.workers > 1:
-        since = min(each.since for each in failing)
-        sites, last = sum(each.failed for each in failing), max(failing, key=lambda each: each.since)
-        what = (
-            f"every site has failed on every worker of the cluster at {cluster.address} {since_words(since, now)}: "
-            f"{_counted(sites, 'failure')} in a row, the last because of {_inline(last.reason)}"
-        )
-        to_do = "what the sites share is at fault, such as the recipe, the storage or an upgrade: mend that"
-        yield Alert("sites-failing", cluster.address, since, what, to_do)
-        return
-    for each in failing:
-        yield _worker_alert(cluster, each, now)
-
-
-def _worker_alert(cluster: ClusterFacts, worker: WorkerFacts, now: float) -> Alert:
-    what = (
-        f"the worker {worker.name} of the cluster at {cluster.address} has failed at every site "
-        f"{since_words(worker.since, now)}: {_counted(worker.failed, 'failure')} in a row at "
-        f"{'at least ' if worker.failed > worker.sites else ''}{_counted(worker.sites, 'site')}, the last because of "
-        f"{_inline(worker.reason)}"
+    since = since_words(store.silent_since, facts.now)
+    what = f"the plates of the store {store.address} could not be listed {since}: {inline(store.problem)}"
+    to_do = (
+        "no plate gets a run until they can, so see whether the folder is mounted or the bucket answers (`platestream "
+        "doctor`); what is known of plates and their alerts stays as it is"
     )
-    others = "others do not" if cluster.workers > 1 else "there is no other"
-    to_do = f"{others}, so look at its log and its machine (disk, memory, GPU), and restart it"
-    return Alert("worker-failing", f"{cluster.address} {worker.name}", worker.since, what, to_do)
+    yield Alert("store-silent", store.address, store.silent_since, what, to_do)
 
 
 def _of_server(facts: Facts) -> list[Alert]:
@@ -285,7 +148,7 @@ def _of_server(facts: Facts) -> list[Alert]:
 
 
 def _late_alert(runs: RunFacts, since: float, now: float) -> Alert:
-    some = f"{_counted(runs.late, 'flow run')} {'waits' if runs.late == 1 else 'wait'}"
+    some = f"{counted(runs.late, 'flow run')} {'waits' if runs.late == 1 else 'wait'}"
     first = since_words(since, now)
     what = f"{some} at the Prefect server at {runs.address} for somebody to run {'it' if runs.late == 1 else 'them'}, "
     what += first if runs.late == 1 else f"the first {first}"
@@ -307,9 +170,9 @@ def _of_queue(facts: Facts, causes: Sequence[Alert]) -> Iterator[Alert]:
         return
     ready = sum(plate.ready for plate in waiting)
     there = facts.cluster.workers if facts.cluster else 0
-    workers = _counted(there, "worker") if there else "a worker"
+    workers = counted(there, "worker") if there else "a worker"
     what = (
-        f"the queue ages: {_counted(ready, 'site')} of {_named(waiting)} "
+        f"the queue ages: {counted(ready, 'site')} of {named(waiting)} "
         f"{'waits' if ready == 1 else 'wait'} for {workers}, the first (of {first.place}) "
         f"{since_words(since, facts.now)}"
     )
@@ -318,9 +181,9 @@ def _of_queue(facts: Facts, causes: Sequence[Alert]) -> Iterator[Alert]:
     yield Alert("queue-aging", "sites", since, what, to_do, level=str(doublings), covered_by=_first(causes))
 
 
-def _of_quality(quality: QualityFacts) -> Iterator[Alert]:
+def _of_quality(quality: QualityFacts, now: float) -> Iterator[Alert]:
     last, before = quality.plates[:LAST_PLATES], quality.plates[LAST_PLATES:]
-    if len(last) < LAST_PLATES:
+    if len(last) < LAST_PLATES or now - last[0].published_at > LONGEST_QUALITY_S:
         return
     found = []
     for kind, share_of in (("sites", lambda plate: plate.sites), ("images", lambda plate: plate.images)):
@@ -378,20 +241,3 @@ def _of_disk(disk: DiskFacts, facts: Facts) -> Iterator[Alert]:
 def _first(alerts: Sequence[Alert]) -> str:
     """Name of the first alert that keeps plates from going on; empty where there is none."""
     return next((alert.name for alert in alerts if alert.kind in CAUSES and alert.level != "cost"), "")
-
-
-def _named(plates: Iterable[PlateFacts]) -> str:
-    """``screen/P1``, ``screen/P1 and screen/P2``, ``screen/P1, screen/P2 and 4 more``; each plate once."""
-    names = [*dict.fromkeys(plate.place for plate in plates)]
-    if len(names) > MOST_NAMED:
-        return f"{', '.join(names[:2])} and {len(names) - 2} more plates"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _inline(sentence: str) -> str:
-    """What others say, on one line and without its full stop."""
-    return " ".join(sentence.split()).rstrip(".")

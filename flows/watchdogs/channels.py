@@ -32,6 +32,18 @@ SCHEMES = {
 }
 
 
+def check_channels(settings: Settings) -> None:
+    """Check the form of the addresses that the settings name.
+
+    Raises
+    ------
+    ConfigurationError
+        If an address has another form; nothing of it is repeated.
+    """
+    for field in CHANNELS:
+        _read_address(field, getattr(settings, field))
+
+
 def apply_channels(client: Any, settings: Settings) -> list[Applied]:
     """Write the addresses that the settings name into blocks of a Prefect server; return what was done.
 
@@ -51,15 +63,9 @@ def apply_channels(client: Any, settings: Settings) -> list[Applied]:
 
 
 def _apply_channel(client: Any, field: str, address: SecretStr | None) -> Iterator[Applied]:
-    if address is None:
+    url = _read_address(field, address)
+    if url is None:
         return
-    url = address.get_secret_value()
-    parts = urlsplit(url)
-    if parts.scheme not in SCHEMES[field] or not parts.netloc:
-        raise ConfigurationError(
-            f"{PREFIX}{field.upper()} must be an address that begins with {SCHEMES[field][-1]}:// (it is not shown "
-            "here, since it is a secret)"
-        )
     from prefect.blocks.notifications import SlackWebhook
     from prefect.blocks.webhook import Webhook
 
@@ -67,6 +73,19 @@ def _apply_channel(client: Any, field: str, address: SecretStr | None) -> Iterat
     kind, name = BLOCKS[field]
     first = {"headers": {"Content-Type": "application/json"}} if kind == WEBHOOK else {}
     yield from apply_block(client, kinds[kind], name, {"url": url}, first=first)
+
+
+def _read_address(field: str, address: SecretStr | None) -> str | None:
+    if address is None:
+        return None
+    url = address.get_secret_value()
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES[field] or not parts.netloc:
+        raise ConfigurationError(
+            f"{PREFIX}{field.upper()} must be an address that begins with {SCHEMES[field][-1]}:// (it is not shown "
+            "here, since it is a secret)"
+        )
+    return url
 
 
 def with_blocks(client: Any, automations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

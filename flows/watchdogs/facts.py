@@ -88,6 +88,15 @@ class FaultFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """The store: its address, why and since when its plates cannot be listed; empty and ``None`` where they can."""
+
+    address: str
+    problem: str = ""
+    silent_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerFacts:
     """A worker whose last tasks all failed: how many, at how many different sites, why the last, and since when."""
 
@@ -118,6 +127,8 @@ class ClusterFacts:
         Since when it has no site at all; ``None`` if it has one.
     failing
         Workers whose last sites all failed.
+    well_at
+        When each other worker last ended a site well; without those that never did.
     """
 
     address: str
@@ -128,6 +139,7 @@ class ClusterFacts:
     waiting: int = 0
     idle_since: float | None = None
     failing: tuple[WorkerFacts, ...] = ()
+    well_at: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +189,7 @@ class QualityFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that was seen at one moment."""
+    """Everything that was seen at one moment; where it is not ``is_whole``, some plates could not be looked at."""
 
     now: float
     limits: Limits = Limits()
@@ -187,3 +199,5 @@ class Facts:
     runs: RunFacts | None = None
     quality: tuple[QualityFacts, ...] = ()
     disks: tuple[DiskFacts, ...] = ()
+    store: StoreFacts | None = None
+    is_whole: bool = True

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from flows.plate_list import FAULTS
 from flows.server import api_client
 from flows.settings import Settings
 from flows.watchdogs.alerts import disk_percent
@@ -28,11 +29,12 @@ from flows.watchdogs.facts import (
     PlateQuality,
     QualityFacts,
     RunFacts,
+    StoreFacts,
     WorkerFacts,
 )
 from flows.watchdogs.memory import Memory
 from flows.watchdogs.open_plates import OpenPlate, OpenPlates
-from imaging.errors import ConfigurationError, MissingPartError, PlateError
+from imaging.errors import ConfigurationError, MissingPartError
 from imaging.job import PlateJob, plate_job
 from imaging.planning import Plan, SitePlan
 from imaging.quality_history import QualityHistory
@@ -42,12 +44,10 @@ from imaging.store import Store
 
 log = logging.getLogger(__name__)
 
-OUR_TAG, BACKGROUND = "platestream", "background"
-"""Tags of flow runs of ours, and of those that can wait; see prefect.yaml."""
+OF_PLATES = "process-plate"
+"""Deployment of the runs that plates wait for; those of others can wait, see prefect.yaml."""
 LATE_S = 15.0
 """Seconds after which a run that should have begun waits for somebody to run it."""
-FAULTS = (PlateError, OSError, ValueError, ArithmeticError, LookupError)
-"""What one plate's files and records can raise: the look at all others goes on."""
 
 
 @dataclass
@@ -80,16 +80,18 @@ class Gatherer:
         limits = Limits(
             settings.alert_after_s, settings.alert_queue_s, settings.alert_disk_percent, idle_s=settings.idle_s
         )
-        plates = tuple(self._plates(now))
+        loss, is_complete = self.plates.loss, self.plates.is_complete
         return Facts(
             now,
             limits,
-            plates,
-            tuple(self._faults()),
+            () if loss else tuple(self._plates(now)),
+            () if loss else tuple(self._faults()),
             self._cluster(),
             self._runs(now),
-            tuple(self._qualities()),
+            () if loss else tuple(self._qualities()),
             tuple(self._disks(limits)),
+            StoreFacts(settings.store, loss, self.memory.since("store silent") if loss else None),
+            is_whole=is_complete and not loss,
         )
 
     def _plates(self, now: float) -> Iterator[PlateFacts]:
@@ -98,6 +100,7 @@ class Gatherer:
             try:
                 found = self._plate(job, each, now)
             except FAULTS:  # the watcher meets the same fault, says it and tells us
+                self.memory.hold(_subject(job))
                 continue
             if found is not None:
                 yield found
@@ -107,7 +110,7 @@ class Gatherer:
         work = self.need(job, plan)
         if not work and (plan.is_publishable or not plan.has_arrivals):
             return None
-        name = f"{job.experiment.name}/{job.plate}/{job.recipe}"
+        name = _subject(job)
         waits_since = self.memory.since(f"ready {name}") if plan.todo else None
         awaits = any(site.awaited for site in plan.sites)
         patience_s = job.experiment.patience_s
@@ -165,6 +168,7 @@ class Gatherer:
                 WorkerFacts(name, found["failed"], len(found["sites"]), found["reason"], found["since"])
                 for name, found in look.failing.items()
             ),
+            well_at=tuple(at for name, at in look.well_at.items() if name not in look.failing),
         )
 
     def _runs(self, now: float) -> RunFacts:
@@ -183,11 +187,13 @@ class Gatherer:
             for each in self.memory.standing.values()
             if each.alert.kind == "quality-collapsed"
         }
-        for key in sorted(self.plates.take_done() | (wanted - set(self._quality))):
+        done = self.plates.take_done()
+        for key in sorted(done.keys() | (wanted - set(self._quality))):
             history, _ = self._quality.get(key, (QualityHistory(self.store, *key), None))
             try:
-                newest = history.newest()
+                newest = history.newest(done.get(key, ()))
             except FAULTS:  # looked at again when the next plate is done
+                self.memory.hold("/".join(key))
                 continue
             plates = tuple(PlateQuality(each.plate, each.published_at, each.sites, each.images) for each in newest)
             self._quality[key] = (history, QualityFacts(*key, plates))
@@ -254,7 +260,7 @@ def workers_floor(settings: Settings) -> int | None:
 
 
 def find_late_runs(settings: Settings, now: float) -> list[float]:
-    """Since when each flow run of ours waits for somebody to run it; those that can wait are left out.
+    """Since when each flow run of a plate waits for somebody to run it, the first 200 of them.
 
     Raises
     ------
@@ -263,18 +269,19 @@ def find_late_runs(settings: Settings, now: float) -> list[float]:
     """
     before = datetime.fromtimestamp(now - LATE_S, UTC)
     runs: dict[str, Any] = {
-        "tags": {"all_": [OUR_TAG]},
         "state": {"name": {"any_": ["Scheduled", "Late", "AwaitingConcurrencySlot"]}},
         "expected_start_time": {"before_": before.isoformat()},
     }
-    question = {"flow_runs": runs, "sort": "EXPECTED_START_TIME_ASC", "limit": 200}
+    deployments = {"name": {"any_": [OF_PLATES]}}
+    question = {"flow_runs": runs, "deployments": deployments, "sort": "EXPECTED_START_TIME_ASC", "limit": 200}
     with api_client(settings.api_url, auth=settings.auth) as client:
         answer = client.post("/flow_runs/filter", json=question).raise_for_status().json()
-    return [
-        datetime.fromisoformat(run["expected_start_time"]).timestamp()
-        for run in answer
-        if BACKGROUND not in run["tags"]
-    ]
+    return [datetime.fromisoformat(run["expected_start_time"]).timestamp() for run in answer]
+
+
+def _subject(job: PlateJob) -> str:
+    """A plate under a recipe, as alerts and sightings name it."""
+    return f"{job.experiment.name}/{job.plate}/{job.recipe}"
 
 
 def _complete_at(site: SitePlan) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Set
 from dataclasses import dataclass
 
 from imaging.experiment import Experiment
@@ -28,7 +29,38 @@ class OpenPlates:
         self._lock = threading.Lock()
         self._open: dict[Key, OpenPlate] = {}
         self._faults: dict[Key, str] = {}
-        self._done: set[tuple[str, str]] = set()
+        self._done: dict[tuple[str, str], set[str]] = {}
+        self._is_complete = False
+        self._loss = ""
+
+    @property
+    def loss(self) -> str:
+        """Why the store's plates cannot be listed; empty where they can."""
+        with self._lock:
+            return self._loss
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all plates of the store were looked at since the watcher began."""
+        with self._lock:
+            return self._is_complete
+
+    def complete(self) -> None:
+        """Take note that all plates were looked at once."""
+        with self._lock:
+            self._is_complete = True
+
+    def lose(self, problem: str) -> None:
+        """Take note of why the store's plates cannot be listed: what is known of them stays as it is."""
+        with self._lock:
+            self._loss = problem
+
+    def regain(self, experiments: Set[str]) -> None:
+        """Take note that they can be listed; faults of experiments that are none of these go with their folders."""
+        with self._lock:
+            self._loss = ""
+            for key in [key for key in self._faults if key[0] not in experiments and not key[1]]:
+                del self._faults[key]
 
     def note(self, job: PlateJob, refusal: str = "") -> None:
         """Take note of a plate that is not done."""
@@ -39,7 +71,7 @@ class OpenPlates:
         """Take note of a plate that is done, or to be left alone."""
         with self._lock:
             if self._open.pop((job.experiment.name, job.plate, job.recipe), None):
-                self._done.add((job.experiment.name, job.recipe))
+                self._done.setdefault((job.experiment.name, job.recipe), set()).add(job.plate)
 
     def fault(self, experiment: str, plate: str, recipe: str, problem: str) -> None:
         """Take note of why a plate, or without one the experiment, cannot be looked at."""
@@ -50,6 +82,14 @@ class OpenPlates:
         """Take note that it can be looked at."""
         with self._lock:
             self._faults.pop((experiment, plate, recipe), None)
+
+    def keep_recipes(self, experiment: str, plate: str, recipes: Set[str]) -> None:
+        """Forget a plate under recipes that are none of these: it is not processed under them any more."""
+        with self._lock:
+            for known in (self._open, self._faults):
+                for key in [key for key in known if key[:2] == (experiment, plate) and key[2]]:
+                    if key[2] not in recipes:
+                        del known[key]
 
     def forget(self, experiment: str, plate: str) -> None:
         """Forget a plate whose folder is gone."""
@@ -68,8 +108,8 @@ class OpenPlates:
         with self._lock:
             return dict(self._faults)
 
-    def take_done(self) -> set[tuple[str, str]]:
-        """Experiments and recipes of which a plate was done since this was asked last."""
+    def take_done(self) -> dict[tuple[str, str], set[str]]:
+        """Plates, by experiment and recipe, that were done since this was asked last."""
         with self._lock:
-            done, self._done = self._done, set()
+            done, self._done = self._done, {}
             return done

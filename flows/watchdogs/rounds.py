@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 
 from flows.events import emit, encode_name
 from flows.settings import Settings
-from flows.watchdogs.alerts import Alert, find_alerts
+from flows.watchdogs.alert import Alert
+from flows.watchdogs.alerts import find_alerts
 from flows.watchdogs.gather import Gatherer
 from flows.watchdogs.memory import Memory, Message, read_memory, write_memory
 from flows.watchdogs.open_plates import OpenPlates
@@ -134,14 +135,19 @@ class Watchdogs:
         """Look once and tell what there is to tell; return it."""
         now = time.time() if now is None else now
         self.memory.begin(now, every_s=self.every_s, tick=tick)
-        self.memory.end(find_alerts(self.gatherer.gather(now)))
+        facts = self.gatherer.gather(now)
+        self.memory.end(find_alerts(facts), is_whole=facts.is_whole)
         self.memory.forget_untold()
         told = [message for message in self.memory.messages() if self._tell(message)]
+        if facts.store is None or not facts.store.problem:  # else it may be the folder that one is to be mounted at
+            self._keep()
+        return told
+
+    def _keep(self) -> None:
         try:
             write_memory(self.store, self.memory)
         except PlateError as error:
             log.warning("alerts are not kept, as %s", error)
-        return told
 
     def _tell(self, message: Message) -> bool:
         """Log a message once and send it; whether it was sent."""

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from flows.watchdogs.alerts import since_words
+from flows.watchdogs.alert import since_words
 from flows.watchdogs.memory import Memory, Standing, read_memory
 from imaging.store import Store
 

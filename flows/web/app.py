@@ -26,7 +26,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flows.own_names import OwnNames
@@ -91,15 +91,15 @@ def make_app(store: Store, read_status: Callable[[], Sequence[Row]], *, token: s
         Route("/status.json", show_board, methods=_READ),
         Route("/results/{rest:path}", show_file, methods=_READ),
     ]
-    images = Route("/{rest:path}", show_file, methods=_READ)
+    images = [Route("/{rest:path}", show_file, methods=_READ)]
     routes = [
         Route("/health", _show_health, methods=_READ),
         Route("/login", _show_form, methods=_READ),
         Route("/login", _LogIn(door), methods=["POST"]),
         Route("/logout", _log_out, methods=["POST"]),
         *[Route(f"/web/{name}", _asset(name), methods=_READ) for name in ("web.css", "index.js")],
-        Mount("/images", routes=[images], middleware=[_cross_origin(origins), guard]),
-        Mount("/", routes=pages, middleware=[guard]),
+        Mount("/images", _router(images), middleware=[_cross_origin(origins), guard]),
+        Mount("/", _router(pages), middleware=[guard]),
     ]
 
     @contextlib.asynccontextmanager
@@ -108,7 +108,14 @@ def make_app(store: Store, read_status: Callable[[], Sequence[Row]], *, token: s
         board.close()
 
     around = [Middleware(SafeHeaders), *([] if token else [Middleware(OwnNames, refuses_origins=False)])]
-    return Starlette(routes=routes, middleware=around, lifespan=lifespan)
+    app = Starlette(routes=routes, middleware=around, lifespan=lifespan)
+    app.router.redirect_slashes = False
+    return app
+
+
+def _router(routes: Sequence[Route]) -> Router:
+    """Routes of which none answers with another address: Starlette takes its host and scheme from the request."""
+    return Router(routes, redirect_slashes=False)
 
 
 class SafeHeaders:

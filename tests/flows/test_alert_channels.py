@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from flows.deploy import deploy, deploy_alerts
 from flows.doctor_services import check_alerts, check_server
 from flows.events import emit
 from flows.settings import Settings, child_environment
-from flows.watchdogs.alerts import Alert
+from flows.watchdogs.alert import Alert
 from flows.watchdogs.channels import apply_channels
 from flows.watchdogs.gather import find_late_runs
 from flows.watchdogs.rounds import AlertEvent
@@ -126,6 +127,14 @@ def test_on_one_machine_alerts_are_set_up_without_deploying_anything_else(clean:
     assert changed == {"block webhook/platestream-alerts": "created", AUTOMATION: "created"}
 
 
+def test_processes_that_apply_automations_at_once_make_each_only_once(clean: str, tmp_path: Path) -> None:
+    settings = Settings(api_url=clean, state_folder=tmp_path, alert_webhook="https://lab.example/hook")  # pyright: ignore[reportArgumentType]
+    with ThreadPoolExecutor(4) as pool:
+        applied = [future.result() for future in [pool.submit(deploy_alerts, settings) for _ in range(4)]]
+    changes = [each.change for found in applied for each in found if f"{each.kind} {each.name}" == AUTOMATION]
+    assert sorted(changes) == ["created", "unchanged", "unchanged", "unchanged"]
+
+
 @pytest.mark.parametrize(
     ("channel", "address"),
     [("alert_webhook", "ftp://canary"), ("alert_slack", "canary"), ("alert_email", "night@canary.example")],
@@ -144,16 +153,20 @@ def test_no_process_gets_the_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "canary" not in str(child_environment({}))
 
 
-def test_runs_that_nobody_runs_are_late_since_they_should_have_begun(clean: str) -> None:
+def test_runs_of_plates_that_nobody_runs_are_late_since_they_should_have_begun_and_no_others(clean: str) -> None:
     settings = Settings(api_url=clean)
     known = len(find_late_runs(settings, time.time() + 3600))
     with httpx.Client(base_url=clean, trust_env=False, timeout=60) as client:
         deployment = client.get("/deployments/name/tiny/process-plate").raise_for_status().json()
-        state = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2026-02-03T04:05:00+00:00"}}
-        for tags in (["platestream"], ["platestream", "background"], ["another"]):
-            run = {"state": state, "tags": tags, "flow_id": deployment["flow_id"]}
+        other = {"name": "load-warehouse", "flow_id": deployment["flow_id"]}
+        others = client.post("/deployments/", json=other).raise_for_status().json()
+        run = {"flow_id": deployment["flow_id"], "tags": ["platestream"]}
+        for minute, of in ((5, deployment), (4, others)):
+            details = {"scheduled_time": f"2026-02-03T04:0{minute}:00+00:00"}
+            run |= {"state": {"type": "SCHEDULED", "state_details": details}, "deployment_id": of["id"]}
             client.post("/flow_runs/", json=run).raise_for_status()
-    late = find_late_runs(settings, time.time() + 3600)
+        late = find_late_runs(settings, time.time() + 3600)
+        wait_for(lambda: delete(client, f"/deployments/{others['id']}"), "end of a deployment")
     assert len(late) == known + 1
     assert min(late) == 1_770_091_500.0
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from flows.watchdogs.alerts import Alert
+from flows.watchdogs.alert import Alert
+from flows.watchdogs.facts import Facts
 from flows.watchdogs.memory import KEY, OVER_AFTER_S, Memory, read_memory, write_memory
 from flows.watchdogs.rounds import AlertEvent, Watchdogs
 from flows.watchdogs.status import read_alerts
@@ -45,6 +46,38 @@ def test_it_is_told_again_when_its_level_changes() -> None:
     look(memory, 0, DISK)
     assert look(memory, 60, replace(DISK, level="2")) == [("changed", "disk-near-full")]
     assert look(memory, 120, replace(DISK, level="2")) == []
+
+
+def test_what_hovers_between_two_levels_is_told_as_the_worse_one_and_as_the_other_once_it_stays() -> None:
+    memory = Memory()
+    look(memory, 0, DISK)
+    assert look(memory, 60, replace(DISK, level="2")) == [("changed", "disk-near-full")]
+    news = [look(memory, at, replace(DISK, level=str(1 + at // 60 % 2))) for at in range(120, 7200, 60)]
+    assert not any(news)
+    news = [look(memory, at, DISK) for at in range(7200, 7800, 60)]
+    assert [each for found in news for each in found] == [("changed", "disk-near-full")]
+    assert look(memory, 7800, replace(DISK, level="2")) == [("changed", "disk-near-full")]
+
+
+def test_a_change_that_came_before_is_another_message() -> None:
+    memory = Memory()
+    look(memory, 0, DISK)
+    found = []
+    for at, level in ((60, "2"), (420, "1"), (480, "2")):
+        memory.begin(NOW + at, every_s=60, tick=float(at))
+        memory.end([replace(DISK, level=level)])
+        found += memory.messages()
+        memory.note_told(memory.messages()[0])
+    assert [message.alert.level for message in found] == ["2", "1", "2"]
+    assert len({message.event_id for message in found}) == 3
+
+
+def test_another_kind_of_level_is_told_once_the_former_is_over() -> None:
+    memory = Memory()
+    idle = Alert("cluster-idle", "lab", NOW, "it is idle", "look", level="work")
+    look(memory, 0, idle)
+    news = [look(memory, at, replace(idle, level="cost")) for at in range(60, 420, 60)]
+    assert [bool(found) for found in news] == [False, False, False, False, True, False]
 
 
 def test_it_is_over_after_some_minutes_without_it_and_then_new_again() -> None:
@@ -180,7 +213,7 @@ def test_a_memory_that_could_not_be_told_is_an_empty_one(
 
 def dogs(store: Store, send: Callable[[AlertEvent], None], found: list[Alert], monkeypatch: Any) -> Watchdogs:
     monkeypatch.setattr("flows.watchdogs.rounds.find_alerts", lambda facts: list(found))
-    gatherer: Any = SimpleNamespace(memory=Memory(), gather=lambda now: None)
+    gatherer: Any = SimpleNamespace(memory=Memory(), gather=Facts)
     return Watchdogs(gatherer, store, send)
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from flows.watchdogs.alerts import GIB, Alert, find_alerts
+from flows.watchdogs.alert import Alert
+from flows.watchdogs.alerts import GIB, find_alerts
 from flows.watchdogs.facts import (
     ClusterFacts,
     DiskFacts,
@@ -156,7 +157,7 @@ def test_a_silent_scheduler_explains_why_plates_get_nowhere() -> None:
 
 
 def test_a_worker_that_fails_at_every_site_while_others_do_not() -> None:
-    assert only(replace(FACTS, cluster=replace(CLUSTER, failing=(WORKER,)))).sentence == (
+    assert only(replace(FACTS, cluster=replace(CLUSTER, failing=(WORKER,), well_at=(NOW - 30,)))).sentence == (
         "the worker 3 of the cluster at tcp://lab:8786 has failed at every site since 2026-02-03 04:04 UTC (1 min): 12 "
         "failures in a row at 12 sites, the last because of CudaError('out of memory'); others do not, so look at its "
         "log and its machine (disk, memory, GPU), and restart it"
@@ -175,6 +176,23 @@ def test_sites_that_fail_on_all_workers_are_one_alert_and_no_fault_of_a_worker()
     assert told(facts) == ["sites-failing"]
     assert "every site has failed on every worker" in find_alerts(facts)[0].sentence
     assert "24 failures in a row" in find_alerts(facts)[0].sentence
+
+
+def test_whether_a_worker_or_its_sites_are_at_fault_is_told_once_another_ended_one_well_or_had_the_time_to() -> None:
+    def told_of(since: float, *well_at: float) -> list[str]:
+        cluster = replace(CLUSTER, failing=(replace(WORKER, since=since),), well_at=well_at)
+        return told(replace(FACTS, cluster=cluster))
+
+    assert told_of(NOW - 60) == told_of(NOW - 60, NOW - 90) == []
+    assert told_of(NOW - 60, NOW - 90, NOW - 10) == ["worker-failing"]
+    assert told_of(NOW - 660) == told_of(NOW - 660, NOW - 700) == ["sites-failing"]
+    assert told_of(NOW - 660, NOW - 10) == ["worker-failing"]
+
+
+def test_an_idle_worker_does_not_keep_failing_sites_from_being_told() -> None:
+    failing = tuple(replace(WORKER, name=name, since=NOW - 900) for name in "123")
+    alert = only(replace(FACTS, cluster=replace(CLUSTER, failing=failing)))
+    assert "every site has failed on every worker that had one of the cluster at tcp://lab:8786" in alert.what
 
 
 def test_the_only_worker_that_fails_is_told_with_that() -> None:
@@ -262,6 +280,12 @@ def test_an_experiment_whose_quality_collapses() -> None:
 )
 def test_what_is_a_collapse(last: tuple[float, ...], before: tuple[float, ...], is_told: bool) -> None:
     assert bool(find_alerts(replace(FACTS, quality=(plates_of(last, before),)))) is is_told
+
+
+def test_a_collapse_is_over_when_nothing_was_published_for_some_days() -> None:
+    collapsed = plates_of((0.4, 0.5, 0.3), (0.02,) * 6)
+    assert find_alerts(replace(FACTS, now=NOW + 2.9 * 86_400, quality=(collapsed,)))
+    assert find_alerts(replace(FACTS, now=NOW + 3.1 * 86_400, quality=(collapsed,))) == []
 
 
 def test_a_disk_is_told_again_as_it_fills() -> None:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import json
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from flows import doctor_services
 from flows.doctor import Finding, examine
-from flows.doctor_services import check_cluster, check_gpu, check_server, check_warehouse, check_watcher
+from flows.doctor_services import (
+    check_cluster,
+    check_gpu,
+    check_server,
+    check_warehouse,
+    check_watcher,
+    seconds_apart,
+)
 from flows.doctor_store import check_disks, check_installation, check_store, clock_finding
 from flows.settings import Settings
-from flows.watchdogs.alerts import Alert
+from flows.watchdogs.alert import Alert
 from flows.watchdogs.memory import Memory, write_memory
 from flows.watchdogs.rounds import ALERT
 from imaging.store import FolderStore
@@ -189,3 +202,39 @@ def test_a_test_alert_goes_the_way_of_all_alerts(run, monkeypatch: pytest.Monkey
     assert outcome.out.startswith(f"the Prefect server at {url} took a test alert")
     assert got[0].body[0]["event"] == ALERT
     assert got[0].body[0]["payload"]["message"] == "this is a test of Platestream's alerts; nothing is to be done"
+
+
+def test_how_long_an_answer_took_is_not_taken_for_a_wrong_clock() -> None:
+    assert seconds_apart(1000.0, 1060.0, 1055.0, 1056.0) == 0
+    assert seconds_apart(1000.0, 1060.0, 998.0, 999.0) == 1
+    assert seconds_apart(1000.0, 1001.0, 1031.0, 1032.0) == 30
+
+
+def test_a_prefect_server_that_answers_slowly_has_no_wrong_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = time.time()
+    clock = iter([began - 60.0, began])  # it let the question lie for a minute
+    monkeypatch.setattr(doctor_services, "time", SimpleNamespace(time=lambda: next(clock)))
+    with version_api() as address:
+        found = list(check_server(Settings(api_url=address)))
+    assert [finding.level for finding in found if finding.about == "clocks"] == ["fine"]
+
+
+@contextlib.contextmanager
+def version_api() -> Iterator[str]:
+    """An API that knows its version and nothing else, and says what its clock says."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = b'"0"' if self.path.endswith("/admin/version") else b"{}"
+            self.send_response(200 if data == b'"0"' else 500)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_request(self, code: object = "-", size: object = "-") -> None:
+            """Keep quiet."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/api"
+        server.shutdown()

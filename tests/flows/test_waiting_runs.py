@@ -34,6 +34,17 @@ def test_a_run_that_never_begins_is_not_believed_for_ever() -> None:
         assert waiting.believe([run_of(state), run_of(state, id="r2")], now=longest_s)
 
 
+def test_a_plate_in_a_long_queue_gets_ever_more_rarely_one_more_run() -> None:
+    waiting = WaitingRuns("http://127.0.0.1:1/api")
+    runs, added_at = [run_of("SCHEDULED")], []
+    for hour in range(24):
+        if not waiting.believe(runs, now=3600.0 * hour):
+            added_at.append(hour)
+            runs.append(run_of("SCHEDULED", id=f"r{hour + 2}"))
+            assert waiting.believe(runs, now=3600.0 * hour)
+    assert added_at == [1, 3, 7, 15]
+
+
 def test_a_run_that_went_on_is_forgotten() -> None:
     waiting = WaitingRuns("http://127.0.0.1:1/api")
     waiting.believe([run_of("PENDING")], now=0.0)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows.serve import client_command
-from flows.warm_runs import find_differences
+from flows import warm_client
+from flows.warm_client import LENGTH, ask_for_fork, ready_mark
+from flows.warm_process import WarmProcess, client_command
+from flows.warm_runs import WarmRuns, find_differences, read_request
 from tests.parts import ROOT
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
@@ -82,6 +88,8 @@ def test_a_run_goes_where_no_fork_is_to_be_had_as_well(tmp_path: Path) -> None:
     with begin(tmp_path / "nobody", "exit", "4") as run:
         said = first_words(run)
         assert (run.wait(LIMIT_S), said["is_warm"], said["pid"]) == (4, False, run.pid)
+        assert run.stderr is not None
+        assert run.stderr.read() == "a run starts a Python of its own: no fork is to be had\n"
 
 
 def test_a_run_with_other_settings_is_none_of_the_warm_process(warm: tuple[Path, subprocess.Popen[bytes]]) -> None:
@@ -118,16 +126,108 @@ def test_a_killed_run_ends_its_client_by_the_same_signal(warm: tuple[Path, subpr
 def test_runs_outlive_the_warm_process_and_are_waited_for(
     warm: tuple[Path, subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    with begin(warm[0], "wait", str(tmp_path / "enough")) as run:
+    with begin(warm[0], "wait", str(tmp_path / "enough"), "3") as run:
         pid = first_words(run)["pid"]
         warm[1].kill()
         warm[1].wait(LIMIT_S)
         assert is_alive(pid)
         (tmp_path / "enough").touch()
-        assert run.wait(LIMIT_S) == 0
-        assert not is_alive(pid)
+        assert run.wait(LIMIT_S) == 3
+        wait_until(lambda: not is_alive(pid))
         assert run.stderr is not None
-        assert "waited enough" in run.stderr.read()
+        assert run.stderr.read() == "waited enough\nended\n"
+
+
+def test_without_the_warm_process_a_killed_client_still_takes_its_run_along(
+    warm: tuple[Path, subprocess.Popen[bytes]],
+) -> None:
+    with begin(warm[0], "wait", NO_FILE) as run:
+        pid = first_words(run)["pid"]
+        warm[1].kill()
+        warm[1].wait(LIMIT_S)
+        run.kill()
+        wait_until(lambda: not is_alive(pid))
+
+
+def test_a_run_of_which_nobody_knows_how_it_ended_did_not_end_well(warm: tuple[Path, subprocess.Popen[bytes]]) -> None:
+    with begin(warm[0], "wait", NO_FILE) as run:
+        pid = first_words(run)["pid"]
+        warm[1].kill()
+        warm[1].wait(LIMIT_S)
+        os.kill(pid, signal.SIGKILL)
+        assert run.wait(LIMIT_S) == warm_client.UNKNOWN
+        assert run.stderr is not None
+        assert f"the run (process {pid}) was killed" in run.stderr.read()
+
+
+def test_a_warm_process_that_was_killed_is_started_again_for_the_next_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = WarmProcess(tmp_path, ENVIRONMENT, ["colorsys", "tests.flows.sets_variable"])
+    try:
+        wait_until(process.socket.exists)
+        process.tend()
+        first = process.pid
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: not is_alive(first))
+        process.tend()
+        assert process.pid != first
+        assert "has ended with code -9, and is started again" in caplog.text
+        wait_until(process.socket.exists)
+        with begin(process.socket, "exit", "0") as run:
+            assert first_words(run)["is_warm"]
+    finally:
+        process.end()
+    assert not is_alive(process.pid)
+
+
+@pytest.mark.parametrize("said", [b"no JSON", b"[]", b"{}", b""])
+def test_of_a_client_that_says_nothing_of_use_no_output_is_kept_open(said: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    read_end, write_end = os.pipe()
+    with ours, theirs, open(read_end, "rb") as output:
+        socket.send_fds(theirs, [(len(said) or 1).to_bytes(LENGTH, "big")], [write_end, write_end])
+        os.close(write_end)
+        theirs.sendall(said)
+        ours.settimeout(0.1)  # a client that stalls
+        with pytest.raises((ValueError, OSError)):
+            read_request(ours)
+        assert output.read() == b""
+
+
+def test_of_a_client_that_did_not_wait_any_longer_no_run_is_forked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "runs"
+    monkeypatch.setattr(warm_client, "FORK_S", 0.1)
+    with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
+        listener.bind(str(path))
+        listener.listen(1)
+        Path(ready_mark(str(path))).touch()
+        assert ask_for_fork(str(path), RUN) is None
+        runs = WarmRuns(listener, 0, dict(os.environ))
+        assert runs._take(selector) is None
+        assert not runs._runs
+
+
+def test_where_no_process_can_be_forked_the_client_goes_its_own_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    path = tmp_path / "runs"
+    with (
+        socket.socket(socket.AF_UNIX) as listener,
+        selectors.DefaultSelector() as selector,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        listener.bind(str(path))
+        listener.listen(1)
+        asked = pool.submit(ask_for_fork, str(path), RUN)
+        monkeypatch.setattr(os, "fork", fail)
+        assert WarmRuns(listener, 0, dict(os.environ))._take(selector) is None
+        assert asked.result(LIMIT_S) is None
 
 
 def test_the_warm_process_ends_after_its_last_run_when_nobody_can_ask_any_more(

@@ -17,9 +17,7 @@ from flows.needs import find_need
 from flows.settings import Settings
 from flows.watch import Watch
 from flows.watchdogs.alerts import disk_percent, find_alerts
-from flows.watchdogs.facts import Facts, PlateFacts
-from flows.watchdogs.gather import Gatherer, look_at_disks, workers_floor
-from flows.watchdogs.memory import Memory
+from flows.watchdogs.gather import look_at_disks, workers_floor
 from flows.watchdogs.rounds import open_watchdogs
 from flows.watchdogs.status import read_alerts
 from imaging.errors import MissingPartError
@@ -27,50 +25,14 @@ from imaging.job import open_job
 from imaging.steps import beat
 from imaging.store import FolderStore
 from tests.flows.api_standin import api_standin
+from tests.flows.dogs import Dogs, declare, upload
 from tests.following import follow
 from tests.imaging import small_screen
-from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate
-
-NOWHERE = "http://127.0.0.1:9/api"
-UNASKED = "tls://127.0.0.1:9"
-"""A scheduler that nobody can ask without a certificate."""
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> FolderStore:
-    store = FolderStore(tmp_path / "store")
-    store.write("experiments/screen/experiment.yaml", EXPERIMENT.replace("patience: 60", "patience: 36000").encode())
-    store.write("experiments/screen/map.csv", PLATE_MAP.encode())
-    return store
-
-
-def upload(store: FolderStore, plate: str = "P1", *, first: int = 0, count: int = 8) -> None:
-    for name, data in list(draw_plate().items())[first:count]:
-        store.write(f"raw/screen/{plate}/{name}", data)
-
-
-class Dogs:
-    """A real watch and its gatherer, whose clocks the test moves."""
-
-    def __init__(self, store: FolderStore, tmp_path: Path, **said: Any) -> None:
-        settings = {"api_url": NOWHERE, "scheduler": UNASKED, "store": str(store.root), "settle_s": 0}
-        self.settings = Settings(**settings | {"state_folder": tmp_path, "cache_folder": tmp_path} | said)
-        self.watch = Watch(store, lambda need: None, rescan_s=0.5, settle_s=0.0)
-        self.gatherer = Gatherer(store, self.settings, self.watch.plates, Memory(), find_need)
-        self.began = time.time()
-
-    def look(self, after_s: float) -> Facts:
-        """Let the watch go round and the gatherer look, so many seconds after the first time."""
-        now = self.began + after_s
-        self.watch.round(now)
-        self.gatherer.memory.begin(now, every_s=60, tick=after_s)
-        facts = self.gatherer.gather(now)
-        self.gatherer.memory.end(find_alerts(facts))
-        return facts
-
-    def plate(self, after_s: float) -> PlateFacts:
-        (plate,) = self.look(after_s).plates
-        return plate
+    return declare(tmp_path / "store")
 
 
 @pytest.fixture
@@ -124,14 +86,13 @@ def test_what_cannot_be_looked_at_is_a_fault_until_it_is_mended(root: FolderStor
     found = {(fault.experiment, fault.plate): fault for fault in dogs.look(1).faults}
     assert set(found) == {("undeclared", ""), ("screen", "P1")}
     assert "not declared" in found["undeclared", ""].problem
-    assert "pins are damaged" in found["screen", "P1"].problem
+    assert "record is damaged" in found["screen", "P1"].problem
     assert {fault.since for fault in dogs.look(300).faults} == {dogs.began + 1}
     root.delete(pins)
     shutil.rmtree(root.root / "raw/undeclared")
     facts = dogs.look(302)
     assert facts.plates
-    assert {fault.experiment for fault in facts.faults} == {"undeclared"}  # nobody asked again: it has no plates
-    assert dogs.watch.plates.faults().keys() == {("undeclared", "", "")}
+    assert facts.faults == ()
 
 
 def test_a_server_that_cannot_be_told_is_no_fault_of_the_plate(root: FolderStore, dogs: Dogs) -> None:
@@ -207,7 +168,9 @@ def test_a_worker_that_fails_at_every_site_is_found_out(
         assert "6 failures in a row at 6 sites" in alert.what
         assert "CUDA is out of memory at site 12" in alert.what
         end(20, sound)
-        assert ask(cluster.scheduler_address).failing.keys() == {str(broken)}
+        look = ask(cluster.scheduler_address)
+        assert look.failing.keys() == {str(broken)}
+        assert look.failing[str(broken)]["since"] < look.well_at[str(sound)] <= look.time
         client.submit(measure, 21, None, key="site-e-p-r-B02-21-x-0", workers=[address[broken]]).result()
     assert ask(cluster.scheduler_address).failing == {}
     assert abs(ask(cluster.scheduler_address).time - time.time()) < 60
@@ -280,6 +243,26 @@ def test_an_experiment_whose_last_plates_fail_is_found_in_its_publications(root:
     record = next(key for key in history._read if "/P7/" in key)
     root.delete(record)
     assert [shares.plate for shares in history.newest()[:2]] == ["P6", "P5"]
+
+
+def test_of_old_plates_publications_are_listed_once_unless_they_changed(
+    root: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imaging import quality_history
+
+    monkeypatch.setattr(quality_history, "MOST_PLATES", 2)
+    for number in range(5):
+        small_screen.publish(root, plate=f"P{number}", published_at=f"2026-02-03T0{number}:00:00+00:00")
+    history = quality_history.QualityHistory(root, "screen", small_screen.RECIPE)
+    assert [shares.plate for shares in history.newest()] == ["P4", "P3"]
+    listed: list[str] = []
+    listing = root.list
+    monkeypatch.setattr(root, "list", lambda prefix, **given: listed.append(prefix) or listing(prefix, **given))
+    small_screen.record(root, 2, plate="P0")
+    assert [shares.plate for shares in history.newest()] == ["P4", "P3"]
+    assert {prefix.split("/")[2] for prefix in listed} == {"P3", "P4"}
+    history.newest(["P0"])
+    assert any("/P0/" in key for key in history._read)
 
 
 def test_an_alert_of_a_real_plate_is_sent_once_and_shown_by_status(

@@ -10,7 +10,7 @@ import pytest
 
 from imaging.shown_files import ShownFiles, find_key
 from imaging.store import FolderStore, Store, StoredObject
-from tests.security.served import Served, serve
+from tests.security.served import TOKEN, Served, serve
 
 PAGE = "results/E1/P1/v1-3fa9c2d4/page/"
 ZARR = "images/E1/P1.zarr/"
@@ -217,3 +217,11 @@ def test_the_same_rules_hold_for_a_bucket_and_for_memory(store: Store) -> None:
 )
 def test_an_address_has_a_known_form_or_shows_nothing(path: str, key: str | None) -> None:
     assert find_key(path) == (path[1:] if key == "as it is" else key)
+
+
+@pytest.mark.parametrize("path", ["/login/", "/health/", "/status.json/", "/web/web.css/", "/images", "/results"])
+def test_no_address_leads_to_the_host_that_a_request_names(root: Path, path: str) -> None:
+    with serve(FolderStore(root), token=TOKEN) as served:
+        answer = served.get(path, host="evil.example", authorization=f"Bearer {TOKEN}")
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
