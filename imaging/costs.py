@@ -18,14 +18,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from imaging.errors import StoredDataError
 from imaging.job import PlateJob
 from imaging.names import to_json
 from imaging.planning import Plan
 from imaging.records import Records
 from imaging.store import Store, StoredObject
+from imaging.stored_records import PROVENANCE, read_record
 
 DAYS = "costs/"
 _READERS = 16
+_DAMAGED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What comes of reading costs that are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ def read_book(store: Store, prefix: str) -> CostBook:
     try:
         record = json.loads(store.read(book_key(prefix)))
         return CostBook(_days(record), frozenset(record["counted"]))
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+    except (FileNotFoundError, *_DAMAGED):
         return CostBook()
 
 
@@ -149,12 +153,8 @@ def count_costs(store: Store, prefix: str, records: Records, book: CostBook) -> 
 
     def read(name: str) -> Mapping[str, Any] | None:
         try:
-            return json.loads(store.read(f"{prefix}{name}.json")).get("provenance") or {}
-        except (
-            FileNotFoundError,
-            ValueError,
-            AttributeError,
-        ):  # a publisher disowned it, or finds out that it is damaged
+            return read_record(store, f"{prefix}{name}.json", {"provenance?": PROVENANCE}).get("provenance") or {}
+        except (FileNotFoundError, StoredDataError):  # a publisher disowned it, or finds out that it is damaged
             return None
 
     days, counted = dict(book.days), set(book.counted)
@@ -216,7 +216,7 @@ class DayCosts:
     def _read_part(self, item: StoredObject) -> Spending:
         try:
             return _spending(json.loads(self._store.read(item.key)))
-        except (FileNotFoundError, ValueError, TypeError, KeyError):  # its plate's follower writes it again
+        except (FileNotFoundError, *_DAMAGED):  # its plate's follower writes it again
             return NOTHING
 
 

@@ -8,6 +8,7 @@ versions may write more.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +19,18 @@ Shape = Any
 """``str``, ``int``, ``float``, ``bool``, ``dict``, ``list``, ``[shape]`` or ``{name: shape}``."""
 
 OBJECT = {"key": str}
-IMAGE = {"channel": str, "modified": float}
+IMAGE = {"channel": str, "modified": float, "height": int, "width": int}
+PROVENANCE: Shape = {
+    "started_at?": str,
+    "seconds?": float,
+    "cpu_seconds?": float,
+    "machine_seconds?": float,
+    "price_per_hour?": float,
+    "cost?": float,
+}
 SITE: Shape = {
+    "experiment": str,
+    "plate": str,
     "well": str,
     "site": int,
     "content": str,
@@ -31,7 +42,7 @@ SITE: Shape = {
     "part?": OBJECT,
     "image_part?": OBJECT,
     "zarr?": {"group": str, "objects": [OBJECT]},
-    "provenance?": {},
+    "provenance?": PROVENANCE,
 }
 """The record of a finished or previewed site."""
 PUBLICATION: Shape = {
@@ -136,6 +147,7 @@ def find_fault(value: Any, shape: Shape, place: str = "it") -> str:
         return next((fault for fault in faults if fault), "")
     kinds = (int, float) if shape is float else shape
     is_right = isinstance(value, kinds) and (shape is bool or not isinstance(value, bool))
+    is_right = is_right and not (isinstance(value, float) and not math.isfinite(value))
     return "" if is_right else f"{place} is not {_KINDS[shape]}"
 
 

@@ -38,22 +38,37 @@ SHARED = {
 SERVICES = {"the Prefect server": {"server", "deployed"}, "the BigQuery stand-in": {"bigquery", "dataset"}}
 
 SLOW = (
+    "tests/chaos/test_campaign.py",
     "the Prefect server",
     "tests/cloud/test_upload_to_bigquery.py",
-    "tests/load/test_load.py",
+    "tests/security/test_stack.py",
+    "tests/imaging/test_illumination_plate.py",
+    "tests/chaos/test_faults.py",
+    "tests/flows/test_drills.py",
     "the BigQuery stand-in",
+    "tests/flows/test_keep.py",
+    "tests/load/test_load.py",
+    "tests/flows/test_server_postgresql.py",
+    "tests/flows/test_preemption.py",
     "tests/cuda/test_resources.py",
+    "tests/kernels/test_features_gpu.py",
+    "tests/flows/test_server.py",
+    "tests/imaging/test_real_folders.py",
+    "tests/imaging/test_repair.py",
+    "tests/flows/test_cli_recipes.py",
+    "tests/test_oddities.py",
+    "tests/flows/test_compute.py",
+    "tests/imaging/test_live_page.py",
+    "tests/imaging/test_protocol.py",
     "tests/imaging/test_illumination_protocol.py",
     "tests/flows/test_follow.py",
-    "tests/flows/test_keep.py",
-    "tests/flows/test_compute.py",
-    "tests/imaging/test_protocol.py",
     "tests/imaging/test_planted_plate.py",
     "tests/imaging/test_export_memory.py",
-    "tests/flows/test_server_postgresql.py",
-    "tests/test_oddities.py",
+    "tests/fuzz/test_fuzz.py",
+    "tests/chaos/test_upload_kills.py",
+    "tests/security/test_clusters.py",
 )
-"""Pieces of more than 20 seconds, the longest about first."""
+"""Pieces of more than 15 seconds, the longest about first."""
 
 T = TypeVar("T")
 

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 from flows.watchdogs.alert import Alert
@@ -37,6 +38,7 @@ OF_PLATES = frozenset(
 """Kinds of alerts that are found by looking at plates."""
 SIGHTED_PLATES = frozenset({"plate", "ready", "fault"})
 """First words of sightings of plates; what follows is the subject."""
+_LAST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 _NAMESPACE = uuid.UUID("8b6a3f5e-3f59-5f0e-9d5c-6d1f4c1b7a20")
 
 News = Literal["new", "changed", "over"]
@@ -256,10 +258,11 @@ class Memory:
         """Read the projection; one that is damaged, or of another version, is an empty memory."""
         try:
             said = json.loads(data)
+            to_json(said)  # refuses numbers that could not be written again
             standing = [_standing(each) for each in said["standing"]]
-            sightings = {name: (_frozen(what), float(since)) for name, (what, since) in said["sightings"].items()}
-            return cls(float(said["checked_at"]), sightings, {each.alert.name: each for each in standing})
-        except (ValueError, TypeError, KeyError, AttributeError):
+            sightings = {name: (_frozen(what), _moment(since)) for name, (what, since) in said["sightings"].items()}
+            return cls(_moment(said["checked_at"]), sightings, {each.alert.name: each for each in standing})
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return cls()
 
 
@@ -277,7 +280,26 @@ def write_memory(store: Store, memory: Memory) -> None:
 
 
 def _standing(said: Mapping[str, Any]) -> Standing:
-    return Standing(**{**said, "alert": Alert(**said["alert"])})
+    alert = Alert(**{name: _checked(name, value) for name, value in said["alert"].items()})
+    return Standing(alert, **{name: _checked(name, value) for name, value in said.items() if name != "alert"})
+
+
+def _checked(name: str, value: Any) -> Any:
+    """A time by a name that says so, else a text."""
+    if name == "since" or name.endswith("_at"):
+        return _moment(value)
+    is_text = isinstance(value, str) and value.isprintable()
+    if not is_text and not (value is None and name == "told_level"):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _moment(value: Any) -> float:
+    """A time that a calendar has."""
+    moment = float(value)
+    if isinstance(value, str) or not 0 <= moment < _LAST:
+        raise ValueError(f"{value!r} is no time")
+    return moment
 
 
 def _later(each: Standing, by_s: float) -> Standing:

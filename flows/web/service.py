@@ -7,6 +7,7 @@ import socket
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from flows.server import HOST
 from flows.settings import WEB_TOKEN, Settings, child_environment
@@ -16,6 +17,15 @@ from imaging.errors import MissingPartError, PlateError
 
 MOST_AT_ONCE = 200
 """Requests that are answered at once; more are told to come again."""
+OPTIONS: dict[str, Any] = {
+    "log_level": "warning",
+    "access_log": False,  # an address may hold what somebody took for the way to give the token
+    "server_header": False,
+    "proxy_headers": False,
+    "limit_concurrency": MOST_AT_ONCE,
+    "timeout_graceful_shutdown": 2,
+}
+"""How uvicorn serves, whatever the address."""
 
 log = logging.getLogger(__name__)
 
@@ -77,17 +87,7 @@ def run_web(settings: Settings) -> None:
     token = settings.web_token.get_secret_value() if settings.web_token else ""
     app = make_app(store, partial(read_status, store, settings), token=token, origins=settings.web_origins)
     log.info("plates of %s at %s%s", settings.store, web_address(settings), ", with the token" if token else "")
-    uvicorn.run(
-        app,
-        host=settings.web_host,
-        port=settings.web_port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=MOST_AT_ONCE,
-        timeout_graceful_shutdown=2,
-    )
+    uvicorn.run(app, host=settings.web_host, port=settings.web_port, **OPTIONS)
 
 
 def main() -> None:

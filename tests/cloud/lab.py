@@ -23,6 +23,7 @@ from flows.google import bigquery_client, storage_client
 from flows.settings import Settings
 from flows.stack import local_services
 from flows.supervise import Supervisor, find_free_ports
+from tests.prepared import prepare_cache
 from tests.standins.bigquery import PROJECT, BigQueryStandIn
 from tests.standins.gcs import GcsStandIn
 from tests.standins.messages import Disorder
@@ -84,7 +85,7 @@ class Lab:
             scheduler=f"tcp://127.0.0.1:{scheduler}",
             web_port=web,
             state_folder=self.folder / "state",
-            cache_folder=self.folder / "cache",
+            cache_folder=prepare_cache(self.folder / "cache"),
             linger_s=10.0,
             heartbeat_s=5.0,
             heartbeat_stale_s=15.0,

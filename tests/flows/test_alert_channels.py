@@ -89,6 +89,7 @@ def test_an_alert_reaches_webhook_slack_and_mailbox_once_each(clean: str, projec
         wait_for(lambda: posted and said and letters, "message")
         emit(clean, event("over"))
         wait_for(lambda: min(map(len, (posted, said, letters))) > 1, "second message")
+    assert len(said) == len(letters) == 2
     headers, body = posted[0]
     assert headers["Content-Type"] == "application/json"
     assert body["text"] == sent.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -179,6 +180,34 @@ def test_a_watcher_that_starts_anew_tells_nothing_twice(store: Store) -> None:
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"checked_at": 1, "sightings": {}, "standing": [{}]}', b"\xff"])
 def test_a_damaged_memory_is_an_empty_one(data: bytes, folder_store: FolderStore) -> None:
     folder_store.write(KEY, data)
+    assert read_memory(folder_store) == Memory()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda said: said.update(checked_at=1e308),
+        lambda said: said.update(checked_at=10**400),
+        lambda said: said["sightings"].update(plate=[float("inf"), NOW]),
+        lambda said: said["standing"][0].update(began_at="yesterday"),
+        lambda said: said["standing"][0].update(logged=None),
+        lambda said: said["standing"][0]["alert"].update(covered_by=[]),
+        lambda said: said["standing"][0]["alert"].update(what="one line\nand another"),
+        lambda said: said["standing"][0]["alert"].update(since=-1),
+    ],
+)
+def test_a_memory_that_could_not_be_told_is_an_empty_one(
+    change: Callable[[dict[str, Any]], Any], folder_store: FolderStore
+) -> None:
+    memory = Memory()
+    look(memory, 0, DISK)
+    said = json.loads(memory.as_json())
+    folder_store.write(KEY, json.dumps(said).encode())
+    read = read_memory(folder_store)
+    assert read is not None
+    assert read.standing == memory.standing
+    change(said)
+    folder_store.write(KEY, json.dumps(said).encode())
     assert read_memory(folder_store) == Memory()
 
 

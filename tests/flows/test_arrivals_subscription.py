@@ -30,6 +30,7 @@ from flows.arrivals_subscription import (
     find_plate,
     open_arrivals,
 )
+from flows.events import IMAGES_ARRIVED
 from flows.needs import Need
 from flows.settings import Settings
 from flows.watch import Watch
@@ -333,7 +334,9 @@ def watching(settings: Settings, api: str, log_file: Path) -> Iterator[subproces
 
 
 def plates_of(requests: list[Request]) -> list[str]:
-    return [request.body[0]["payload"]["plate"] for request in requests if request.path == "/api/events"]
+    """Plates that runs were asked for."""
+    sent = [request.body[0] for request in requests if request.path == "/api/events"]
+    return [event["payload"]["plate"] for event in sent if event["event"] == IMAGES_ARRIVED]
 
 
 def test_a_watcher_killed_before_it_acknowledged_loses_no_plate(

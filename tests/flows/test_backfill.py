@@ -108,7 +108,8 @@ def test_a_plate_at_fault_stops_no_other(root: FolderStore) -> None:
     root.write(f"{open_job(root, 'screen', 'P1', recipe='v2').prefix}pins.json", b"")
     first, second = plan(root, "P1", "P2").plates
     assert (first.state, second.state) == ("at fault", "to do")
-    assert "pins are damaged" in first.problem
+    assert "the record is damaged" in first.problem
+    assert "pins.json" in first.problem
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from cryptography import x509
 
 from flows import compute as compute_module
 from flows.clusters.certificates import ROLES, certificate_names, make_certificates
-from flows.clusters.look import Look, ask
+from flows.clusters.look import ask
 from flows.clusters.security import explain_silence, read_security, warn_of_plain_text
 from flows.compute import connect
 from flows.settings import Settings, child_environment
@@ -103,7 +103,12 @@ def test_a_client_with_a_certificate_of_the_authority_is_served(folder: Path, sc
         client: Any = compute.client()
         (worker,) = client.nthreads()
         assert worker.startswith("tls://")
-    wait_for(lambda: ask(scheduler, read_security(settings)) == Look(1, 0, {"0": 0}))
+
+    def is_idle() -> bool:
+        look = ask(scheduler, read_security(settings))
+        return (look.ended, look.waiting, look.busy) == (1, 0, {"0": 0})
+
+    wait_for(is_idle)
 
 
 def test_whoever_has_no_certificate_is_refused_in_a_sentence(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """The recovery drills of docs/operations.md, each on the parts that it is about.
 
-The warehouse lost       tests/imaging/test_warehouse_rebuild.py
+The warehouse lost       also tests/imaging/test_warehouse_rebuild.py
 Upgrade during a plate   tests/imaging/test_upgrade_stored.py
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,15 @@ from imaging.promotions import record_promotion
 from imaging.publication import is_current
 from imaging.query import run_query
 from imaging.recipe_book import open_recipes
+from imaging.records import publication_key
 from imaging.site import process_site
 from imaging.steps import beat, plan_work, site_task
 from imaging.store import FolderStore, Store, open_store
 from tests.flows.command_line import command_line
 from tests.imaging.small_damage import flip, follow_quickly, manifest_of, remove, truncate
 from tests.imaging.small_plate import EXPERIMENT, PLATE_MAP, draw_plate
+from tests.prepared import prepare_cache
+from tests.standins.bigquery_jobs import BigQueryJobs
 from tests.standins.gcs import GcsStandIn
 
 LIMIT_S = 300.0
@@ -67,20 +71,25 @@ def test_prefects_database_lost_in_the_middle_of_a_plate(tmp_path: Path) -> None
     beat(job, "a run that ended with its database")
     done = manifests(store)
     upload(store, "B")
-    server, scheduler = find_free_ports(2)
+    server, scheduler, web = find_free_ports(3)
     settings = Settings(
         store=str(tmp_path / "store"),
         api_url=f"http://127.0.0.1:{server}/api",
         scheduler=f"tcp://127.0.0.1:{scheduler}",
         state_folder=tmp_path / "state",
-        cache_folder=tmp_path / "cache",
+        cache_folder=prepare_cache(tmp_path / "cache"),
+        web_port=web,
         workers=1,
         linger_s=2.0,
         heartbeat_s=2.0,
         heartbeat_stale_s=6.0,
     )
-    with Supervisor(local_services(settings, tmp_path / "logs")) as supervisor:
+    services = local_services(settings, tmp_path / "logs")
+    watch = [each for each in services if each.name == "watch"]
+    with Supervisor([each for each in services if each.name != "watch"]) as supervisor, ExitStack() as until_done:
         supervisor.wait_until_ready(LIMIT_S)
+        # not before: what it asks for while nothing is registered is asked for again half a minute later
+        until_done.enter_context(Supervisor(watch))
         deadline = time.monotonic() + LIMIT_S
         while not is_current(job := open_plate(store), job.survey()):
             assert time.monotonic() < deadline, (tmp_path / "logs" / "watch.log").read_text()[-2000:]
@@ -147,6 +156,39 @@ def test_what_cannot_be_mended_is_said_and_left(
     assert run("verify", "typo", "--store", store.root).status == 2
 
 
+def test_a_lost_warehouse_is_made_again_by_the_command(
+    store: FolderStore,
+    bigquery_jobs: BigQueryJobs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in {"BIGQUERY_EMULATOR": bigquery_jobs.url, "GOOGLE_PROJECT": "lab", "DATASET": "screens"}.items():
+        monkeypatch.setenv(f"PLATESTREAM_{name}", value)
+    run = command_line(monkeypatch, capfd, tmp_path)
+    job = open_plate(store)
+    follow_quickly(job)
+    assert run("warehouse", "--once", "--store", store.root).status == 0
+    whole = run("rebuild-warehouse", "--json", "--store", store.root)
+    tables = json.loads(whole.out)["tables"]
+    assert (whole.status, tables["wells"], tables["sites"]) == (0, 4, 4)
+    assert [item["jobs"] for item in json.loads(whole.out)["publications"]] == [0], "what is right is left"
+    bigquery_jobs.client().delete_dataset("screens", delete_contents=True)
+    made = run("rebuild-warehouse", "--store", store.root)
+    assert (made.status, made.err) == (0, "")
+    *rows, last = made.out.splitlines()
+    assert {row.split()[0]: row.split()[1] for row in rows[1:]} == {name: f"{n:,}" for name, n in tables.items()}
+    assert all("counted and summed on both sides" in row for row in rows[1:])
+    assert last.startswith("1 publication in the warehouse as in the store, by ")
+    again = json.loads(run("rebuild-warehouse", "--json", "--store", store.root).out)
+    assert (again["tables"], [item["jobs"] for item in again["publications"]]) == (tables, [0])
+    remove(store, json.loads(store.read(publication_key(job.prefix, 1)))["tables"]["wells"])
+    bigquery_jobs.client().delete_dataset("screens", delete_contents=True)
+    refused = run("rebuild-warehouse", "--store", store.root)
+    assert refused.status == 1
+    assert refused.err.startswith("screen/P1, publication 1: ")
+
+
 def test_a_bad_recipe_is_rolled_back_without_a_pixel(store: FolderStore) -> None:
     follow_quickly(open_plate(store))
     store.write(f"{experiment_key('screen').rpartition('/')[0]}/recipes/v2.yaml", SECOND_RECIPE.encode())
@@ -156,7 +198,7 @@ def test_a_bad_recipe_is_rolled_back_without_a_pixel(store: FolderStore) -> None
     follow_quickly(open_plate(store))
     assert shown(store) == [second.recipe_id]
     before = {item.key: item.token for item in store.list("results/").objects}
-    record_promotion(store, first, instead_of=first.recipe_id, because="v2 loses small nuclei")
+    record_promotion(store, first, instead_of=second.recipe_id, because="v2 loses small nuclei")
     assert shown(store) == [first.recipe_id]
     assert open_plate(store).recipe == first.recipe_id
     assert follow_quickly(open_plate(store)) is not None

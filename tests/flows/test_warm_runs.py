@@ -28,6 +28,7 @@ from tests.parts import ROOT
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 RUN = ["-m", "tests.flows.warm_run"]
 LIMIT_S = 120.0
+NO_FILE = "/nonexistent/file"
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_a_run_with_other_settings_is_none_of_the_warm_process(warm: tuple[Path,
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_what_a_client_is_told_the_run_is_told(warm: tuple[Path, subprocess.Popen[bytes]], number: int) -> None:
-    with begin(warm[0], "sleep", "600") as run:
+    with begin(warm[0], "wait", NO_FILE) as run:
         pid = first_words(run)["pid"]
         run.send_signal(number)
         assert run.wait(LIMIT_S) in (-number, 1 if number == signal.SIGINT else -number)
@@ -108,7 +109,7 @@ def test_what_a_client_is_told_the_run_is_told(warm: tuple[Path, subprocess.Pope
 
 
 def test_a_killed_client_takes_its_run_along_and_no_other(warm: tuple[Path, subprocess.Popen[bytes]]) -> None:
-    with begin(warm[0], "sleep", "600") as one, begin(warm[0], "sleep", "600") as other:
+    with begin(warm[0], "wait", NO_FILE) as one, begin(warm[0], "wait", NO_FILE) as other:
         pid, others = first_words(one)["pid"], first_words(other)["pid"]
         one.kill()
         wait_until(lambda: not is_alive(pid))
@@ -117,27 +118,30 @@ def test_a_killed_client_takes_its_run_along_and_no_other(warm: tuple[Path, subp
 
 
 def test_a_killed_run_ends_its_client_by_the_same_signal(warm: tuple[Path, subprocess.Popen[bytes]]) -> None:
-    with begin(warm[0], "sleep", "600") as run:
+    with begin(warm[0], "wait", NO_FILE) as run:
         os.kill(first_words(run)["pid"], signal.SIGKILL)
         assert run.wait(LIMIT_S) == -signal.SIGKILL
 
 
-def test_runs_outlive_the_warm_process_and_are_waited_for(warm: tuple[Path, subprocess.Popen[bytes]]) -> None:
-    with begin(warm[0], "sleep", "1", "3") as run:
+def test_runs_outlive_the_warm_process_and_are_waited_for(
+    warm: tuple[Path, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    with begin(warm[0], "wait", str(tmp_path / "enough"), "3") as run:
         pid = first_words(run)["pid"]
         warm[1].kill()
         warm[1].wait(LIMIT_S)
         assert is_alive(pid)
+        (tmp_path / "enough").touch()
         assert run.wait(LIMIT_S) == 3
         wait_until(lambda: not is_alive(pid))
         assert run.stderr is not None
-        assert run.stderr.read() == "slept enough\nended\n"
+        assert run.stderr.read() == "waited enough\nended\n"
 
 
 def test_without_the_warm_process_a_killed_client_still_takes_its_run_along(
     warm: tuple[Path, subprocess.Popen[bytes]],
 ) -> None:
-    with begin(warm[0], "sleep", "600") as run:
+    with begin(warm[0], "wait", NO_FILE) as run:
         pid = first_words(run)["pid"]
         warm[1].kill()
         warm[1].wait(LIMIT_S)
@@ -146,7 +150,7 @@ def test_without_the_warm_process_a_killed_client_still_takes_its_run_along(
 
 
 def test_a_run_of_which_nobody_knows_how_it_ended_did_not_end_well(warm: tuple[Path, subprocess.Popen[bytes]]) -> None:
-    with begin(warm[0], "sleep", "600") as run:
+    with begin(warm[0], "wait", NO_FILE) as run:
         pid = first_words(run)["pid"]
         warm[1].kill()
         warm[1].wait(LIMIT_S)
@@ -227,12 +231,15 @@ def test_where_no_process_can_be_forked_the_client_goes_its_own_way(
 
 
 def test_the_warm_process_ends_after_its_last_run_when_nobody_can_ask_any_more(
-    warm: tuple[Path, subprocess.Popen[bytes]],
+    warm: tuple[Path, subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    with begin(warm[0], "sleep", "1") as run:
+    with begin(warm[0], "wait", str(tmp_path / "enough")) as run:
         pid = first_words(run)["pid"]
         assert warm[1].stdin is not None
         warm[1].stdin.close()
+        assert is_alive(pid)
+        assert warm[1].poll() is None
+        (tmp_path / "enough").touch()
         assert run.wait(LIMIT_S) == 0
         assert warm[1].wait(LIMIT_S) == 0
         assert not is_alive(pid)

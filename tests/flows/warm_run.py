@@ -1,10 +1,12 @@
-"""A run of the tests of warm runs: says how it began, and then does what its first argument says."""
+"""A run of the tests of warm runs: says how it began; then ``exit CODE``, or ``wait FILE [CODE]`` for a file."""
 
 import atexit
 import json
 import os
 import sys
 import time
+
+LONGEST_S = 600.0
 
 
 def end_slowly() -> None:
@@ -25,8 +27,8 @@ if __name__ == "__main__":
     if sys.argv[1] == "exit":
         sys.exit(int(sys.argv[2]))
     atexit.register(end_slowly)
-    deadline = time.monotonic() + float(sys.argv[2])
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + LONGEST_S
+    while time.monotonic() < deadline and not os.path.exists(sys.argv[2]):
         time.sleep(0.02)
-    print("slept enough", file=sys.stderr, flush=True)
+    print("waited enough", file=sys.stderr, flush=True)
     sys.exit(int(sys.argv[3]) if len(sys.argv) > 3 else 0)

@@ -58,11 +58,15 @@ def try_sql(case: tuple[bytes, str]) -> None:
 
 WORDS = (
     "init", "check", "process", "watch", "status", "sql", "validate", "recipes", "promote", "backfill", "reconcile",
-    "export", "choose", "upload", "warehouse", "segment", "measure", "manifests", "--store", "--json", "--debug",
+    "export", "choose", "upload", "warehouse", "segment", "measure", "manifests", "verify", "repair", "clean", "alerts",
+    "doctor", "web", "rebuild-warehouse", "--store", "--json", "--debug", "--quick", "--dry-run",
     "--help", "--out", "--format", "csv", "--recipe", "--because", "--dialect", "duckdb", "screen", "P1", "gcp",
     "memory://fuzz-nothing", "/nonexistent/folder", "SELECT 1", "--device", "cpu", "--plate", "--image", "-", "--",
 )  # fmt: skip
-ENDLESS = {"watch", "serve", "demo", "deploy", "cluster", "certificates", "process", "upload", "warehouse"}
+ENDLESS = {
+    "watch", "serve", "web", "demo", "deploy", "cluster", "certificates", "process", "upload", "warehouse", "repair",
+    "doctor", "rebuild-warehouse",
+}  # fmt: skip
 """Commands that would start something, speak to a service or write where they are told."""
 
 

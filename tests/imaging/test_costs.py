@@ -37,6 +37,10 @@ from imaging.store import FolderStore
 from tests.imaging.small_costs import MONDAY, TUESDAY, put_site, run_of
 from tests.imaging.small_plate import EXPERIMENT, make_job
 
+INFINITE = (
+    b'{"days": {"2026-02-02": {"sites": Infinity, "machine_seconds": 1, "cost": 1, "unpriced": 0}}, "counted": []}'
+)
+
 
 @pytest.fixture
 def job(tmp_path: Path) -> PlateJob:
@@ -112,16 +116,19 @@ def test_a_manifest_is_read_once_and_what_was_paid_stays_counted(job: PlateJob) 
     assert plate_costs(job, job.survey()).cost == 1.0
 
 
-def test_a_damaged_manifest_is_not_counted_until_it_can_be_read(job: PlateJob) -> None:
+@pytest.mark.parametrize("damage", [b"{", b'{"provenance": 1.5}', b'{"provenance": {"seconds": "9"}}'])
+def test_a_damaged_manifest_is_not_counted_until_it_can_be_read(job: PlateJob, damage: bytes) -> None:
     put_site(job, "A01-1-aa")
-    job.store.write(manifest_key(job.prefix, "A02-1-bb"), b"{")
+    job.store.write(manifest_key(job.prefix, "A02-1-bb"), damage)
     book = count(job)
     assert book.total.sites == 1
     put_site(job, "A02-1-bb")
     assert count(job, book).total.sites == 2
 
 
-@pytest.mark.parametrize("damage", [b"", b"[]", b'{"days": {"2026-02-02": {}}}', b'{"days": {}}', b'{"days": []}'])
+@pytest.mark.parametrize(
+    "damage", [b"", b"[]", b'{"days": {"2026-02-02": {}}}', b'{"days": {}}', b'{"days": []}', INFINITE]
+)
 def test_a_damaged_book_is_counted_anew(job: PlateJob, damage: bytes) -> None:
     put_site(job, "A01-1-aa")
     job.store.write(book_key(job.prefix), damage)

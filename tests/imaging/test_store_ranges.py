@@ -1,4 +1,4 @@
-"""Parts of objects on every store; names in a bucket that hide others."""
+"""Parts of objects on every store; what names in a bucket hide stands in test_bucket_listing."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -135,6 +136,22 @@ def test_records_of_other_versions_may_say_more_or_leave_out_what_is_new() -> No
         assert find_fault(record, SITE) == ""
     first = {"number": 1, "run": "r", "status": "withdrawn", "experiment": "e", "plate": "p", "recipe": "r"}
     assert find_fault(first, PUBLICATION) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda record: record.pop("plate"), "it lacks plate"),
+        (lambda record: record["images"][0].update(height="8"), "images[0].height is not a whole number"),
+        (lambda record: record["images"][0].update(modified=math.nan), "images[0].modified is not a number"),
+        (lambda record: record.update(provenance=1.5), "provenance holds no names and values"),
+        (lambda record: record.update(provenance={"cost": math.inf}), "provenance.cost is not a number"),
+    ],
+)
+def test_what_is_wrong_with_a_manifest_is_said(change: Callable[[dict[str, Any]], Any], fault: str) -> None:
+    record = screen.manifest("A01", 1)
+    change(record)
+    assert find_fault(record, SITE) == fault
 
 
 def test_a_good_record_counts_as_before(job: PlateJob) -> None:

@@ -17,8 +17,10 @@ import uvicorn
 from flows.settings import Settings
 from flows.status import read_status
 from flows.web.app import make_app
+from flows.web.service import OPTIONS
 from imaging.store import Store
 
+LIMIT_S = 60.0
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 
@@ -53,18 +55,19 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(store: Store, *, token: str = "", origins: str = "", status: Any = None) -> Iterator[Served]:
-    """Run the web server of a store in a thread."""
+def serve(store: Store, *, token: str = "", origins: str = "", status: Any = None, **changes: Any) -> Iterator[Served]:
+    """Run the web server of a store in a thread, with the product's own options unless ``changes`` name others."""
     app = make_app(store, status or partial(read_status, store, Settings()), token=token, origins=origins)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="error", access_log=False, server_header=False, lifespan="on")
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="on", **(OPTIONS | changes)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
+            deadline = time.monotonic() + LIMIT_S
             while not server.started:
-                assert thread.is_alive(), "the web server did not start"
+                assert thread.is_alive(), "the web server ended before it served"
+                assert time.monotonic() < deadline, f"the web server did not start within {LIMIT_S:.0f} s"
                 time.sleep(0.01)
             yield Served(listener.getsockname()[1])
         finally:

@@ -7,34 +7,43 @@ container file names can be written, and for numba's sake that of compiled kerne
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 
+from flows.events import emit
 from flows.keeper import find_descendants
-from flows.server import copy_prepared
-from flows.settings import Settings
 from flows.supervise import find_free_ports
+from flows.watchdogs.alerts import Alert
+from flows.watchdogs.rounds import AlertEvent
 from tests.deployments.declared import DEPLOYMENTS
 from tests.parts import ROOT, find_part
+from tests.prepared import prepare_cache
 from tests.security.hostile import write_screen
+from tests.security.sockets import command_of
 
 AUTH, TOKEN = "canary-user:canary-1f0c8a6e2b", "canary-token-7d93b1e04c5a"
+USER, _, PASSWORD = AUTH.partition(":")
+HOOK, MAIL = "canary-hook-40d6b2e91f7c", "canary-mail-c5a81e07d392"
+NOBODY = "127.0.0.1:1"
+"""Where nobody listens, so that every message fails there and is told of."""
 SECRETS = {
-    "password of the API": AUTH.partition(":")[2],
+    "password of the API": PASSWORD,
     "password of the API, as sent": base64.b64encode(AUTH.encode()).decode(),
     "token of the web server": TOKEN,
+    "address of the webhook": HOOK,
+    "password of the mail server": MAIL,
 }
-LIMIT_S = 420.0
+LIMIT_S, END_S = 420.0, 180.0
 
 
 @dataclass
@@ -63,17 +72,28 @@ class Stack:
         """Process ids of all services and of what they started; their command lines are kept."""
         found = [self.process.pid, *find_descendants(self.process.pid)]
         for pid in found:
-            self.command_lines.add(read_of(pid, "cmdline").decode(errors="replace"))
+            self.command_lines.add(command_of(pid))
         return found
 
     def ask(self, url: str, *, auth: tuple[str, str] | None = None, **headers: str) -> httpx.Response:
         with httpx.Client(trust_env=False, timeout=60, auth=auth) as client:
             return client.get(url, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
-    def wait_for(self, what: str, pattern: str) -> None:
-        """Wait until the store has a file like this, and look at the processes meanwhile."""
+    def find(self, kind: str, wanted: dict[str, object]) -> list[dict[str, object]]:
+        """Ask the Prefect API for what it has of a kind."""
+        with httpx.Client(trust_env=False, timeout=60, auth=(USER, PASSWORD)) as client:
+            found = client.post(f"{self.api_url}/{kind}/filter", json=wanted).raise_for_status().json()
+        return found["events"] if kind == "events" else found
+
+    def log_in(self, token: str) -> httpx.Response:
+        """Send the web server's form."""
+        with httpx.Client(trust_env=False, timeout=60) as client:
+            return client.post(f"{self.web_url}/login", data={"token": token})
+
+    def wait_for(self, what: str, is_so: Callable[[], object]) -> None:
+        """Wait until something is so, and look at the processes meanwhile."""
         deadline = time.monotonic() + LIMIT_S
-        while not list(self.data.glob(pattern)):
+        while not is_so():
             self.processes()
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise TimeoutError(f"{what}: {self.last_words()}")
@@ -84,23 +104,30 @@ class Stack:
         return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-2000:]}" for path in logs)
 
 
-def read_of(pid: int, name: str) -> bytes:
-    """What the kernel tells of a process; nothing once it is gone."""
-    try:
-        return Path(f"/proc/{pid}/{name}").read_bytes()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return b""
+def say_secrets(stack: Stack) -> None:
+    """Use every secret, in each way that is meant and in some that are not; messages of alerts fail."""
+    for password in (PASSWORD, f"{PASSWORD} not"):
+        stack.ask(f"{stack.api_url}/admin/version?password={PASSWORD}", auth=(USER, password))
+    for address in ("/", f"/?token={TOKEN}", f"/login?next={TOKEN}", f"/{TOKEN}"):
+        stack.ask(f"{stack.web_url}{address}")
+        stack.ask(f"{stack.web_url}{address}", authorization=f"Bearer {TOKEN}")
+    for token in (TOKEN, f"{TOKEN} not"):
+        stack.log_in(token)
+    automation = {"automations": {"name": {"any_": ["platestream alerts"]}}}
+    stack.wait_for("alerts are not set up", lambda: stack.find("automations", automation))
+    alert = Alert("test", "here", time.time(), "this is a test", "nothing is to be done")
+    emit(stack.api_url, AlertEvent(alert, "new", alert.sentence, alert.since), auth=AUTH)
+    failed = {"filter": {"event": {"name": ["prefect.automation.action.failed"]}}}
+    stack.wait_for("no message has failed", lambda: len(stack.find("events", failed)) >= 2)
 
 
 @contextmanager
 def run_stack(folder: Path) -> Iterator[Stack]:
     """Run ``platestream serve`` on the hostile plate until the block ends."""
-    for name in ("data", "state", "cache", "tmp"):
+    for name in ("data", "state", "tmp"):
         (folder / name).mkdir()
+    prepare_cache(folder / "cache")
     write_screen(folder / "data")
-    prepared = f"prefect-{version('prefect')}"
-    (folder / "cache" / prepared).mkdir()
-    copy_prepared(Settings().cache_folder / prepared, folder / "cache" / prepared)  # saves half of the server's start
     ports = find_free_ports(3)
     program = [str(DEPLOYMENTS / "start.sh"), sys.executable, "-m", "flows.cli", "serve"]
     unshare = find_part("unshare")
@@ -121,6 +148,8 @@ def run_stack(folder: Path) -> Iterator[Stack]:
         "PLATESTREAM_WEB_PORT": str(ports[2]),
         "PLATESTREAM_WEB_TOKEN": TOKEN,
         "PLATESTREAM_API_AUTH": AUTH,
+        "PLATESTREAM_ALERT_WEBHOOK": f"http://{NOBODY}/{HOOK}?key={HOOK}",
+        "PLATESTREAM_ALERT_EMAIL": f"mailto://lab:{MAIL}@{NOBODY}?from=platestream@lab.example&to=night@lab.example",
         "PLATESTREAM_WORKERS": "1",
         "PLATESTREAM_LINGER_S": "2",
         "PLATESTREAM_SETTLE_S": "0",
@@ -131,5 +160,17 @@ def run_stack(folder: Path) -> Iterator[Stack]:
     try:
         yield stack
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End the services; those that do not end within their time are killed, and that is a fault."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        for pid in (*find_descendants(process.pid), process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+        raise

@@ -144,7 +144,8 @@ def test_a_browser_is_let_in_by_the_form_and_out_again(visit: Callable[[str], Pa
         page.click("text=Show plates")
         page.wait_for_selector("#plates tr")
         assert TOKEN not in page.url
-        page.click("text=Log out")
+        with page.expect_navigation():
+            page.click("text=Log out")
         page.goto(served.url)
         assert page.title() == "Log in · Platestream"
 

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
+from flows.report import report_publication
 from imaging.export.forms import Export
 from imaging.export.selection import select_plates
+from imaging.projection import read_table
+from imaging.publication import read_publication
 from imaging.query import QueryError, run_query
 from imaging.store import FolderStore
 from tests.imaging import small_screen
-from tests.security.hostile import FORMULA, MARKUP, OPERATOR
-
-
-def contents(path: Path) -> bytes:
-    """A file's bytes, and after them what is packed in it as plain text."""
-    data = path.read_bytes()
-    if path.suffix == ".parquet":
-        return data + str(pq.read_table(io.BytesIO(data)).to_pydict()).encode()
-    if path.suffix == ".arrow":
-        return data + str(pa.ipc.open_file(io.BytesIO(data)).read_all().to_pydict()).encode()
-    return data
+from tests.security.hostile import FORMULA, LINK, MARKUP, OPERATOR, publish_screen
+from tests.security.packed import contents, files_below
 
 
 def test_names_of_operators_in_images_are_in_no_result(hostile: Path) -> None:
@@ -46,6 +42,27 @@ def test_no_part_of_a_published_page_can_end_its_script(hostile: Path) -> None:
     assert "window.hacked" in data
     assert "<" not in data
     assert "&" not in data
+
+
+def test_a_publications_artifacts_show_hostile_reasons_as_text(tmp_path: Path) -> None:
+    job = publish_screen(tmp_path / "store")
+    publication = read_publication(job, 1)
+    assert publication is not None
+    plates = read_table(job, publication, "plates")
+    place, kind = plates.column_names.index("reasons"), plates.schema.field("reasons").type
+    buffer = io.BytesIO()
+    pq.write_table(plates.set_column(place, "reasons", pa.array([[MARKUP, LINK]], kind)), buffer)
+    job.store.write(publication.tables["plates"], buffer.getvalue())
+    told: list[tuple[Any, ...]] = []
+    reporter: Any = SimpleNamespace(
+        markdown=lambda *values: told.append(values), table=lambda *values: told.append(values)
+    )
+    report_publication(reporter, job, publication)
+    (_, text, _), (_, faults, _) = told
+    assert "&lt;script&gt;window.hacked" in text
+    assert r"\[click\]\(javascript:window.hacked=3\)" in text
+    assert not {"<", ">"} & set(text)
+    assert [row["name"] for row in faults] == [f"A01{MARKUP.replace('/', '')}.tif"], "rows are data, and no Markdown"
 
 
 @pytest.mark.parametrize("form", ["xlsx", "csv", "cpg"])
@@ -95,15 +112,23 @@ ESCAPES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FolderStore]:
+    """A store with a published plate that is only asked, and at the end is as it was."""
+    store = FolderStore(tmp_path_factory.mktemp("asked") / "store")
+    small_screen.publish(store)
+    before = {path: path.stat().st_mtime_ns for path in files_below(Path(store.root))}
+    yield store
+    assert {path: path.stat().st_mtime_ns for path in files_below(Path(store.root))} == before
+
+
 @pytest.mark.parametrize("dialect", ["bigquery", "duckdb"])
 @pytest.mark.parametrize("sql", ESCAPES)
-def test_a_query_reads_tables_and_nothing_else(tmp_path: Path, sql: str, dialect: str) -> None:
-    store = FolderStore(tmp_path / "store")
-    small_screen.publish(store)
+def test_a_query_reads_tables_and_nothing_else(asked: FolderStore, tmp_path: Path, sql: str, dialect: str) -> None:
     secret = tmp_path / "secret"
     secret.write_text("the secret outside\n")
     with pytest.raises(QueryError) as caught:
-        run_query(store, sql.format(secret=secret), dialect=dialect)
+        run_query(asked, sql.format(secret=secret), dialect=dialect)
     assert "the secret outside" not in str(caught.value)
     assert not list(tmp_path.glob("secret.*"))
 

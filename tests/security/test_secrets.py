@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
 import pytest
 
 from flows.settings import Settings, child_environment
 from flows.web.service import web_service
 from imaging.errors import ConfigurationError
 from tests.flows.command_line import command_line
+from tests.security.packed import find_secrets
 
 CANARY = "canary-5e8f1b0a97c3"
 
@@ -69,3 +75,24 @@ def test_names_that_stand_in_sql_are_checked(name: str) -> None:
     for setting in ("dataset", "google_project"):
         with pytest.raises(ConfigurationError, match="for it stands in SQL"):
             Settings(**{setting: name})
+
+
+@pytest.mark.parametrize("name", ["server.log", "page/index.html", "wells.parquet", "cells.arrow", "prefect.db"])
+def test_a_secret_is_found_wherever_it_stands(tmp_path: Path, name: str) -> None:
+    secret = f"canary-{tmp_path.name}"
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    texts = pa.table({"treatment": [f"of {secret}"] * 1000})
+    if path.suffix == ".parquet":
+        pq.write_table(texts, path, compression="zstd")
+    elif path.suffix == ".arrow":
+        with pa.ipc.new_file(path, texts.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as file:
+            file.write_table(texts)
+    elif path.suffix == ".db":
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE log (line TEXT)")
+            database.execute("INSERT INTO log VALUES (?)", (secret,))
+            database.commit()
+    else:
+        path.write_text(f"GET /?token={secret}\n")
+    assert find_secrets(tmp_path, {"a token": secret, "another": "not there"}) == ([f"a token in {path}"], 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -262,8 +263,18 @@ def test_origins_that_could_mean_more_are_refused(origins: str) -> None:
         Settings(web_origins=origins)
 
 
-def test_no_request_is_logged_with_what_it_asked(served: Served, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG):
+@pytest.mark.parametrize(
+    ("changes", "is_told"), [({}, False), ({"access_log": True, "log_level": "info"}, True)], ids=["ours", "planted"]
+)
+def test_no_request_is_logged_with_what_it_asked(
+    store: FolderStore,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    changes: dict[str, Any],
+    is_told: bool,
+) -> None:
+    """Neither by us nor by uvicorn, whose logs would go to the standard output; with its log of requests they do."""
+    with caplog.at_level(logging.DEBUG), serve(store, token=TOKEN, **changes) as served:
         served.raw(f"/?token={TOKEN}".encode())
         served.raw(b"/login?next=" + TOKEN.encode())
-    assert TOKEN not in caplog.text
+    assert (TOKEN in caplog.text + "".join(capfd.readouterr())) is is_told

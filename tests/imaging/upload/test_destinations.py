@@ -186,7 +186,9 @@ def test_a_service_that_does_not_answer_about_a_sum_is_away(gcs: GcsStandIn, tmp
     destination.put("a.tif", reading(tmp_path, "a.tif", b"pixels"), replace=False)
     there = destination.find("a.tif")
     assert there is not None
-    gcs.fail_next(*(503,) * 9)
+    gcs.fail_next(503)
+    assert not destination.agrees("a.tif", there, Sums.of([b"pixelz"])), "a busy service is asked again"
+    gcs.fail_next(403)
     with pytest.raises(StoreUnavailableError):
         destination.agrees("a.tif", there, Sums.of([b"pixelz"]))
 
