@@ -179,7 +179,7 @@ class Compute:
     def _open(self, timeout_s: float) -> Client:
         try:
             with dask.config.set({"distributed.comm.timeouts.connect": timeout_s}):
-                client = Client(self.address, timeout=timeout_s, set_as_default=False, security=self._security)
+                client: Any = Client(self.address, timeout=timeout_s, set_as_default=False, security=self._security)
         except (OSError, TimeoutError) as error:
             raise MissingPartError(
                 explain_silence(self.address)
