@@ -23,7 +23,7 @@ _DATA = re.compile(rb'"((?:results/[^"]+/(?:parts|published|fields)|images/[^"]+
 
 Fate = Literal["", "refused", "lost", "repeated"]
 """What happens to a call: nothing; it is not taken; it is done and the answer lost; or the client asks again then."""
-FATES = get_args(Fate)[1:]
+FATES: tuple[Fate, ...] = get_args(Fate)[1:]
 FEW, MOST = 0.08, 0.5
 """Shares of an actor's calls on a bad day that fail in any way, and that are asked again."""
 
