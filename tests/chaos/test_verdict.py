@@ -269,5 +269,7 @@ def test_the_log_tells_what_was_begun_what_failed_and_who_has_what_in_hand(tmp_p
     assert work.found == work.ended == {"wounds/W1 A01-1": 1}
     assert work.failed == {"StoreUnavailableError": {"wounds/W1 A02-1": 1}}
     needed = Counter({"wounds/W1 A01-1": 1})
+    assert work.redone(needed, OF_THE_STORE) == {}
+    del work.running[12]  # killed
     assert work.redone(needed, OF_THE_STORE) == {"stains/S1 B02-2": 1}, "which nothing records"
     assert work.redone(needed) == {"stains/S1 B02-2": 1, "wounds/W1 A02-1": 1}

@@ -40,9 +40,12 @@ class Work:
     running: dict[int, str]
 
     def redone(self, needed: Counter[str], forgiven: Iterable[str] = ()) -> Counter[str]:
-        """How often each site was worked at beyond what was needed and what failed by an error that is forgiven."""
+        """How often each site was worked at beyond what was needed and what failed by an error that is forgiven.
+
+        What is still running may yet be found done, and is left out.
+        """
         failed = sum((self.failed.get(error, Counter()) for error in forgiven), Counter[str]())
-        return self.begun - self.found - failed - needed
+        return self.begun - self.found - failed - needed - Counter(self.running.values())
 
 
 def log_lines(log: Path) -> Iterator[LogLine]:
