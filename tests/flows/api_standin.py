@@ -21,11 +21,11 @@ class Request:
 
 @contextmanager
 def api_standin(
-    answers: Callable[[int], int] = lambda number: 200, *, port: int = 0
+    answers: Callable[[int], int] = lambda number: 200, *, port: int = 0, found: Any = ()
 ) -> Iterator[tuple[str, list[Request]]]:
     """Give the address of the API and the requests that it got; ``answers(n)`` is the status of the n-th, from 1.
 
-    Filters find nothing.
+    ``found`` is its answer to each question for what there is.
     """
     got: list[Request] = []
 
@@ -33,8 +33,8 @@ def api_standin(
         def answer(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             got.append(Request(self.command, self.path, self.headers.get("Authorization"), body))
-            found: Any = [] if self.path.endswith("/filter") else {"id": f"id-{len(got)}"}
-            status, data = answers(len(got)), json.dumps(found).encode()
+            said = found if self.path.endswith("/filter") else {"id": f"id-{len(got)}"}
+            status, data = answers(len(got)), json.dumps(said).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

@@ -11,6 +11,7 @@ import pytest
 
 from flows.waiting_runs import AGE_S, BELIEVED_S, WaitingRuns
 from imaging.errors import MissingPartError
+from tests.flows.api_standin import api_standin
 
 PLACE = ("screen", "P1", "v1-1234")
 
@@ -64,6 +65,18 @@ def test_a_server_that_does_not_answer_gets_no_further_event() -> None:
         for _ in range(2):
             with pytest.raises(MissingPartError, match="does not say which runs wait"):
                 waiting.has(*PLACE)
+
+
+def test_whoever_else_answers_stops_no_watcher() -> None:
+    for odd in (
+        {"detail": "no list of runs"},
+        [{"id": "no state"}],
+        ["no run"],
+        7,
+        [{"id": 1, "state_type": "PENDING"}],
+    ):
+        with api_standin(found=odd) as (url, _), pytest.raises(MissingPartError, match="does not say which runs wait"):
+            WaitingRuns(url).has(*PLACE)
 
 
 def test_one_question_is_for_all_plates_and_good_for_seconds(server: str) -> None:
