@@ -23,7 +23,7 @@ _DATA = re.compile(rb'"((?:results/[^"]+/(?:parts|published|fields)|images/[^"]+
 
 Fate = Literal["", "refused", "lost", "repeated"]
 """What happens to a call: nothing; it is not taken; it is done and the answer lost; or the client asks again then."""
-FATES: tuple[Fate, ...] = get_args(Fate)[1:]
+FATES = get_args(Fate)[1:]
 FEW, MOST = 0.08, 0.5
 """Shares of an actor's calls on a bad day that fail in any way, and that are asked again."""
 
@@ -205,8 +205,8 @@ class Actor:
         if self.refuses_next:
             self.refuses_next = False
             return "refused"
-        repeats: tuple[Fate, ...] = ("repeated",)
-        fates, share = (repeats, MOST) if self.bad_day % 2 else (FATES, FEW)
+        fates: tuple[Fate, ...] = ("repeated",) if self.bad_day % 2 else FATES
+        share = MOST if self.bad_day % 2 else FEW
         return self._chance.choice(fates) if self.bad_day and self._chance.random() < share else ""
 
     def _run(self) -> None:
