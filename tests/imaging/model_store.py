@@ -205,8 +205,8 @@ class Actor:
         if self.refuses_next:
             self.refuses_next = False
             return "refused"
-        repeated: tuple[Fate, ...] = ("repeated",)
-        fates, share = (repeated, MOST) if self.bad_day % 2 else (FATES, FEW)
+        fates: tuple[Fate, ...] = ("repeated",) if self.bad_day % 2 else FATES
+        share = MOST if self.bad_day % 2 else FEW
         return self._chance.choice(fates) if self.bad_day and self._chance.random() < share else ""
 
     def _run(self) -> None:
