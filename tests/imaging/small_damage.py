@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,18 @@ from imaging.damage import Damage
 from imaging.errors import PlateError
 from imaging.job import PlateJob
 from imaging.measure_cells import NOT_MEASURED
-from imaging.publication import Publication
+from imaging.publication import Publication, is_current, read_publication
 from imaging.records import publication_key
 from imaging.repair import Mended, Repair
 from imaging.site import SiteMeasurement, SiteTask, process_site
 from imaging.store import Store
 from imaging.verify import verify_plate
+from imaging.zarr_check import check_plate
 from tests.following import follow
-from tests.imaging.small_plate import make_job
+from tests.imaging.small_plate import make_job, read_rows
 
 SIDE = 24
+TABLES = ("cells", "wells", "images", "sites", "plates", "faults", "decisions")
 
 
 def measure_sums(planes: dict[str, np.ndarray], pins: dict[str, Any], field: Any = None) -> SiteMeasurement:
@@ -115,3 +118,26 @@ def flip(store: Store, key: str) -> None:
         spot = next(index for index in range(spot, len(data)) if chr(data[index]).isdigit())
     data[spot] ^= 1
     store.write(key, bytes(data))
+
+
+def copy_of(whole: Path, folder: Path) -> PlateJob:
+    """A plate in a copy of its folder."""
+    shutil.copytree(whole, folder, dirs_exist_ok=True)  # times and all: they are what versions of images are told by
+    return make_job(folder, images={})
+
+
+def values(job: PlateJob) -> dict[str, Any]:
+    """Rows of the current publication, but for the name of the run."""
+    publication = read_publication(job, job.survey().records.last_publication)
+    return {name: [{**row, "run": None} for row in read_rows(job, publication, name)] for name in TABLES}
+
+
+def assert_whole(job: PlateJob) -> None:
+    """Nothing is damaged, nothing is to do, and the OME-Zarr says the truth."""
+    assert find_damage(job) == []
+    fresh = job.under(job.experiment)
+    plan = fresh.survey()
+    assert plan.is_publishable
+    assert is_current(fresh, plan)
+    wells = ("A01", "A02", "B01", "B02")
+    assert check_plate(job.store, job.zarr, [manifest_of(job, well) for well in wells]) == []

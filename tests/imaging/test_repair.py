@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,19 +12,18 @@ from typing import Any
 
 import pytest
 
-from imaging import publication as publication_module
-from imaging.errors import LostDataError, StoreUnavailableError
+from imaging.errors import StoreUnavailableError
 from imaging.job import PlateJob
-from imaging.publication import is_current, read_publication
+from imaging.publication import read_publication
 from imaging.query import run_query
 from imaging.records import missing_key, pins_key, publication_key
 from imaging.repair import Repair
-from imaging.site import read_part
 from imaging.steps import decide_missing
 from imaging.store import FolderStore, Store
 from imaging.sweep import GRACE_S, sweep
-from imaging.zarr_check import check_plate
 from tests.imaging.small_damage import (
+    assert_whole,
+    copy_of,
     current_record,
     find_damage,
     flip,
@@ -37,10 +35,10 @@ from tests.imaging.small_damage import (
     remove,
     repair,
     truncate,
+    values,
 )
 from tests.imaging.small_plate import EXPERIMENT, draw_plate, make_job, object_states, read_rows
 
-TABLES = ("cells", "wells", "images", "sites", "plates", "faults", "decisions")
 LATER = 4e9  # long after every patience
 
 
@@ -55,28 +53,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def job(whole: Path, tmp_path: Path) -> PlateJob:
     return copy_of(whole, tmp_path)
-
-
-def copy_of(whole: Path, folder: Path) -> PlateJob:
-    shutil.copytree(whole, folder, dirs_exist_ok=True)  # times and all: they are what versions of images are told by
-    return make_job(folder, images={})
-
-
-def values(job: PlateJob) -> dict[str, Any]:
-    """Rows of the current publication, but for the name of the run."""
-    publication = read_publication(job, job.survey().records.last_publication)
-    return {name: [{**row, "run": None} for row in read_rows(job, publication, name)] for name in TABLES}
-
-
-def assert_whole(job: PlateJob) -> None:
-    """Nothing is damaged, nothing is to do, and the OME-Zarr says the truth."""
-    assert find_damage(job) == []
-    fresh = job.under(job.experiment)
-    plan = fresh.survey()
-    assert plan.is_publishable
-    assert is_current(fresh, plan)
-    wells = ("A01", "A02", "B01", "B02")
-    assert check_plate(job.store, job.zarr, [manifest_of(job, well) for well in wells]) == []
 
 
 def key_of(job: PlateJob, which: str) -> str:
@@ -308,33 +284,6 @@ def test_the_place_of_a_damage_is_said(job: PlateJob) -> None:
     assert damage.cure == "its site is measured again"
 
 
-def test_a_slow_publisher_that_met_damage_cannot_undo_what_was_made_since(job: PlateJob, tmp_path: Path) -> None:
-    """It once deleted the manifest by its name: that of the site done again."""
-    old = job.survey()
-    lost = manifest_of(job, "A02")
-    remove(job.store, lost["part"]["key"])
-    with pytest.raises(LostDataError) as met:
-        read_part(job.store, lost)
-    (tmp_path / "maps" / "map.csv").write_text("well,treatment,concentration,control\nA01,z,1,negcon\n")
-    again = follow_quickly(job, rounds=8) or follow_quickly(job)
-    assert again is not None
-    before = object_states(job)
-    publication_module._disown(job, old, met.value)
-    assert object_states(job) == before
-    assert_whole(job)
-
-
-def test_a_damaged_manifest_is_declared_void_by_a_publisher_and_done_again(job: PlateJob, tmp_path: Path) -> None:
-    damaged = manifest_of(job, "A02")["key"]
-    truncate(job.store, damaged)
-    half = job.store.read(damaged)
-    (tmp_path / "maps" / "map.csv").write_text("well,treatment,concentration,control\nA01,z,1,negcon\n")
-    again = follow_quickly(job) or follow_quickly(job)
-    assert again is not None
-    assert job.store.read(damaged) == half
-    assert_whole(job)
-
-
 def test_the_number_of_a_publication_whose_record_is_gone_is_not_given_again(job: PlateJob) -> None:
     remove(job.store, publication_key(job.prefix, 1))
     repair(job)
@@ -359,49 +308,6 @@ def test_a_plate_that_waits_for_an_image_gets_its_description_again_only_from_a_
     else:
         assert outcomes["site"].is_mended
     assert current_record(job)["number"] == 1
-
-
-def test_a_lost_record_is_not_followed_by_another_under_its_number_though_nobody_repairs(
-    job: PlateJob, tmp_path: Path
-) -> None:
-    """The warehouse has rows of it: it would take the next one of that number for loaded, and show the old run."""
-    (tmp_path / "maps" / "map.csv").write_text("well,treatment,concentration,control\nA01,z,1,negcon\n")
-    assert follow_quickly(job) is not None
-    remove(job.store, publication_key(job.prefix, 2))
-    assert job.survey().records.is_last_void
-    again = follow_quickly(job)
-    assert again is not None
-    assert again.number == 3
-    assert_whole(job)
-    assert all("/published/000002-" in key for key in sweep(job, now=time.time() + GRACE_S + 60))
-
-
-def test_a_plate_whose_manifest_is_lost_and_made_again_under_its_name_is_published_anew(job: PlateJob) -> None:
-    """The description of its images once went on naming the old ones, which the next sweep deleted."""
-    before = values(job)
-    remove(job.store, key_of(job, "manifest"))
-    again = follow_quickly(job)
-    assert again is not None
-    assert again.number == 2
-    assert values(job) == before
-    assert any("/A02-1-" in key or "/A/2/" in key for key in sweep(job, now=time.time() + GRACE_S + 60))
-    assert_whole(job)
-    assert follow_quickly(job) == again
-
-
-def test_a_manifest_that_is_not_what_was_published_is_done_again_before_the_plate_is_published_anew(
-    job: PlateJob, tmp_path: Path
-) -> None:
-    before = values(job)["images"]
-    key = key_of(job, "manifest")
-    data = job.store.read(key)
-    assert b'"MeanIntensity":' in data
-    job.store.write(key, data.replace(b'"MeanIntensity":', b'"MeanIntensity":1', 1))
-    (tmp_path / "maps" / "map.csv").write_text("well,treatment,concentration,control\nA01,z,1,negcon\n")
-    assert (follow_quickly(job) or follow_quickly(job)) is not None
-    measured = [{name: row[name] for name in ("well", "channel", "MeanIntensity")} for row in values(job)["images"]]
-    assert measured == [{name: row[name] for name in ("well", "channel", "MeanIntensity")} for row in before]
-    assert_whole(job)
 
 
 def test_damage_of_a_plate_that_is_not_published_is_found_again_after_a_repair_that_was_ended(tmp_path: Path) -> None:
