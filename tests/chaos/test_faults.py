@@ -181,10 +181,6 @@ def test_bugs_are_planted_into_a_process_from_outside_and_into_no_other() -> Non
 
 def test_troubles_are_drawn_by_the_seed_and_one_of_a_kind_at_a_time(faults: Faults) -> None:
     drawn = faults.draw(random.Random(3), seconds=60.0)
-    assert {trouble.what for trouble in faults.draw(random.Random(3), seconds=3600.0, kinds=["disk"])} >= {
-        "lost",
-        "repeated",
-    }
     assert drawn == faults.draw(random.Random(3), seconds=60.0) != faults.draw(random.Random(4), seconds=60.0)
     many = [each for seed in range(20) for each in faults.draw(random.Random(seed), seconds=60.0, kinds=["disk"])]
     assert {each.what for each in many} == {"full", "EIO", "lost", "repeated", "slow"}
