@@ -129,6 +129,18 @@ def test_an_answer_is_lost_of_a_disk_that_is_drawn_to_lose_some(faults: Faults, 
     assert faults.begun == {"disk lost": 1}
 
 
+def test_a_network_folder_that_was_asked_again_says_that_a_created_file_was_there(
+    faults: Faults, tmp_path: Path
+) -> None:
+    faults.begin(Trouble("disk", "repeated", 1.0, 0.0, 1.0))
+    assert run(faults, "-c", CREATE_THRICE, str(tmp_path / "data")).split() == ["True", "False"]
+    assert run(faults, "-c", WRITE_ONCE, str(tmp_path / "data")).split() == ["True"], "whole files are renamed"
+    assert faults.told() == {"disk": 3}
+    (tmp_path / "data" / "a.json").unlink()
+    told = run(faults, "-c", CREATE_THRICE, str(tmp_path / "data"), planted=("lost-race",))
+    assert told.split() == ["False", "False"], "who does not look takes his own for another's"
+
+
 def test_a_bucket_that_gives_no_answer_is_asked_again_once_the_client_has_waited_long_enough() -> None:
     with GcsStandIn() as gcs, FaultProxy(gcs.url, seed=1) as proxy:
         gcs.create_bucket("lab")
@@ -169,8 +181,9 @@ def test_bugs_are_planted_into_a_process_from_outside_and_into_no_other() -> Non
 
 def test_troubles_are_drawn_by_the_seed_and_one_of_a_kind_at_a_time(faults: Faults) -> None:
     drawn = faults.draw(random.Random(3), seconds=60.0)
-    assert {trouble.what for trouble in faults.draw(random.Random(3), seconds=3600.0, kinds=["disk"])} >= {"lost"}
     assert drawn == faults.draw(random.Random(3), seconds=60.0) != faults.draw(random.Random(4), seconds=60.0)
+    many = [each for seed in range(20) for each in faults.draw(random.Random(seed), seconds=60.0, kinds=["disk"])]
+    assert {each.what for each in many} == {"full", "EIO", "lost", "repeated", "slow"}
     for kind in FAULT_KINDS:
         mine = [trouble for trouble in drawn if trouble.kind == kind]
         assert mine

@@ -66,12 +66,14 @@ class Trouble:
         return f"{self.begins_s:5.1f}-{self.ends_s:5.1f} s  {self.kind}: {self.what} {self.size:g}"
 
 
-_DISK = (("full", 0, 300_000), ("EIO", 0.02, 0.3), ("lost", 0.02, 0.1), ("slow", 0.005, 0.05))
+_DISK = (("full", 0, 300_000), ("EIO", 0.02, 0.3), ("lost", 0.02, 0.1), ("repeated", 0.2, 0.8), ("slow", 0.005, 0.05))
+"""``repeated``: a file is linked into place, and the answer is that it was there, as of a network folder that was asked
+again; whoever looks whether it is his own is not harmed, however often that is."""
 _NETWORK = (
     ("refused", 0.1, 0.6),
     ("crowded", 0.1, 0.6),
-    ("lost", 0.02, 0.1),
-    ("answered_503", 0.02, 0.2),
+    ("lost", 0.05, 0.3),
+    ("answered_503", 0.05, 0.3),
     ("cut", 0.05, 0.3),
     ("torn", 0.02, 0.2),
     ("stuck", 0.01, 0.05),
@@ -142,6 +144,8 @@ class Faults:
             self.shim.slow(trouble.size)
         elif trouble.what == "lost":
             self.shim.fail(errno.EIO, chance=trouble.size, kinds=Calls.PLACE, lost=True)
+        elif trouble.what == "repeated":
+            self.shim.fail(errno.EEXIST, chance=trouble.size, kinds=Calls.LINK, lost=True)
         else:
             self.shim.fail(errno.EIO, chance=trouble.size)
 

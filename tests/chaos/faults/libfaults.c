@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 enum { ROOTS = 4, ROOT_SIZE = 512, WORD_SIZE = 128, FDS = 65536 };
-enum { OPEN = 1, WRITE = 2, SYNC = 4, PLACE = 8, FOLDER = 16 };
+enum { OPEN = 1, WRITE = 2, SYNC = 4, PLACE = 8, FOLDER = 16, LINK = 32 };
 
 /* Little-endian fields in this order; shim.py has the same. */
 typedef struct {
@@ -40,7 +40,7 @@ typedef struct {
     uint32_t error;        /* errno of failing calls; 0: none fails */
     uint32_t chance_ppm;   /* of a call to fail by itself, in millionths */
     uint32_t slow_us;      /* what each call takes longer */
-    uint32_t kinds;        /* which calls are meant: OPEN | WRITE | SYNC | PLACE | FOLDER */
+    uint32_t kinds;        /* which calls are meant: OPEN | WRITE | SYNC | PLACE | FOLDER | LINK */
     uint32_t lost;         /* not 0: a file is put into place, and the answer says that it was not */
     uint32_t unused;
     uint64_t calls;        /* calls that were meant, so far */
@@ -261,20 +261,21 @@ int fdatasync(int file) {
 }
 
 /* Put a file into place, or fail, or do it and say that it failed. */
-#define PLACED(name, ARGUMENTS, PASSED)                                                                                \
+#define PLACED(name, KINDS, ARGUMENTS, PASSED)                                                                         \
     int name ARGUMENTS {                                                                                               \
         static int(*real) ARGUMENTS;                                                                                   \
         if (!real) real = (int(*) ARGUMENTS)original(#name);                                                           \
-        if (!is_meant(to) || !fails(PLACE, to)) return real PASSED;                                                    \
+        if (!is_meant(to) || !fails(KINDS, to)) return real PASSED;                                                    \
         int told = errno;                                                                                              \
         if (control->lost) real PASSED;                                                                                \
         errno = told;                                                                                                  \
         return -1;                                                                                                     \
     }
-PLACED(link, (const char *from, const char *to), (from, to))
-PLACED(linkat, (int from_at, const char *from, int to_at, const char *to, int flags), (from_at, from, to_at, to, flags))
-PLACED(rename, (const char *from, const char *to), (from, to))
-PLACED(renameat, (int from_at, const char *from, int to_at, const char *to), (from_at, from, to_at, to))
+PLACED(link, PLACE | LINK, (const char *from, const char *to), (from, to))
+PLACED(linkat, PLACE | LINK, (int from_at, const char *from, int to_at, const char *to, int flags),
+       (from_at, from, to_at, to, flags))
+PLACED(rename, PLACE, (const char *from, const char *to), (from, to))
+PLACED(renameat, PLACE, (int from_at, const char *from, int to_at, const char *to), (from_at, from, to_at, to))
 
 int mkdir(const char *path, mode_t mode) {
     REAL(int, "mkdir", const char *, mode_t);

@@ -42,13 +42,17 @@ SIZE = struct.calcsize("<" + "".join(_FIELDS.values()))
 
 
 class Calls(enum.IntFlag):
-    """Calls of the system that can fail: opening to write, writing, syncing, putting into place, making a folder."""
+    """Calls of the system that can fail: opening to write, writing, syncing, putting into place, making a folder.
+
+    ``LINK`` are those that put a file into place unless there is one; ``PLACE`` means them as well.
+    """
 
     OPEN = 1
     WRITE = 2
     SYNC = 4
     PLACE = 8
     FOLDER = 16
+    LINK = 32
 
 
 ALL_CALLS = Calls.OPEN | Calls.WRITE | Calls.SYNC | Calls.PLACE | Calls.FOLDER
