@@ -22,7 +22,7 @@ PlateRecipe = tuple[str, str, str]
 """Experiment, plate and recipe."""
 AGE_S = 5.0
 """Seconds that an answer is good for: of many plates that wait, one asks for all."""
-BELIEVED_S = {"SCHEDULED": 3600.0, "PENDING": 600.0}
+BELIEVED_S = {"SCHEDULED": 3600.0, "PENDING": 120.0}
 """Seconds that a run is believed to begin yet, by its state: one whose runner was killed stays Pending for ever.
 Each further run of the same plate doubles it."""
 AHEAD_S = 300.0

@@ -139,7 +139,7 @@ def test_what_nothing_names_is_swept_and_what_the_sweep_leaves_is_found(
 
 
 def test_objects_of_no_known_kind_are_found(plate: Damaged) -> None:
-    of_results = [f"{plate.job.prefix}{name}" for name in ("caches/a.json", "pins.json.bak", "sites/A01-1.arrow")]
+    of_results = [f"{plate.job.prefix}{name}" for name in ("caches/a.json", "pins.json.bak", "sites.txt")]
     strange = [f"{plate.job.zarr}/A/notes.txt", *of_results]
     for key in strange:
         plate.job.store.write(key, b"nobody's")
