@@ -91,7 +91,6 @@ def read_again(page: Page, seconds: float) -> None:
     """Move the clock by enough that the page reads itself again, and wait until it did."""
     with page.expect_event("load"):
         page.clock.run_for(round(seconds * 1000))
-    page.wait_for_load_state()
 
 
 def stays(page: Page, seconds: float) -> bool:
@@ -104,6 +103,7 @@ def stays(page: Page, seconds: float) -> bool:
     page.on("load", note)
     page.clock.run_for(round(seconds * 1000))
     page.wait_for_timeout(400)
+    page.wait_for_load_state()
     page.remove_listener("load", note)
     return not loads
 
