@@ -29,6 +29,8 @@ AHEAD_S = 300.0
 """Seconds from now by which a run that is believed begins: one that was made while the server's clock was a day ahead
 waits for that day, and the plate must not."""
 PAGE = 200
+FLOW = "process-plate"
+"""Flow of the runs that events start; before the server knows a deployment of it, an event would start nothing."""
 
 
 @dataclass
@@ -47,6 +49,7 @@ class WaitingRuns:
     auth: str = ""
     _waiting: frozenset[PlateRecipe] = frozenset()
     _asked_at: float = float("-inf")
+    _is_deployed: bool = False
     _seen: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def has(self, experiment: str, plate: str, recipe: str) -> bool:
@@ -55,11 +58,20 @@ class WaitingRuns:
         Raises
         ------
         MissingPartError
-            When the server does not answer: one that is at its limit would only get more to do by a further event.
+            When the server does not answer: one that is at its limit would only get more to do by a further event. And
+            as long as it has no deployment that an event could start, as in the first seconds of a fresh one.
         """
         now = time.monotonic()
         if now - self._asked_at >= AGE_S:
             try:
+                self._is_deployed = self._is_deployed or self._ask_for_deployment()
+                if not self._is_deployed:
+                    raise MissingPartError(
+                        f"the Prefect API at {self.api_url} has no deployment of {FLOW} yet, so no run is asked for; "
+                        "`platestream serve` registers it, and so does `platestream deploy`",
+                        experiment=experiment,
+                        plate=plate,
+                    )
                 self._waiting = self.believe(self._ask(), now)
             except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:  # or another answers
                 raise MissingPartError(
@@ -85,6 +97,11 @@ class WaitingRuns:
             for plate, found in waiting.items()
             if any(now - self._seen[key] < BELIEVED_S[key[1]] * 2 ** (len(found) - 1) for key in found)
         )
+
+    def _ask_for_deployment(self) -> bool:
+        with api_client(self.api_url, auth=self.auth) as client:
+            answer = client.post("/deployments/filter", json={"flows": {"name": {"any_": [FLOW]}}, "limit": 1})
+            return bool(answer.raise_for_status().json())
 
     def _ask(self) -> list[Mapping[str, Any]]:
         runs: list[Mapping[str, Any]] = []

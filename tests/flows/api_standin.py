@@ -21,11 +21,15 @@ class Request:
 
 @contextmanager
 def api_standin(
-    answers: Callable[[int], int] = lambda number: 200, *, port: int = 0, found: Any = ()
+    answers: Callable[[int], int] = lambda number: 200,
+    *,
+    port: int = 0,
+    found: Any = (),
+    deployed: Any = ({"id": "d1"},),
 ) -> Iterator[tuple[str, list[Request]]]:
     """Give the address of the API and the requests that it got; ``answers(n)`` is the status of the n-th, from 1.
 
-    ``found`` is its answer to each question for what there is.
+    ``found`` is its answer to each question for what there is, ``deployed`` to that for deployments.
     """
     got: list[Request] = []
 
@@ -33,7 +37,9 @@ def api_standin(
         def answer(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             got.append(Request(self.command, self.path, self.headers.get("Authorization"), body))
-            said = found if self.path.endswith("/filter") else {"id": f"id-{len(got)}"}
+            said: Any = {"id": f"id-{len(got)}"}
+            if self.path.endswith("/filter"):
+                said = deployed if self.path.endswith("/deployments/filter") else found
             status, data = answers(len(got)), json.dumps(said).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.waiting_runs import AGE_S, BELIEVED_S, WaitingRuns
+from flows.waiting_runs import AGE_S, BELIEVED_S, FLOW, WaitingRuns
 from imaging.errors import MissingPartError
 from tests.flows.api_standin import api_standin
 
@@ -80,9 +80,33 @@ def test_whoever_else_answers_stops_no_watcher() -> None:
             WaitingRuns(url).has(*PLACE)
 
 
+def test_a_fresh_server_gets_no_event_before_it_could_start_a_run() -> None:
+    with api_standin(deployed=()) as (url, got):
+        waiting = WaitingRuns(url)
+        for _ in range(2):
+            with pytest.raises(MissingPartError, match="has no deployment of process-plate yet"):
+                waiting.has(*PLACE)
+    assert [request.path for request in got] == ["/api/deployments/filter"] * 2
+
+
+def test_whether_there_is_a_deployment_is_asked_until_there_is_one() -> None:
+    with api_standin() as (url, got):
+        waiting = WaitingRuns(url)
+        for _ in range(3):
+            assert not waiting.has(*PLACE)
+            waiting._asked_at -= AGE_S
+    assert [request.path.split("/")[-2] for request in got] == ["deployments", *["flow_runs"] * 3]
+
+
+def register_deployment(client: httpx.Client) -> None:
+    flow = client.post("/flows/", json={"name": FLOW}).json()["id"]
+    client.post("/deployments/", json={"name": "waits", "flow_id": flow}).raise_for_status()
+
+
 def test_one_question_is_for_all_plates_and_good_for_seconds(server: str) -> None:
     parameters = dict(zip(("experiment", "plate", "recipe"), PLACE, strict=True))
     with httpx.Client(base_url=server, trust_env=False, timeout=60) as client:
+        register_deployment(client)
         flow = client.post("/flows/", json={"name": "waits"}).json()["id"]
         run = {"flow_id": flow, "parameters": parameters, "state": {"type": "SCHEDULED", "name": "Scheduled"}}
         created = client.post("/flow_runs/", json=run).raise_for_status().json()
@@ -99,6 +123,7 @@ def test_one_question_is_for_all_plates_and_good_for_seconds(server: str) -> Non
 def test_a_run_that_was_made_while_the_servers_clock_was_ahead_is_not_waited_for(server: str) -> None:
     parameters = dict(zip(("experiment", "plate", "recipe"), ("screen", "P9", PLACE[2]), strict=True))
     with httpx.Client(base_url=server, trust_env=False, timeout=60) as client:
+        register_deployment(client)
         flow = client.post("/flows/", json={"name": "waits"}).json()["id"]
         for ahead_s, is_believed in ((90_000.0, False), (30.0, True)):
             scheduled = {"scheduled_time": (datetime.now(UTC) + timedelta(seconds=ahead_s)).isoformat()}
