@@ -39,8 +39,7 @@ from imaging.store import Store
 
 DAY_S = 86_400.0
 REPEAT_S, LONGEST_REPEAT_S = 31.0, 600.0
-"""Seconds between two events of one plate that nobody follows: Prefect's trigger swallows those within 30 s of the
-last, and where runs wait for a place, each event would add one."""
+"""Seconds between two events of one plate that nobody follows: each adds a run, and a run takes its time to begin."""
 LONGEST_SWEEP_S, LONGEST_QUIET_S = 3600.0, 600.0
 """Longest time between two looks at a plate published today: where messages tell of new images, and where none does."""
 OLD_BY, LONGEST_CLOSED_S = 8.0, 7 * DAY_S

@@ -14,7 +14,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,10 +33,6 @@ from imaging.projection import publish_and_project
 from imaging.steps import is_followed
 from tests.parts import ROOT
 
-NEVER = float("-inf")
-WITHIN_S = 30.0
-"""Further events of a plate within so many seconds of one that was taken start nothing, as with Prefect's trigger."""
-
 
 def light_services(settings: Settings, logs: Path) -> list[Service]:
     """Describe scheduler and workers, what starts runs, and the watcher."""
@@ -55,8 +50,6 @@ def light_services(settings: Settings, logs: Path) -> list[Service]:
 
 
 class _Runner(BaseHTTPRequestHandler):
-    started: dict[tuple[str, str, str], float] = {}  # noqa: RUF012 one server per process
-
     def do_GET(self) -> None:
         self._answer()
 
@@ -65,8 +58,7 @@ class _Runner(BaseHTTPRequestHandler):
         for event in asked if self.path.endswith("/events") else ():
             said = event["payload"]
             place = said["experiment"], said["plate"], said["recipe"]
-            if event["event"] == IMAGES_ARRIVED and time.monotonic() - self.started.get(place, NEVER) >= WITHIN_S:
-                self.started[place] = time.monotonic()
+            if event["event"] == IMAGES_ARRIVED:
                 subprocess.Popen([sys.executable, "-m", "tests.chaos.light", "run", *place], start_new_session=True)
         self._answer()
 

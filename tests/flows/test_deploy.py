@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from flows.clusters.alerts import NO_PROGRESS
 from flows.declared import FOLDER, PROJECT, ROOT, read_automations, read_deployments, read_environment
 from flows.deploy import Applied, deploy
-from flows.events import BACKGROUND_WORK, IMAGES_ARRIVED
+from flows.events import BACKGROUND_WORK, IMAGES_ARRIVED, ImagesArrived, emit
 from flows.serve import background_places, load_flow, make_deployment, serve_service
 from flows.settings import Settings
 from flows.watchdogs.channels import BLOCKS
@@ -31,8 +34,6 @@ def apply(server: str, project: Path) -> dict[str, str]:
 
 
 def names_on(server: str) -> list[str]:
-    import httpx
-
     answer = httpx.post(f"{server}/automations/filter", json={}, trust_env=False)
     return sorted(automation["name"] for automation in answer.raise_for_status().json())
 
@@ -47,7 +48,7 @@ def test_our_prefect_yaml_declares_the_flow_of_a_plate() -> None:
     assert declared.entrypoint == "flows.process_plate.process_plate"
     (trigger,) = declared.triggers
     assert trigger["expect"] == [IMAGES_ARRIVED]
-    assert (trigger["threshold"], trigger["within"], trigger["for_each"]) == (1, 30, ["prefect.resource.id"])
+    assert (trigger["threshold"], trigger["within"], trigger["for_each"]) == (1, 0, ["prefect.resource.id"])
     assert declared.work_pool.name == read_environment("local").work_pool.name
     flow = load_flow(declared.entrypoint)
     assert set(trigger["parameters"]) == {"experiment", "plate", "recipe"}
@@ -231,8 +232,6 @@ def test_automations_that_left_the_files_are_removed(deployed: str, project: Pat
 
 
 def test_a_doubled_automation_of_a_deployment_is_made_one(deployed: str, project: Path) -> None:
-    import httpx
-
     answer = httpx.post(f"{deployed}/automations/filter", json={}, trust_env=False).json()
     (trigger,) = [automation for automation in answer if automation["name"] == "images of a plate arrived"]
     second = {name: trigger[name] for name in ("name", "trigger", "actions")}
@@ -250,3 +249,25 @@ def test_an_automation_that_prefect_does_not_take_is_refused(deployed: str, proj
 
 def test_repository_files_are_found() -> None:
     assert (ROOT / "prefect.yaml").is_file()
+
+
+def test_a_clock_that_was_ahead_holds_up_no_run(deployed: str) -> None:
+    now = datetime.now(UTC)
+    with httpx.Client(base_url=deployed, trust_env=False, timeout=60) as client:
+        for number, occurred in enumerate((now + timedelta(hours=1), now, now + timedelta(seconds=1)), start=1):
+            emit(deployed, ImagesArrived(experiment="jump", plate="P1", recipe="v1-1", occurred=occurred))
+            wait_for(lambda count=number: len(runs_of(client, "jump", "P1")) >= count)
+
+
+def runs_of(client: httpx.Client, experiment: str, plate: str) -> list[dict[str, Any]]:
+    """Runs of a plate that the server has made."""
+    runs = client.post("/flow_runs/filter", json={"sort": "ID_DESC"}).raise_for_status().json()
+    place = experiment, plate
+    return [run for run in runs if (run["parameters"].get("experiment"), run["parameters"].get("plate")) == place]
+
+
+def wait_for(condition: Callable[[], bool], within_s: float = 60.0) -> None:
+    until = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)
