@@ -30,7 +30,7 @@ from imaging.publication_records import find_publication_fault, read_publication
 from imaging.records import field_key, manifest_key, next_name, pins_key, preview_key, publication_key, read_names
 from imaging.store import Store, StoredObject
 from imaging.stored_records import FIELD, PINS, SITE, SMALL, Shape, find_fault
-from imaging.verify_images import check_descriptions
+from imaging.verify_images import MISSING, check_descriptions
 
 READERS = 8
 """Objects that are read at once; the largest are shards of some 60 MB."""
@@ -124,11 +124,12 @@ class _PlateCheck:
         record = self._check_publications()
         self._check_small()
         self._check_pinned()
-        manifests = self._check_manifests(record or {})
+        manifests, is_whole = self._check_manifests(record or {})
         self._check_page(record)
-        if record and manifests is not None and self._describes_images(record):
+        if record and self._describes_images(record):
             for key, fault in check_descriptions(self.store, zarr.rstrip("/"), manifests, self.sizes):
-                self._note("description", key, fault)
+                if is_whole or fault == MISSING:  # what one should say is known by all sites alone
+                    self._note("description", key, fault)
         self._compare()
         return self.found
 
@@ -244,8 +245,8 @@ class _PlateCheck:
         if found != record["digest"]:
             self._note("frozen", field_key(self.prefix), "has another digest than its field")
 
-    def _check_manifests(self, publication: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        """Check the manifests that count; return those of the publication, if all can be read."""
+    def _check_manifests(self, publication: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+        """Check the manifests that count; return those of the publication that can be read, and whether all can."""
         keys = list(publication.get("manifests") or ())
         sums: dict[str, str] = dict(zip(keys, publication.get("manifest_sums") or (), strict=False))
         voids = {make(self.prefix, name) for name in self.records.voids for make in (manifest_key, preview_key)}
@@ -273,7 +274,7 @@ class _PlateCheck:
             self.found.unprotected[_RECORD] += key not in sums
             self.wanted += wanted
             read[key] = record
-        return [read[key] for key in keys] if read.keys() >= set(keys) else None
+        return [read[key] for key in keys if key in read], read.keys() >= set(keys)
 
     def _check_page(self, record: Mapping[str, Any] | None) -> None:
         """Look whether the page is there; it can be written again at any time."""

@@ -15,6 +15,7 @@ from imaging.store import Store
 from imaging.wells import PLATE_SHAPES
 from imaging.zarr_plate import read_attributes
 
+MISSING = "is missing"
 _LEFT_OUT = {"time_point": 1}
 """What descriptions of earlier versions did not say, and meant."""
 
@@ -43,14 +44,14 @@ def check_descriptions(
     root = f"{plate_key}/zarr.json"
     layout = _layout(store, plate_key)
     if layout is None:
-        yield root, "is missing" if not store.exists(root) else "cannot be read"
+        yield root, MISSING if not store.exists(root) else "cannot be read"
         return
     written = Store("memory://description", MemoryStore())
     name = plate_key.rpartition("/")[2].removesuffix(".zarr")
     describe_images(written, plate_key, name, layout, with_images)
     for item in written.list("").objects:
         if item.key not in sizes and not store.exists(item.key):  # listed before it was written
-            yield item.key, "is missing"
+            yield item.key, MISSING
         elif fault := _compare(store, item.key, written.read(item.key)):
             yield item.key, fault
 
@@ -60,7 +61,7 @@ def _compare(store: Store, key: str, wanted: bytes) -> str:
     try:
         found = store.read(key)
     except FileNotFoundError:
-        return "is missing"
+        return MISSING
     except PlateError as error:
         if not is_damage(store, error):
             raise

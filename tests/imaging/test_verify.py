@@ -99,6 +99,19 @@ def test_a_damaged_description_of_the_images_is_found(job: PlateJob, harm: Harm,
     assert [(item.what, item.key) for item in found] == [("description", key)]
 
 
+def test_a_description_that_is_gone_is_found_beside_a_damaged_manifest_and_both_are_mended(tmp_path: Path) -> None:
+    job = publish_plate(tmp_path)
+    manifest = next(key for key in current_record(job)["manifests"] if "/A02" in key)
+    truncate(job.store, manifest)
+    remove(job.store, f"{job.zarr}/zarr.json")
+    assert sorted((item.what, item.key) for item in find_damage(job)) == [
+        ("description", f"{job.zarr}/zarr.json"),
+        ("site", manifest),
+    ]
+    assert all(item.is_mended for item in repair(job))
+    assert find_damage(job) == []
+
+
 def test_a_description_that_lists_another_group_is_found(job: PlateJob) -> None:
     key = f"{job.zarr}/A/1/zarr.json"
     before = job.store.read(key)
