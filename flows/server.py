@@ -9,6 +9,7 @@ server listens, and later state folders begin with it.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import os
@@ -25,6 +26,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from flows.own_names import OwnNames
+from flows.server_pulse import keep_pulse
 from flows.settings import DATABASE_URL, Settings, child_environment
 from flows.supervise import Service
 from imaging.errors import ConfigurationError
@@ -200,7 +202,9 @@ def run_server(
         async with start(app) as started:
             if is_fresh:
                 keep_prepared(state, prepared)
+            pulse = asyncio.create_task(keep_pulse())
             yield started
+            pulse.cancel()
 
     app.router.lifespan_context = start_and_keep
     if host == HOST:
