@@ -1,7 +1,9 @@
-"""The process that stands for one flow run: ``python -I -S warm_client.py SOCKET PYTHON -m prefect.engine``.
+"""The process that stands for one flow run: ``python -I -S warm_client.py SOCKET OUTPUTS PYTHON -m prefect.engine``.
 
 It asks ``flows/warm_runs.py`` for a fork, passes signals on, and ends as the run does. Where no fork is to be had, it
-becomes ``PYTHON -m prefect.engine`` itself. Only the standard library is imported, so that it is up within 30 ms.
+becomes ``PYTHON -m prefect.engine`` itself. OUTPUTS are descriptors such as ``7,8`` to which the run is to write, or
+``-`` for this process's own. Prefect makes those pipes to the runner; when that is killed nobody reads them, and a run
+that still writes there is ended by its log. Only the standard library is imported, so that this is up within 30 ms.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ IMPORTS_S, FORK_S = 600.0, 60.0
 its own would not be there sooner."""
 UNKNOWN = 1
 """Code of a run of which nobody is left who knows how it ended."""
+OWN = "-"
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -73,9 +76,18 @@ def wait_for_end(connection: socket.socket, pid: int) -> int:
     return UNKNOWN
 
 
+def write_to(outputs: str) -> None:
+    """Make other descriptors the standard output and error of this process, and so of the run."""
+    if outputs != OWN:
+        for standard, descriptor in zip((1, 2), map(int, outputs.split(",")), strict=True):
+            os.dup2(descriptor, standard)
+            os.close(descriptor)
+
+
 def main() -> None:
     """Be a run."""
-    path, python, *arguments = sys.argv[1:]
+    path, outputs, python, *arguments = sys.argv[1:]
+    write_to(outputs)
     asked = ask_for_fork(path, arguments)
     if asked is None:
         sys.stderr.write("a run starts a Python of its own: no fork is to be had\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.settings import child_environment
+from flows.warm_client import OWN
 from flows.warm_runs import LIBRARIES
 
 CLIENT = Path(__file__).with_name("warm_client.py")
@@ -83,16 +85,30 @@ def warm_runs() -> Iterator[WarmProcess]:
 
         async def run_in_fork(command: list[str], **options: Any) -> Any:
             process.tend()
-            return await run_process(client_command(process.socket, command), **options)
+            client = client_command(process.socket, command, outputs)
+            return await run_process(client, pass_fds=outputs, **options)
 
+        outputs = os.dup(1), os.dup(2)  # of this process, which are there when it is killed
         starter.run_process = run_in_fork
         try:
             yield process
         finally:
             starter.run_process = run_process
             process.end()
+            for descriptor in outputs:
+                os.close(descriptor)
 
 
-def client_command(path: Path, command: list[str]) -> list[str]:
-    """The command of a process that has a fork run some Python's command, or runs it itself."""
-    return [sys.executable, "-I", "-S", str(CLIENT), str(path), *command]
+def client_command(path: Path, command: list[str], outputs: tuple[int, ...] = ()) -> list[str]:
+    """The command of a process that has a fork run some Python's command, or runs it itself.
+
+    Parameters
+    ----------
+    path
+        Where forks are asked for.
+    command
+        The Python's command.
+    outputs
+        Descriptors that it inherits, to which the run's standard output and error go; left out, the process's own.
+    """
+    return [sys.executable, "-I", "-S", str(CLIENT), str(path), ",".join(map(str, outputs)) or OWN, *command]

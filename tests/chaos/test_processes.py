@@ -54,7 +54,7 @@ def test_a_run_is_told_from_the_process_that_it_is_forked_from(tmp_path: Path) -
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), MARK: str(tmp_path)}
     path = tmp_path / "runs"
     server = [sys.executable, "-m", "flows.warm_runs", str(path), "colorsys"]
-    client_of = [sys.executable, "-I", "-S", flows.warm_client.__file__, str(path)]
+    client_of = [sys.executable, "-I", "-S", flows.warm_client.__file__, str(path), flows.warm_client.OWN]
     run = [*client_of, sys.executable, "-m", "tests.flows.warm_run", "sleep", "600"]
     with subprocess.Popen(server, stdin=subprocess.PIPE, env=environment, cwd=ROOT) as forks:
         wait_until(path.exists)

@@ -84,6 +84,28 @@ def test_a_run_has_environment_folder_arguments_output_and_code_of_its_own(
         assert said["pid"] != run.pid
 
 
+@pytest.mark.parametrize("is_warm", [True, False])
+def test_what_a_run_writes_does_not_go_through_whoever_started_it(
+    warm: tuple[Path, subprocess.Popen[bytes]], tmp_path: Path, is_warm: bool
+) -> None:
+    reads, writes = os.pipe()
+    command = client_command(
+        warm[0] if is_warm else tmp_path / "nobody", [sys.executable, *RUN, "exit", "0"], (writes, writes + 100)
+    )
+    os.dup2(writes, writes + 100)
+    fds = (writes, writes + 100)
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=fds
+    ) as run:
+        for descriptor in fds:
+            os.close(descriptor)
+        assert run.stdout is not None
+        assert run.stdout.read() == b""  # its end: the run does not hold it
+        with open(reads) as written:
+            assert json.loads(written.read().splitlines()[-1])["is_warm"] == is_warm
+        assert run.wait(LIMIT_S) == 0
+
+
 def test_a_run_goes_where_no_fork_is_to_be_had_as_well(tmp_path: Path) -> None:
     with begin(tmp_path / "nobody", "exit", "4") as run:
         said = first_words(run)
