@@ -102,7 +102,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except OSError as error:
         raise UnreadableImageError(f"the file cannot be read: {error.strerror}", key=str(path)) from error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:  # the latter for a version of zip that a byte gives it
         raise UnreadableImageError("the file is cut off, damaged or no .npz archive", key=str(path)) from error
     except UnreadableImageError as error:
         error.key = str(path)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from imaging.errors import ChangedObjectError, ForbiddenFileError, UnreadableImageError
-from imaging.formats.contract import Folder, ToldChannel
+from imaging.formats.contract import Folder, ToldChannel, is_length
 from imaging.formats.xml_stream import PIECE, read_xml
 from imaging.sentences import shorten
 from imaging.wells import PLATE_SHAPES, Well
@@ -213,7 +212,8 @@ def _take(settings: Settings, element: str, attributes: dict[str, str], text: st
     elif element == "Channel" and "Ch" in attributes:
         _take_channel(settings, attributes)
     elif element == "ActionAcquire3D" and attributes.get("SliceLength"):
-        settings.z_step_um = settings.z_step_um or abs(float(attributes["SliceLength"])) or None
+        step = abs(float(attributes["SliceLength"]))
+        settings.z_step_um = settings.z_step_um or (step if is_length(step) else 0) or None
 
 
 def _position(x: str | None, y: str | None) -> tuple[float, float] | None:
@@ -222,7 +222,7 @@ def _position(x: str | None, y: str | None) -> tuple[float, float] | None:
         place = float(x or "nan"), float(y or "nan")
     except ValueError:
         return None
-    return place if math.isfinite(place[0]) and math.isfinite(place[1]) else None
+    return place if all(map(is_length, place)) else None
 
 
 def _is_set(text: str | None) -> bool:

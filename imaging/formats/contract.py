@@ -10,6 +10,7 @@ A format knows nothing of experiment.yaml: it says what is there, with the instr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -151,3 +152,12 @@ class Format(Protocol):
             Never for what lies in the folder: that is told in ``passed_over`` and ``Told.problems``.
         """
         ...
+
+
+LONGEST_UM = 1e6
+"""Nothing on a plate lies further away than a metre: a greater number in an instrument's file is damage."""
+
+
+def is_length(micrometres: float) -> bool:
+    """Whether a number can be a length or a place on a plate, in micrometres."""
+    return math.isfinite(micrometres) and abs(micrometres) <= LONGEST_UM

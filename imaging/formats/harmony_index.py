@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from imaging.formats.contract import Address, Told, ToldChannel
+from imaging.formats.contract import Address, Told, ToldChannel, is_length
 from imaging.formats.manifests import UnreadableManifestError
 from imaging.wells import PLATE_SHAPES, Well
 
@@ -357,4 +357,5 @@ def _length_um(tag: _Tag | None) -> float | None:
     number = _number(tag)
     if number is None or tag is None:
         return None
-    return number * _METRES.get(tag[1] or "m", 1e6)
+    length = number * _METRES.get(tag[1] or "m", 1e6)
+    return length if is_length(length) else None

@@ -69,7 +69,7 @@ def test_the_list_says_what_should_come_and_where_sites_are() -> None:
     assert found.imaged == (B03,)
 
 
-@pytest.mark.parametrize("x", ["-1,5", "NaN", "", "inf"])
+@pytest.mark.parametrize("x", ["-1,5", "NaN", "", "inf", "1e25"])
 def test_a_position_that_is_no_number_is_unknown_and_the_list_is_read(x: str) -> None:
     said = told(image(1, X=x), image(2))
     assert (set(said.positions_um), len(said.expected or ()), said.problems) == ({("B03", 2)}, 2, ())

@@ -171,6 +171,15 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
             find_npz_arrays(path)
 
 
+def test_a_version_of_zip_that_a_flipped_bit_names_is_damage(tmp_path: Path) -> None:
+    path = written(tmp_path, DNA=PLANE)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 222  # the version that is needed to read the member
+    path.write_bytes(data)
+    with pytest.raises(UnreadableImageError, match=r"cut off, damaged or no \.npz archive"):
+        find_npz_arrays(path)
+
+
 def test_a_flipped_bit_is_found_when_the_array_is_read(tmp_path: Path) -> None:
     data = bytearray(written(tmp_path, DNA=PLANE, RNA=PLANE).read_bytes())
     data[len(data) // 4] ^= 1
