@@ -67,11 +67,7 @@ async def keep_pulse(every_s: float = EVERY_S, end: Callable[[int], Any] = os._e
     while True:
         await asyncio.sleep(every_s)
         if (name := pulse.find_stuck()) is not None:
-            log.error(
-                "%s: nothing was done for %d looks, %g s apart; the server ends, to be started anew",
-                name,
-                LOOKS,
-                every_s,
-            )
+            said = "%s: nothing was done about it for %g s; the server ends, to be started anew"
+            log.error(said, name, LOOKS * every_s)
             end(STUCK)
             return

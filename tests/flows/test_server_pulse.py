@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows.server_pulse import LOOKS, STUCK, Pulse, keep_pulse
+from flows.settings import child_environment
+from flows.supervise import find_free_ports
+from tests.parts import ROOT
+from tests.prepared import prepare_cache
 
 
 def looks_until_stuck(firsts: list[dict[Any, Any]]) -> int:
@@ -74,3 +81,38 @@ def test_a_server_whose_task_waits_for_ever_is_ended_and_a_busy_one_is_not(
 
     with broker():
         assert asyncio.run(serve()) == ([] if hangs == "nothing" else [STUCK])
+
+
+LOOKS_OFTEN = """
+import sys
+from flows import server_pulse
+
+server_pulse.keep_pulse.__defaults__ = (0.05, *server_pulse.keep_pulse.__defaults__[1:])
+server_pulse.look_at_server = lambda: {"planted": server_pulse}  # what never moves
+from flows.server import main
+
+main()
+"""
+
+
+def test_the_real_server_looks_and_ends_with_a_sentence_when_it_is_stuck(tmp_path: Path) -> None:
+    (port,) = find_free_ports(1)
+    command = [
+        sys.executable,
+        "-c",
+        LOOKS_OFTEN,
+        "--state",
+        tmp_path / "state",
+        "--cache",
+        prepare_cache(tmp_path / "cache"),
+    ]
+    done = subprocess.run(
+        [*command, "--port", str(port)],
+        env=child_environment({"PYTHONPATH": str(ROOT)}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == STUCK, done.stderr
+    assert "planted: nothing was done about it for 0.6 s; the server ends, to be started anew" in done.stderr
