@@ -2,6 +2,7 @@
 
 browser, folder, visit    the system's Chromium, a written page, a function that opens a page
 screen                    a store with one published plate that has something of everything
+whole, job                folder of a small published plate; a copy of it, to be damaged
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from tests.parts import require
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+    from imaging.job import PlateJob
+
 from tests.imaging import small_screen
+from tests.imaging.small_damage import copy_of, publish_plate
 from tests.imaging.small_page import LAUNCH, small_plate
 
 
@@ -83,3 +87,17 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Store:
         suspicions=(Suspicion("same images", "P0", "64 of 64 compared images are those of P0", 1.0, 0.25),),
     )
     return store
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a published plate; tests damage copies of it."""
+    folder = tmp_path_factory.mktemp("whole")
+    publish_plate(folder)
+    return folder
+
+
+@pytest.fixture
+def job(whole: Path, tmp_path: Path) -> PlateJob:
+    """A copy of it."""
+    return copy_of(whole, tmp_path)

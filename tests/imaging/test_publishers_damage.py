@@ -15,28 +15,13 @@ from imaging.site import read_part
 from imaging.sweep import GRACE_S, sweep
 from tests.imaging.small_damage import (
     assert_whole,
-    copy_of,
     follow_quickly,
     manifest_of,
-    publish_plate,
     remove,
     truncate,
     values,
 )
 from tests.imaging.small_plate import object_states
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a published plate; tests damage copies of it."""
-    folder = tmp_path_factory.mktemp("whole")
-    publish_plate(folder)
-    return folder
-
-
-@pytest.fixture
-def job(whole: Path, tmp_path: Path) -> PlateJob:
-    return copy_of(whole, tmp_path)
 
 
 def test_a_slow_publisher_that_met_damage_cannot_undo_what_was_made_since(job: PlateJob, tmp_path: Path) -> None:

@@ -30,7 +30,6 @@ from tests.imaging.small_damage import (
     follow_quickly,
     manifest_of,
     place,
-    publish_plate,
     redo_here,
     remove,
     repair,
@@ -40,19 +39,6 @@ from tests.imaging.small_damage import (
 from tests.imaging.small_plate import EXPERIMENT, draw_plate, make_job, object_states, read_rows
 
 LATER = 4e9  # long after every patience
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a published plate; tests damage copies of it."""
-    folder = tmp_path_factory.mktemp("whole")
-    publish_plate(folder)
-    return folder
-
-
-@pytest.fixture
-def job(whole: Path, tmp_path: Path) -> PlateJob:
-    return copy_of(whole, tmp_path)
 
 
 def key_of(job: PlateJob, which: str) -> str:
