@@ -1,0 +1,182 @@
+"""The recipe of an analysis: every parameter that its values depend on, as YAML.
+
+A section left out, or a key without a value, has its default; ``none`` switches a step off. The file's hash names the
+analysis together with the publications that it is made of.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+
+from imaging.declared import Declared, Texts, explain_faults, one_or_many, spell_faults
+from imaging.errors import ConfigurationError
+from imaging.names import check_name, hash_of
+from imaging.plain_yaml import read_plain_yaml
+
+ANALYSIS_NUMBERS_VERSION = 1
+"""Raised by one whenever the same profiles and the same recipe give other values than before."""
+
+Group = Literal["plate", "batch", "experiment"]
+
+
+class Annotate(Declared):
+    """Which columns of the wells, of the plate map or of a profiles file say what a well is."""
+
+    plate: str = Field("plate", description="column with the plate's name")
+    well: str = Field("well", description="column with the well such as B03")
+    batch: str = Field("batch", description="column with the batch; where there is none, each experiment is one batch")
+    treatment: str = Field("treatment", description="column with the treatment")
+    concentration: str = Field("concentration", description="column with its concentration")
+    mechanism: str = Field("moa", description="column with the mechanism of action")
+    control: str = Field("control", description="column with negcon, poscon, empty or trt")
+    cells_count: str = Field("cells_count", description="column with the number of cells")
+    negative_controls: Texts = Field((), description="treatments that are negative controls, such as [DMSO]")
+    positive_controls: Texts = Field((), description="treatments that are positive controls")
+    features: Texts = Field((), description="columns that are features of a profiles file; left out, every number")
+    metadata: Texts = Field((), description="columns of a profiles file that are no features")
+
+
+class Filter(Declared):
+    """Which wells take part."""
+
+    verdicts: Texts = Field(("pass", "warn"), description="quality verdicts of wells that take part")
+    least_cells: int = Field(0, ge=0, description="wells with fewer cells do not take part")
+    failures: Literal["exclude", "keep"] = Field("exclude", description="what becomes of process failures")
+
+
+class Normalize(Declared):
+    """How wells become comparable."""
+
+    method: Literal["mad_robustize", "standardize", "inverse_normal", "spherize", "none"] = Field(
+        "mad_robustize", description="mad_robustize, standardize, inverse_normal, spherize or none"
+    )
+    to: Literal["negcon", "all"] = Field("negcon", description="which wells are the measure: negcon or all")
+    by: Group = Field("plate", description="within a plate, a batch or the whole experiment")
+    clip: float | None = Field(None, gt=0, description="greatest absolute value; beyond it values are cut")
+
+
+Operation = Literal["variance", "correlation", "missing", "blocklist", "outliers", "replicates"]
+
+
+class Select(Declared):
+    """Which features stay."""
+
+    operations: Annotated[tuple[Operation, ...], BeforeValidator(one_or_many)] = Field(
+        ("missing", "variance", "correlation", "outliers"), description="operations in their order; none for all features"
+    )
+    correlation: float = Field(0.9, gt=0, le=1, description="of features correlated more than this one stays")
+    missing: float = Field(0.05, ge=0, le=1, description="greatest share of wells without a value")
+    frequency: float = Field(0.05, ge=0, le=1, description="second most frequent value over the most frequent, at least")
+    unique: float = Field(0.01, ge=0, le=1, description="share of different values, at least")
+    outliers: float = Field(500.0, gt=0, description="features with a greater absolute value go")
+    replicates: float = Field(0.2, ge=-1, le=1, description="least correlation between replicates")
+
+    @field_validator("operations", mode="before")
+    @classmethod
+    def _none(cls, value: object) -> object:
+        return () if value in ("none", ["none"], ("none",)) else value
+
+
+class Correct(Declared):
+    """How what batches and plates do to profiles is removed."""
+
+    method: Literal["none", "sphering", "tvn", "harmony"] = Field("none", description="none, sphering, tvn or harmony")
+    by: Group = Field("batch", description="what is to be removed: plate or batch")
+    regularization: float | None = Field(
+        None, gt=0, description="of sphering and TVN, in units of the mean eigenvalue; left out, chosen on held-out controls"
+    )
+
+
+class Consensus(Declared):
+    """How replicates become one profile of a treatment."""
+
+    by: Texts = Field(("treatment", "concentration"), description="wells equal in these columns are replicates")
+    method: Literal["median", "modz", "mean"] = Field("median", description="median, modz or mean")
+
+
+class Failures(Declared):
+    """When a well, site, row, column or plate is a process failure; ``none`` switches a rule off."""
+
+    rules: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = Field(
+        ("focus", "saturation", "debris", "cell_loss", "pattern", "replicates", "drift"),
+        description="rules that are applied",
+    )
+    limit: float = Field(5.0, gt=0, description="robust z beyond which a well is an outlier of its plate's controls")
+
+
+Criterion = Literal["activity", "replication", "distance", "effect", "dose_response", "viability"]
+
+
+class HitCriteria(Declared):
+    """When a treatment is a hit."""
+
+    criteria: Annotated[tuple[Criterion, ...], BeforeValidator(one_or_many)] = Field(
+        ("activity", "distance"), description="criteria that are evaluated"
+    )
+    needed: Literal["all", "any"] = Field("any", description="whether a hit meets all of the criteria or any")
+    fdr: float = Field(0.05, gt=0, lt=1, description="false discovery rate, over all criteria that are tests")
+    permutations: int = Field(10_000, ge=100, le=1_000_000, description="size of the null distributions")
+    seed: int = Field(0, ge=0, description="seed of the null distributions")
+    features: Texts = Field((), description="features that single-feature effects and dose responses are of")
+    effect: float = Field(3.0, gt=0, description="least absolute robust z of a single feature")
+    ssmd: float = Field(2.0, gt=0, description="least absolute SSMD of a single feature")
+    viability: float = Field(-4.0, description="robust z of the cell count below which a treatment is cytotoxic")
+    least_replicates: int = Field(2, ge=2, description="replicates that a decision needs")
+
+
+class AnalysisRecipe(Declared):
+    """The whole recipe of an analysis."""
+
+    name: str = Field("standard", description="name of the recipe")
+    annotate: Annotate = Annotate()
+    filter: Filter = Filter()
+    normalize: Normalize = Normalize()
+    select: Select = Select()
+    correct: Correct = Correct()
+    consensus: Consensus = Consensus()
+    failures: Failures = Failures()
+    hits: HitCriteria = HitCriteria()
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        return check_name("recipe", name)
+
+    @property
+    def id(self) -> str:
+        """Name and hash: ``standard-3fa9c2d4``; equal for files that mean the same."""
+        tree = self.model_dump(mode="json", exclude={"name"})
+        return f"{self.name}-{hash_of([ANALYSIS_NUMBERS_VERSION, tree])[:8]}"
+
+
+def read_analysis_recipe(data: bytes, *, name: str, place: str) -> AnalysisRecipe:
+    """Read the YAML file of an analysis recipe.
+
+    Parameters
+    ----------
+    data
+        The file.
+    name
+        The recipe's name where the file gives none.
+    place
+        The file's name in messages.
+
+    Raises
+    ------
+    ConfigurationError
+        With every fault of the file in ``problems``, each beginning with its place.
+    """
+    document = read_plain_yaml(data)
+    problems = list(document.problems)
+    tree = {} if document.tree is None else document.tree
+    if not problems and not isinstance(tree, dict):
+        problems.append("the file must be a mapping such as `normalize: {method: standardize}`")
+    if not problems:
+        try:
+            return AnalysisRecipe.model_validate({"name": name} | tree)
+        except ValidationError as error:
+            problems += spell_faults(explain_faults(error, AnalysisRecipe), document.lines)
+    count = f"{len(problems)} fault{'s' if len(problems) != 1 else ''}"
+    raise ConfigurationError(f"{place} has {count}", tuple(problems))
