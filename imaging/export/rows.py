@@ -88,7 +88,7 @@ class Rows:
             If the file is gone or damaged.
         """
         described = read_wells(self.published)
-        with _opened(self.published, self.table) as file:
+        with open_published(self.published, self.table) as file:
             names = _in_order(self.table, file.schema_arrow)
             for number in range(file.num_row_groups):
                 rows = file.read_row_group(number).select(names)
@@ -119,7 +119,7 @@ def open_rows(published: Published, what: str) -> Rows:
     """
     table = WHAT[what]
     described = read_dictionary(published)
-    with _opened(published, table) as file:
+    with open_published(published, table) as file:
         stored, count = file.schema_arrow, file.metadata.num_rows
     names, features = _in_order(table, stored), _features(table, stored)
     fields = {_exported_name(table)(name): stored.field(name) for name in names}
@@ -134,7 +134,7 @@ def open_rows(published: Published, what: str) -> Rows:
 
 def read_dictionary(published: Published) -> dict[str, dict[str, Any]]:
     """What the publication's table ``features`` says of each feature, by its name."""
-    with _opened(published, FEATURES.name) as file:
+    with open_published(published, FEATURES.name) as file:
         rows = file.read().drop_columns([column.name for column in PLACE]).to_pylist()
     return {row["feature"]: row for row in rows} | {
         column.name: {"unit": column.unit or "1", "definition": column.description, "objects": "Image"}
@@ -159,12 +159,19 @@ def read_whole(published: Published, table: str) -> pa.Table:
     StoredDataError
         If the file is gone or damaged.
     """
-    with _opened(published, table) as file:
+    with open_published(published, table) as file:
         return file.read()
 
 
 @contextlib.contextmanager
-def _opened(published: Published, table: str) -> Iterator[pq.ParquetFile]:
+def open_published(published: Published, table: str) -> Iterator[pq.ParquetFile]:
+    """Open the Parquet file of a published table.
+
+    Raises
+    ------
+    StoredDataError
+        If the file is gone or damaged, also while it is being read.
+    """
     key = published.key(table)
     place: dict[str, Any] = {"experiment": published.experiment, "plate": published.plate, "key": key}
     try:
@@ -222,7 +229,7 @@ def read_wells(published: Published) -> pa.Table:
     StoredDataError
         If a published table is gone or damaged.
     """
-    with _opened(published, WELLS.name) as file:
+    with open_published(published, WELLS.name) as file:
         held = set(file.schema_arrow.names)
         wells = file.read([column.name for column in WELLS.columns if column.name in held])
     if WELL_ANNOTATIONS.name not in published.record["tables"]:

@@ -1,6 +1,6 @@
-"""Which publication of a plate is exported: the current one under the recipe asked for, promoted or declared.
+"""Which publication of a plate is exported or read: the current one under the recipe asked for, promoted or declared.
 
-What the default views show is what is exported: of several recipes the one that was promoted last and that the plate
+What the default views show is what is taken: of several recipes the one that was promoted last and that the plate
 has, never an experimental one. Where none was promoted, the declared recipe comes first.
 """
 
@@ -25,7 +25,7 @@ WITHDRAWN = "withdrawn"
 
 @dataclass(frozen=True)
 class Published:
-    """The publication of a plate that is exported."""
+    """The publication of a plate that is exported or read."""
 
     store: Store
     experiment: str
@@ -70,8 +70,8 @@ def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, 
         Names of its plates; none means all that are published, and of a barcode's acquisitions the current one.
     recipe
         A recipe such as ``v1-3fa9c2d4``, or its name (``v1``). Left out, the one that is promoted, or else declared; a
-        plate that has no results of it is exported under the recipe promoted before, or published last, and a remark
-        says so.
+        plate that has no results of it is taken under the recipe promoted before, or published last, and a remark says
+        so.
 
     Raises
     ------
@@ -105,7 +105,8 @@ def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, 
             remarks.append(_other_recipe(chosen, wanted_recipe))
         found.append(chosen)
     if problems or not found:
-        message = "there is nothing to export" if not found else "not all of these plates can be exported"
+        nothing = "none of these plates is published" if plates else "nothing is published"
+        message = "not all of these plates are published" if found else nothing
         reasons = problems or remarks or ["no plate of it is published; `platestream status` shows how far plates are"]
         raise ConfigurationError(message, tuple(reasons), experiment=experiment)
     return Selection(tuple(found), tuple(remarks))
@@ -168,5 +169,5 @@ def _why_none(plate: str, *, is_withdrawn: bool, recipe: str) -> str:
 
 def _other_recipe(chosen: Published, wanted: str) -> str:
     if wanted:
-        return f"{chosen.plate}: not published under the recipe {wanted}, exported under {chosen.recipe}"
-    return f"{chosen.plate}: published under several recipes, exported under the newest, {chosen.recipe}"
+        return f"{chosen.plate}: not published under the recipe {wanted}, shown under {chosen.recipe}"
+    return f"{chosen.plate}: published under several recipes, shown under the newest, {chosen.recipe}"

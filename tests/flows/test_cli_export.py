@@ -75,7 +75,7 @@ def test_images_that_cannot_be_copied_and_sites_left_out_are_said(run, tmp_path:
 
 def test_faults_are_one_sentence(run, store, tmp_path: Path) -> None:
     for arguments, status, words in (
-        (("other",), 2, "there is nothing to export (experiment other)"),
+        (("other",), 2, "nothing is published (experiment other)"),
         (("screen", "P3", "P2"), 2, "P3: the experiment has no such plate; `platestream status` shows the plates"),
         (("screen", "--recipe", "v2"), 2, "P1: the plate is not published under the recipe v2"),
         (("screen", "--copy-images"), 2, "--copy-images belong to --format cpg"),

@@ -75,7 +75,7 @@ def test_a_plate_without_the_declared_recipe_is_exported_as_it_was_published_las
     chosen = select_plates(folder_store, "screen")
     assert [item.recipe for item in chosen.plates] == ["v9-99999999"]
     declared = small_screen.experiment().recipe_id
-    assert chosen.remarks == (f"P1: not published under the recipe {declared}, exported under v9-99999999",)
+    assert chosen.remarks == (f"P1: not published under the recipe {declared}, shown under v9-99999999",)
 
 
 def promote(store: Store, number: int, recipe: str, instead_of: str) -> None:
@@ -95,8 +95,8 @@ def test_the_recipe_that_was_promoted_last_and_that_the_plate_has_goes_before_th
     chosen = select_plates(folder_store, "screen")
     assert [item.recipe for item in chosen.plates] == [declared, "v2-22222222", "v3-33333333"]
     assert chosen.remarks == (
-        f"P1: not published under the recipe v3-33333333, exported under {declared}",
-        "P2: not published under the recipe v3-33333333, exported under v2-22222222",
+        f"P1: not published under the recipe v3-33333333, shown under {declared}",
+        "P2: not published under the recipe v3-33333333, shown under v2-22222222",
     )
 
 
@@ -125,7 +125,7 @@ def test_without_a_declaration_several_recipes_are_said(folder_store):
     under(folder_store, "v7-77777777", published_at="2026-02-01T00:00:00+00:00")
     under(folder_store, "v9-99999999", published_at="2026-01-01T00:00:00+00:00")
     chosen = select_plates(folder_store, "screen")
-    assert chosen.remarks == ("P1: published under several recipes, exported under the newest, v7-77777777",)
+    assert chosen.remarks == ("P1: published under several recipes, shown under the newest, v7-77777777",)
 
 
 @pytest.mark.parametrize("asked", ["v7", "v7-77777777"])
@@ -134,7 +134,7 @@ def test_a_recipe_is_asked_for_with_or_without_its_hash(folder_store, asked):
     under(folder_store, "v9-99999999", published_at="2026-02-01T00:00:00+00:00")
     chosen = select_plates(folder_store, "screen", recipe=asked)
     assert [item.recipe for item in chosen.plates] == ["v7-77777777"]
-    with pytest.raises(ConfigurationError, match="there is nothing to export") as caught:
+    with pytest.raises(ConfigurationError, match="nothing is published") as caught:
         select_plates(folder_store, "screen", recipe="v8")
     assert caught.value.problems == (
         "P1: the plate is not published under the recipe v8; `platestream status` shows how far it is",
@@ -146,7 +146,7 @@ def test_every_plate_that_cannot_be_exported_is_named_at_once(folder_store):
     small_screen.publish(folder_store, plate="Plate7")
     small_screen.record(folder_store, 2, plate="P1", status="withdrawn")
     folder_store.write("results/screen/P4/v1-0123abcd/pins.json", b"{}")
-    with pytest.raises(ConfigurationError, match="not all of these plates can be exported") as caught:
+    with pytest.raises(ConfigurationError, match="not all of these plates are published") as caught:
         select_plates(folder_store, "screen", ["P1", "P4", "Plate8", "Plate7"])
     assert caught.value.problems == (
         "P1: the plate is withdrawn",
@@ -168,7 +168,7 @@ def test_names_that_lead_elsewhere_and_empty_stores_are_refused(folder_store):
         select_plates(folder_store, "../x")
     with pytest.raises(RefusedNameError, match=r"the plate name '\.\./x' is refused"):
         select_plates(folder_store, "screen", ["../x"])
-    with pytest.raises(ConfigurationError, match="there is nothing to export"):
+    with pytest.raises(ConfigurationError, match="nothing is published"):
         select_plates(folder_store, "screen")
 
 
