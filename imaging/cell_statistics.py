@@ -62,7 +62,9 @@ def _median(values: np.ndarray) -> np.ndarray:
     known = values.shape[1] - np.isnan(values).sum(axis=1)
     for count in np.unique(known[known > 0]):
         rows = known == count
-        medians[rows] = _middle(np.partition(values[rows], count // 2, axis=1), int(count))
+        taken = values[rows]  # a copy, in rows of their own
+        taken.partition(count // 2, axis=1)
+        medians[rows] = _middle(taken, int(count))
     return medians
 
 

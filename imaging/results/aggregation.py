@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 32_000_000
 """Size in memory of the columns that are read at once, all rows of a span."""
+_AT_ONCE = 128
+"""Columns that a thread takes at once; each is computed by itself, so that threads change no value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +72,13 @@ def aggregate_rows(frame: PublishedFrame, by: tuple[str, ...], statistics: tuple
     features = _features(frame, by, statistics)
     keys: dict[tuple[object, ...], int] = {}
     groups = list(_numbered(frame, by, keys))
-    values = np.full((len(keys), len(statistics) * len(features)), np.nan)
+    values = np.full((len(keys), len(statistics), len(features)), np.nan)
     with contextlib.closing(_OpenFile(frame.sources)) as file:
         for span in _spans(groups, len(keys)):
             _aggregate_span(file, span, pa.schema([frame.schema.field(name) for name in features]), statistics, values)
     named = list(zip(*keys, strict=True)) or [()] * len(by)
     columns = [pa.array(found, frame.schema.field(name).type) for name, found in zip(by, named, strict=True)]
-    columns += [column_of(column, pa.float64()) for column in values.T]
+    columns += [column_of(column, pa.float64()) for column in values.reshape(len(keys), -1).T]
     return pa.Table.from_arrays(columns, names=[*by, *well_columns(features, statistics)])
 
 
@@ -101,9 +104,8 @@ class _OpenFile:
 
 
 def _features(frame: PublishedFrame, by: Sequence[str], statistics: Sequence[Statistic]) -> list[str]:
-    problems = [
-        name_unknown("column", name, frame.columns, f" in {frame.table}") for name in by if name not in frame.columns
-    ]
+    known, where = frame.columns, f" in {frame.table}"
+    problems = [name_unknown("column", name, known, where) for name in by if name not in known]
     problems += [name_unknown("statistic", name, list(STATISTICS)) for name in statistics if name not in STATISTICS]
     if problems:
         raise ConfigurationError("; ".join(problems))
@@ -111,7 +113,7 @@ def _features(frame: PublishedFrame, by: Sequence[str], statistics: Sequence[Sta
         raise ConfigurationError("an aggregation needs a column to aggregate by and a statistic, such as median")
     measured = {column.name for column in (*COUNTS, *IMAGE_METRICS)}
     set_aside = {column.name for column in TABLES[frame.table].columns} - measured | set(by)
-    found = [name for name in frame.columns if name not in set_aside]
+    found = [name for name in known if name not in set_aside]
     if not found:
         raise ConfigurationError(f"{frame.table} has no features among the columns that were chosen; name some of them")
     return found
@@ -160,34 +162,41 @@ def _spans(groups: Sequence[_Group], n_keys: int) -> Iterator[list[_Group]]:
 def _aggregate_span(
     file: _OpenFile, span: Sequence[_Group], schema: pa.Schema, statistics: Sequence[Statistic], values: np.ndarray
 ) -> None:
-    """Fill the rows of ``values`` that are of this span's groups."""
+    """Fill the rows of ``values``, shape ``(group, statistic, feature)``, that are of this span's groups."""
     rows = np.concatenate([group.rows for group in span])
     order = np.argsort(rows, kind="stable")
     starts = np.flatnonzero(np.diff(rows[order], prepend=-1))
     ends = np.append(starts[1:], len(rows))
+    numbers = rows[order[starts]]
     is_in_order = bool((np.diff(order) == 1).all())
     at_once = max(1, BATCH_BYTES // max(1, 4 * len(rows)))
-    for begin in range(0, len(schema), at_once):
-        part = pa.schema(list(schema)[begin : begin + at_once])
-        matrix = _read_matrix(file, span, part, len(rows))
+
+    def fill(columns: Sequence[pa.ChunkedArray], place: int) -> None:
+        matrix = _matrix(columns, len(rows))
         if not is_in_order:
             matrix = matrix[:, order]
-        for start, end in zip(starts, ends, strict=True):
-            found = aggregate_cells(matrix[:, start:end], statistics).reshape(len(statistics), len(part))
-            row = values[rows[order[start]]].reshape(len(statistics), len(schema))
-            row[:, begin : begin + len(part)] = found
+        for number, start, end in zip(numbers, starts, ends, strict=True):
+            found = aggregate_cells(matrix[:, start:end], statistics)
+            values[number, :, place : place + len(columns)] = found.reshape(len(statistics), len(columns))
+
+    with ThreadPoolExecutor(pa.cpu_count()) as pool:
+        for begin in range(0, len(schema), at_once):
+            columns = _read_columns(file, span, pa.schema(list(schema)[begin : begin + at_once]))
+            parts = range(0, len(columns), _AT_ONCE)
+            list(pool.map(fill, (columns[part : part + _AT_ONCE] for part in parts), [begin + part for part in parts]))
 
 
-def _read_matrix(file: _OpenFile, span: Sequence[_Group], schema: pa.Schema, n_rows: int) -> np.ndarray:
-    """Columns of a span, shape ``(column, row)``, in their own precision; NULL is NaN."""
-    is_single = all(kind == pa.float32() for kind in schema.types)
-    matrix = np.empty((len(schema), n_rows), np.float32 if is_single else np.float64)
-    begin = 0
-    for source in dict.fromkeys(group.source for group in span):
-        table = file.read(source, [group.number for group in span if group.source == source], schema)
-        end = begin + table.num_rows
-        for index, column in enumerate(table.columns):
-            is_float = pa.types.is_floating(column.type)
-            matrix[index, begin:end] = (column if is_float else column.cast(pa.float64())).to_numpy()
-        begin = end
+def _read_columns(file: _OpenFile, span: Sequence[_Group], schema: pa.Schema) -> list[pa.ChunkedArray]:
+    """Columns of all rows of a span."""
+    sources = dict.fromkeys(group.source for group in span)
+    taken = {source: [group.number for group in span if group.source == source] for source in sources}
+    return pa.concat_tables([file.read(source, groups, schema) for source, groups in taken.items()]).columns
+
+
+def _matrix(columns: Sequence[pa.ChunkedArray], n_rows: int) -> np.ndarray:
+    """Columns as shape ``(column, row)``, in their own precision; NULL is NaN."""
+    is_single = all(column.type == pa.float32() for column in columns)
+    matrix = np.empty((len(columns), n_rows), np.float32 if is_single else np.float64)
+    for index, column in enumerate(columns):
+        matrix[index] = (column if pa.types.is_floating(column.type) else column.cast(pa.float64())).to_numpy()
     return matrix

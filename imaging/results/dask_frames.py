@@ -1,7 +1,7 @@
 """Rows of a table as a Dask frame: row groups of one plate are a partition, read by whoever computes it.
 
-The only module of ``imaging`` that knows Dask, and only its frames, as it knows those of pandas and Polars: nothing here
-starts, finds or waits for a cluster. It is imported when a Dask frame is asked for.
+The only module of ``imaging`` that knows Dask, and only its frames, as it knows those of pandas and Polars: nothing
+here starts, finds or waits for a cluster. It is imported when a Dask frame is asked for.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from imaging.results.published import PublishedFrame
     from imaging.store import Store
 
+    DaskFrame = dd.DataFrame
+
 PARTITION_BYTES = 64_000_000
 """Size of a partition in memory at most, unless one row group is larger: a file's footer is read for each."""
 _TEXT_BYTES = 16
@@ -45,7 +47,7 @@ class _Piece:
     groups: tuple[int, ...]
 
 
-def to_dask(frame: PublishedFrame) -> dd.DataFrame:
+def to_dask(frame: PublishedFrame) -> DaskFrame:
     """Make the Dask frame of published rows; see `PublishedFrame.to_dask`."""
     try:
         import dask.dataframe as dask_frames

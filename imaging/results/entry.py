@@ -147,11 +147,10 @@ class Results:
     ) -> PublishedFrame:
         chosen = select_plates(self.store, experiment, plates, recipe=recipe)
         sources = [Source(item, name) for item in chosen.plates if name in item.record["tables"]]
-        lacking = [item.plate for item in chosen.plates if name not in item.record["tables"]]
         older = tuple(
-            f"{plate}: its publication has no table {name}, it is of older software; `platestream repair` publishes the "
-            "plate anew"
-            for plate in lacking
+            f"{item.plate}: its publication has no table {name}, it is of older software; publish the plate again"
+            for item in chosen.plates
+            if name not in item.record["tables"]
         )
         with ThreadPoolExecutor(_READERS) as pool:
             list(pool.map(lambda source: source.groups, sources))
@@ -163,7 +162,7 @@ class Results:
     ) -> HeldFrame:
         """Rows of a table that is made of records, or of an analysis."""
         declared = arrow_schema(TABLES[name])
-        asked = [("experiment", (experiment,))]
+        asked: list[tuple[str, tuple[str, ...]]] = [("experiment", (experiment,))]
         if plates:
             _check_plates(self.store, experiment, plates)
             asked.append(("plate", plates))

@@ -12,7 +12,7 @@ from imaging.results.frames import Frame, HeldFrame, count_words, list_words
 from imaging.results.sources import Source
 
 if TYPE_CHECKING:
-    import dask.dataframe as dd
+    from imaging.results.dask_frames import DaskFrame
 
 WELL_KEYS = ("experiment", "plate", "well", "time_point")
 """What cells are aggregated by, unless something else is asked for."""
@@ -72,7 +72,7 @@ class PublishedFrame(Frame):
         """
         return pa.concat_tables([self._schema.empty_table(), *self.blocks()])
 
-    def to_dask(self) -> dd.DataFrame:
+    def to_dask(self) -> DaskFrame:
         """The rows as a Dask frame, for what is larger than memory: a partition is some row groups of one plate.
 
         dtypes are those of `to_pandas`, texts as Dask holds them. Its workers read the store themselves, with this

@@ -79,16 +79,13 @@ class Source:
         wanted = list(schema.names)
         if "time_point" in wanted and "site" not in wanted:
             wanted.append("site")
-        rows = file.read_row_groups(list(groups), columns=[name for name in wanted if name in self.stored.names])
-        columns = [self._column(rows, field) for field in schema]
-        return pa.Table.from_arrays(columns, schema=schema)
-
-    def _column(self, rows: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
-        held = field.name in rows.column_names
-        column = rows[field.name] if held else pa.nulls(rows.num_rows, field.type)
-        if column.type != field.type:
-            column = column.cast(field.type)
-        return self._time_points(rows, column) if field.name == "time_point" else column
+        held = set(self.stored.names)
+        rows = file.read_row_groups(list(groups), columns=[name for name in wanted if name in held])
+        found = dict(zip(rows.column_names, rows.columns, strict=True))
+        columns = {field.name: _as_declared(found.get(field.name), field.type, rows.num_rows) for field in schema}
+        if "time_point" in columns:
+            columns["time_point"] = self._time_points(rows, columns["time_point"])
+        return pa.Table.from_arrays(list(columns.values()), schema=schema)
 
     def _time_points(self, rows: pa.Table, column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
         """Rows of earlier versions have no time point: they are of the first, as in the views."""
@@ -99,6 +96,12 @@ class Source:
             return pa.nulls(rows.num_rows, column.type)
         nothing = pa.scalar(None, column.type)
         return pc.if_else(pc.is_null(rows["site"]), nothing, first)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _as_declared(column: pa.ChunkedArray | None, kind: pa.DataType, n_rows: int) -> pa.ChunkedArray | pa.Array:
+    if column is None:
+        return pa.nulls(n_rows, kind)
+    return column if column.type == kind else column.cast(kind)
 
 
 def schema_of(table: str, sources: Sequence[Source]) -> pa.Schema:
