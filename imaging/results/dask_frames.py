@@ -6,7 +6,7 @@ here starts, finds or waits for a cluster. It is imported when a Dask frame is a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -83,7 +83,10 @@ def _piece(source: Source, groups: list[int]) -> _Piece:
     return _Piece(*place, source.table, taken.key(source.table), tuple(groups))
 
 
-def _read_piece(piece: _Piece, schema: pa.Schema) -> pd.DataFrame:
+def _read_piece(piece: _Piece, schema: pa.Schema, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a partition; Dask gives ``columns`` where a computation needs these alone."""
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns])
     record = {"tables": {piece.table: piece.key}}
     place = (piece.experiment, piece.plate, piece.recipe, piece.number)
     source = Source(Published(_open(piece.url), *place, record), piece.table)
