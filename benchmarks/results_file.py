@@ -27,6 +27,7 @@ PACKAGES = (
     "numba",
     "pyarrow",
     "duckdb",
+    "pandas",
     "google-cloud-pubsub",
 )
 

@@ -16,6 +16,7 @@ BENCHMARKS = (
     "quality",
     "accuracy",
     "features",
+    "cell_aggregation",
     "warehouse",
     "upload_to_row",
 )

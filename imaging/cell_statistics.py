@@ -47,10 +47,10 @@ def _statistics_of(values: np.ndarray, statistics: Sequence[Statistic]) -> Itera
         yield "median", median
     if median is not None and "mad" in statistics:
         yield "mad", _median(np.abs(values - median[:, None]))
-    known = np.isfinite(values).sum(axis=1)
-    if "count" in statistics:
+    known = np.isfinite(values).sum(axis=1) if {"count", "mean"} & set(statistics) else None
+    if known is not None and "count" in statistics:
         yield "count", known.astype(np.float64)
-    if "mean" in statistics:
+    if known is not None and "mean" in statistics:
         means = np.full(len(values), np.nan)
         np.divide(np.nansum(values, axis=1, dtype=np.float64), known, out=means, where=known > 0)
         yield "mean", means

@@ -78,7 +78,9 @@ def aggregate_rows(frame: PublishedFrame, by: tuple[str, ...], statistics: tuple
             _aggregate_span(file, span, pa.schema([frame.schema.field(name) for name in features]), statistics, values)
     named = list(zip(*keys, strict=True)) or [()] * len(by)
     columns = [pa.array(found, frame.schema.field(name).type) for name, found in zip(by, named, strict=True)]
-    columns += [column_of(column, pa.float64()) for column in values.reshape(len(keys), -1).T]
+    columns += [
+        column_of(column, pa.float64()) for column in values.reshape(len(keys), len(statistics) * len(features)).T
+    ]
     return pa.Table.from_arrays(columns, names=[*by, *well_columns(features, statistics)])
 
 
@@ -154,7 +156,7 @@ def _spans(groups: Sequence[_Group], n_keys: int) -> Iterator[list[_Group]]:
     for place, group in enumerate(groups):
         span.append(group)
         end = max(end, int(last[group.rows].max(initial=0)))
-        if place >= end:
+        if place >= end and any(len(item.rows) for item in span):
             yield span
             span = []
 
@@ -174,7 +176,7 @@ def _aggregate_span(
     def fill(columns: Sequence[pa.ChunkedArray], place: int) -> None:
         matrix = _matrix(columns, len(rows))
         if not is_in_order:
-            matrix = matrix[:, order]
+            matrix = np.take(matrix, order, axis=1)  # whose rows lie together, unlike those of matrix[:, order]
         for number, start, end in zip(numbers, starts, ends, strict=True):
             found = aggregate_cells(matrix[:, start:end], statistics)
             values[number, :, place : place + len(columns)] = found.reshape(len(statistics), len(columns))

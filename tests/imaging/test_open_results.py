@@ -267,7 +267,7 @@ def test_a_dask_frame_holds_what_the_pandas_frame_holds(two_plates):
     frame = imaging.open_results(two_plates).cells("screen")
     lazy = frame.to_dask()
     computed = lazy.compute().reset_index(drop=True)
-    texts = {name: "string[pyarrow]" for name in ("experiment", "plate", "recipe", "run", "well")}
+    texts = dict.fromkeys(("experiment", "plate", "recipe", "run", "well"), "string[pyarrow]")
     pd.testing.assert_frame_equal(computed, frame.to_pandas().astype(texts))
     assert computed.dtypes.equals(lazy.dtypes)
     medians = lazy.groupby(["plate", "well"])[AREA].mean().compute()
