@@ -122,9 +122,8 @@ def by_duckdb(folder: str) -> Callable[[], Any]:
 
     medians = ", ".join(f'MEDIAN("{name}") AS "{name}"' for name in feature_names())
     keys = ", ".join(_KEYS)
-    return lambda: duckdb.sql(
-        f"SELECT {keys}, {medians} FROM read_parquet('{_file(folder)}') GROUP BY {keys}"
-    ).to_arrow_table()
+    query = f"SELECT {keys}, {medians} FROM read_parquet('{_file(folder)}') GROUP BY {keys}"
+    return lambda: duckdb.execute(query).to_arrow_table()
 
 
 WAYS = {"aggregate": by_aggregate, "pandas": by_pandas, "polars": by_polars, "duckdb": by_duckdb}
