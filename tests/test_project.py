@@ -22,7 +22,7 @@ from tests.parts import ROOT
 PACKAGES = ("flows", "imaging", "kernels")
 SHIPPED = ("requirements.lock", "requirements-run.lock", "requirements-gpu.lock")
 LOCKS = (*SHIPPED, "tests/standins/bqemulator.lock")
-OF_EXTRAS = ("cupy", "cupyx", "dask_cuda", "cuda", "anndata", "h5py", "pandas")
+OF_EXTRAS = ("cupy", "cupyx", "dask_cuda", "cuda", "anndata", "h5py", "pandas", "polars")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 OPTIONAL = PROJECT["project"]["optional-dependencies"]

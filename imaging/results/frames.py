@@ -53,7 +53,7 @@ class Frame(ABC):
             import polars
         except ModuleNotFoundError as error:
             raise MissingPartError(
-                "Polars frames need the package polars, which is not installed: pip install polars"
+                "Polars frames need the package polars, which is not installed: pip install 'platestream[polars]'"
             ) from error
         frame = polars.from_arrow(self.to_arrow())
         assert isinstance(frame, polars.DataFrame)
