@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import resource
+import os
 import statistics
 import subprocess
 import sys
@@ -154,7 +154,9 @@ def measure_one(way: str, folder: str) -> dict[str, float]:
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    """Greatest resident size since this program began; getrusage would count the process that started it too."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1e3
 
 
 def _in_child(way: str, folder: str) -> dict[str, float]:
@@ -185,6 +187,7 @@ def main() -> None:
         "wells": WELLS,
         "features": FEATURES,
         "runs": RUNS,
+        "load_average": os.getloadavg()[0],
         "file_mb": size_mb,
         **figures,
         "pandas_over_ours": {name: round(pandas[name] / ours[name], 2) for name in ("wall_s", "cpu_s", "peak_mb")},
