@@ -8,6 +8,13 @@ from importlib.resources import files
 from typing import Any
 
 STYLE, LINKS = "page.css", "links.js"
+CURRENT = "current"
+"""Name of the page that shows what counts now."""
+
+
+def experiment_page_folder(experiment: str, name: str = CURRENT) -> str:
+    """Folder of an experiment's page; ``name`` is ``current``, or that of an analysis whose page is to stay."""
+    return f"results/{experiment}/_experiment/{name}/page/"
 
 
 def page_source(name: str) -> bytes:

@@ -24,12 +24,30 @@ import pandas as pd
 from imaging.analyses.gallery import HitGallery
 from imaging.analyses.report import ExperimentReport, rank_hits
 from imaging.page import DATA, OLD_PICTURE_S, delete_pictures
-from imaging.page_parts import LINKS, STYLE, assign_script, encode_links, join_scripts, page_source
+from imaging.page_parts import (
+    CURRENT,
+    LINKS,
+    STYLE,
+    assign_script,
+    encode_links,
+    experiment_page_folder,
+    join_scripts,
+    page_source,
+)
 from imaging.store import Store
 
 SHARED = ("base.js", "colours.js", "verdicts.js", "lists.js")
 """Parts of a plate's page that this one uses."""
-SCRIPTS = ("tables.js", "doses.js", "treatments.js", "treatment.js", "gallery.js", "map.js", "controls.js", "batches.js")
+SCRIPTS = (
+    "tables.js",
+    "doses.js",
+    "treatments.js",
+    "treatment.js",
+    "gallery.js",
+    "map.js",
+    "controls.js",
+    "batches.js",
+)
 LAST = "experiment.js"
 MOST = {"hits": 5000, "doses": 20_000, "charts": 8000, "failures": 1000, "points": 12_000, "plates": 2000}
 """Rows of a table that the page shows at most."""
@@ -37,12 +55,6 @@ MOST_FEATURES = 200
 """Features whose shares of variance are shown; the mean is over all."""
 _IN_SQL = {"hits": "hits", "failures": "process_failures", "points": "profiles", "plates": "analyses"}
 _DIGITS = {"x": 4, "y": 4}
-CURRENT = "current"
-
-
-def experiment_page_folder(experiment: str, name: str = CURRENT) -> str:
-    """Folder of an experiment's page; ``name`` is ``current``, or that of an analysis whose page is to stay."""
-    return f"results/{experiment}/_experiment/{name}/page/"
 
 
 def plate_page_link(plate: str, recipe: str) -> str:
@@ -153,7 +165,12 @@ def _bound(report: ExperimentReport) -> tuple[ExperimentReport, list[str]]:
     notes = [
         f"This page shows {len(bounded[name]):,} of {len(getattr(report, name)):,} {words}; all are in the table "
         f"{_IN_SQL[name]}."
-        for name, words in (("hits", "treatments"), ("failures", "failures"), ("points", "profiles"), ("plates", "plates"))
+        for name, words in (
+            ("hits", "treatments"),
+            ("failures", "failures"),
+            ("points", "profiles"),
+            ("plates", "plates"),
+        )
         if len(bounded[name]) < len(getattr(report, name))
     ]
     return replace(report, **bounded), notes

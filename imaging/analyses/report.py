@@ -182,7 +182,9 @@ def rank_hits(hits: pd.DataFrame) -> pd.DataFrame:
             "concentration": _sizes(hits, "concentration"),
         }
     )
-    return hits.iloc[keys.sort_values(list(keys.columns), kind="stable", na_position="last").index].reset_index(drop=True)
+    return hits.iloc[keys.sort_values(list(keys.columns), kind="stable", na_position="last").index].reset_index(
+        drop=True
+    )
 
 
 def _sizes(frame: pd.DataFrame, name: str) -> np.ndarray:

@@ -169,9 +169,25 @@ def failures() -> pd.DataFrame:
     """One of each level."""
     rows = [
         (PLATES[5], "plate", None, None, "drift", "focus of the controls is 12 % lower than of all plates", False),
-        (PLATES[2], "row", "H01", None, "pattern", "row H is 4.1 MAD above the plate after two-way median polish", False),
+        (
+            PLATES[2],
+            "row",
+            "H01",
+            None,
+            "pattern",
+            "row H is 4.1 MAD above the plate after two-way median polish",
+            False,
+        ),
         (PLATES[2], "column", "A24", None, "pattern", "column 24 is 5.6 MAD below the plate", True),
-        (PLATES[0], "well", "C05", None, "debris", "the share of saturated pixels is 7.2 %, 15 times the controls'", True),
+        (
+            PLATES[0],
+            "well",
+            "C05",
+            None,
+            "debris",
+            "the share of saturated pixels is 7.2 %, 15 times the controls'",
+            True,
+        ),
         (PLATES[1], "well", "D09", None, "replicates", "its profile correlates -0.12 with its three replicates", True),
         (PLATES[3], "site", "B11", 3, "focus", "the image of DNA looks blurred; the other sites are sharp", True),
     ]
@@ -261,7 +277,10 @@ def draw_well(plate: str, well: str) -> Pictures:
         planes["DNA"] += 1500 * np.exp(-far2 / (2 * nucleus**2)) * (1 + 0.6 * size)
         planes["Actin"] += 900 * (1 - (0.7 * size if moa == "actin disruptor" else 0)) * np.exp(-far2 / (2 * cell**2))
         planes["Tubulin"] += 1100 * (1 + (0.9 * size if "microtubule" in moa else 0)) * np.exp(-far2 / (2 * cell**2))
-    return {name: np.clip(plane + rng.normal(0, 12, plane.shape), 0, 65535).astype(np.uint16) for name, plane in planes.items()}
+    return {
+        name: np.clip(plane + rng.normal(0, 12, plane.shape), 0, 65535).astype(np.uint16)
+        for name, plane in planes.items()
+    }
 
 
 def small_gallery(most: int = 24) -> HitGallery:
@@ -284,7 +303,9 @@ def large_report(n_treatments: int = 2354, n_wells: int = 9216) -> ExperimentRep
     table["reason"] = [None if hit else "no criterion is met" for hit in table["is_hit"]]
     for name in ("q", "distance", "effect", "ssmd", "viability"):
         table[name] = rng.normal(0, 3, n_treatments)
-    curves = table[["treatment", "concentration", "unit"]].assign(feature="Cells_Count", value=rng.normal(0, 1, n_treatments))
+    curves = table[["treatment", "concentration", "unit"]].assign(
+        feature="Cells_Count", value=rng.normal(0, 1, n_treatments)
+    )
     curves["reason"] = "the response is no larger than the noise of the controls"
     place = rng.integers(0, n_treatments, n_wells)
     plate = [f"SQ000{15000 + i // 384}" for i in range(n_wells)]
@@ -293,4 +314,6 @@ def large_report(n_treatments: int = 2354, n_wells: int = 9216) -> ExperimentRep
     dots["treatment"] = [treatment[i] for i in place]
     dots["concentration"] = [dose[i] for i in place]
     dots["control"] = ["negcon" if i % 16 == 0 else "trt" for i in range(n_wells)]
-    return ExperimentReport("large", hits=table, doses=curves, points=dots, plates=pd.DataFrame({"plate": sorted(set(plate))}))
+    return ExperimentReport(
+        "large", hits=table, doses=curves, points=dots, plates=pd.DataFrame({"plate": sorted(set(plate))})
+    )

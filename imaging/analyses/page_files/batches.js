@@ -20,13 +20,12 @@ function drawMethods(box, report) {
     make(
       "tr",
       { dataset: { counts: row.counts === true } },
-      make("th", { scope: "row" }, row.method, row.counts === true ? make("span", { class: "badge counts" }, "the recipe's") : null),
+      make("th", { scope: "row" }, row.method, row.counts === true ? make("span", { class: "badge counts" }, "the recipe's") : null, row.notes ? make("p", { class: "muted small" }, row.notes) : null),
       measures.map(([name]) => measureCell(row[name], row[name] === best.get(name))),
-      cell(row.notes, { class: "muted" }),
     ),
   );
   const heads = measures.map(([, words, better, title]) => make("span", { title }, words, make("span", { class: "muted" }, better === "low" ? " ↓" : " ↑"), make("span", { class: "unseen" }, better === "low" ? " (less is better)" : " (more is better)")));
-  fill(box, table(["Method", ...heads, ""], rows), make("p", { class: "muted small" }, "↓ less is better, ↑ more is better; the best of a column is bold."));
+  fill(box, table(["Method", ...heads], rows), make("p", { class: "muted small" }, "↓ less is better, ↑ more is better; the best of a column is bold."));
 }
 
 function measureCell(value, isBest) {
@@ -145,7 +144,7 @@ function buildFailures(box, report) {
           cell([row.well, row.site ? `site ${row.site}` : ""].filter(Boolean).join(" ")),
           cell(row.level),
           cell(row.rule),
-          cell(row.evidence ?? row.reason),
+          cell(row.evidence ?? row.reason, { class: "evidence" }),
           make("td", {}, row.excluded === true ? "excluded" : "kept", row.decided_by ? make("span", { class: "muted" }, ` by ${row.decided_by}${row.reason ? `: ${row.reason}` : ""}`) : null),
         ),
       );

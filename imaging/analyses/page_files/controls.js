@@ -17,7 +17,7 @@ function buildControls(box, report) {
     const signals = rows.filter((row) => row.signal);
     fill(
       box,
-      rows.length ? make("div", { class: "scroll" }, controlChart(rows, feature)) : nothing("No plate has a value of this feature."),
+      rows.length ? make("div", { class: "scroll" }, controlChart(rows, feature, box.clientWidth)) : nothing("No plate has a value of this feature."),
       signals.length
         ? make(
             "ul",
@@ -33,10 +33,9 @@ function buildControls(box, report) {
   }
 }
 
-function controlChart(rows, feature) {
+function controlChart(rows, feature, room) {
   const [left, right, top, bottom, height] = [62, 14, 12, 46, 250];
-  const step = Math.max(14, Math.min(44, 620 / rows.length));
-  const width = Math.max(480, left + right + step * rows.length);
+  const width = Math.max(room, left + right + 14 * rows.length);
   const values = sortedNumbers(rows.flatMap((row) => [row.mean, row.low, row.high]));
   const margin = (values[values.length - 1] - values[0]) * 0.06 || 1;
   const [low, high] = [values[0] - margin, values[values.length - 1] + margin];

@@ -33,6 +33,7 @@ function start(data) {
   if (state.row !== null) treatments.reveal(state.row);
   drawGallery(byId("gallery"), report, (i) => open(i, { moves: true }));
   const map = buildMap(byId("map"), report, (i) => open(i, { moves: true }));
+  map.redraw(state.row);
   buildControls(byId("chart"), report);
   drawMethods(byId("methods"), report);
   drawVariance(byId("variance"), report);
@@ -63,7 +64,7 @@ function start(data) {
     fill(
       byId("sections"),
       titles.map((title) =>
-        make("button", { type: "button", class: "quiet", on: { click: () => goTo(title) } }, title.textContent),
+        make("button", { type: "button", class: "quiet", on: { click: () => goTo(title) } }, title.dataset.nav),
       ),
     );
   }
@@ -78,7 +79,7 @@ function start(data) {
     else drawTreatment(byId("panel"), report, state.row, { step, close });
   }
 
-  /** Open a treatment; `moves`: the panel may be out of sight, so bring it in. */
+  /** Open a treatment; `moves`: the panel may be out of sight, so bring it in. Returns whether that was done. */
   function open(i, { moves = false } = {}) {
     state.row = i;
     if (i !== null) treatments.reveal(i);
@@ -88,12 +89,13 @@ function start(data) {
     writeAddress();
     const panel = byId("panel");
     const frame = panel.getBoundingClientRect();
-    if (moves && (frame.top > innerHeight - 120 || frame.bottom < 120)) panel.scrollIntoView({ block: "start" });
+    const isAway = moves && (frame.top > innerHeight - 120 || frame.bottom < 120);
+    if (isAway) goTo(byId("treatment-name"));
+    return isAway;
   }
 
   function openFromTable(i) {
-    open(i, { moves: true });
-    treatments.focus(i);
+    if (!open(i, { moves: true })) treatments.focus(i);
   }
 
   function close() {

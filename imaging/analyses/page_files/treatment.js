@@ -72,7 +72,12 @@ function criteriaList(row, criteria) {
 
 /** What is open when nothing is: how to go on, and the best hits. */
 function drawFirst(panel, report, open) {
-  const best = report.hits.map((row, i) => [row, i]).filter(([row]) => row.is_hit === true).slice(0, 12);
+  const seen = new Set();
+  const isNew = (name) => !seen.has(name) && seen.add(name); // the best dose of a treatment stands for all
+  const best = report.hits
+    .map((row, i) => [row, i])
+    .filter(([row]) => row.is_hit === true && isNew(row.treatment))
+    .slice(0, 12);
   const signals = report.charts.filter((row) => row.signal).length;
   const failures = report.failures.length;
   fill(
@@ -91,6 +96,6 @@ function drawFirst(panel, report, open) {
     make("h3", {}, "Process"),
     make("p", {}, failures ? `${show(failures)} process failures are listed below.` : "No process failure was found."),
     make("p", {}, signals ? `${show(signals)} signals of control wells out of their limits.` : "No control chart gives a signal."),
-    make("p", { class: "hint" }, "A treatment opens by a click, or by j and Enter. Its wells lead to their plates' pages."),
+    make("p", { class: "hint" }, "A treatment opens by a click, or by j and k. Its wells lead to their plates' pages."),
   );
 }
