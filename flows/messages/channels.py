@@ -12,6 +12,7 @@ import json
 import logging
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -177,7 +178,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def _post(channel: Channel, data: bytes) -> None:
     """Post JSON; the standard library's client logs no address."""
-    parts = urlsplit(channel.url)
+    try:
+        parts = urlsplit(channel.url)
+    except ValueError:
+        raise NotTakenError("the block's address cannot be read") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise NotTakenError("the block's address is none of the web")
     headers = {"Content-Type": "application/json", "User-Agent": "platestream"} | dict(channel.headers)
@@ -199,12 +203,15 @@ def _post(channel: Channel, data: bytes) -> None:
 
 def _send_mail(url: str, letter: Letter) -> None:
     """Send a letter by Apprise, which Prefect's blocks use too; what it logs may repeat an address, so it logs nothing."""
-    import apprise
+    import apprise  # its plugins are imported by the first address
     from apprise.attachment.memory import AttachMemory
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
     mail = apprise.Apprise()
-    if not mail.add(url):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a plugin imports imghdr
+        is_known = mail.add(url)
+    if not is_known:
         raise NotTakenError("the block's address is none of e-mail")
     lines = [*letter.words.lines, *([letter.link] if letter.link else [])]
     attached = [AttachMemory(letter.picture, name="plate.png", mimetype="image/png")] if letter.picture else None

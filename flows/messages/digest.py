@@ -41,9 +41,9 @@ def make_digest(store: Store, due: float, channels: Sequence[str], *, environmen
     told = [message for message in _read_all(store, deliveries) if due - DAY_S <= message.at < due]
     plates = [message for message in told if message.kind in (PUBLISHED, FAILED)]
     verdicts = Counter(message.facts.get("verdict", "") for message in plates)
-    updated = {m.facts["experiment"]: m.facts.get("hits", "") for m in told if m.kind == UPDATED}
-    published = Counter(message.facts["experiment"] for message in plates)
-    untold = [each for each in find_untold(deliveries, channels) if each.created_at < due]
+    updated = {m.facts.get("experiment", ""): m.facts.get("hits", "") for m in told if m.kind == UPDATED}
+    published = Counter(message.facts.get("experiment", "") for message in plates)
+    untold = find_untold(deliveries, channels)
     facts = {
         "day": datetime.fromtimestamp(due, UTC).date().isoformat(),
         "plates": len(plates),
@@ -51,9 +51,9 @@ def make_digest(store: Store, due: float, channels: Sequence[str], *, environmen
         "warned": verdicts["warn"],
         "failed": verdicts["fail"],
         "experiments": _some(_experiments(published, updated)),
-        "failed_plates": _some(f"{m.facts['experiment']}/{m.facts['plate']}" for m in plates if m.kind == FAILED),
+        "failed_plates": _some("/".join(message.about[:2]) for message in plates if message.kind == FAILED),
         "alerts": _some(_alerts(store)),
-        "untold": _some(message.folder.split("/")[2] for message in untold),
+        "untold": _some(each.folder.split("/")[2] for each in untold),
     }
     return make_message(DIGEST, (facts["day"], environment), due, facts)
 

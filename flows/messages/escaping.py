@@ -1,6 +1,6 @@
 """Texts of plates in the words of a channel: they ping nobody, format nothing and make no link.
 
-    every channel   ``@`` and ``<!`` are followed by a space of no width, so that no name mentions anybody
+    every channel   ``@``, and ``<`` before ``@``, ``!`` and ``#``, are followed by a space of no width, so that no name mentions anybody
     Slack           ``&``, ``<`` and ``>`` as entities, as Slack asks for; sent as plain text besides
     Teams           signs of Markdown after a backslash
     webhook, mail   as they are: JSON and plain text
@@ -13,12 +13,13 @@ from collections.abc import Callable
 
 NO_WIDTH = "\u200b"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|>~-])")
+_MENTION = re.compile(r"<(?=[@!#])")
 _ADDRESS = re.compile(r"(?i)\b(https?|ftp|mailto|www)([.:])")
 
 
 def defuse(text: str) -> str:
     """A text in which nothing mentions anybody, whatever it is sent to, and no address becomes a link by itself."""
-    text = text.replace("@", f"@{NO_WIDTH}").replace("<!", f"<{NO_WIDTH}!")
+    text = _MENTION.sub(rf"<{NO_WIDTH}", text).replace("@", f"@{NO_WIDTH}")
     return _ADDRESS.sub(rf"\1{NO_WIDTH}\2", text)
 
 
