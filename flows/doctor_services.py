@@ -222,7 +222,9 @@ def check_messages(settings: Settings) -> Iterator[Finding]:
     except (httpx.HTTPError, ValueError):  # the check of the server says why
         return
     if not there:
-        to_do = "set PLATESTREAM_MESSAGE_SLACK, _TEAMS, _WEBHOOK or _EMAIL and run `platestream deploy` (docs/messages.md)"
+        to_do = (
+            "set PLATESTREAM_MESSAGE_SLACK, _TEAMS, _WEBHOOK or _EMAIL and run `platestream deploy` (docs/messages.md)"
+        )
         yield Finding(about, "note", "nobody is told of published plates, as there is no channel", to_do)
         return
     ways = " and ".join(name.removeprefix("message_") for name in there)

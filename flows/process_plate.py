@@ -11,9 +11,9 @@ from flows.budget import Excess, PlateCosts
 from flows.compute import connect
 from flows.display import Display
 from flows.events import BudgetExceeded, PlateEvent, Published, emit
-from flows.messages.news import tell_plate
 from flows.follow import Follower
 from flows.google import open_data_store
+from flows.messages.news import tell_plate
 from flows.needs import find_need
 from flows.placement import refuse_run
 from flows.report import report_costs, report_plan, report_publication

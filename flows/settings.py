@@ -171,7 +171,7 @@ class Settings(BaseSettings):
     )
     message_email: SecretStr | None = Field(
         None,
-        description="mailtos://USER:PASSWORD@SERVER?from=...&to=... that messages are sent by, put into a block likewise",
+        description="mailtos://USER:PASSWORD@SERVER?from=...&to=... that messages go by, put into a block likewise",
     )
     message_links: str = Field(
         "", description="address of the web server in messages, such as https://plates.lab.example; without it no links"

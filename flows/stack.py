@@ -93,7 +93,7 @@ def serve(settings: Settings) -> None:
 
 
 def tell_channels(settings: Settings) -> bool:
-    """Tell the server where alerts and messages go; ``False`` where it did not take that, so that it is to be told again."""
+    """Tell the server where alerts and messages go; ``False`` where it did not take that and is to be told again."""
     if not any(getattr(settings, channel) for channel in (*CHANNELS, *MESSAGE_CHANNELS)):
         return True
     from prefect.exceptions import PrefectException  # loads Prefect, which this process else does without

@@ -185,7 +185,7 @@ def _post(channel: Channel, data: bytes) -> None:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise NotTakenError("the block's address is none of the web")
     headers = {"Content-Type": "application/json", "User-Agent": "platestream"} | dict(channel.headers)
-    request = urllib.request.Request(channel.url, data, headers, method=channel.method)  # noqa: S310 - its scheme is known
+    request = urllib.request.Request(channel.url, data, headers, method=channel.method)
     is_here = parts.hostname in (HOST, "localhost", "::1")
     opener = urllib.request.build_opener(_NoRedirect, *([urllib.request.ProxyHandler({})] if is_here else []))
     try:
@@ -202,7 +202,7 @@ def _post(channel: Channel, data: bytes) -> None:
 
 
 def _send_mail(url: str, letter: Letter) -> None:
-    """Send a letter by Apprise, which Prefect's blocks use too; what it logs may repeat an address, so it logs nothing."""
+    """Send a letter by Apprise, as Prefect's blocks do; what it logs may repeat an address, so it logs nothing."""
     import apprise  # its plugins are imported by the first address
     from apprise.attachment.memory import AttachMemory
 

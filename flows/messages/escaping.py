@@ -1,9 +1,10 @@
 """Texts of plates in the words of a channel: they ping nobody, format nothing and make no link.
 
-    every channel   ``@``, and ``<`` before ``@``, ``!`` and ``#``, are followed by a space of no width, so that no name mentions anybody
-    Slack           ``&``, ``<`` and ``>`` as entities, as Slack asks for; sent as plain text besides
-    Teams           signs of Markdown after a backslash
-    webhook, mail   as they are: JSON and plain text
+every channel   ``@``, and ``<`` before ``@``, ``!`` and ``#``, are followed by a space of no width, so that no name
+                mentions anybody; so are the words that make an address a link
+Slack           ``&``, ``<`` and ``>`` as entities, as Slack asks for; sent as plain text besides
+Teams           signs of Markdown after a backslash
+webhook, mail   as they are: JSON and plain text
 """
 
 from __future__ import annotations

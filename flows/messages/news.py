@@ -130,5 +130,7 @@ def tell_experiment(
     if failures:
         more = [f"and {len(failures) - MOST_FAILURES} more"] if len(failures) > MOST_FAILURES else []
         said = [*failures[:MOST_FAILURES], *more]
-        messages.append(make_message(FAILURES, about, at, named | {"count": len(failures), "failures": said}, page=page))
+        messages.append(
+            make_message(FAILURES, about, at, named | {"count": len(failures), "failures": said}, page=page)
+        )
     return [message for message in messages if tell(store, message)]

@@ -1,15 +1,15 @@
 """What is to be told and who was told, as records in the store.
 
-    messages/<day>/<kind>-<hash>/message.json           what is to be told, created if absent: the same thing is told once
-    .../<channel>-<n>-begun.json                        somebody is about to send it, the n-th time
-    .../<channel>-<n>-failed.json                       it was certainly not taken: it may be sent again
-    .../<channel>-sent.json                             it was taken
-    messages/since.json                                 when messages were first sent from this store
+    messages/<day>/<kind>-<hash>/message.json     what is to be told, created if absent: the same thing is told once
+    .../<channel>-<n>-begun.json                  somebody is about to send it, the n-th time
+    .../<channel>-<n>-failed.json                 it was certainly not taken: it may be sent again
+    .../<channel>-sent.json                       it was taken
+    messages/since.json                           when messages were first sent from this store
 
-Each channel gets a message **at most once**. Whoever sends creates ``begun`` first, so of two watchers one sends; whoever
-is killed between sending and recording leaves ``begun`` alone, and nobody sends that again, as it may have arrived. What
-was certainly not taken (refused, not reached) is sent again, `ATTEMPTS` times at most. What reached nobody stands in the
-next digest, so nothing is lost in silence.
+Each channel gets a message **at most once**. Whoever sends creates ``begun`` first, so of two watchers one sends; who
+is killed between sending and recording leaves ``begun`` alone, and nobody sends that again, as it may have arrived.
+What was certainly not taken (refused, not reached) is sent again, `ATTEMPTS` times at most. What reached nobody stands
+in the next digest, so nothing is lost in silence.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Delivery:
         return self.folder.rstrip("/").rpartition("/")[2].rpartition("-")[0]
 
     def next_attempt(self, channel: str) -> int | None:
-        """Number of the attempt that may be begun; ``None`` where it was sent, may have been, or has failed too often."""
+        """Number of the attempt that may be begun; ``None`` where it was sent, perhaps was, or failed too often."""
         begun, failed = self.begun.get(channel, set()), self.failed.get(channel, set())
         if channel in self.sent or begun - failed:
             return None

@@ -22,7 +22,7 @@ from imaging.errors import PlateError
 from imaging.store import Store
 
 EVERY_S, SEARCH_EVERY_S, CHANNELS_FOR_S, FORGET_EVERY_S = 20.0, 1800.0, 120.0, 86_400.0
-"""Seconds between looks at the outbox, searches for what nobody told, looks for channels, and deletions of old records."""
+"""Seconds between looks at the outbox, searches for what nobody told, looks for channels, deletions of old records."""
 MOST_AT_ONCE = 20
 """Messages that one look sends; the rest waits for the next, and no channel is flooded."""
 PAUSES_S = (60.0, 300.0, 900.0, 3600.0)
@@ -169,7 +169,7 @@ class Messenger:
 
 
 def make_letter(store: Store, settings: Settings, message: Message, said: KindOfMessage, channel: str) -> Letter:
-    """A message as a channel is to send it: its words, a link where pages have an address, a picture where asked for."""
+    """A message as a channel is to send it: its words, a link where pages have an address, a picture if asked for."""
     base = settings.message_links.rstrip("/")
     link = f"{base}/{quote(message.page.removesuffix('index.html'))}" if base and message.page else ""
     picture = draw_wells(store, message.tables) if said.picture and message.tables and channel != "slack" else b""
@@ -190,7 +190,7 @@ def send_test(settings: Settings, now: float) -> dict[str, str]:
     """
     from flows.messages.message import TEST, make_message
 
-    said = read_templates().get(TEST) or KindOfMessage(subject="This is a test of Platestream's messages")
+    said = read_templates().get(TEST) or KindOfMessage(channels=(), subject="This is a test of Platestream's messages")
     message = make_message(TEST, (str(now),), now, {"environment": settings.environment})
     outcome: dict[str, str] = {}
     for channel in read_channels(settings):

@@ -27,7 +27,7 @@ class KindOfMessage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    channels: tuple[str, ...] = Field(tuple(ESCAPES))
+    channels: tuple[str, ...] = tuple(ESCAPES)
     picture: bool = False
     subject: str = Field(min_length=1)
     text: str = ""
@@ -78,7 +78,9 @@ def read_templates(root: Path = ROOT) -> dict[str, KindOfMessage]:
 def _find_faults(kind: str, said: KindOfMessage) -> list[str]:
     if kind not in FACTS:
         return [f"{kind} is no kind of message; there are {', '.join(FACTS)}"]
-    problems = [f"{kind}.channels: {name} is none of {', '.join(ESCAPES)}" for name in said.channels if name not in ESCAPES]
+    problems = [
+        f"{kind}.channels: {name} is none of {', '.join(ESCAPES)}" for name in said.channels if name not in ESCAPES
+    ]
     for field in ("subject", "text"):
         template = Template(getattr(said, field))
         if not template.is_valid():

@@ -13,6 +13,7 @@ first, what is left out is counted, and the page says in which table it is. Text
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from importlib.resources import files
@@ -181,8 +182,8 @@ def _of_shown(doses: pd.DataFrame, hits: pd.DataFrame) -> pd.DataFrame:
     if not len(doses) or not len(hits):
         return doses
     places = {name: place for place, name in reversed(list(enumerate(hits["treatment"])))}
-    order = doses["treatment"].map(places)
-    return doses.loc[order.dropna().sort_values(kind="stable").index]
+    shown = [(places[name], row) for row, name in enumerate(doses["treatment"]) if name in places]
+    return doses.iloc[[row for _, row in sorted(shown)]]
 
 
 def _spread(points: pd.DataFrame, most: int) -> pd.DataFrame:
@@ -194,8 +195,14 @@ def _whole_features(charts: pd.DataFrame, most: int) -> pd.DataFrame:
     """The charts of as many features as there is room for, none cut off."""
     if len(charts) <= most or "feature" not in charts:
         return charts
-    sizes = charts.groupby("feature", sort=False).size().cumsum()
-    return charts[charts["feature"].isin(sizes.index[sizes <= most])]
+    kept: set[str] = set()
+    count = 0
+    for feature, size in Counter(charts["feature"]).items():
+        count += size
+        if count > most:
+            break
+        kept.add(feature)
+    return charts.loc[[feature in kept for feature in charts["feature"]]]
 
 
 def _shares(variance: pd.DataFrame) -> tuple[dict[str, Any], int]:
@@ -207,7 +214,7 @@ def _shares(variance: pd.DataFrame) -> tuple[dict[str, Any], int]:
     wide = wide[[factor for factor in factors if factor in wide]]
     process = [name for name in wide if name not in ("treatment", "residual")]
     ordered = wide.loc[wide[process].sum(axis=1).sort_values(ascending=False, kind="stable").index]
-    rows = [{"feature": "", "shares": [_share(value) for value in wide.mean()]}]
+    rows = [{"feature": "", "shares": [_share(wide[factor].mean()) for factor in wide]}]
     rows += [
         {"feature": str(name), "shares": [_share(value) for value in row]}
         for name, row in zip(ordered.index[:MOST_FEATURES], ordered.to_numpy()[:MOST_FEATURES], strict=True)
@@ -215,7 +222,7 @@ def _shares(variance: pd.DataFrame) -> tuple[dict[str, Any], int]:
     return {"factors": list(wide.columns), "rows": rows}, len(wide)
 
 
-def _share(value: float) -> float | None:
+def _share(value: Any) -> float | None:
     return None if pd.isna(value) else round(float(value), 4)
 
 

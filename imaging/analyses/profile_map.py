@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,11 +67,8 @@ def _directions(centred: np.ndarray) -> np.ndarray:
         found[:, : len(rows[:2])] = rows[:2].T
     else:
         # Lanczos asks for products with the covariance only: 4,000 features need no matrix of 4,000 by 4,000
-        operator = LinearOperator(
-            (n_features, n_features),
-            matvec=lambda vector: centred.T @ (centred @ vector),  # pyright: ignore[reportCallIssue]
-            dtype=np.float64,
-        )
+        covariance: Any = LinearOperator  # its constructor gives a subclass, whose arguments are others
+        operator = covariance((n_features, n_features), matvec=lambda v: centred.T @ (centred @ v), dtype=np.float64)
         _, vectors = eigsh(operator, k=2, v0=np.full(n_features, n_features**-0.5))
         found = vectors[:, ::-1]
     signs = np.sign(found[np.abs(found).argmax(axis=0), [0, 1]])

@@ -163,7 +163,7 @@ class ExperimentReport:
     def rows(self, table: str) -> pd.DataFrame:
         """One table with exactly its columns, ``None`` where there is no value."""
         frame = getattr(self, table)
-        return pd.DataFrame({name: _column(frame, name) for name in COLUMNS[table]}, columns=list(COLUMNS[table]))
+        return pd.DataFrame({name: _column(frame, name) for name in COLUMNS[table]})
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -172,7 +172,7 @@ def _column(frame: pd.DataFrame, name: str) -> pd.Series:
 
 
 def rank_hits(hits: pd.DataFrame) -> pd.DataFrame:
-    """Rows of hits in the order in which they are read: hits, then by mAP, distance, effect, and name; index 0, 1, ..."""
+    """Rows of hits in the order in which they are read: hits, then by mAP, distance, effect and name; a new index."""
     size = len(hits)
     keys = pd.DataFrame(
         {
@@ -191,7 +191,8 @@ def _sizes(frame: pd.DataFrame, name: str) -> np.ndarray:
     """Absolute values of a column, shape ``(rows,)``; NaN where there are none."""
     if name not in frame:
         return np.full(len(frame), np.nan)
-    return np.abs(pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64))
+    values: Any = pd.to_numeric(frame[name], errors="coerce")
+    return np.abs(np.asarray(values.astype("float64")))
 
 
 def plain(value: Any) -> Any:

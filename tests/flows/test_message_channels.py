@@ -44,13 +44,16 @@ def settings_of(server: str, tmp_path: Path, **said: Any) -> Settings:
     return Settings(api_url=server, store=str(tmp_path / "lab"), **said)
 
 
-def test_a_message_reaches_slack_teams_webhook_and_mailbox_once_each(
-    clean: str, project: Path, tmp_path: Path
-) -> None:
+def test_a_message_reaches_slack_teams_webhook_and_mailbox_once_each(clean: str, project: Path, tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "lab")
     began_long_ago(store)
     outbox.tell(store, note(verdict="warn"))
-    with webhook() as (slack, said), webhook() as (teams, carded), webhook() as (hook, got), mail_server() as (host, mail):
+    with (
+        webhook() as (slack, said),
+        webhook() as (teams, carded),
+        webhook() as (hook, got),
+        mail_server() as (host, mail),
+    ):
         addresses = {
             "message_slack": f"{slack}/services/canary",
             "message_teams": f"{teams}/workflows/canary",
@@ -62,7 +65,9 @@ def test_a_message_reaches_slack_teams_webhook_and_mailbox_once_each(
         hour = (time.gmtime().tm_hour - 13) % 24
         senders = [Messenger(store, settings_of(clean, tmp_path, message_digest_hour=hour)) for _ in range(2)]
         assert [sender.look() for sender in senders] == [4, 0]
-        assert send_test(settings_of(clean, tmp_path)) == dict.fromkeys(("slack", "teams", "webhook", "email"), "taken")
+        assert send_test(settings_of(clean, tmp_path), time.time()) == dict.fromkeys(
+            ("slack", "teams", "webhook", "email"), "taken"
+        )
         assert "automation platestream alerts" not in {name for name, change in applied.items() if change == "created"}
     assert [len(each) for each in (said, carded, got, mail)] == [2, 2, 2, 2]
     assert said[0][1]["text"] == "screen/P1 is published: warn"
@@ -80,7 +85,7 @@ def test_what_a_person_wrote_into_a_block_is_kept_and_used(clean: str, project: 
             own = {"data": {"headers": {"Authorization": "Bearer own"}}, "merge_existing_data": True}
             client.patch(f"/block_documents/{found['id']}", json=own).raise_for_status()
         assert apply(clean, project, message_webhook=hook)["block webhook/platestream-messages"] == "unchanged"
-        assert send_test(settings_of(clean, tmp_path)) == {"webhook": "taken"}
+        assert send_test(settings_of(clean, tmp_path), time.time()) == {"webhook": "taken"}
     assert got[0][0]["Authorization"] == "Bearer own"
 
 

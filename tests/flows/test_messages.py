@@ -378,7 +378,9 @@ def test_a_new_analysis_is_told_once_and_its_failures_at_once(store: FolderStore
     said: dict[str, Any] = {"experiment": "screen", "analysis": "a1", "recipe": "standard-0", "at": time.time()}
     facts = {"hits": 41, "treatments": 2354, "z_prime": 0.71, "plates": 8, "failures": 12, "gained": ["x 1 µM"]}
     failures = [f"row H of P{number} is out" for number in range(12)]
-    told = tell_experiment(store, **said, facts=facts, failures=failures, page="results/screen/_experiment/current/page/")
+    told = tell_experiment(
+        store, **said, facts=facts, failures=failures, page="results/screen/_experiment/current/page/"
+    )
     assert [message.kind for message in told] == [UPDATED, FAILURES]
     assert tell_experiment(store, **said, facts=facts, failures=failures) == []
     assert messenger(store, Channel("webhook", posts[0])).look() == 2
@@ -593,5 +595,3 @@ def test_a_record_of_another_form_is_no_message(store: FolderStore) -> None:
         store.write(f"{delivery.folder}message.json", to_json(content))
         with pytest.raises(StoredDataError):
             outbox.read_told(store, delivery)
-
-

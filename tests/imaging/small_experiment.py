@@ -155,11 +155,11 @@ def variance() -> pd.DataFrame:
 def mixing() -> pd.DataFrame:
     """Methods side by side; the recipe uses sphering."""
     rows = [
-        ("none", 0.31, 0.08, 0.22, 0.41, 0.36, None, None),
-        ("robust z per plate", 0.09, 0.14, 0.61, 0.24, 0.47, None, None),
-        ("sphering", 0.02, 0.19, 0.83, 0.17, 0.56, True, "regularisation 0.03, chosen on held-out controls"),
-        ("TVN", 0.03, 0.17, 0.80, 0.18, 0.53, None, None),
-        ("Harmony", -0.01, 0.15, 0.88, 0.15, 0.49, None, None),
+        ("none", 0.31, 0.08, 0.78, 0.41, 0.36, None, None),
+        ("robust z per plate", 0.09, 0.14, 0.39, 0.24, 0.47, None, None),
+        ("sphering", 0.02, 0.19, 0.17, 0.17, 0.56, True, "regularisation 0.03, chosen on held-out controls"),
+        ("TVN", 0.03, 0.17, 0.20, 0.18, 0.53, None, None),
+        ("Harmony", -0.01, 0.15, 0.12, 0.15, 0.49, None, None),
     ]
     names = ["method", "silhouette_batch", "silhouette_label", "kbet", "map_batch", "map_label", "counts", "notes"]
     return pd.DataFrame(rows, columns=names)
@@ -291,7 +291,7 @@ def small_gallery(most: int = 24) -> HitGallery:
 def large_report(n_treatments: int = 2354, n_wells: int = 9216) -> ExperimentReport:
     """As many treatments and wells as a large screen has, with long names."""
     rng = np.random.default_rng(6)
-    names = [f"BRD-K{rng.integers(1e7, 1e8)}-001-{number:02d}-1" for number in range(n_treatments // 6 + 1)]
+    names = [f"BRD-K{rng.integers(10**7, 10**8)}-001-{number:02d}-1" for number in range(n_treatments // 6 + 1)]
     treatment = [names[i // 6] for i in range(n_treatments)]
     dose = [(0.04, 0.12, 0.37, 1.11, 3.33, 10.0)[i % 6] for i in range(n_treatments)]
     scores = rng.beta(1, 4, n_treatments)

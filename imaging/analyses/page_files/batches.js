@@ -4,7 +4,7 @@
 const MEASURES = [
   ["silhouette_batch", "Batches apart", "low", "silhouette by batch: 0 or less where batches are mixed, 1 where they lie apart"],
   ["silhouette_label", "Treatments apart", "high", "silhouette by treatment or mechanism: 1 where they lie apart"],
-  ["kbet", "kBET", "high", "share of neighbourhoods whose batches are as everywhere: 1 where batches are mixed"],
+  ["kbet", "kBET", "low", "share of neighbourhoods whose batches are not as everywhere: 0 where batches are mixed"],
   ["map_batch", "mAP of batches", "low", "how well a profile finds others of its batch"],
   ["map_label", "mAP of treatments", "high", "how well a profile finds others of its treatment"],
 ];

@@ -1,18 +1,26 @@
 // Dose curves: the points of a treatment and, where it was fitted, the four-parameter logistic through them.
 
-/** Curves by feature and treatment; each has points by concentration, the fit or the reason why there is none. */
+/**
+ * Curves by feature and treatment; each has doses, points at them as far as they are known, and
+ * the fit or the reason why there is none.
+ */
 function curvesOf(doses) {
   const features = new Map();
   for (const row of doses) {
-    if (!isNumber(row.concentration) || row.concentration <= 0 || !isNumber(row.value)) continue;
+    if (!isNumber(row.concentration) || row.concentration <= 0) continue;
     const feature = row.feature ?? "";
     if (!features.has(feature)) features.set(feature, new Map());
     const curves = features.get(feature);
-    if (!curves.has(row.treatment)) curves.set(row.treatment, { ...row, feature, points: [] });
-    curves.get(row.treatment).points.push([row.concentration, row.value]);
+    if (!curves.has(row.treatment)) curves.set(row.treatment, { ...row, feature, points: [], doses: [] });
+    const curve = curves.get(row.treatment);
+    curve.doses.push(row.concentration);
+    if (isNumber(row.value)) curve.points.push([row.concentration, row.value]);
   }
   for (const curves of features.values()) {
-    for (const curve of curves.values()) curve.points.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+    for (const curve of curves.values()) {
+      curve.points.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+      curve.doses = [...new Set(curve.doses)].sort((a, b) => a - b);
+    }
   }
   return features;
 }
@@ -40,8 +48,7 @@ function curveText(curve) {
 
 /** Scales of a curve's picture; all curves of a feature may share their values' range. */
 function scalesOf(curve, range, box) {
-  const doses = curve.points.map(([dose]) => Math.log10(dose));
-  const [first, last] = [doses[0], doses[doses.length - 1]];
+  const [first, last] = [curve.doses[0], curve.doses[curve.doses.length - 1]].map(Math.log10);
   const values = range ?? valueRange([curve]);
   const x = (dose) =>
     last > first ? box.left + ((Math.log10(dose) - first) / (last - first)) * box.width : box.left + box.width / 2;
@@ -52,9 +59,12 @@ function scalesOf(curve, range, box) {
 /** Smallest and largest value of curves, never equal. */
 function valueRange(curves) {
   let [low, high] = [Infinity, -Infinity];
-  for (const { points } of curves) {
-    for (const [, value] of points) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  for (const curve of curves) {
+    const values = curve.points.map(([, value]) => value);
+    if (isFitted(curve)) values.push(...curve.doses.map((dose) => fitAt(curve, dose)));
+    for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
   }
+  if (low > high) return [0, 1];
   const margin = (high - low) * 0.06 || Math.abs(high) * 0.1 || 1;
   return [low - margin, high + margin];
 }
@@ -103,7 +113,7 @@ function drawCurve(curve, range, current) {
   }
   svg.append(draw("polyline", { class: "curve", points: linePath(curve, scales), dataset: { fitted: isFitted(curve) } }));
   let free = -Infinity;
-  for (const [dose] of middles(curve)) {
+  for (const dose of curve.doses) {
     if (scales.x(dose) < free) continue;
     free = scales.x(dose) + 40;
     svg.append(draw("text", { class: "label", x: scales.x(dose), y: bottom + 16, "text-anchor": "middle" }, show(dose, 3)));

@@ -275,7 +275,7 @@ def test_on_a_narrow_window_the_panel_comes_into_sight(browser: Browser, folder:
 def test_every_control_has_a_name_that_is_spoken(visit: Callable[..., Page]) -> None:
     page = visit(OPEN)
     unnamed = page.evaluate(
-        """() => [...document.querySelectorAll('button, select, input, canvas, main svg[role], img')].filter((element) => {
+        """() => [...document.querySelectorAll('button, select, input, canvas, svg[role], img')].filter(element => {
           const label = element.labels?.[0]?.textContent;
           return !(element.getAttribute('aria-label') || element.textContent.trim() || label || element.alt);
         }).map((element) => element.outerHTML)"""
