@@ -52,6 +52,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         check_alerts,
         check_cluster,
         check_gpu,
+        check_messages,
         check_server,
         check_warehouse,
         check_watcher,
@@ -68,6 +69,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         check_warehouse,
         check_watcher,
         check_alerts,
+        check_messages,
     )
     for check in checks:
         yield from check(settings)

@@ -16,7 +16,7 @@ from flows.doctor import Finding
 from flows.doctor_store import clock_finding
 from flows.serve import served_deployments
 from flows.server import api_client
-from flows.settings import Settings
+from flows.settings import CHANNELS, MESSAGE_CHANNELS, Settings
 from flows.watchdogs.channels import BLOCKS
 from flows.watchdogs.gather import store_folder
 from imaging.errors import ConfigurationError, MissingPartError, PlateError
@@ -193,7 +193,7 @@ def check_alerts(settings: Settings) -> Iterator[Finding]:
     about = "alerts"
     try:
         with api_client(settings.api_url, auth=settings.auth) as client:
-            there = [name for name, block in BLOCKS.items() if _has_block(client, *block)]
+            there = [name for name in CHANNELS if _has_block(client, *BLOCKS[name])]
             known = _known_automations(client).get("platestream alerts") if there else None
     except (httpx.HTTPError, ValueError):  # the check of the server says why
         return
@@ -205,6 +205,50 @@ def check_alerts(settings: Settings) -> Iterator[Finding]:
         yield Finding(about, "wrong", f"the automation that sends them by {ways} is not there, or off", REGISTER)
     else:
         yield Finding(about, "fine", f"they are sent by {ways}; `platestream alerts --test` tries it")
+
+
+def check_messages(settings: Settings) -> Iterator[Finding]:
+    """Check that messages have words and ways, and which reached nobody."""
+    from flows.messages.templates import read_templates
+
+    about = "messages"
+    try:
+        read_templates()
+    except ConfigurationError as error:
+        yield Finding(about, "wrong", " ".join(str(error).split()), "mend the file; until then none is sent")
+    try:
+        with api_client(settings.api_url, auth=settings.auth) as client:
+            there = [name for name in MESSAGE_CHANNELS if _has_block(client, *BLOCKS[name])]
+    except (httpx.HTTPError, ValueError):  # the check of the server says why
+        return
+    if not there:
+        to_do = (
+            "set PLATESTREAM_MESSAGE_SLACK, _TEAMS, _WEBHOOK or _EMAIL and run `platestream deploy` (docs/messages.md)"
+        )
+        yield Finding(about, "note", "nobody is told of published plates, as there is no channel", to_do)
+        return
+    ways = " and ".join(name.removeprefix("message_") for name in there)
+    yield Finding(about, "fine", f"they are sent by {ways}; `platestream messages --test` tries it")
+    if not settings.message_links:
+        to_do = "set PLATESTREAM_MESSAGE_LINKS to the address of the web server"
+        yield Finding(about, "note", "they have no links to pages", to_do)
+    yield from _check_untold(settings, [name.removeprefix("message_") for name in there])
+
+
+def _check_untold(settings: Settings, channels: list[str]) -> Iterator[Finding]:
+    from flows.google import open_data_store
+    from flows.messages.outbox import find_untold, list_deliveries
+
+    folder = store_folder(settings)
+    if folder is not None and not folder.is_dir():
+        return
+    try:
+        untold = find_untold(list_deliveries(open_data_store(settings), time.time()), channels)
+    except (PlateError, OSError):  # the check of the store says why
+        return
+    if untold:
+        what = f"{len(untold)} of the last days reached nobody, the first {untold[0].folder}"
+        yield Finding("messages", "wrong", what, "`platestream messages` says which, the watcher's log why")
 
 
 def _has_block(client: httpx.Client, kind: str, name: str) -> bool:

@@ -13,11 +13,12 @@ from flows.display import Display
 from flows.events import BudgetExceeded, PlateEvent, Published, emit
 from flows.follow import Follower
 from flows.google import open_data_store
+from flows.messages.news import tell_plate
 from flows.needs import find_need
 from flows.placement import refuse_run
 from flows.report import report_costs, report_plan, report_publication
 from flows.settings import Settings
-from imaging.errors import MissingPartError
+from imaging.errors import MissingPartError, PlateError
 from imaging.job import PlateJob, open_job
 from imaging.names import is_experimental
 from imaging.planning import Plan
@@ -131,6 +132,10 @@ def tell(reporter: Reporter, job: PlateJob, plan: Plan, publication: Publication
         is_complete=publication.status == "complete",
     )
     _send(event, settings)
+    try:
+        tell_plate(job.store, job.experiment.name, job.plate, job.recipe, publication.number)
+    except (FileNotFoundError, PlateError) as error:  # the watcher finds what was not told
+        get_run_logger().warning("people are told later: %s", error)
 
 
 def tell_excess(job: PlateJob, excess: Excess, settings: Settings) -> None:

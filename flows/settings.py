@@ -27,11 +27,16 @@ WEB_TOKEN = f"{PREFIX}WEB_TOKEN"
 """No process gets it but the web server."""
 CHANNELS = ("alert_webhook", "alert_slack", "alert_email")
 """Where alerts go. The addresses are passwords, too: they are put into blocks, and no process gets them."""
-WITHHELD = {"database_url": DATABASE_URL, "web_token": WEB_TOKEN} | {name: PREFIX + name.upper() for name in CHANNELS}
+MESSAGE_CHANNELS = ("message_slack", "message_teams", "message_webhook", "message_email")
+"""Where messages go, passwords likewise; whoever sends them asks the Prefect server for its blocks."""
+WITHHELD = {"database_url": DATABASE_URL, "web_token": WEB_TOKEN} | {
+    name: PREFIX + name.upper() for name in (*CHANNELS, *MESSAGE_CHANNELS)
+}
 """Settings that one service needs at most, and that no other process is told."""
 LEAST_TOKEN = 16
 """Characters of a token that cannot be found by trying."""
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
+_LINKS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
 _IN_SQL = re.compile(r"[A-Za-z0-9_.:-]{1,1024}")
 _PASSWORD = re.compile(r"//[^/\s]*@")
 """What stands before the host of an address, and may be a password."""
@@ -155,6 +160,23 @@ class Settings(BaseSettings):
         None,
         description="mailtos://USER:PASSWORD@SERVER?from=...&to=... that alerts are sent by, put into a block likewise",
     )
+    message_slack: SecretStr | None = Field(
+        None, description="Slack's incoming webhook that messages are sent to, put into a block by `platestream deploy`"
+    )
+    message_teams: SecretStr | None = Field(
+        None, description="address of a Teams workflow that messages are sent to, put into a block likewise"
+    )
+    message_webhook: SecretStr | None = Field(
+        None, description="https://... that messages are posted to as JSON, put into a block likewise"
+    )
+    message_email: SecretStr | None = Field(
+        None,
+        description="mailtos://USER:PASSWORD@SERVER?from=...&to=... that messages go by, put into a block likewise",
+    )
+    message_links: str = Field(
+        "", description="address of the web server in messages, such as https://plates.lab.example; without it no links"
+    )
+    message_digest_hour: int = Field(6, ge=0, le=23, description="hour of the day (UTC) at which the digest is sent")
     database_url: SecretStr | None = Field(
         None,
         description="address of the Prefect server's PostgreSQL, postgresql+asyncpg://...; default SQLite in the "
@@ -260,6 +282,13 @@ class Settings(BaseSettings):
         if origins.strip() != "*" and not all(map(_ORIGIN.fullmatch, origins.split())):
             raise ValueError("must be origins such as https://viewer.example.org, without a path, or * alone")
         return origins
+
+    @field_validator("message_links")
+    @classmethod
+    def _check_links(cls, links: str) -> str:
+        if links and _LINKS.fullmatch(links) is None:
+            raise ValueError("must be an address such as https://plates.lab.example, without a password")
+        return links
 
     @field_validator("state_folder", "cache_folder")
     @classmethod

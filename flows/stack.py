@@ -16,7 +16,7 @@ import httpx
 from flows.cluster import cluster_service
 from flows.serve import serve_service
 from flows.server import client_variables, prefect_environment, server_service
-from flows.settings import CHANNELS, Settings
+from flows.settings import CHANNELS, MESSAGE_CHANNELS, Settings
 from flows.supervise import Service, Supervisor, interrupt_on_termination
 from flows.watchdogs.channels import check_channels
 from flows.web.service import check_web, web_address, web_service
@@ -93,8 +93,8 @@ def serve(settings: Settings) -> None:
 
 
 def tell_channels(settings: Settings) -> bool:
-    """Tell the server where alerts go; ``False`` where it did not take that, so that it is to be told again."""
-    if not any(getattr(settings, channel) for channel in CHANNELS):
+    """Tell the server where alerts and messages go; ``False`` where it did not take that and is to be told again."""
+    if not any(getattr(settings, channel) for channel in (*CHANNELS, *MESSAGE_CHANNELS)):
         return True
     from prefect.exceptions import PrefectException  # loads Prefect, which this process else does without
 

@@ -19,6 +19,7 @@ from flows.budget import Budgets
 from flows.events import Sender
 from flows.google import open_data_store
 from flows.heartbeats import NEVER, Heartbeats
+from flows.messages.rounds import Messenger
 from flows.needs import Need, event_of, find_age_s, find_need, find_other_recipes
 from flows.placement import find_run_refusal
 from flows.plate_list import FAULTS, list_plates
@@ -362,6 +363,7 @@ def watch(settings: Settings) -> None:
 
         arrivals = open_arrivals(settings, watcher.mark)
     watchdogs = open_watchdogs(store, settings, watcher.plates, find_need)
+    messenger = Messenger(store, settings)
     log.info("watching %s", settings.store)
     while True:
         if arrivals is not None:
@@ -371,6 +373,7 @@ def watch(settings: Settings) -> None:
         except PlateError as error:  # the store did not answer; it is asked again
             log.warning("%s", error)
         watchdogs.tend()
+        messenger.tend()
         time.sleep(settings.rescan_s)
 
 

@@ -35,6 +35,7 @@ from imaging.page import (
     write_index,
     write_scripts,
 )
+from imaging.page_parts import LINKS, encode_links
 from imaging.page_tables import describe_costs, page_from_tables
 from imaging.planning import Plan
 from imaging.platemaps import PlateMap
@@ -187,6 +188,7 @@ class LivePage:
         if not self._has_scripts:
             write_scripts(store, folder)
             store.create(f"{folder}{DATA}", encode_data(None))
+            store.create(f"{folder}{LINKS}", encode_links(()))
         store.write(f"{folder}{LIVE}", encode_live(page))
         if not self._has_scripts:
             write_index(store, folder)

@@ -3,6 +3,7 @@
     index.html  page.css  page.js      the same for every plate, from ``page_files``
     data.js                            numbers of the publication: ``window.PLATE = {...}``
     live.js                            before there is one, those so far: ``window.LIVE = {...}`` (imaging.live_page)
+    links.js                           where else to look, written later: ``window.LINKS = [...]`` (imaging.analyses)
     overview-1-<hash>.webp ...         pictures (``imaging.atlas``)
 
 The page shows the publication when there is one, and else what is live. So the two have files of their own: however
@@ -15,16 +16,15 @@ script. The same page and pictures give the same bytes.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.resources import files
 from typing import Any
 
 from imaging.atlas import PictureLayout
 from imaging.live_atlas import LIVE_PICTURE
+from imaging.page_parts import LINKS, STYLE, assign_script, encode_links, join_scripts, page_source
 from imaging.store import Store
 from imaging.wells import parse_well
 
@@ -247,6 +247,7 @@ def write_page(
     write_scripts(store, folder)
     store.write(f"{folder}{DATA}", encode_data(page))
     store.write(f"{folder}{LIVE}", encode_live(None))
+    store.create(f"{folder}{LINKS}", encode_links(()))
     write_index(store, folder)
     delete_pictures(store, folder, (), beginning=LIVE_PICTURE)
     delete_pictures(store, folder, pictures, before=(time.time() if now is None else now) - OLD_PICTURE_S)
@@ -255,18 +256,13 @@ def write_page(
 
 def write_index(store: Store, folder: str) -> None:
     """Write index.html, which needs everything else."""
-    store.write(f"{folder}index.html", _source("index.html"))
+    store.write(f"{folder}index.html", page_source("index.html"))
 
 
 def write_scripts(store: Store, folder: str) -> None:
     """Write the script and the style of the page, which are the same for every plate."""
-    parts = [_source(name).decode() for name in SCRIPTS]
-    store.write(f"{folder}page.css", _source("page.css"))
-    store.write(f"{folder}page.js", "\n".join(['(() => {\n"use strict";\n', *parts, "})();\n"]).encode())
-
-
-def _source(name: str) -> bytes:
-    return (files("imaging") / "page_files" / name).read_bytes()
+    store.write(f"{folder}{STYLE}", page_source(STYLE))
+    store.write(f"{folder}page.js", join_scripts(map(page_source, SCRIPTS)))
 
 
 def delete_pictures(
@@ -285,20 +281,12 @@ def delete_pictures(
 
 def encode_data(page: PageData | None) -> bytes:
     """Write data.js, or an empty one: pure ASCII, in which no text of the plate can end the script or become markup."""
-    return _assign("PLATE", page)
+    return assign_script("PLATE", None if page is None else _plate(page))
 
 
 def encode_live(page: PageData | None) -> bytes:
     """Write live.js, or an empty one, as ``encode_data`` does."""
-    return _assign("LIVE", page)
-
-
-def _assign(name: str, page: PageData | None) -> bytes:
-    shown = None if page is None else _plate(page)
-    text = json.dumps(shown, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return f"window.{name} = {text};\n".encode("ascii")
+    return assign_script("LIVE", None if page is None else _plate(page))
 
 
 def check_pictures(page: PageData, pictures: Mapping[str, bytes]) -> None:

@@ -34,15 +34,21 @@ def mark_published(store: Store, experiment: str, plate: str, recipe: str, numbe
         _lay(store, experiment, plate, recipe, number, at)
 
 
+def list_marks(store: Store, experiment: str, recipe: str) -> list[tuple[str, int, float]]:
+    """Plate, number and time (Unix seconds) of each publication that is marked, in the order of their names."""
+    found = []
+    for item in store.list(marks_prefix(experiment, recipe)).objects:
+        match = _MARK.fullmatch(item.key.rpartition("/")[2])
+        if match is not None:  # else it is what somebody's file manager left behind
+            found.append((match["plate"], int(match["number"]), int(match["milliseconds"]) / 1000))
+    return found
+
+
 def newest_published(store: Store, experiment: str, recipe: str, *, without: str = "") -> list[tuple[float, str]]:
     """When plates were published last, in Unix seconds, and their names, the newest first; ``without`` is left out."""
     found: dict[str, tuple[int, float]] = {}
-    for item in store.list(marks_prefix(experiment, recipe)).objects:
-        match = _MARK.fullmatch(item.key.rpartition("/")[2])
-        if match is None:  # what somebody's file manager left behind
-            continue
-        plate, moment = match["plate"], int(match["milliseconds"]) / 1000
-        found[plate] = max(found.get(plate, (0, 0.0)), (int(match["number"]), moment))
+    for plate, number, at in list_marks(store, experiment, recipe):
+        found[plate] = max(found.get(plate, (0, 0.0)), (number, at))
     there = set(plate_folders(store, experiment)) - {without}
     times = [(at, plate) for plate, (_, at) in found.items() if plate in there]
     times += _look_at_each(store, experiment, recipe, sorted(there - found.keys()))

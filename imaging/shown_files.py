@@ -1,6 +1,7 @@
 """Which files of a store other programs may look at, and how they are read: pages of plates and their images.
 
     results/EXPERIMENT/PLATE/RECIPE/page/...     index.html and what it loads
+    results/EXPERIMENT/_experiment/NAME/page/... the same of an experiment
     images/EXPERIMENT/PLATE.zarr/...             OME-Zarr
 
 Whoever asks chooses the address, so nothing of it is trusted: an address is taken only when it has one of these forms,
@@ -20,7 +21,7 @@ from imaging.errors import ChangedObjectError, ForbiddenFileError, StoreUnavaila
 from imaging.store import FolderStore, Store, StoredObject, file_token
 
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9 ._+()-]{0,199}[A-Za-z0-9_+()-])?")
-_PAGE_FILE = re.compile(r"index\.html|page\.css|page\.js|data\.js|live\.js|[A-Za-z0-9_-]{1,100}\.webp")
+_PAGE_FILE = re.compile(r"index\.html|page\.css|page\.js|data\.js|live\.js|links\.js|[A-Za-z0-9_-]{1,100}\.webp")
 _DEEPEST = 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe without a writer would be waited for

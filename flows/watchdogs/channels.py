@@ -1,4 +1,4 @@
-"""Where alerts reach people: a block on the Prefect server for each channel, and the automation that uses them.
+"""Where alerts and messages reach people: a block on the Prefect server for each channel, and who uses them.
 
 The addresses are secrets. They stand in the environment of whoever deploys, go into blocks, and are nowhere else. A
 block that somebody made or changed by hand stays: the settings say what is in it only as far as they name an address.
@@ -14,14 +14,18 @@ from pydantic import SecretStr
 
 from flows.applied import Applied
 from flows.deploy_blocks import apply_block, find_block
-from flows.settings import CHANNELS, PREFIX, Settings
+from flows.settings import CHANNELS, MESSAGE_CHANNELS, PREFIX, Settings
 from imaging.errors import ConfigurationError
 
-WEBHOOK, SLACK = "webhook", "slack-webhook"
+WEBHOOK, SLACK, TEAMS = "webhook", "slack-webhook", "ms-teams-webhook"
 BLOCKS = {
     "alert_webhook": (WEBHOOK, "platestream-alerts"),
     "alert_slack": (SLACK, "platestream-alerts"),
     "alert_email": (SLACK, "platestream-alerts-mail"),
+    "message_slack": (SLACK, "platestream-messages"),
+    "message_teams": (TEAMS, "platestream-messages"),
+    "message_webhook": (WEBHOOK, "platestream-messages"),
+    "message_email": (SLACK, "platestream-messages-mail"),
 }
 """Type and name of the block of each channel. A Prefect server knows no block for mail by SMTP; its one for Slack hands
 every address that is not Slack's to Apprise, which knows ``mailtos://``."""
@@ -29,7 +33,12 @@ SCHEMES = {
     "alert_webhook": ("http", "https"),
     "alert_slack": ("http", "https"),
     "alert_email": ("mailto", "mailtos"),
+    "message_slack": ("http", "https"),
+    "message_teams": ("http", "https"),
+    "message_webhook": ("http", "https"),
+    "message_email": ("mailto", "mailtos"),
 }
+_ALL = (*CHANNELS, *MESSAGE_CHANNELS)
 
 
 def check_channels(settings: Settings) -> None:
@@ -40,7 +49,7 @@ def check_channels(settings: Settings) -> None:
     ConfigurationError
         If an address has another form; nothing of it is repeated.
     """
-    for field in CHANNELS:
+    for field in _ALL:
         _read_address(field, getattr(settings, field))
 
 
@@ -59,17 +68,17 @@ def apply_channels(client: Any, settings: Settings) -> list[Applied]:
     ConfigurationError
         If an address has another form; nothing of it is repeated.
     """
-    return [each for field in CHANNELS for each in _apply_channel(client, field, getattr(settings, field))]
+    return [each for field in _ALL for each in _apply_channel(client, field, getattr(settings, field))]
 
 
 def _apply_channel(client: Any, field: str, address: SecretStr | None) -> Iterator[Applied]:
     url = _read_address(field, address)
     if url is None:
         return
-    from prefect.blocks.notifications import SlackWebhook
+    from prefect.blocks.notifications import MicrosoftTeamsWebhook, SlackWebhook
     from prefect.blocks.webhook import Webhook
 
-    kinds: dict[str, Any] = {WEBHOOK: Webhook, SLACK: SlackWebhook}
+    kinds: dict[str, Any] = {WEBHOOK: Webhook, SLACK: SlackWebhook, TEAMS: MicrosoftTeamsWebhook}
     kind, name = BLOCKS[field]
     first = {"headers": {"Content-Type": "application/json"}} if kind == WEBHOOK else {}
     yield from apply_block(client, kinds[kind], name, {"url": url}, first=first)

@@ -4,7 +4,7 @@ An address that is not among these shows nothing:
 
     /                       plates with their live state
     /status.json            the same for programs
-    /results/.../page/      a plate's page
+    /results/.../page/      a plate's page, an experiment's page
     /images/....zarr/...    OME-Zarr, for viewers of allowed web sites too
     /login, /logout         a browser's way in and out, where there is a token
     /health                 "ok", to anybody
@@ -70,7 +70,7 @@ def make_app(store: Store, read_status: Callable[[], Sequence[Row]], *, token: s
         Web sites whose viewers may read images, separated by spaces; ``*`` for all; empty for those of this machine.
     """
     door, shown = Door(token), ShownFiles(store)
-    board = Board(read_status, lambda images: store.exists(f"{images}/zarr.json"))
+    board = Board(read_status, lambda images: store.exists(f"{images}/zarr.json"), store.exists)
     guard = Middleware(Guard, door=door)
 
     async def show_index(request: Request) -> Response:

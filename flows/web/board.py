@@ -17,6 +17,7 @@ from typing import Any
 
 from imaging.errors import PlateError
 from imaging.names import plate_zarr
+from imaging.page_parts import experiment_page_folder
 
 EVERY_S, RESTS = 5.0, 10.0
 """Least seconds between two looks, and how many times as long as the last one took."""
@@ -77,10 +78,18 @@ class Board:
         Reads the plates, as ``flows.status.read_status`` does.
     has_images
         Whether there is an OME-Zarr at a key.
+    has_page
+        Whether there is a page of an experiment at a key.
     """
 
-    def __init__(self, read: Callable[[], Sequence[Row]], has_images: Callable[[str], bool]) -> None:
-        self._read, self._has_images = read, has_images
+    def __init__(
+        self,
+        read: Callable[[], Sequence[Row]],
+        has_images: Callable[[str], bool],
+        has_page: Callable[[str], bool] = lambda key: False,
+    ) -> None:
+        self._read, self._has_images, self._has_page = read, has_images, has_page
+        self._with_page: set[str] = set()
         self._with_images: set[str] = set()
         self._look = Look()
         self._due = 0.0
@@ -107,7 +116,9 @@ class Board:
         began = time.monotonic()
         try:
             rows = self._read()
-            self._look = Look(tuple(map(self._describe, rows)), time.time())
+            pages = self._find_pages({row["experiment"] for row in rows if row.get("experiment")})
+            described = (self._describe(row) | pages.get(row["experiment"], {}) for row in rows)
+            self._look = Look(tuple(described), time.time())
         except _FAULTS as error:
             log.warning("the plates could not be read: %s", error)
             self._look = Look(self._look.plates, self._look.made_at, f"The plates cannot be read now: {error}")
@@ -115,6 +126,12 @@ class Board:
             with self._lock:
                 self._due = time.monotonic() + max(EVERY_S, RESTS * (time.monotonic() - began))
                 self._begun = False
+
+    def _find_pages(self, experiments: set[str]) -> dict[str, dict[str, str]]:
+        """What is shown of the experiments that have a page."""
+        keys = {name: f"{experiment_page_folder(name)}index.html" for name in experiments}
+        self._with_page |= {key for key in keys.values() if key not in self._with_page and self._has_page(key)}
+        return {name: {"experiment_page": key} for name, key in keys.items() if key in self._with_page}
 
     def _describe(self, row: Row) -> dict[str, Any]:
         """One plate for a person: what ``read_status`` says without costs, and where its images are."""

@@ -39,7 +39,7 @@ function drawMasthead(page) {
   byId("notice").textContent = page.notice ?? "";
   byId("notice").hidden = !page.notice;
   drawReasons(byId("reasons"), page);
-  const links = page.links.map(({ label, url }) =>
+  const links = [...page.links, ...(window.LINKS ?? [])].map(({ label, url }) =>
     isSafeLink(url) ? make("a", { href: url }, label) : `${label}: ${url}`,
   );
   const parts = [

@@ -6,21 +6,30 @@ import http.server
 import json
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 
 @contextmanager
-def webhook() -> Iterator[tuple[str, list[Any]]]:
-    """Give the address of a webhook, and what was posted to it: headers and JSON."""
+def webhook(answers: Iterable[int] = ()) -> Iterator[tuple[str, list[Any]]]:
+    """Give the address of a webhook, and what was posted to it: headers and JSON.
+
+    It answers with these codes one after the other, 0 for no answer at all, then with 200.
+    """
     got: list[Any] = []
+    codes = iter(answers)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             got.append((dict(self.headers), json.loads(body)))
-            self.send_response(200)
+            code = next(codes, 200)
+            if not code:
+                self.close_connection = True
+                return
+            self.send_response(code)
+            self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", "0")
             self.end_headers()
 

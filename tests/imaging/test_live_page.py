@@ -68,7 +68,7 @@ def test_a_plate_without_a_measured_site_has_a_page_that_waits(tmp_path: Path) -
         "Images": (7, 8),
     }
     assert found["pictures"] is None
-    assert page_files(job).keys() == {"data.js", "index.html", "live.js", "page.css", "page.js"}
+    assert page_files(job).keys() == {"data.js", "index.html", "links.js", "live.js", "page.css", "page.js"}
     assert page_files(job)["data.js"] == b"window.PLATE = null;\n"
 
 

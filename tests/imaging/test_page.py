@@ -134,7 +134,7 @@ def test_a_page_is_few_files_and_the_same_bytes_each_time(store: Store) -> None:
     shown = empty_page(channels=(PageChannel("DNA", "#0000ff"),), pictures=pictures.layout)
     assert write_page(store, "page/", shown, pictures.files) == "page/index.html"
     first = {item.key: store.read(item.key) for item in store.list("page").objects}
-    names = ["data.js", "index.html", "live.js", "page.css", "page.js", *pictures.files]
+    names = ["data.js", "index.html", "links.js", "live.js", "page.css", "page.js", *pictures.files]
     assert list(first) == sorted(f"page/{name}" for name in names)
     assert read_data(first["page/data.js"])["pictures"]["sheets"]["wells"] == ["A01"]
     assert read_data(first["page/data.js"])["updated_at"] is None

@@ -62,6 +62,12 @@ function amount(done, expected) {
   return cell;
 }
 
+/** Name of the experiment, which leads to its page where it has one. */
+function experimentOf(plate) {
+  if (!plate.experiment_page) return plate.experiment;
+  return make("a", { href: addressOf(plate.experiment_page.replace(/index\.html$/, "")) }, plate.experiment);
+}
+
 function rowOf(plate) {
   const [words, kind] = stateOf(plate);
   const links = [];
@@ -71,7 +77,7 @@ function rowOf(plate) {
     "tr",
     {},
     make("th", { scope: "row" }, plate.plate, plate.recipe ? make("span", { class: "recipe" }, `recipe ${plate.recipe}`) : ""),
-    make("td", { class: "experiment" }, plate.experiment),
+    make("td", { class: "experiment" }, experimentOf(plate)),
     make("td", {}, make("span", { class: "badge", "data-kind": kind }, words)),
     amount(plate.images_arrived, plate.images_expected),
     amount(plate.sites_done, plate.sites_expected),
