@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,28 @@ class Analysis:
     scores: dict[str, float | int | None]
     notes: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+
+    def as_details(self) -> dict[str, Any]:
+        """What a record says of it beside its tables, JSON-able."""
+        mixing = {"before": self.mixing_before, "after": self.mixing_after}
+        return plain({**self.details, "mixing": mixing, "features": list(self.profiles.features)})
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON takes it; what is no number becomes nothing."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return [plain(item) for item in value.tolist()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def analyse(

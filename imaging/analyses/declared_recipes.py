@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from imaging.analyses.recipe import AnalysisRecipe, read_analysis_recipe
-from imaging.errors import ConfigurationError
+from imaging.errors import ConfigurationError, RefusedNameError
 from imaging.names import check_name
 from imaging.store import Store
 
@@ -59,7 +59,7 @@ def read_declared_recipes(store: Store, experiment: str) -> DeclaredRecipes:
         try:
             name = check_name("recipe", match[1])
             recipe = read_analysis_recipe(store.read(item.key), name=name, place=item.key.removeprefix(folder))
-        except (ConfigurationError, FileNotFoundError) as error:
+        except (ConfigurationError, RefusedNameError, FileNotFoundError) as error:
             faults[match[1]] = _fault(error, experiment, item.key)
             continue
         if recipe.id not in known:
@@ -71,4 +71,5 @@ def read_declared_recipes(store: Store, experiment: str) -> DeclaredRecipes:
 def _fault(error: Exception, experiment: str, key: str) -> ConfigurationError:
     if isinstance(error, ConfigurationError):
         return ConfigurationError(error.message, error.problems, experiment=experiment, key=key)
-    return ConfigurationError("the recipe is gone", experiment=experiment, key=key)
+    said = error.message if isinstance(error, RefusedNameError) else "the recipe is gone"
+    return ConfigurationError(said, experiment=experiment, key=key)

@@ -20,7 +20,8 @@ from imaging.analyses.analysis_records import analyses_folder, read_json
 from imaging.analyses.numbered import Decision, decisions_of
 from imaging.analyses.plate_part import ACROSS, FAILURE_COLUMNS, PlatePart, prepare_plate
 from imaging.analyses.profiles import Profiles
-from imaging.analyses.published import identify, read_published
+from imaging.analyses.publications import identify
+from imaging.analyses.published import read_published
 from imaging.analyses.recipe import ANALYSIS_NUMBERS_VERSION, AnalysisRecipe
 from imaging.errors import StoredDataError
 from imaging.export.selection import Published

@@ -9,9 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from imaging.analyses.analysis_records import analyses_folder, read_json
 from imaging.columns import read_time
@@ -19,6 +17,9 @@ from imaging.errors import ConfigurationError, PlateError, StoredDataError
 from imaging.names import to_json
 from imaging.store import Store
 from imaging.wells import parse_well
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _RACES = 10
 _NAME = re.compile(r"(\d{6,})[.]json")
@@ -121,6 +122,8 @@ def decide(store: Store, experiment: str, plate: str, well: str, *, excluded: bo
 
 def decisions_of(decisions: list[Decision], plate: str) -> pd.DataFrame:
     """Decisions about one plate as ``failures.find_failures`` takes them; an empty well means the plate."""
+    import pandas as pd  # it takes a while, and queries read choices only
+
     columns = ["plate", "well", "excluded", "decided_by", "reason"]
     rows = [[item.plate, item.well, item.excluded, item.by, item.because] for item in decisions if item.plate == plate]
     return pd.DataFrame(rows, columns=columns)

@@ -13,9 +13,8 @@ import pyarrow.parquet as pq
 from imaging.analyses.annotate import describe_wells, rename_columns
 from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import Annotate
-from imaging.errors import ConfigurationError, StoredDataError
-from imaging.export.selection import Published, Selection, select_plates
-from imaging.store import Store
+from imaging.errors import StoredDataError
+from imaging.export.selection import Published
 from imaging.tables import IMAGES, SITES, WELL_ANNOTATIONS, WELLS
 
 
@@ -26,25 +25,6 @@ class PublishedPlate:
     profiles: Profiles
     sites: pd.DataFrame
     images: pd.DataFrame
-
-
-def select_published(store: Store, experiment: str) -> Selection:
-    """The publications of an experiment that tables show, one per plate; none where nothing is published.
-
-    Raises
-    ------
-    StoredDataError
-        If a record is damaged.
-    """
-    try:
-        return select_plates(store, experiment)
-    except ConfigurationError:
-        return Selection(())
-
-
-def identify(published: Published) -> list[str]:
-    """What names a publication: plate, recipe and run."""
-    return [published.plate, published.recipe, published.record["run"]]
 
 
 def read_published(published: Published, annotate: Annotate) -> PublishedPlate:
