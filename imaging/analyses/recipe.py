@@ -137,6 +137,10 @@ class HitCriteria(Declared):
     )
     needed: Literal["all", "any"] = Field("any", description="whether a hit meets all of the criteria or any")
     fdr: float = Field(0.05, gt=0, lt=1, description="false discovery rate, over all criteria that are tests")
+    null: Literal["wells", "ranks"] = Field(
+        "wells",
+        description="null distribution of activity: wells exchanged within plates, or random ranks as copairs draws them",
+    )
     permutations: int = Field(10_000, ge=100, le=1_000_000, description="size of the null distributions")
     seed: int = Field(0, ge=0, description="seed of the null distributions")
     features: Texts = Field((), description="features that single-feature effects and dose responses are of")

@@ -1,0 +1,1 @@
+"""Published answers beside ours, as tables: ``python -m tests.known_answers bbbc021``."""
