@@ -1,7 +1,7 @@
 """`platestream`: the command line.
 
 Commands that describe an experiment (``init``, ``check``) stand in flows/cli_declare.py, those that look at results in
-flows/cli_results.py and flows/cli_reconcile.py, exports in flows/cli_export.py, those that decide in
+flows/cli_results.py and flows/cli_reconcile.py, analyses in flows/cli_analyse.py, exports in flows/cli_export.py, those that decide in
 flows/cli_decide.py, the one that deletes in flows/cli_retain.py, recipes in flows/cli_recipes.py, those that run
 something in flows/cli_run.py, the upload in flows/cli_upload.py, the warehouse in flows/cli_warehouse.py, what verifies
 and mends in flows/cli_recover.py, alerts and the doctor in flows/cli_watchdogs.py, what segments and measures any
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from flows import (
+    cli_analyse,
     cli_decide,
     cli_declare,
     cli_export,
@@ -85,6 +86,7 @@ PANELS = (
     (cli_reconcile, "Look"),
     (cli_watchdogs, "Look"),
     (cli_export, "Look"),
+    (cli_analyse, "Analyse"),
     (cli_retain, "Run"),
     (cli_recover, "Recover"),
     (cli_decide, "Decide"),

@@ -166,7 +166,7 @@ def analyse_parts(parts: Sequence[PlatePart], recipe: AnalysisRecipe) -> Analysi
     after = _mixing(corrected.profiles) if is_corrected else before
     variance = [_variance(selected.profiles, is_corrected=False)]
     variance += [_variance(corrected.profiles, is_corrected=True)] if is_corrected else []
-    scores, said = score_analysis(corrected.profiles, consensus, hits, after, recipe)
+    scores, said = score_analysis(corrected.profiles, consensus, hits.hits, after, recipe)
     return Analysis(
         recipe=recipe,
         profiles=corrected.profiles,

@@ -9,7 +9,7 @@ from typing import Any
 from imaging.analyses.board import LEADERBOARD, Board
 from imaging.table_schema import INTEGER, NUMBER
 
-BEST_HIGH = frozenset({"percent_replicating", "mean_map", "nsc", "nscb", "silhouette_label", "kbet", "map_label"})
+BEST_HIGH = frozenset({"percent_replicating", "mean_map", "nsc", "nscb", "silhouette_label", "map_label"})
 """Scores of which the highest is the best; of the others the page marks none."""
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
