@@ -63,7 +63,11 @@ def analyse(
     else:
         _refuse_annotations(annotations)
         root = _open(store)
-        board = _reconcile(root, experiment, output, again=again) if not files else _published(root, experiment, files, output)
+        board = (
+            _reconcile(root, experiment, output, again=again)
+            if not files
+            else _published(root, experiment, files, output)
+        )
     _print(board, as_json=as_json)
     if output is not None:
         _write_board(experiment, board, output)
@@ -111,7 +115,9 @@ def _refuse_annotations(annotations: list[Path] | None) -> None:
     from imaging.errors import ConfigurationError
 
     if annotations:
-        raise ConfigurationError("--annotations belong to --profiles; of published plates the plate map says what wells are")
+        raise ConfigurationError(
+            "--annotations belong to --profiles; of published plates the plate map says what wells are"
+        )
 
 
 def _refuse_unknown(store: Store, experiment: str, plate: str) -> None:
@@ -156,9 +162,9 @@ def _foreign(experiment: str, path: Path, annotations: list[Path]):
 
 def _published(root: Store, experiment: str, files: list[Path], output: Path | None) -> Board:
     """Published plates under recipes of files; nothing is recorded but what was made of each plate alone."""
-    from imaging.analyses.analysis import analyse_parts
-    from imaging.analyses.kept_parts import plate_part
+    from imaging.analyses.kept_plates import KeptPlates
     from imaging.analyses.numbered import read_decisions
+    from imaging.analyses.stored_analysis import analyse_published
     from imaging.export.selection import select_plates
 
     selection = select_plates(root, experiment)
@@ -167,7 +173,7 @@ def _published(root: Store, experiment: str, files: list[Path], output: Path | N
     decisions = read_decisions(root, experiment)
 
     def run(recipe: AnalysisRecipe) -> Analysis:
-        return analyse_parts([plate_part(published, recipe, decisions) for published in selection.plates], recipe)
+        return analyse_published(selection.plates, recipe, decisions, KeptPlates(root, experiment))
 
     return _compare(experiment, _read_recipes(files), run, output)
 
@@ -198,10 +204,10 @@ def _compare(experiment: str, recipes: list[AnalysisRecipe], run, output: Path |
 
 
 def _reconcile(root: Store, experiment: str, output: Path | None, *, again: bool) -> Board:
+    from imaging.analyses.board import board_of_records
     from imaging.analyses.projection import project_analysis
     from imaging.analyses.pulse import beating
     from imaging.analyses.reconcile import reconcile
-    from imaging.analyses.board import board_of_records
     from imaging.errors import ConfigurationError
 
     with beating(root, experiment, "platestream analyse"):

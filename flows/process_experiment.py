@@ -17,7 +17,7 @@ from imaging.analyses.projection import project_analysis
 from imaging.analyses.pulse import beating, is_analysed
 from imaging.analyses.quiet import wait_until_quiet
 from imaging.analyses.reconcile import Outcome, find_due, reconcile
-from imaging.errors import MissingPartError
+from imaging.errors import ConfigurationError, MissingPartError, RefusedLoadError, WarehouseUnavailableError
 from imaging.store import Store
 
 ROUNDS = 20
@@ -48,6 +48,7 @@ def process_experiment(experiment: str, quiet_s: float = 15.0) -> None:
             for outcome in analyse_publications(store, experiment):
                 if outcome.is_new:
                     tell(outcome, settings, store)
+        load_analyses(settings, experiment)
     sweep_analyses(store, experiment)
 
 
@@ -75,6 +76,21 @@ def tell(outcome: Outcome, settings: Settings, store: Store) -> None:
         )
     project_analysis(store, record)
     _send(event_of(record), settings)
+
+
+def load_analyses(settings: Settings, experiment: str) -> None:
+    """Load what the warehouse lacks of the experiment's analyses, where there is one; its service finds what fails."""
+    if not settings.dataset:
+        return
+    from flows.warehouse import open_loader  # imports Google's libraries, which most do without
+
+    try:
+        loader = open_loader(settings, lambda outcome: None)
+        loader.prepare()
+        for sentence in loader.load_analyses(experiment):
+            get_run_logger().warning("%s", sentence)
+    except (WarehouseUnavailableError, RefusedLoadError, ConfigurationError) as error:
+        get_run_logger().warning("%s", error)
 
 
 def event_of(record: AnalysisRecord) -> ExperimentUpdated:

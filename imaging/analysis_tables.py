@@ -155,7 +155,12 @@ SCORES = (
     Column("nscb", NUMBER, "", "the same among treatments of other batches"),
     Column("silhouette_batch", NUMBER, "", "silhouette of batches: 0 when they are mixed"),
     Column("silhouette_label", NUMBER, "", "silhouette of treatments"),
-    Column("kbet", NUMBER, "", "share of wells whose neighbours are of other batches than all wells: 0.05 when mixed, up to 1"),
+    Column(
+        "kbet",
+        NUMBER,
+        "",
+        "share of wells whose neighbours are of other batches than all wells: 0.05 when mixed, up to 1",
+    ),
     Column("map_batch", NUMBER, "", "mean average precision of finding a well's batch: low when batches are mixed"),
     Column("map_label", NUMBER, "", "mean average precision of finding a well's treatment: high when they separate"),
 )

@@ -1,13 +1,13 @@
 """One analysis of an experiment: from the profiles of its wells to its hits, as the recipe says.
 
-    each plate alone      failures within it, who takes part, normalisation to itself      (imaging.analyses.plate_part)
-    all plates            failures across them, selection, batch correction, consensus, variance and mixing, hits
+each plate alone      failures within it, who takes part, normalisation to itself      (imaging.analyses.plate_part)
+all plates            failures across them, selection, batch correction, consensus, variance and mixing, hits
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -15,19 +15,13 @@ import pandas as pd
 
 from imaging.analyses.consensus import make_consensus
 from imaging.analyses.correct import correct
+from imaging.analyses.failures import find_failures
 from imaging.analyses.hits import find_hits
 from imaging.analyses.mixing import measure_mixing
-from imaging.analyses.normalize import normalize
-from imaging.analyses.plate_part import (
-    PlatePart,
-    failed_wells,
-    failures_of,
-    prepare_plate,
-    stack_failures,
-    without,
-)
-from imaging.analyses.profiles import NEGCON, Profiles, stack_profiles
-from imaging.analyses.recipe import AnalysisRecipe
+from imaging.analyses.normalize import Normalized, normalize
+from imaging.analyses.participation import check_participation, choose_wells
+from imaging.analyses.profiles import Profiles, stack_profiles
+from imaging.analyses.recipe import AnalysisRecipe, Normalize
 from imaging.analyses.scores import score_analysis
 from imaging.analyses.select import select_features
 from imaging.analyses.variance import share_variance
@@ -50,7 +44,7 @@ class Analysis:
     consensus
         One profile per treatment.
     failures
-        What failed for technical reasons, columns ``plate_part.FAILURE_COLUMNS``.
+        What failed for technical reasons.
     variance
         Share of each feature's variance by factor: ``feature``, ``factor``, ``share``, ``is_corrected``.
     mixing_before, mixing_after
@@ -109,8 +103,9 @@ def analyse(
     sites: pd.DataFrame | None = None,
     images: pd.DataFrame | None = None,
     decisions: pd.DataFrame | None = None,
+    normalize_plate: Callable[[Profiles, Normalize], Normalized] = normalize,
 ) -> Analysis:
-    """Analyse an experiment.
+    """Analyse an experiment; the order of its wells does not matter.
 
     Parameters
     ----------
@@ -121,46 +116,28 @@ def analyse(
     sites, images
         Quality of sites and images, columns as the tables ``sites`` and ``images``, where it is known.
     decisions
-        What a person decided about wells: ``plate``, ``well``, ``excluded``, ``decided_by``, ``reason``.
+        What a person decided about wells, as ``failures.find_failures`` takes it.
+    normalize_plate
+        Normalises one plate where each is the measure of itself; ``normalize``, or what remembers what that gave.
 
     Raises
     ------
     ConfigurationError
         If nothing can be said: without negative controls where the recipe needs them, or with no well left.
     """
-    parts = []
-    for (plate,), rows in profiles.groups(["plate"]):
-        about = [None if frame is None else frame[frame["plate"] == plate] for frame in (sites, images, decisions)]
-        parts.append(
-            prepare_plate(profiles.take(rows), recipe, sites=about[0], images=about[1], decisions=about[2])
-        )
-    return analyse_parts(parts, recipe)
-
-
-def analyse_parts(parts: Sequence[PlatePart], recipe: AnalysisRecipe) -> Analysis:
-    """Analyse an experiment whose plates were prepared; arguments and errors as `analyse`.
-
-    The order of the plates, and of the wells in them, does not matter.
-    """
-    ordered = sorted(parts, key=lambda part: tuple(part.raw.wells[["batch", "plate"]].head(1).to_numpy().ravel()))
-    ordered, notes = _with_common_features([_in_order(part) for part in ordered])
-    notes += [note for part in parts for note in part.notes]
-    across = failures_of(stack_profiles([part.raw for part in ordered]), recipe, is_across=True)
-    if recipe.filter.failures == "exclude":
-        ordered = [without(part, failed_wells(part.raw.wells, across), "process failure") for part in ordered]
-    failures = stack_failures([*(part.failures for part in ordered), across])
-    notes += _left_out(ordered)
-    raw = stack_profiles([part.raw for part in ordered])
-    _check(raw, recipe, ordered)
-    normalized = stack_profiles([part.normalized for part in ordered])
-    if recipe.normalize.by != "plate":
-        found = normalize(raw, recipe.normalize)
-        normalized, notes = found.profiles, [*notes, *found.notes]
+    profiles = _in_order(profiles)
+    experiment = str(profiles.wells["experiment"].iloc[0]) if len(profiles) else ""
+    failures = find_failures(profiles, recipe.failures, sites=sites, images=images, decisions=decisions)
+    part = choose_wells(profiles, recipe, failures)
+    del profiles
+    check_participation(part, recipe, experiment=experiment)
+    normalized, notes = _normalize(part.profiles, recipe.normalize, normalize_plate)
     selected = select_features(normalized, recipe.select)
     _check_features(selected.profiles, normalized)
+    del normalized
     corrected = correct(selected.profiles, recipe.correct)
     consensus = make_consensus(corrected.profiles, recipe.consensus)
-    hits = find_hits(corrected.profiles, recipe, raw=raw)
+    hits = find_hits(corrected.profiles, recipe, raw=part.profiles)
     is_corrected = recipe.correct.method != "none"
     before = _mixing(selected.profiles)
     after = _mixing(corrected.profiles) if is_corrected else before
@@ -171,7 +148,7 @@ def analyse_parts(parts: Sequence[PlatePart], recipe: AnalysisRecipe) -> Analysi
         recipe=recipe,
         profiles=corrected.profiles,
         consensus=consensus,
-        failures=failures,
+        failures=part.failures,
         variance=pd.concat(variance, ignore_index=True),
         mixing_before=before,
         mixing_after=after,
@@ -179,7 +156,7 @@ def analyse_parts(parts: Sequence[PlatePart], recipe: AnalysisRecipe) -> Analysi
         controls=hits.controls,
         doses=hits.doses,
         scores=scores,
-        notes=tuple(dict.fromkeys([*notes, *selected.notes, *corrected.notes, *hits.notes, *said])),
+        notes=tuple(dict.fromkeys([*part.notes, *notes, *selected.notes, *corrected.notes, *hits.notes, *said])),
         details={
             "dropped": [
                 {"feature": item.feature, "operation": item.operation, "reason": item.reason}
@@ -190,73 +167,52 @@ def analyse_parts(parts: Sequence[PlatePart], recipe: AnalysisRecipe) -> Analysi
     )
 
 
-def _in_order(part: PlatePart) -> PlatePart:
-    """The plate with its wells in the order of their places: sums do not depend on how a file was sorted."""
-    order = part.raw.wells.sort_values(["time_point", "row", "column", "well"], kind="stable").index.to_numpy()
-    return replace(part, raw=part.raw.take(order), values=part.values[order])
+def stack_common(plates: Sequence[Profiles]) -> tuple[Profiles, tuple[str, ...]]:
+    """Plates below one another with the features that all of them have, and a note where some have others too.
 
-
-def _with_common_features(parts: list[PlatePart]) -> tuple[list[PlatePart], list[str]]:
-    """The plates with the features that all of them have, in the order of the first."""
-    there = [part for part in parts if len(part.raw)]
-    if not there:
-        return parts, []
-    common = [name for name in there[0].raw.features if all(name in set(part.raw.features) for part in there)]
-    known = dict.fromkeys(name for part in there for name in part.raw.features)
+    Raises
+    ------
+    ConfigurationError
+        If they have none in common.
+    """
+    known = dict.fromkeys(name for plate in plates for name in plate.features)
+    shared = set(known).intersection(*(plate.features for plate in plates))
+    common = [name for name in known if name in shared]
     if len(common) == len(known):
-        return parts, []
-    fewest = min(there, key=lambda part: len(part.raw.features))
-    plate = fewest.raw.wells["plate"].iloc[0]
+        return stack_profiles(plates), ()
+    fewest = min(plates, key=lambda plate: (len(plate.features), plate.wells["plate"].iloc[0]))
+    experiment, name = fewest.wells[["experiment", "plate"]].iloc[0]
     if not common:
         raise ConfigurationError(
             "the plates have no feature in common, so nothing can be compared; process them under one recipe",
-            experiment=fewest.raw.wells["experiment"].iloc[0],
-            plate=plate,
+            experiment=experiment,
+            plate=name,
         )
     note = (
-        f"plates have different features: {len(common)} of {len(known)} are on all plates and are used, {plate} has "
-        f"{len(fewest.raw.features)}"
+        f"plates have different features: {len(common)} of {len(known)} are on all plates and are used, {name} has "
+        f"{len(fewest.features)}"
     )
-    return [_only(part, common) for part in parts], [note]
+    return stack_profiles([plate.only(common) for plate in plates]), (note,)
 
 
-def _only(part: PlatePart, features: list[str]) -> PlatePart:
-    if not len(part.raw):
-        return replace(part, raw=part.raw.with_values(np.empty((0, len(features))), features), values=np.empty((0, len(features))))
-    return replace(part, raw=part.raw.only(features), values=part.normalized.only(features).values)
+def _in_order(profiles: Profiles) -> Profiles:
+    """The wells in the order of their places: sums do not depend on how a file was sorted."""
+    keys = ["batch", "plate", "time_point", "row", "column", "well"]
+    return profiles.take(profiles.wells.sort_values(keys, kind="stable").index.to_numpy())
 
 
-def _left_out(parts: Sequence[PlatePart]) -> list[str]:
-    """Who did not take part, by reason."""
-    counts: dict[str, tuple[int, int]] = {}
-    for part in parts:
-        for reason, count in part.left_out.items():
-            wells, plates = counts.get(reason, (0, 0))
-            counts[reason] = wells + count, plates + 1
-    return [
-        f"left out: {wells} well{'s' if wells != 1 else ''} of {plates} plate{'s' if plates != 1 else ''} ({reason})"
-        for reason, (wells, plates) in sorted(counts.items())
-    ]
-
-
-def _check(raw: Profiles, recipe: AnalysisRecipe, parts: Sequence[PlatePart]) -> None:
-    """Refuse an experiment of which nothing can be said."""
-    experiment = next((part.failures["experiment"].iloc[0] for part in parts if len(part.failures)), "")
-    if len(raw):
-        experiment = raw.wells["experiment"].iloc[0]
-    reasons = ", ".join(sorted({reason for part in parts for reason in part.left_out}))
-    if not len(raw) and "too few negative controls" not in reasons:
-        raise ConfigurationError(
-            f"no well is left to analyse ({reasons or 'the plates have none'}); see process_failures and filter in the "
-            "recipe",
-            experiment=experiment,
-        )
-    if not len(raw) or (recipe.needs_controls and not raw.is_control(NEGCON).any()):
-        raise ConfigurationError(
-            "the experiment has no negative controls to compare with; say which wells are negcon in the plate map, or "
-            "which treatments under annotate.negative_controls in analysis.yaml",
-            experiment=experiment,
-        )
+def _normalize(
+    raw: Profiles, recipe: Normalize, normalize_plate: Callable[[Profiles, Normalize], Normalized]
+) -> tuple[Profiles, list[str]]:
+    if recipe.by != "plate" or recipe.method == "none":
+        found = normalize(raw, recipe)
+        return found.profiles, list(found.notes)
+    values, notes = np.empty(raw.values.shape), []
+    for _, rows in raw.groups(["batch", "plate"]):
+        found = normalize_plate(raw.take(rows), recipe)
+        values[rows] = found.profiles.values
+        notes += found.notes
+    return raw.with_values(values), notes
 
 
 def _check_features(selected: Profiles, normalized: Profiles) -> None:

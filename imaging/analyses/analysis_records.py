@@ -165,6 +165,17 @@ def _sort(experiment: str, folder: str, listing: Listing) -> Listed:
     return Listed(experiment, found, attempts, {item.key: item.size for item in listing.objects})
 
 
+def list_numbers(store: Store, experiment: str) -> dict[str, tuple[int, ...]]:
+    """Numbers of the records under each recipe, in order; nothing else of the folder is listed."""
+    folder = analyses_folder(experiment)
+    found: dict[str, tuple[int, ...]] = {}
+    for recipe in store.list_folders(folder):
+        if not recipe.startswith("_"):
+            listed = _sort(experiment, folder, store.list(f"{folder}{recipe}/records/"))
+            found |= listed.numbers
+    return found
+
+
 def read_analyses(store: Store, listed: Listed, recipes: Iterable[str] | None = None) -> list[AnalysisRecord]:
     """Read records of analyses, by recipe and number; one that is damaged has that as its status.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from imaging.analyses.analysis_records import DAMAGED, analyses_folder, list_analyses, read_analyses, read_json
-from imaging.analyses.kept_parts import FOLDER
+from imaging.analyses.kept_plates import FOLDER, data_keys
 from imaging.errors import StoredDataError
 from imaging.grace import GRACE_S, read_earlier_clock
 from imaging.store import Store
@@ -40,18 +40,12 @@ def sweep_analyses(store: Store, experiment: str, *, grace_s: float = GRACE_S, n
     damaged = {record.recipe for record in records if record.status == DAMAGED}
     named = {key for record in records for key in record.tables.values()}
     try:
-        named |= {
-            read_json(store, key)["data"]["key"]
-            for key in listed.sizes
-            if key.startswith(f"{folder}{FOLDER}/") and key.endswith(".json")
-        }
-    except (StoredDataError, KeyError, TypeError):
+        for key in listed.sizes:
+            if key.startswith(f"{folder}{FOLDER}/") and key.endswith(".json"):
+                named |= data_keys(read_json(store, key))
+    except (StoredDataError, KeyError, TypeError, AttributeError):
         damaged.add(FOLDER)
-    swept = [
-        key
-        for key in old
-        if key not in named and key.removeprefix(folder).split("/", 1)[0] not in damaged
-    ]
+    swept = [key for key in old if key not in named and key.removeprefix(folder).split("/", 1)[0] not in damaged]
     for key in swept:
         store.delete(key)
     return swept

@@ -56,7 +56,9 @@ def rename_columns(frame: pd.DataFrame, annotate: Annotate) -> pd.DataFrame:
     return frame.drop(columns=hidden).rename(columns=taken)
 
 
-def describe_wells(frame: pd.DataFrame, annotate: Annotate, *, experiment: str, place: str = "the table") -> pd.DataFrame:
+def describe_wells(
+    frame: pd.DataFrame, annotate: Annotate, *, experiment: str, place: str = "the table"
+) -> pd.DataFrame:
     """Say what each row's well is.
 
     Parameters
@@ -90,7 +92,7 @@ def describe_wells(frame: pd.DataFrame, annotate: Annotate, *, experiment: str, 
             ),
             experiment=experiment,
         )
-    wells = complete_wells(frame.assign(experiment=frame["experiment"] if "experiment" in frame else experiment))
+    wells = complete_wells(frame.assign(experiment=frame.get("experiment", experiment)))
     if wells.empty:
         raise ConfigurationError(f"{place} has no rows", experiment=experiment)
     _place_wells(wells, place, experiment)
@@ -110,7 +112,9 @@ def _place_wells(wells: pd.DataFrame, place: str, experiment: str) -> None:
         try:
             parsed[name] = parse_well(name)
         except ValueError as error:
-            raise ConfigurationError(f"{place} has a row whose well is {name!r}: {error}", experiment=experiment) from error
+            raise ConfigurationError(
+                f"{place} has a row whose well is {name!r}: {error}", experiment=experiment
+            ) from error
     if (wells["plate"] == "").any():
         first = int(np.flatnonzero(wells["plate"] == "")[0])
         raise ConfigurationError(

@@ -87,5 +87,3 @@ def _number(value: float | int | None) -> str:
     if value is None:
         return ""
     return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
-
-

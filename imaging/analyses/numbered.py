@@ -60,6 +60,16 @@ def read_choices(store: Store, experiment: str) -> list[Choice]:
     return [Choice(item["number"], item["recipe"], item["chosen_at"]) for item in found]
 
 
+def list_choices(store: Store, experiment: str) -> list[int]:
+    """Numbers of the choices; none is read."""
+    folder = f"{analyses_folder(experiment)}{CHOICES}/"
+    return [
+        int(match[1])
+        for item in store.list(folder).objects
+        if (match := _NAME.fullmatch(item.key.removeprefix(folder)))
+    ]
+
+
 def choose_recipe(store: Store, experiment: str, recipe: str) -> Choice:
     """Record that an analysis recipe counts, unless it does."""
 
@@ -120,12 +130,15 @@ def decide(store: Store, experiment: str, plate: str, well: str, *, excluded: bo
     return next(each for each in read_decisions(store, experiment) if (each.plate, each.well) == (plate, well))
 
 
-def decisions_of(decisions: list[Decision], plate: str) -> pd.DataFrame:
-    """Decisions about one plate as ``failures.find_failures`` takes them; an empty well means the plate."""
+def decision_frame(decisions: list[Decision], experiment: str) -> pd.DataFrame:
+    """Decisions as ``failures.find_failures`` takes them; an empty well means the plate."""
     import pandas as pd  # it takes a while, and queries read choices only
 
-    columns = ["plate", "well", "excluded", "decided_by", "reason"]
-    rows = [[item.plate, item.well, item.excluded, item.by, item.because] for item in decisions if item.plate == plate]
+    columns = ["experiment", "plate", "well", "kind", "decided_by", "reason"]
+    rows = [
+        [experiment, item.plate, item.well, "excluded" if item.excluded else "kept", item.by, item.because]
+        for item in decisions
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 

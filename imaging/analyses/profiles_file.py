@@ -145,7 +145,9 @@ def _read_reader(
     found = read_plate_reader(path)
     known = found.wells.replace("", np.nan).dropna(axis="columns", how="all")
     wells, notes = join_annotations(known, annotate, annotations)
-    wells = describe_wells(wells.drop(columns="experiment", errors="ignore"), annotate, experiment=experiment, place=path.name)
+    wells = describe_wells(
+        wells.drop(columns="experiment", errors="ignore"), annotate, experiment=experiment, place=path.name
+    )
     return Profiles(found.values, found.features, wells), tuple(notes)
 
 

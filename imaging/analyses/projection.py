@@ -11,7 +11,9 @@ from imaging.store import Store
 def project_analysis(store: Store, record: AnalysisRecord) -> None:
     """Write the pages of an experiment after one of its analyses got a new record; twice is as good as once."""
     listed = list_analyses(store, record.experiment)
-    current = [read_analysis(store, record.experiment, recipe, numbers[-1]) for recipe, numbers in listed.numbers.items()]
+    current = [
+        read_analysis(store, record.experiment, recipe, numbers[-1]) for recipe, numbers in listed.numbers.items()
+    ]
     board = board_of_records(store, current)
     store.write(board_key(record.experiment), board_page(record.experiment, board).encode())
 

@@ -15,7 +15,7 @@ from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import Annotate
 from imaging.errors import StoredDataError
 from imaging.export.selection import Published
-from imaging.tables import IMAGES, SITES, WELL_ANNOTATIONS, WELLS
+from imaging.tables import IMAGE_METRICS, IMAGES, SITES, WELL_ANNOTATIONS, WELLS
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +60,19 @@ def read_published(published: Published, annotate: Annotate) -> PublishedPlate:
     )
     return PublishedPlate(
         Profiles(_values(rows, features), features, described),
-        _read(published, SITES.name).to_pandas(),
-        _read(published, IMAGES.name).to_pandas(),
+        _looked_at(_read(published, SITES.name), _OF_SITES),
+        _looked_at(_read(published, IMAGES.name), _OF_IMAGES),
     )
+
+
+_OF_SITES = ("experiment", "plate", "well", "site", "time_point", "state", "verdict", "nuclei_count", "cells_count")
+_OF_IMAGES = ("experiment", "plate", "well", "site", "time_point", "channel", "state", "verdict")
+
+
+def _looked_at(rows: pa.Table, named: tuple[str, ...]) -> pd.DataFrame:
+    """Columns that rules of failures look at: these, and of images all metrics."""
+    metrics = {column.name for column in IMAGE_METRICS}
+    return rows.select([name for name in rows.column_names if name in named or name in metrics]).to_pandas()
 
 
 def _annotated(wells: pd.DataFrame, annotations: pd.DataFrame) -> pd.DataFrame:

@@ -239,18 +239,12 @@ def _compute(
     store: Store, folder: str, look: Due, recipe: AnalysisRecipe, place: dict[str, Any]
 ) -> tuple[dict[str, Any], int, int]:
     """Analyse and write the tables; what the record says of them, and how many plates were read back and made."""
-    from imaging.analyses.analysis import analyse_parts  # the statistics take a second to import
-    from imaging.analyses.kept_parts import Counted, plate_part
+    from imaging.analyses.kept_plates import KeptPlates  # the statistics take a second to import
     from imaging.analyses.result_tables import analysis_tables, write_analysis
-    from imaging.errors import ConfigurationError
+    from imaging.analyses.stored_analysis import analyse_published
 
-    if not look.publications:
-        raise ConfigurationError(
-            "no plate of the experiment is published any more; publish one", experiment=place["experiment"]
-        )
-    counted = Counted()
-    parts = [plate_part(published, recipe, look.decisions, counted) for published in look.publications]
-    analysis = analyse_parts(parts, recipe)
+    plates = KeptPlates(store, place["experiment"])
+    analysis = analyse_published(look.publications, recipe, look.decisions, plates)
     carried = {"experiment": place["experiment"], "analysis_recipe": recipe.id, "analysis": place["run"]}
     runs = {item.plate: (item.recipe, item.record["run"]) for item in look.publications}
     tables = analysis_tables(analysis, carried, runs)
@@ -260,7 +254,7 @@ def _compute(
         "notes": list(analysis.notes),
         "details": analysis.as_details(),
     }
-    return said, counted.kept, counted.made
+    return said, plates.kept["wells"], plates.made["wells"]
 
 
 def _delete_all(store: Store, folder: str) -> None:

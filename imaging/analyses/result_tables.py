@@ -26,7 +26,9 @@ from imaging.store import Store
 from imaging.table_schema import FLAG, INTEGER, TEXT, TEXTS, Table, arrow_schema
 
 
-def analysis_tables(analysis: Analysis, place: Mapping[str, Any], runs: Mapping[str, tuple[str, str]]) -> dict[str, pa.Table]:
+def analysis_tables(
+    analysis: Analysis, place: Mapping[str, Any], runs: Mapping[str, tuple[str, str]]
+) -> dict[str, pa.Table]:
     """Every table of an analysis, by name.
 
     Parameters
