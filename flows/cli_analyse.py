@@ -1,4 +1,4 @@
-"""`platestream analyse` and `exclude`: from wells to hits, recipes side by side, and what a person decides about wells."""
+"""`platestream analyse` and `exclude`: from wells to hits, recipes side by side, and what a person decides of wells."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def _reconcile(root: Store, experiment: str, output: Path | None, *, again: bool
             project_analysis(root, outcome.record)
     if not outcomes:
         raise ConfigurationError(
-            "there is nothing to analyse: no plate of the experiment is published; `platestream status` shows the plates",
+            "there is nothing to analyse: no plate of the experiment is published; `platestream status` shows them",
             experiment=experiment,
         )
     for outcome in outcomes:

@@ -1,8 +1,8 @@
-"""What `platestream watch` does about experiments: wakes a run for each whose publications are not those of its analysis.
+"""What `platestream watch` does about experiments: wakes a run for each whose publications differ from its analysis.
 
-Events do that too, at once; a lost one costs the time to the next look. An experiment is looked at soon after it changed,
-ever more seldom while nothing happens, and never more often than a fraction of the time that looking takes: an
-experiment of four thousand plates is looked at every few minutes. Nothing is kept that could not be found out again.
+Events do that too, at once; a lost one costs the time to the next look. An experiment is looked at soon after it
+changed, ever more seldom while nothing happens, and not more often than takes a small share of the watcher's time: one
+of four thousand plates is looked at every few minutes. Nothing is kept that could not be found out again.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 For each published table, and each table of analyses, there is ``<table>_all`` with the rows of every publication or
 analysis, and ``<table>`` with those that are shown: ``shown_runs`` says which, from ``plate_runs`` and ``promotions``,
-and ``shown_analyses``. ``images_live`` and ``sites_live`` show plates in progress. The views of ``imaging/sql`` stand on
-these. Nothing is opened for writing and nothing stays open, so any number of queries run beside the pipeline.
+and ``shown_analyses``. ``images_live`` and ``sites_live`` show plates in progress. The views of ``imaging/sql`` stand
+on these. Nothing is opened for writing and nothing stays open, so any number of queries run beside the pipeline.
 """
 
 from __future__ import annotations

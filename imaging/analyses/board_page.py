@@ -17,7 +17,7 @@ body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
 h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
 p { margin: .25rem 0; } .said { opacity: .75; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .75rem; text-align: right; border-bottom: 1px solid color-mix(in srgb, currentColor 18%, transparent); }
+th, td { padding: .35rem .75rem; text-align: right; border-bottom: 1px solid rgb(128 128 128 / 30%); }
 th { font-weight: 600; text-align: right; vertical-align: bottom; } th:first-child, td:first-child { text-align: left; }
 td.best { font-weight: 700; } td.best::after { content: " \\2605"; } td.reason { text-align: left; }
 ul { margin: .25rem 0; padding-left: 1.25rem; }
@@ -40,7 +40,8 @@ def board_page(experiment: str, board: Board) -> str:
         f"<h1>{title}</h1>\n"
         f'<p class="said">{len(board.rows)} recipes; hits are gained and lost against the first. '
         "A star marks the best of a column.</p>\n"
-        f'<div class="wide"><table>\n<thead><tr><th>recipe</th>{head}</tr></thead>\n<tbody>{body}</tbody>\n</table></div>\n'
+        f'<div class="wide"><table>\n<thead><tr><th>recipe</th>{head}</tr></thead>\n'
+        f"<tbody>{body}</tbody>\n</table></div>\n"
         f"{''.join(_examples(row) for row in board.rows)}{_notes(board)}</html>\n"
     )
 
@@ -72,11 +73,10 @@ def _notes(board: Board) -> str:
     found = [(recipe, notes) for recipe, notes in board.notes.items() if notes]
     if not found:
         return ""
-    listed = "".join(
+    return "".join(
         f"<h2>Notes on {escape(recipe)}</h2><ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>\n"
         for recipe, notes in found
     )
-    return listed
 
 
 def _label(name: str) -> str:

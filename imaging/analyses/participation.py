@@ -19,7 +19,7 @@ LEAST_CONTROLS = 3
 
 @dataclass(frozen=True, eq=False)
 class Participation:
-    """Wells that take part, those left out by reason (wells, plates), and failures with those of plates without controls."""
+    """Wells that take part, wells and plates left out by reason, and failures, plates without controls among them."""
 
     profiles: Profiles
     left_out: dict[str, tuple[int, int]]
@@ -29,7 +29,7 @@ class Participation:
     def notes(self) -> list[str]:
         """Who was left out, one sentence per reason."""
         return [
-            f"left out: {wells} well{'s' if wells != 1 else ''} of {plates} plate{'s' if plates != 1 else ''} ({reason})"
+            f"left out: {counted(wells, 'well')} of {counted(plates, 'plate')} ({reason})"
             for reason, (wells, plates) in sorted(self.left_out.items())
         ]
 
@@ -98,7 +98,7 @@ def _with_lacking(failures: pd.DataFrame, wells: pd.DataFrame, lacking: Sequence
             "feature": "negcon",
             "value": float(count),
             "limit": float(LEAST_CONTROLS),
-            "evidence": f"{count} negative control well{'s' if count != 1 else ''} of the plate take part, and it is "
+            "evidence": f"of the plate {counted(count, 'negative control well')} take part, and it is "
             f"normalised to at least {LEAST_CONTROLS}",
             "excluded": True,
             "decided_by": "rule",
@@ -133,3 +133,8 @@ def check_participation(part: Participation, recipe: AnalysisRecipe, *, experime
             "the analysis recipe",
             experiment=experiment,
         )
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 well``, ``2 wells``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -86,8 +86,8 @@ def join_annotations(
         if keys is None:
             raise ConfigurationError(
                 f"{path.name} has no columns by which its rows belong to wells: plate and well, treatment and "
-                f"concentration, treatment, or plate; it has {', '.join(map(str, table.columns[:12]))}; name them under "
-                "annotate in the recipe",
+                f"concentration, treatment, or plate; it has {', '.join(map(str, table.columns[:12]))}; name "
+                "them under annotate in the recipe",
             )
         more = [name for name in table.columns if name in NAMED and name not in wells]
         kept = table[[*keys, *more]].drop_duplicates()

@@ -49,7 +49,7 @@ NEVER_ENDED = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one recipe: its current record, whether that is new, and how many plates were read back or made."""
+    """What became of one recipe: its record, whether that is new, and how many plates were read back or made for it."""
 
     record: AnalysisRecord
     is_new: bool = False

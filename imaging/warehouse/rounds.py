@@ -99,7 +99,7 @@ class Rounds:
             self._find_at = now + NEW_S
 
     def _load_decisions(self) -> None:
-        """Load what changes what is shown of plates that are closed: promotions, decisions about acquisitions, analyses."""
+        """Load promotions, decisions about acquisitions, analyses: they change what is shown of closed plates."""
         for experiment in self._plates:
             for load in (self.loader.load_promotions, self._load_decisions_of, self._load_analyses_of):
                 try:
