@@ -47,7 +47,8 @@ def read_published(published: Published, annotate: Annotate) -> PublishedPlate:
     rows = _read(published, WELLS.name)
     declared = {column.name for column in WELLS.columns}
     features = tuple(name for name in rows.column_names if name not in declared)
-    wells = rows.select([name for name in rows.column_names if name in declared]).to_pandas()
+    described = [name for name in rows.column_names if name in declared and name != "reasons"]  # lists are no keys
+    wells = rows.select(described).to_pandas()
     wells = _annotated(wells, _read(published, WELL_ANNOTATIONS.name).to_pandas())
     first_image_at = published.record.get("first_image_at")
     wells = rename_columns(wells, annotate).assign(
@@ -55,11 +56,11 @@ def read_published(published: Published, annotate: Annotate) -> PublishedPlate:
         plate=published.plate,
         first_image_at=np.nan if first_image_at is None else float(first_image_at),
     )
-    described = describe_wells(
+    known = describe_wells(
         wells, annotate, experiment=published.experiment, place=f"the publication of {published.plate}"
     )
     return PublishedPlate(
-        Profiles(_values(rows, features), features, described),
+        Profiles(_values(rows, features), features, known),
         _looked_at(_read(published, SITES.name), _OF_SITES),
         _looked_at(_read(published, IMAGES.name), _OF_IMAGES),
     )

@@ -65,7 +65,9 @@ def rows_of(plate: str, *, seed: int = 0, features: Sequence[str] = FEATURES, co
     return {"wells": wells, "well_annotations": annotations}
 
 
-def publish(store: Store, plate: str, number: int = 1, *, run: str = "", features: Sequence[str] = FEATURES, **how: Any) -> str:
+def publish(
+    store: Store, plate: str, number: int = 1, *, run: str = "", features: Sequence[str] = FEATURES, **how: Any
+) -> str:
     """Publish a plate; its run is named by what is in it unless one is given."""
     rows = rows_of(plate, features=features, **how)
     run = run or hash_of([plate, rows["wells"]])
@@ -73,14 +75,21 @@ def publish(store: Store, plate: str, number: int = 1, *, run: str = "", feature
 
 
 def publish_rows(
-    store: Store, plate: str, number: int, run: str, rows: Mapping[str, Sequence[dict[str, Any]]], features: Sequence[str]
+    store: Store,
+    plate: str,
+    number: int,
+    run: str,
+    rows: Mapping[str, Sequence[dict[str, Any]]],
+    features: Sequence[str],
 ) -> str:
     """Publish rows as a plate."""
     place = {"experiment": EXPERIMENT, "plate": plate, "recipe": RECIPE, "run": run}
     folder = f"results/{EXPERIMENT}/{plate}/{RECIPE}/"
     keys = {}
     for table in PUBLISHED:
-        made = table_of(table, [row | place for row in rows.get(table.name, ())], features if table.has_features else ())
+        made = table_of(
+            table, [row | place for row in rows.get(table.name, ())], features if table.has_features else ()
+        )
         sink = pa.BufferOutputStream()
         pq.write_table(made, sink)
         keys[table.name] = f"{folder}published/{number:06d}-{run[:8]}/{table.name}.parquet"
