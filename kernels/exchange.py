@@ -86,21 +86,22 @@ def median_pairs(similarities: Floats, groups: Groups) -> npt.NDArray[np.float64
     Parameters
     ----------
     similarities
-        Shape ``(n, n)``, the upper triangle counts.
+        Symmetric, shape ``(n, n)``; the diagonal does not count.
     groups
         Shape ``(g, k)``, int32, k of 2 or more.
 
     Returns
     -------
     Shape ``(g,)``, float64.
+
+    Raises
+    ------
+    ValueError
+        If groups have less than two rows.
     """
-    first, second = np.triu_indices(groups.shape[1], 1)
-    medians = np.empty(len(groups))
-    step = max(1, 2_000_000 // len(first))  # pairs held at a time
-    for begin in range(0, len(groups), step):
-        some = groups[begin : begin + step]
-        medians[begin : begin + step] = np.median(similarities[some[:, first], some[:, second]], axis=1)
-    return medians
+    if groups.ndim != 2 or groups.shape[1] < 2:
+        raise ValueError(f"groups must have shape (g, k) with k of 2 or more, got {groups.shape}")
+    return _median_pairs(np.ascontiguousarray(similarities), groups)
 
 
 @compiled
@@ -157,4 +158,22 @@ def _mean_products(products: Floats, groups: Groups) -> npt.NDArray[np.float64]:
             for j in range(i + 1, size):
                 total += 2 * row[groups[g, j]]
         found[g] = total / (size * size)
+    return found
+
+
+@compiled
+def _median_pairs(similarities: Floats, groups: Groups) -> npt.NDArray[np.float64]:
+    count, size = groups.shape
+    pairs = np.empty(size * (size - 1) // 2)
+    found = np.empty(count)
+    half = len(pairs) // 2
+    for g in range(count):
+        filled = 0
+        for i in range(size):
+            row = similarities[groups[g, i]]
+            for j in range(i + 1, size):
+                pairs[filled] = row[groups[g, j]]
+                filled += 1
+        pairs.sort()
+        found[g] = pairs[half] if len(pairs) % 2 else (pairs[half - 1] + pairs[half]) / 2
     return found

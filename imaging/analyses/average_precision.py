@@ -56,7 +56,7 @@ def average_precision(
     -------
     Average precision from above 0 to 1, float64, with the number of positive pairs and of all pairs, int64.
     """
-    unit = _unit(values)
+    unit = unit_rows(values)
     is_query = labels >= 0 if reference is None else (labels >= 0) & ~reference
     found = np.full(len(values), np.nan)
     positives, total = np.zeros(len(values), np.int64), np.zeros(len(values), np.int64)
@@ -80,7 +80,7 @@ def average_precision(
     return Precisions(found, positives, total)
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
+def unit_rows(values: np.ndarray) -> np.ndarray:
     """Rows of length 1; a row of zeros stays one, similar to nobody."""
     filled = np.where(np.isfinite(values), values, 0.0).astype(np.float64)
     length = np.sqrt(np.einsum("ij,ij->i", filled, filled))

@@ -117,7 +117,7 @@ def gather_pools(
     for rows in groups:
         of = {p: wells for p, wells in _by_plate(rows, plates, order).items() if p in controls}
         most = max(MOST_CONTROLS // max(len(of), 1), 2)
-        parts = [(_thin(np.setdiff1d(controls[p], wells, assume_unique=True), most), wells) for p, wells in of.items()]
+        parts = [(thin(controls[p][~np.isin(controls[p], wells)], most), wells) for p, wells in of.items()]
         parts = [(around, wells) for around, wells in parts if len(around)]
         pools.append(
             Pool(
@@ -149,7 +149,7 @@ def _by_plate(rows: np.ndarray, plates: np.ndarray, order: np.ndarray) -> dict[i
     return {int(p): rows[plates[rows] == p] for p in np.unique(plates[rows])}
 
 
-def _thin(rows: np.ndarray, most: int) -> np.ndarray:
+def thin(rows: np.ndarray, most: int) -> np.ndarray:
     """At most so many rows, evenly from all of them."""
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
 
@@ -221,11 +221,28 @@ def exchange(pool: Pool, statistic: Statistic, *, count: int, seed: int) -> floa
     limit -= 1e-9 * abs(limit)  # the same value, added up in another order
     if count_arrangements(pool.plates) <= count:
         return float((statistic(draw_groups(pool.plates, count, seed)) >= limit).mean())
+    return p_value_of(
+        limit, lambda step, size: statistic(draw_groups(pool.plates, PORTION, seed, step)[:size]), count
+    )
+
+
+def p_value_of(limit: float, draw: Callable[[int, int], np.ndarray], count: int) -> float:
+    """Draw a null distribution in portions until a p-value is known well enough, or to the end.
+
+    Parameters
+    ----------
+    limit
+        From where on a draw is as extreme as what is tested.
+    draw
+        Draws a portion: its number and size in, statistics out.
+    count
+        Draws at most.
+    """
     extreme = drawn = 0
     for step in range(-(-count // PORTION)):
-        groups = draw_groups(pool.plates, PORTION, seed, step)[: count - drawn]
-        extreme += int((statistic(groups) >= limit).sum())
-        drawn += len(groups)
+        found = draw(step, min(PORTION, count - drawn))
+        extreme += int((found >= limit).sum())
+        drawn += len(found)
         if extreme >= ENOUGH:
             break
     return (extreme + 1) / (drawn + 1)
