@@ -55,17 +55,21 @@ PROFILES = Table(
 )
 CONTROLS = Table(
     "controls",
-    "One row per plate and feature that the recipe's effects are of, and per plate for whole profiles.",
+    "One row per plate, kind of control and feature: what controls are like, and how far they stand apart.",
     (
         *ANALYSIS_PLACE,
         _BATCH,
-        Column("feature", TEXT, "", "feature; profile for the Mahalanobis distance of whole profiles"),
-        Column("z_prime", NUMBER, "", "Z' factor of the controls"),
-        Column("robust_z_prime", NUMBER, "", "Z' factor from medians and median absolute deviations"),
-        Column("ssmd", NUMBER, "", "strictly standardized mean difference, positive minus negative controls"),
-        Column("n_negcon", INTEGER, "", "negative control wells with a value"),
-        Column("n_poscon", INTEGER, "", "positive control wells with a value"),
-        Column("reason", TEXT, "", "why a statistic is NULL"),
+        Column("feature", TEXT, "", "feature that the recipe names under hits, or the number of cells"),
+        _CONTROL,
+        Column("treatment", TEXT, "", "positive control; NULL for negative ones"),
+        Column("n_wells", INTEGER, "", "wells with a value"),
+        Column("mean", NUMBER, "the feature's", "mean of these wells"),
+        Column("sd", NUMBER, "the feature's", "their standard deviation"),
+        Column("median", NUMBER, "the feature's", "their median"),
+        Column("mad", NUMBER, "the feature's", "their median absolute deviation, as a standard deviation"),
+        Column("z_prime", NUMBER, "", "Z' factor to the plate's negative controls; NULL for these themselves"),
+        Column("robust_z_prime", NUMBER, "", "the same from medians and median absolute deviations"),
+        Column("ssmd", NUMBER, "", "strictly standardized mean difference to the negative controls"),
     ),
 )
 PROCESS_FAILURES = Table(
@@ -88,6 +92,19 @@ PROCESS_FAILURES = Table(
         Column("reason", TEXT, "", "why it was decided otherwise than by the rule"),
     ),
 )
+_Q = "p under the false discovery rate, and under the share of it that the criterion has where any is enough"
+
+
+def _tested(criterion: str, *figures: Column) -> tuple[Column, ...]:
+    """Columns of a criterion: its figures, and whether they are beyond chance; NULL where it is not in the recipe."""
+    return (
+        *figures,
+        Column(f"{criterion}_p", NUMBER, "", "p value of that under exchanges of wells within plates"),
+        Column(f"{criterion}_q", NUMBER, "", _Q),
+        Column(f"{criterion}_met", FLAG, "", "whether the criterion is met; NULL where it cannot be decided"),
+    )
+
+
 HITS = Table(
     "hits",
     "One row per treatment and concentration: what it does, and whether that makes it a hit.",
@@ -99,38 +116,59 @@ HITS = Table(
         Column("n_replicates", INTEGER, "", "wells with this treatment that took part"),
         Column("n_plates", INTEGER, "", "plates that these are on"),
         Column("is_hit", FLAG, "", "whether it meets the recipe's criteria; NULL where nothing could be decided"),
-        Column("criteria", TEXTS, "", "criteria that it meets"),
-        Column("map", NUMBER, "", "mean average precision of its replicates against negative controls"),
-        Column("p", NUMBER, "", "permutation p value of that"),
-        Column("q", NUMBER, "", "p value under the false discovery rate"),
-        Column("replication", NUMBER, "", "median correlation between its replicates"),
-        Column("distance", NUMBER, "", "Mahalanobis distance from the negative controls"),
-        Column("distance_q", NUMBER, "", "p value of that under the false discovery rate"),
-        Column("effect", NUMBER, "", "robust z of the single feature that differs most"),
-        Column("effect_feature", TEXT, "", "that feature"),
-        Column("ssmd", NUMBER, "", "strictly standardized mean difference of that feature to negative controls"),
-        Column("viability", NUMBER, "", "robust z of the number of cells"),
-        Column("is_cytotoxic", FLAG, "", "whether that is below the recipe's limit"),
-        Column("nearest", TEXTS, "", "mechanisms of the most similar treatments, the nearest first"),
-        Column("reason", TEXT, "", "why something could not be decided"),
+        Column("criteria_met", TEXTS, "", "criteria that it meets"),
+        Column("reason", TEXT, "", "why a criterion could not be decided; NULL where all were"),
+        *_tested(
+            "activity", Column("activity_map", NUMBER, "", "mean average precision of its wells against controls")
+        ),
+        *_tested("replication", Column("replication_correlation", NUMBER, "", "median correlation of its wells")),
+        *_tested(
+            "distance", Column("distance_mahalanobis", NUMBER, "", "Mahalanobis distance from the negative controls")
+        ),
+        *_tested(
+            "effect",
+            Column("effect_feature", TEXT, "", "single feature that it moves most clearly"),
+            Column("effect_z", NUMBER, "", "robust z of that feature"),
+            Column("effect_ssmd", NUMBER, "", "strictly standardized mean difference of it to negative controls"),
+        ),
+        *_tested(
+            "dose_response",
+            Column("dose_response_feature", TEXT, "", "single feature with the clearest dose response"),
+            Column("dose_response_ec50", NUMBER, "see concentration_unit", "concentration of half the effect"),
+            Column("dose_response_ec50_low", NUMBER, "see concentration_unit", "lower end of its 95 % interval"),
+            Column("dose_response_ec50_high", NUMBER, "see concentration_unit", "upper end of its 95 % interval"),
+        ),
+        *_tested(
+            "viability",
+            Column("viability_z", NUMBER, "", "robust z of the number of cells"),
+            Column("viability_cells_count", NUMBER, "", "median number of cells of its wells"),
+        ),
+        Column("nearest_mechanism", TEXT, "", "mechanism of the most similar other treatments"),
+        Column("mechanism_similarity", NUMBER, "", "cosine similarity to these"),
+        Column("mechanism_treatments", INTEGER, "", "how many treatments with that mechanism there are"),
     ),
 )
 DOSES = Table(
     "doses",
-    "One row per treatment, feature and concentration, with the curve that was fitted to all concentrations.",
+    "One row per treatment and feature that the recipe names: the curve over all concentrations.",
     (
         *ANALYSIS_PLACE,
-        *TREATMENT,
+        TREATMENT[0],
+        TREATMENT[2],
+        _MECHANISM,
         Column("feature", TEXT, "", "feature of the curve"),
-        Column("value", NUMBER, "robust z", "median of the wells with this concentration"),
-        Column("n_replicates", INTEGER, "", "wells that it is of"),
         Column("ec50", NUMBER, "see concentration_unit", "concentration of half the effect"),
-        Column("low", NUMBER, "see concentration_unit", "lower end of its 95 % interval"),
-        Column("high", NUMBER, "see concentration_unit", "upper end of its 95 % interval"),
-        Column("bottom", NUMBER, "robust z", "value without treatment, of the curve"),
-        Column("top", NUMBER, "robust z", "value at full effect, of the curve"),
-        Column("hill", NUMBER, "", "slope of the curve"),
-        Column("reason", TEXT, "", "why there is no curve"),
+        Column("ec50_low", NUMBER, "see concentration_unit", "lower end of its 95 % interval"),
+        Column("ec50_high", NUMBER, "see concentration_unit", "upper end of its 95 % interval"),
+        Column("slope", NUMBER, "", "Hill slope of the curve"),
+        Column("bottom", NUMBER, "the feature's", "value without treatment, of the curve"),
+        Column("top", NUMBER, "the feature's", "value at full effect, of the curve"),
+        Column("n_doses", INTEGER, "", "concentrations"),
+        Column("n_wells", INTEGER, "", "wells"),
+        Column("n_replicates", INTEGER, "", "wells of the concentration that has fewest"),
+        Column("p", NUMBER, "", "p value of the dose response"),
+        Column("q", NUMBER, "", "p under the false discovery rate"),
+        Column("reason", TEXT, "", "why there is no curve; NULL where there is one"),
     ),
 )
 FEATURE_VARIANCE = Table(
@@ -141,6 +179,7 @@ FEATURE_VARIANCE = Table(
         Column("feature", TEXT, "", "feature"),
         Column("factor", TEXT, "", "batch, plate, row, column, treatment or residual"),
         Column("share", NUMBER, "", "share of the variance, 0 to 1"),
+        Column("reason", TEXT, "", "why there is none, or what to know of it"),
         Column("is_corrected", FLAG, "", "whether it is that after batch correction"),
     ),
 )

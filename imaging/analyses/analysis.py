@@ -20,7 +20,7 @@ from imaging.analyses.hits import find_hits
 from imaging.analyses.mixing import measure_mixing
 from imaging.analyses.normalize import Normalized, normalize
 from imaging.analyses.participation import check_participation, choose_wells
-from imaging.analyses.profiles import Profiles, stack_profiles
+from imaging.analyses.profiles import NEGCON, Profiles, stack_profiles
 from imaging.analyses.recipe import AnalysisRecipe, Normalize
 from imaging.analyses.scores import score_analysis
 from imaging.analyses.select import select_features
@@ -131,13 +131,14 @@ def analyse(
     part = choose_wells(profiles, recipe, failures)
     del profiles
     check_participation(part, recipe, experiment=experiment)
-    normalized, notes = _normalize(part.profiles, recipe.normalize, normalize_plate)
+    normalized, notes, seen = _normalize(part.profiles, recipe.normalize, normalize_plate)
     selected = select_features(normalized, recipe.select)
     _check_features(selected.profiles, normalized)
     del normalized
     corrected = correct(selected.profiles, recipe.correct)
     consensus = make_consensus(corrected.profiles, recipe.consensus)
-    hits = find_hits(corrected.profiles, recipe, raw=part.profiles)
+    reference = _reference(corrected.profiles, [seen, corrected.details])
+    hits = find_hits(corrected.profiles, recipe, raw=part.profiles, reference=reference)
     is_corrected = recipe.correct.method != "none"
     before = _mixing(selected.profiles)
     after = _mixing(corrected.profiles) if is_corrected else before
@@ -162,7 +163,8 @@ def analyse(
                 {"feature": item.feature, "operation": item.operation, "reason": item.reason}
                 for item in selected.dropped
             ],
-            "correction": corrected.details,
+            "correction": {name: value for name, value in corrected.details.items() if name != "fitted"},
+            "checks": hits.checks.to_dict("records"),
         },
     )
 
@@ -203,16 +205,28 @@ def _in_order(profiles: Profiles) -> Profiles:
 
 def _normalize(
     raw: Profiles, recipe: Normalize, normalize_plate: Callable[[Profiles, Normalize], Normalized]
-) -> tuple[Profiles, list[str]]:
-    if recipe.by != "plate" or recipe.method == "none":
+) -> tuple[Profiles, list[str], dict[str, Any]]:
+    """Normalised wells, notes, and which of them the normalisation was fitted on, where it says so."""
+    if recipe.by != "plate" or recipe.method in ("none", "spherize"):
         found = normalize(raw, recipe)
-        return found.profiles, list(found.notes)
+        return found.profiles, list(found.notes), found.details
     values, notes = np.empty(raw.values.shape), []
     for _, rows in raw.groups(["batch", "plate"]):
-        found = normalize_plate(raw.take(rows), recipe)
-        values[rows] = found.profiles.values
-        notes += found.notes
-    return raw.with_values(values), notes
+        made = normalize_plate(raw.take(rows), recipe)
+        values[rows] = made.profiles.values
+        notes += made.notes
+    return raw.with_values(values), notes, {}
+
+
+def _reference(profiles: Profiles, details: Sequence[dict[str, Any]]) -> np.ndarray | None:
+    """Negative controls that no correction was fitted on, shape ``(profiles,)``, bool; ``None`` where all are such."""
+    reference = profiles.is_control(NEGCON)
+    fitted = [np.asarray(each["fitted"], dtype=bool) for each in details if "fitted" in each]
+    if not any((each & reference).any() for each in fitted):
+        return None
+    for each in fitted:
+        reference = reference & ~each
+    return reference
 
 
 def _check_features(selected: Profiles, normalized: Profiles) -> None:

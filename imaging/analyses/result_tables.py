@@ -113,7 +113,9 @@ def _table(table: Table, frame: pd.DataFrame) -> pa.Table:
 def _cell(value: Any, kind: str) -> Any:
     """A cell as Arrow takes it; what is no value, and an empty text, becomes NULL."""
     if kind == TEXTS:
-        return [str(item) for item in value] if _is_list(value) else [value] if isinstance(value, str) and value else []
+        return (
+            value.split(", ") if isinstance(value, str) and value else list(map(str, value)) if _is_list(value) else []
+        )
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
         return None
     if kind == TEXT:

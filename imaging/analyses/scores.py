@@ -27,7 +27,7 @@ def score_analysis(
     profiles, consensus
         Wells and treatments, normalised, selected, corrected.
     hits
-        One row per treatment and concentration: ``is_hit``, ``map``.
+        One row per treatment and concentration: ``is_hit``, ``activity_map``.
     mixing
         How batches mix after correction.
     recipe
@@ -40,7 +40,7 @@ def score_analysis(
     notes: list[str] = list(mixing.notes)
     treated = profiles.take(_is_treated(profiles))
     replicates = treated.wells.groupby(list(recipe.consensus.by), dropna=False, sort=True).ngroup().to_numpy()
-    known_map = hits["map"].dropna() if "map" in hits else pd.Series(dtype=float)
+    known_map = hits["activity_map"].dropna() if "activity_map" in hits else pd.Series(dtype=float)
     found: dict[str, Score] = {
         "wells": len(profiles),
         "features": len(profiles.features),
