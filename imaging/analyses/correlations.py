@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg.blas import dsyrk
+from scipy.linalg import get_blas_funcs
+
+_STILL = 1e-12
 
 
 def correlate_columns(values: np.ndarray) -> np.ndarray:
@@ -27,7 +29,7 @@ def correlate_columns(values: np.ndarray) -> np.ndarray:
     varies = spread > 64 * np.finfo(float).eps * np.abs(center)
     scaled /= np.where(varies, spread, 1.0)
     # A symmetric product in half the time; NumPy's transposed array is what Fortran takes without a copy.
-    products = dsyrk(1.0, scaled.T, trans=0, lower=1)
+    products = get_blas_funcs("syrk", (scaled,))(1.0, scaled.T, trans=0, lower=1)
     products = np.tril(products) + np.tril(products, -1).T
     correlations = products / len(values)
     gappy = np.flatnonzero(~known.all(axis=0))
@@ -49,6 +51,8 @@ def _pairwise(scaled: np.ndarray, known: np.ndarray, products: np.ndarray, gappy
     squares, other_squares = (ours**2).T @ all_rows, our_rows.T @ (scaled**2)
     safe = np.maximum(n, 1)
     covariance = products - sums * other_sums / safe
-    variances = (squares - sums**2 / safe) * (other_squares - other_sums**2 / safe)
-    can = (n >= 2) & (variances > 1e-20 * n**2)
-    return np.divide(covariance, np.sqrt(np.maximum(variances, 0)), out=np.full(n.shape, np.nan), where=can)
+    variance, other = squares - sums**2 / safe, other_squares - other_sums**2 / safe
+    # In units of the columns' own spread; what is smaller is the rounding of equal values.
+    can = (variance > _STILL * n) & (other > _STILL * n)
+    product = np.where(can, variance * other, 1.0)
+    return np.where(can, covariance / np.sqrt(product), np.nan)

@@ -1,4 +1,4 @@
-"""Groups of wells that are made comparable within: plates, batches, experiments, with the wells that are the measure."""
+"""Groups of wells within which these are made comparable, and the wells that are the measure of each."""
 
 from __future__ import annotations
 
@@ -53,12 +53,11 @@ def find_groups(profiles: Profiles, *, by: str, to: str, section: str) -> tuple[
     ConfigurationError
         If groups have no negative controls, or fewer than `LEAST_MEASURES` measures; all groups in one sentence.
     """
-    is_measure = ~np.isnan(profiles.values).all(axis=1)
+    is_measure = np.asarray(~np.isnan(profiles.values).all(axis=1))
     if to == "negcon":
         is_measure &= profiles.is_control(NEGCON)
     groups = tuple(
-        MeasureGroup(_name(by, key), rows, rows[is_measure[rows]])
-        for key, rows in profiles.groups(GROUP_COLUMNS[by])
+        MeasureGroup(_name(by, key), rows, rows[is_measure[rows]]) for key, rows in profiles.groups(GROUP_COLUMNS[by])
     )
     _refuse_few(groups, by, to, section)
     return groups

@@ -58,7 +58,7 @@ def classify_by_neighbour(
     Accuracy, count and table. Profiles of equal similarity are taken in the order of treatment and concentration.
     """
     annotated = (consensus.wells["mechanism"] != "").to_numpy() & ~consensus.is_control(NEGCON)
-    order = consensus.wells[annotated].sort_values(["treatment", "concentration"], kind="stable").index.to_numpy()
+    order = consensus.wells.loc[annotated].sort_values(["treatment", "concentration"], kind="stable").index.to_numpy()
     ours = consensus.take(order)
     similarity = cosine_similarities(ours.values)
     allowed = _allowed(ours.wells, exclude)
@@ -83,7 +83,7 @@ def classify_by_neighbour(
 
 
 def cosine_similarities(values: np.ndarray) -> np.ndarray:
-    """Cosines between all rows over the features that both have, shape ``(profiles, profiles)``; NaN where undefined."""
+    """Cosines between all rows over the features that both have, shape ``(rows, rows)``; NaN where there is none."""
     known = ~np.isnan(values)
     filled = np.where(known, values, 0.0)
     squares = (filled**2) @ known.T.astype(float)

@@ -64,13 +64,17 @@ def normalize(profiles: Profiles, recipe: Normalize) -> Normalized:
     if recipe.method == "spherize":
         from imaging.analyses.sphering import sphere
 
-        sphered = sphere(made, Correct(method="sphering", by=recipe.by), to=recipe.to, section="normalize")
+        sphered = sphere(
+            made, Correct.model_validate({"method": "sphering", "by": recipe.by}), to=recipe.to, section="normalize"
+        )
         made, details = sphered.profiles, sphered.details
         notes += sphered.notes
     return Normalized(_clipped(made, recipe.clip), notes, details)
 
 
-def _normalized(profiles: Profiles, groups: tuple[MeasureGroup, ...], method: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _normalized(
+    profiles: Profiles, groups: tuple[MeasureGroup, ...], method: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Values of all groups and their notes."""
     values = np.empty(profiles.values.shape)
     exists = ~np.isnan(profiles.values).all(axis=0)
@@ -87,11 +91,11 @@ def _normalized(profiles: Profiles, groups: tuple[MeasureGroup, ...], method: st
         scaled[:, ~(varies & is_known)] = np.nan
         values[group.rows] = scaled
         has_any = ~np.isnan(own).all(axis=0)
+        wells = f"the {len(group.measures)} wells that are the measure"
         faults = {
             "lacks {} that other wells have": exists & ~has_any,
-            f"has fewer than {LEAST_MEASURES} values of {{}} in {len(group.measures)} wells that are the measure": has_any
-            & ~is_known,
-            f"has {{}} that do not vary in {len(group.measures)} wells that are the measure": is_known & ~varies,
+            f"has too few values of {{}} in {wells}": has_any & ~is_known,
+            f"has {{}} without any spread in {wells}": is_known & ~varies,
         }
         notes += [_note(group, say, profiles, where) for say, where in faults.items() if where.any()]
     return values, tuple(notes)

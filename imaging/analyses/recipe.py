@@ -114,6 +114,14 @@ class Correct(Declared):
         gt=0,
         description="of sphering and TVN, in units of the mean eigenvalue; left out, chosen on held-out controls",
     )
+    held_back: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="share of negative controls that sphering and TVN are not fitted on, for comparisons",
+    )
+    dimensions: int = Field(50, ge=1, description="principal components that Harmony corrects")
+    seed: int = Field(0, ge=0, description="seed of Harmony's clusters")
 
 
 class Consensus(Declared):

@@ -1,10 +1,11 @@
 """Features that stay: those with values, that vary, that are no copies of others, that stay within bounds.
 
-The operations and their numbers are pycytominer's (``drop_na_columns``, ``frequency_threshold``, ``correlation_threshold``,
-``blocklist``, ``drop_outliers``), in the recipe's order, each on what those before it left. They are written anew where
-pandas goes column by column: correlations of 4,000 features of 7,680 wells, some with gaps, take it minutes. What
-differs: of features that are equally correlated with all others the first by name stays, whatever the order of wells or
-columns; and ``replicates`` is not in pycytominer.
+The operations and their numbers are pycytominer's (``drop_na_columns``, ``frequency_threshold``,
+``correlation_threshold``, ``blocklist``, ``drop_outliers``), in the recipe's order, each on what those before it left.
+They are written anew where pandas goes column by column, or pair by pair of columns. What differs: of features that are
+equally correlated with all others the first by name stays, whatever the order of wells or columns; our ``variance`` is
+``frequency_threshold``, for pycytominer's least variance of 1e-6 means something else in each feature's unit; and
+``replicates`` is not in pycytominer.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def select_features(profiles: Profiles, recipe: Select) -> Selected:
         counts = {name: sum(one.operation == name for one in dropped) for name in ("empty", *recipe.operations)}
         took = ", ".join(f"{name} took {count}" for name, count in counts.items() if count)
         raise ConfigurationError(
-            f"no feature is left of {len(profiles.features)}: {took}; loosen `select`, or `select: {{operations: none}}`"
+            f"no feature is left of {len(profiles.features)}: {took}; loosen `select` (`operations: none` keeps all)"
         )
     return Selected(profiles.only(profiles.features[i] for i in kept), tuple(dropped), tuple(notes))
 
@@ -195,7 +196,9 @@ def replicate_correlations(profiles: Profiles) -> np.ndarray:
     with the mean group size of unequal groups, shape ``(features,)``. It is what the correlation of pairs of replicates
     estimates, without numbering them. NaN where no treatment has replicates, or nothing varies.
     """
-    groups = [rows for _, rows in profiles.groups(("treatment", "concentration")) if len(rows) > 1] if len(profiles) else []
+    groups = (
+        [rows for _, rows in profiles.groups(("treatment", "concentration")) if len(rows) > 1] if len(profiles) else []
+    )
     if len(groups) < 2:
         return np.full(len(profiles.features), np.nan)
     values = profiles.values[np.concatenate(groups)]

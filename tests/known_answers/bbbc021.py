@@ -49,7 +49,9 @@ def read_bbbc021() -> Profiles:
     known = images.rename(
         columns={"Plate_DAPI": "plate", "Well_DAPI": "well", "Compound": "treatment", "Concentration": "concentration"}
     )[["plate", "well", "treatment", "concentration"]].drop_duplicates()
-    mechanisms = pd.read_csv(folder / "BBBC021_v1_moa.csv").rename(columns={"compound": "treatment", "moa": "mechanism"})
+    mechanisms = pd.read_csv(folder / "BBBC021_v1_moa.csv").rename(
+        columns={"compound": "treatment", "moa": "mechanism"}
+    )
     wells = measured.iloc[:, :2].set_axis(["plate", "well"], axis=1)
     wells = wells.merge(known, how="left", validate="one_to_one").merge(mechanisms, how="left", validate="many_to_one")
     wells["control"] = wells["treatment"].eq("DMSO").map({True: "negcon", False: "trt"})
