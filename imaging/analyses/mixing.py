@@ -146,7 +146,7 @@ def _reject_neighbourhoods(values: np.ndarray, batches: np.ndarray) -> float | N
     return float((statistic > chi2.isf(ALPHA, expected.shape[1] - 1)).mean()) if expected.shape[1] > 1 else None
 
 
-def _nearest(k: int):  # noqa: ANN202
+def _nearest(k: int):
     """Takes the k nearest other wells from rows of distances; ties by their order."""
 
     def take(distances: np.ndarray, begin: int) -> np.ndarray:

@@ -131,14 +131,26 @@ class Consensus(Declared):
     method: Literal["median", "modz", "mean"] = Field("median", description="median, modz or mean")
 
 
-class Failures(Declared):
-    """When a well, site, row, column or plate is a process failure; ``none`` switches a rule off."""
+FailureRule = Literal[
+    "focus", "saturation", "debris", "cell_loss", "pattern", "replicates", "controls", "plate", "drift", "sites"
+]
 
-    rules: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = Field(
-        ("focus", "saturation", "debris", "cell_loss", "pattern", "replicates", "drift"),
-        description="rules that are applied",
+
+class Failures(Declared):
+    """When a well, site, row, column or plate is a process failure; ``none`` switches all rules off."""
+
+    rules: Annotated[tuple[FailureRule, ...], BeforeValidator(one_or_many)] = Field(
+        ("focus", "saturation", "debris", "cell_loss", "pattern", "replicates", "controls", "plate", "drift", "sites"),
+        description="rules that are applied; none for no rule",
     )
-    limit: float = Field(5.0, gt=0, description="robust z beyond which a well is an outlier of its plate's controls")
+    limit: float = Field(
+        5.0, gt=0, description="robust standard deviations beyond which something failed, at least; see the docs"
+    )
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _none(cls, value: object) -> object:
+        return () if value in ("none", ["none"], ("none",)) else value
 
 
 Criterion = Literal["activity", "replication", "distance", "effect", "dose_response", "viability"]

@@ -23,10 +23,10 @@ import pandas as pd
 import scipy.linalg
 from scipy import sparse
 
+from imaging.analyses.positions import name_edge
 from imaging.analyses.profiles import Profiles
 from imaging.declared import did_you_mean
 from imaging.errors import ConfigurationError
-from imaging.wells import PLATE_SHAPES, parse_row
 
 FACTORS = ("batch", "plate", "row", "column", "treatment")
 """Factors of the usual report."""
@@ -94,22 +94,11 @@ def share_variance(profiles: Profiles, factors: Sequence[str] = FACTORS) -> pd.D
 def _key(wells: pd.DataFrame, name: str) -> list[tuple[str, ...]]:
     """What the level of each well is called; ``("",)`` where it is not known."""
     if name == "edge":
-        return [(text,) for text in _edges(wells)]
+        return [(text,) for text in name_edge(wells)]
     columns = _KEYS.get(name, (name,))
     texts = wells[list(columns)].astype(str).to_numpy()
     blank = (wells[columns[-1]] == "") if name == "plate" else (wells[columns[0]] == "") | wells[columns[0]].isna()
     return [("",) if empty else tuple(row) for row, empty in zip(texts, blank, strict=True)]
-
-
-def _edges(wells: pd.DataFrame) -> list[str]:
-    rows = [parse_row(text) if text else -1 for text in wells["row"]]
-    columns = wells["column"].fillna(0).astype(int).tolist()
-    fits = (shape for shape in PLATE_SHAPES.values() if shape[0] > max(rows, default=0))
-    height, width = next((shape for shape in fits if shape[1] >= max(columns, default=0)), (32, 48))
-    return [
-        "" if row < 0 else "edge" if row in (0, height - 1) or column in (1, width) else "inside"
-        for row, column in zip(rows, columns, strict=True)
-    ]
 
 
 def _share_all(values: np.ndarray, keys: dict[str, list[tuple[str, ...]]]) -> tuple[np.ndarray, list[list[str]]]:
@@ -227,7 +216,7 @@ class _Model:
         return columns - sums[self._absorbed.levels]
 
     def _forms(self, values: np.ndarray) -> np.ndarray:
-        """y'P V_i P y of each factor and the residual, shape ``(factors + 1, features)``."""
+        """Y'P V_i P y of each factor and the residual, shape ``(factors + 1, features)``."""
         inner = self._solve(values)
         inner = inner - self._solved @ (self._inverse @ (self._solved.T @ values))
         forms = [(self._sums(factor, inner) ** 2).sum(axis=0) for factor in self._factors]
