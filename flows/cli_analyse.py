@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from flows.cli_results import STORE, open_existing
-from flows.printed_rows import Format, counted, print_rows, printable
+from flows.printed_rows import Format, counted, open_console, plain, print_rows, printable
 
 if TYPE_CHECKING:
     from imaging.analyses.analysis import Analysis
@@ -18,22 +18,6 @@ if TYPE_CHECKING:
     from imaging.store import Store
 
 _FOREIGN = "Profiles made elsewhere"
-_SHOWN = (
-    "recipe",
-    "features",
-    "hits",
-    "gained",
-    "lost",
-    "percent_replicating",
-    "mean_map",
-    "nsc",
-    "nscb",
-    "silhouette_batch",
-    "kbet",
-    "map_label",
-    "reason",
-)
-"""Columns of the leaderboard that are printed as a table; --json and --output have all."""
 
 
 def analyse(
@@ -237,16 +221,40 @@ def _print(board: Board, *, as_json: bool) -> None:
     if as_json:
         print_rows(board.table(), Format.json)
         return
-    table = board.table()
-    names = [name for name in _SHOWN if any(value is not None for value in table[name].to_pylist())]
-    print_rows(table.select(names), Format.table)
+    _print_scores(board)
     for row in board.rows:
         for what in ("gained", "lost"):
             if names := row.get(f"{what}_examples"):
                 typer.echo(printable(f"{row['recipe']} {what}: {', '.join(names)}"))
+        if row.get("reason"):
+            typer.echo(printable(f"{row['recipe']}: {row['reason']}"), err=True)
+    said: dict[str, list[str]] = {}
     for recipe, notes in board.notes.items():
         for note in notes:
-            typer.echo(printable(f"{recipe}: {note}"), err=True)
+            said.setdefault(note, []).append(recipe)
+    for note, of in said.items():
+        whose = "" if len(of) == len(board.rows) else f"{', '.join(of)}: "
+        typer.echo(printable(f"{whose}{note}"), err=True)
+
+
+def _print_scores(board: Board) -> None:
+    """A column per recipe: there are more scores than recipes."""
+    from rich.table import Table
+
+    from imaging.analyses.board import LEADERBOARD
+    from imaging.table_schema import INTEGER, NUMBER
+
+    table = Table("", box=None)
+    for row in board.rows:
+        table.add_column(plain(row["recipe"]), justify="right")
+    for column in LEADERBOARD.columns:
+        values = [row.get(column.name) for row in board.rows]
+        if column.kind in (INTEGER, NUMBER) and any(value is not None for value in values):
+            cells = [
+                "" if value is None else f"{value:,}" if column.kind == INTEGER else f"{value:.3f}" for value in values
+            ]
+            table.add_row(column.name.replace("_", " "), *cells)
+    open_console().print(table)
 
 
 def _write_board(experiment: str, board: Board, output: Path) -> None:

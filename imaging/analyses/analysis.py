@@ -210,12 +210,20 @@ def _normalize(
     if recipe.by != "plate" or recipe.method in ("none", "spherize"):
         found = normalize(raw, recipe)
         return found.profiles, list(found.notes), found.details
-    values, notes = np.empty(raw.values.shape), []
-    for _, rows in raw.groups(["batch", "plate"]):
+    values = np.empty(raw.values.shape)
+    said: dict[str, list[str]] = {}
+    for (_, plate), rows in raw.groups(["batch", "plate"]):
         made = normalize_plate(raw.take(rows), recipe)
         values[rows] = made.profiles.values
-        notes += made.notes
-    return raw.with_values(values), notes, {}
+        for note in made.notes:
+            said.setdefault(note.removeprefix(f"plate {plate} "), []).append(str(plate))
+    return raw.with_values(values), [_of_plates(note, plates) for note, plates in said.items()], {}
+
+
+def _of_plates(note: str, plates: Sequence[str]) -> str:
+    """What is to be said of several plates, once."""
+    more = f" and {len(plates) - 1} more likewise" if len(plates) > 1 else ""
+    return f"plate {plates[0]}{more}: {note}"
 
 
 def _reference(profiles: Profiles, details: Sequence[dict[str, Any]]) -> np.ndarray | None:

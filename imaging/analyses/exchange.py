@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from imaging.analyses.profiles import NEGCON, Profiles
 
@@ -269,9 +270,28 @@ def exchange_all(
     P-values, shape ``(treatments,)``; NaN where nothing was tested.
     """
     p_values = np.full(len(pools), np.nan)
-    for number, pool in enumerate(pools):
-        if pool is not None:
-            p_values[number] = exchange(pool, statistic(pool), count=count, seed=seed)
+    with one_thread():
+        for number, pool in enumerate(pools):
+            if pool is not None:
+                p_values[number] = exchange(pool, statistic(pool), count=count, seed=seed)
+        _refine(p_values, pools, statistic, count=count, seed=seed, fdr=fdr)
+    return p_values
+
+
+def one_thread() -> threadpool_limits:
+    """Linear algebra on one thread: matrices of a pool are small, and threads that wait for one another cost more."""
+    return threadpool_limits(1, "blas")
+
+
+def _refine(
+    p_values: np.ndarray,
+    pools: Sequence[Pool | None],
+    statistic: Callable[[Pool], Statistic],
+    *,
+    count: int,
+    seed: int,
+    fdr: float,
+) -> None:
     least = [i for i, p in enumerate(p_values) if p <= FEW / count]
     tests = int(np.isfinite(p_values).sum())
     most = min(10 * tests / (fdr * max(len(least), 1)), MOST_DRAWS)
@@ -279,4 +299,3 @@ def exchange_all(
         pool = pools[number]
         if pool is not None:
             p_values[number] = exchange(pool, statistic(pool), count=int(most), seed=seed)
-    return p_values
