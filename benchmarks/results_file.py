@@ -28,6 +28,8 @@ PACKAGES = (
     "pyarrow",
     "duckdb",
     "google-cloud-pubsub",
+    "pandas",
+    "pycytominer",
 )
 
 

@@ -2,7 +2,7 @@
 
 A transform that was fitted on controls has seen their noise and takes it out: afterwards they lie closer to 0 and to
 each other than any other well, treated or not, and everything looks different from them. So half of the controls of
-each group are held back; they are to the transform what a treated well is (docs/decisions/009).
+each group are held back; they are to the transform what a treated well is (docs/decisions/010).
 """
 
 from __future__ import annotations

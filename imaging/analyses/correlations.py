@@ -6,6 +6,7 @@ import numpy as np
 from scipy.linalg import get_blas_funcs
 
 _STILL = 1e-12
+"""Variance, in units of a column's own, that is nothing but the rounding of equal values."""
 
 
 def correlate_columns(values: np.ndarray) -> np.ndarray:
@@ -25,14 +26,14 @@ def correlate_columns(values: np.ndarray) -> np.ndarray:
     counts = np.maximum(known.sum(axis=0), 1)
     center = np.where(known, values, 0.0).sum(axis=0) / counts
     scaled = np.where(known, values - center, 0.0)
-    spread = np.sqrt((scaled**2).sum(axis=0) / counts)
+    spread = np.sqrt(np.einsum("ij,ij->j", scaled, scaled) / counts)
     varies = spread > 64 * np.finfo(float).eps * np.abs(center)
     scaled /= np.where(varies, spread, 1.0)
     # A symmetric product in half the time; NumPy's transposed array is what Fortran takes without a copy.
     products = get_blas_funcs("syrk", (scaled,))(1.0, scaled.T, trans=0, lower=1)
     products = np.tril(products) + np.tril(products, -1).T
-    correlations = products / len(values)
     gappy = np.flatnonzero(~known.all(axis=0))
+    correlations = products / max(len(values), 1)
     if len(gappy):
         correlations[gappy] = _pairwise(scaled, known, products[gappy], gappy)
         correlations[:, gappy] = correlations[gappy].T
@@ -43,16 +44,20 @@ def correlate_columns(values: np.ndarray) -> np.ndarray:
 
 
 def _pairwise(scaled: np.ndarray, known: np.ndarray, products: np.ndarray, gappy: np.ndarray) -> np.ndarray:
-    """Correlations of columns with gaps with all columns, over the rows that each pair has; shape (gappy, columns)."""
-    ours, our_rows = scaled[:, gappy], known[:, gappy].astype(float)
-    all_rows = known.astype(float)
-    n = our_rows.T @ all_rows
-    sums, other_sums = ours.T @ all_rows, our_rows.T @ scaled
-    squares, other_squares = (ours**2).T @ all_rows, our_rows.T @ (scaled**2)
+    """Correlations of columns with gaps with all columns, over the rows that each pair has; shape (gappy, columns).
+
+    Columns mostly have their gaps in the same rows, as in those of wells without cells; so sums over the rows that
+    another column has are made once for all that have the same.
+    """
+    _, first, same = np.unique(np.packbits(known, axis=0), axis=1, return_index=True, return_inverse=True)
+    same = same.ravel()
+    rows = known[:, first].astype(float)  # (rows, patterns)
+    n = (rows.T @ rows)[np.ix_(same[gappy], same)]
+    squared = scaled**2
+    sums, other_sums = (scaled[:, gappy].T @ rows)[:, same], (rows.T @ scaled)[same[gappy]]
+    squares, other_squares = (squared[:, gappy].T @ rows)[:, same], (rows.T @ squared)[same[gappy]]
     safe = np.maximum(n, 1)
-    covariance = products - sums * other_sums / safe
     variance, other = squares - sums**2 / safe, other_squares - other_sums**2 / safe
-    # In units of the columns' own spread; what is smaller is the rounding of equal values.
     can = (variance > _STILL * n) & (other > _STILL * n)
     product = np.where(can, variance * other, 1.0)
-    return np.where(can, covariance / np.sqrt(product), np.nan)
+    return np.where(can, (products - sums * other_sums / safe) / np.sqrt(product), np.nan)
