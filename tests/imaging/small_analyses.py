@@ -14,9 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imaging.names import hash_of, to_json
+from imaging.analyses.analysis_records import analyses_folder, record_key
+from imaging.analyses.numbered import choose_recipe
+from imaging.analysis_tables import ANALYSED, PROFILES
+from imaging.names import hash_of, stored, to_json
 from imaging.store import Store
-from imaging.table_schema import table_of
+from imaging.table_schema import FLAG, INTEGER, TEXT, TEXTS, Table, table_of
 from imaging.tables import PUBLISHED
 
 EXPERIMENT, RECIPE = "screen", "v1-0123abcd"
@@ -116,3 +119,40 @@ def declare(store: Store, recipe: bytes = QUICK, **others: bytes) -> None:
     store.write(f"experiments/{EXPERIMENT}/analysis.yaml", recipe)
     for name, data in others.items():
         store.write(f"experiments/{EXPERIMENT}/analyses/{name}.yaml", data)
+
+
+def record_analysis(
+    store: Store,
+    number: int,
+    *,
+    recipe: str = "standard-0123abcd",
+    hits: Sequence[str] = ("x",),
+    run: str = "",
+    **more: Any,
+) -> str:
+    """Record an analysis whose tables hold a made-up row per hit; the recipe of the first counts."""
+    run = run or hash_of([recipe, list(hits)])
+    place = {"experiment": EXPERIMENT, "analysis_recipe": recipe, "analysis": run}
+    tables = {}
+    for table in ANALYSED:
+        features = FEATURES if table is PROFILES else ()
+        rows = [_made_up(table, name, count) | place for count, name in enumerate(hits, start=1)]
+        rows = [row | dict.fromkeys(features, 0.25 * count) for count, row in enumerate(rows, start=1)]
+        sink = pa.BufferOutputStream()
+        pq.write_table(table_of(table, rows, features), sink)
+        key = f"{analyses_folder(EXPERIMENT)}{recipe}/data/{number:06d}-{run[:8]}/{table.name}.parquet"
+        store.write(key, sink.getvalue().to_pybytes())
+        tables[table.name] = stored(key, sink.getvalue().to_pybytes())
+    content = {"number": number, "run": run, "status": "analysed", "experiment": EXPERIMENT, "recipe": recipe}
+    content |= {"analysed_at": f"2026-02-0{number}T06:00:00.000+00:00", "publications": [["P1", RECIPE, "run1"]]}
+    content |= {"tables": tables, "scores": {"wells": 96, "hits": len(hits), "nsc": 0.5}, "notes": ["made up"]}
+    assert store.create(record_key(EXPERIMENT, recipe, number), to_json(content | more))
+    if number == 1 and recipe.startswith("standard"):
+        choose_recipe(store, EXPERIMENT, recipe)
+    return run
+
+
+def _made_up(table: Table, name: str, count: int) -> dict[str, Any]:
+    """A row with a value in every column."""
+    values = {TEXT: name, TEXTS: [name], INTEGER: count, FLAG: True}
+    return {column.name: values.get(column.kind, 0.5 * count) for column in table.columns}
