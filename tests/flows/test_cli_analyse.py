@@ -192,6 +192,18 @@ def test_what_failed_is_printed_and_asked_for_again(run: Run, root: FolderStore)
     assert run_query(root, "SELECT MAX(number) AS n FROM analyses").to_pylist() == [{"n": 2}]
 
 
+def test_the_status_says_what_experiments_came_to(run: Run, root: FolderStore) -> None:
+    run("analyse", EXPERIMENT, "--store", root.root)
+    (line,) = [line for line in run("status", "--store", root.root).out.splitlines() if line.startswith("screen: ")]
+    assert line.startswith("screen: 2 plates analysed under standard-")
+    assert line.endswith(", 4 hits of 20 treatments")
+    for plate in ("P1", "P2"):
+        publish(root, plate, 2, controls=False)
+    run("analyse", EXPERIMENT, "--store", root.root)
+    (line,) = [line for line in run("status", "--store", root.root).out.splitlines() if line.startswith("screen: ")]
+    assert "is failed: the experiment has no negative controls to compare with" in line
+
+
 def test_a_person_leaves_a_well_out_and_takes_it_in_again(run: Run, root: FolderStore) -> None:
     out = run("exclude", EXPERIMENT, "P1", "b2", "--because", "a hair", "--by", "Ada", "--store", root.root).out
     assert out == "B02 of P1 takes no part in analyses of screen, decided by Ada: a hair\n"
