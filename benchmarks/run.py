@@ -17,6 +17,7 @@ BENCHMARKS = (
     "accuracy",
     "features",
     "warehouse",
+    "one_more_plate",
     "upload_to_row",
     "profiling",
 )
