@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ANSWERS = {"bbbc021": "tests.known_answers.bbbc021"}
+ANSWERS = {"bbbc021": "tests.known_answers.bbbc021", "held-back": "tests.known_answers.held_back"}
 """Name on the command line and its module, whose ``rows()`` gives dictionaries of equal keys."""
 
 
