@@ -113,19 +113,18 @@ def run_theirs(plates: int, features: int) -> dict[str, Any]:
     frame = pd.concat(
         [
             made.wells[["plate", "well", "control"]].add_prefix("Metadata_"),
-            pd.DataFrame(made.values, columns=names),
+            pd.DataFrame(made.values, columns=pd.Index(names)),
         ],
         axis=1,
     )
     del made
     steps = Steps()
+    measure = "Metadata_control == 'negcon'"
     operations = ["drop_na_columns", "frequency_threshold", "correlation_threshold", "drop_outliers"]
 
     def normalize() -> pd.DataFrame:
         of_plates = [
-            pycytominer.normalize(
-                of_plate, features=names, samples="Metadata_control == 'negcon'", method="mad_robustize"
-            )
+            pd.DataFrame(pycytominer.normalize(of_plate, features=names, samples=measure, method="mad_robustize"))
             for _, of_plate in frame.groupby("Metadata_plate")
         ]
         return pd.concat(of_plates, ignore_index=True)

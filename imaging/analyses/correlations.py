@@ -30,7 +30,8 @@ def correlate_columns(values: np.ndarray) -> np.ndarray:
     varies = spread > 64 * np.finfo(float).eps * np.abs(center)
     scaled /= np.where(varies, spread, 1.0)
     # A symmetric product in half the time; NumPy's transposed array is what Fortran takes without a copy.
-    products = get_blas_funcs("syrk", (scaled,))(1.0, scaled.T, trans=0, lower=1)
+    (syrk,) = get_blas_funcs(("syrk",), (scaled,))
+    products = syrk(1.0, scaled.T, trans=0, lower=1)
     products = np.tril(products) + np.tril(products, -1).T
     gappy = np.flatnonzero(~known.all(axis=0))
     correlations = products / max(len(values), 1)

@@ -4,7 +4,8 @@ import pytest
 
 from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import AnalysisRecipe
-from tests.known_answers import bbbc021
+from tests.imaging.analyses.made_profiles import make_profiles
+from tests.known_answers import bbbc021, held_back
 from tests.known_answers.__main__ import main
 
 
@@ -17,8 +18,8 @@ def test_bbbc021_has_its_wells_and_treatments(bbbc021_weeks: Profiles) -> None:
     assert len(bbbc021_weeks) == 342
     assert bbbc021_weeks.is_control("negcon").sum() == 144
     assert bbbc021_weeks.wells["plate"].nunique() == 24
-    treated = bbbc021_weeks.wells[bbbc021_weeks.is_control("trt")]
-    assert len(treated.drop_duplicates(["treatment", "concentration"])) == 66
+    treated = bbbc021_weeks.wells.loc[bbbc021_weeks.is_control("trt")]
+    assert treated.groupby(["treatment", "concentration"]).ngroups == 66
     assert (treated["mechanism"] != "").all()
 
 
@@ -55,6 +56,14 @@ def test_the_table_has_a_row_for_each_method(capsys: pytest.CaptureFixture[str])
     assert lines[0].startswith("| method | published, 55 plates, NSC | NSC, all | NSCB, all |")
 
 
+def test_noise_looks_active_against_controls_that_sphering_was_fitted_on_and_not_against_those_held_back() -> None:
+    made = make_profiles(treatments=60, features=300, rank=20, controls=16, plates=6)
+    rates = held_back.noise_rates(made)
+    assert rates["the half that was held back"] < 0.15
+    assert rates["all controls, each plate sphered by the others"] > 0.15
+    assert rates["the controls that sphering was fitted on"] > 0.4
+
+
 def test_an_unknown_answer_is_refused() -> None:
-    with pytest.raises(SystemExit, match="no known answer 'bbbc999'; there are bbbc021"):
+    with pytest.raises(SystemExit, match="no known answer 'bbbc999'; there are bbbc021, held-back"):
         main(["bbbc999"])

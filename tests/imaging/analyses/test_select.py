@@ -12,6 +12,8 @@ from imaging.analyses.select import frequencies, replicate_correlations, select_
 from imaging.errors import ConfigurationError
 from tests.imaging.analyses.made_profiles import as_frame, make_profiles, shuffle
 
+STANDARD = Select.model_validate({})
+
 
 def recipe(*operations: str, **keys: object) -> Select:
     return Select.model_validate({"operations": operations or "none"} | keys)
@@ -53,7 +55,7 @@ def test_the_features_that_stay_are_pycytominers(ours: str, theirs: str) -> None
 
 def test_operations_follow_one_another() -> None:
     profiles = difficult_profiles()
-    made = select_features(profiles, Select())
+    made = select_features(profiles, STANDARD)
     theirs = ["drop_na_columns", "frequency_threshold", "correlation_threshold", "drop_outliers"]
     expected = feature_select(as_frame(profiles), features=list(profiles.features), operation=theirs)
     assert list(made.profiles.features) == [name for name in expected.columns if name in profiles.features]
@@ -176,4 +178,4 @@ def test_when_no_feature_is_left_it_says_what_took_them() -> None:
 def test_the_order_of_wells_does_not_matter() -> None:
     profiles = difficult_profiles()
     mixed, _ = shuffle(profiles)
-    assert select_features(mixed, Select()).dropped == select_features(profiles, Select()).dropped
+    assert select_features(mixed, STANDARD).dropped == select_features(profiles, STANDARD).dropped
