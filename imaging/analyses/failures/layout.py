@@ -26,7 +26,7 @@ class Layout:
         self._is_negcon = control.eq("negcon").to_numpy()
         self._treatment = wells.groupby("treatment", sort=False).ngroup().to_numpy()
         self._is_known = wells["treatment"].ne("").to_numpy()
-        self._dose = wells.groupby("concentration", sort=True, dropna=True).ngroup().to_numpy()  # -1 where none is
+        self._dose = wells["concentration"].rank(method="dense").fillna(0).to_numpy(dtype=int) - 1  # -1 where none is
         self._replicates = [rows for key, rows in profiles.groups(["treatment", "concentration"]) if key[0] != ""]
         keys = wells.assign(position=self._rows * 1000 + self._columns)
         self._same = keys.groupby(["position", "treatment", "concentration"], sort=False, dropna=False).ngroup()
