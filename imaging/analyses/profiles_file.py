@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from imaging.analyses.annotate import NAMED, describe_wells, rename_columns
+from imaging.analyses.plate_reader import is_plate_reader, read_plate_reader
 from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import Annotate
 from imaging.declared import did_you_mean
@@ -57,9 +58,14 @@ def read_profiles(
     """
     if path.is_dir():
         return _read_reader(path, annotate, experiment, annotations)
-    frame = read_table(path)
+    try:
+        frame = read_table(path)
+    except ConfigurationError:
+        if not is_plate_reader(path):
+            raise
+        return _read_reader(path, annotate, experiment, annotations)
     renamed = rename_columns(frame, annotate)
-    if "plate" not in renamed and "well" not in renamed:
+    if "plate" not in renamed and "well" not in renamed and is_plate_reader(path):
         return _read_reader(path, annotate, experiment, annotations)
     features = _features(frame, renamed, annotate, path)
     wells = renamed.drop(columns=list(features))
@@ -140,14 +146,11 @@ def _read_reader(
     path: Path, annotate: Annotate, experiment: str, annotations: Sequence[Path]
 ) -> tuple[Profiles, tuple[str, ...]]:
     """Read what a plate reader wrote: no table of profiles, but values of one plate each."""
-    from imaging.analyses.plate_reader import read_plate_reader
-
     found = read_plate_reader(path)
-    known = found.wells.replace("", np.nan).dropna(axis="columns", how="all")
+    there = [name for name in found.wells if found.wells[name].notna().any() and found.wells[name].ne("").any()]
+    known = rename_columns(found.wells[there].drop(columns="experiment", errors="ignore"), annotate)
     wells, notes = join_annotations(known, annotate, annotations)
-    wells = describe_wells(
-        wells.drop(columns="experiment", errors="ignore"), annotate, experiment=experiment, place=path.name
-    )
+    wells = describe_wells(wells, annotate, experiment=experiment, place=path.name)
     return Profiles(found.values, found.features, wells), tuple(notes)
 
 
