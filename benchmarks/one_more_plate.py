@@ -117,7 +117,7 @@ def _analyse(store: CountedStore) -> dict[str, Any]:
 
 def _parts(store: CountedStore) -> dict[str, float]:
     """Seconds for what needs each plate alone: reading its wells and normalising it."""
-    recipe = AnalysisRecipe()
+    recipe = AnalysisRecipe.model_validate({})
     publications = select_published(store, small_analyses.EXPERIMENT).plates
 
     def read_all(kept: KeptPlates | None) -> float:

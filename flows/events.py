@@ -178,11 +178,15 @@ class ExperimentEvent(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str]
-    plate: ClassVar[str] = ""
 
     experiment: str = Field(min_length=1)
     event_id: uuid.UUID = Field(default_factory=uuid.uuid4)
     occurred: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def plate(self) -> str:
+        """Plate that it is about: none."""
+        return ""
 
     def as_prefect(self) -> dict[str, Any]:
         """Return the event as Prefect's API takes it."""

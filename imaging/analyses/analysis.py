@@ -257,5 +257,5 @@ def _process_factor(profiles: Profiles) -> str:
 def _variance(profiles: Profiles, *, is_corrected: bool) -> pd.DataFrame:
     factors = [name for name in FACTORS if profiles.wells[name].nunique() > 1]
     if not factors:
-        return pd.DataFrame(columns=["feature", "factor", "share", "is_corrected"])
+        return pd.DataFrame({name: [] for name in ("feature", "factor", "share", "is_corrected")})
     return share_variance(profiles, factors).assign(is_corrected=is_corrected)

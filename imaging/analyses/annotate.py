@@ -121,9 +121,10 @@ def _place_wells(wells: pd.DataFrame, place: str, experiment: str) -> None:
             f"{place} has rows without a plate, the first for well {wells['well'].iloc[first]}; give each its plate",
             experiment=experiment,
         )
-    wells["row"] = wells["well"].map({name: well.row_name for name, well in parsed.items()})
-    wells["column"] = wells["well"].map({name: float(well.column) for name, well in parsed.items()})
-    wells["well"] = wells["well"].map({name: str(well) for name, well in parsed.items()})
+    places = [parsed[name] for name in wells["well"]]
+    wells["row"] = [well.row_name for well in places]
+    wells["column"] = [float(well.column) for well in places]
+    wells["well"] = [str(well) for well in places]
     keys = ["experiment", "plate", "well", "time_point"]
     twice = wells[wells.duplicated(keys)]
     if len(twice):
@@ -137,9 +138,10 @@ def _place_wells(wells: pd.DataFrame, place: str, experiment: str) -> None:
         )
 
 
-def _batches(plates: pd.Series, pattern: str, experiment: str) -> pd.Series:
+def _batches(plates: Iterable[str], pattern: str, experiment: str) -> list[str]:
+    named = list(plates)
     found = {}
-    for plate in plates.unique():
+    for plate in dict.fromkeys(named):
         match = re.search(pattern, plate)
         if match is None:
             raise ConfigurationError(
@@ -148,7 +150,7 @@ def _batches(plates: pd.Series, pattern: str, experiment: str) -> pd.Series:
                 plate=plate,
             )
         found[plate] = match["batch"]
-    return plates.map(found)
+    return [found[plate] for plate in named]
 
 
 def _mark_controls(wells: pd.DataFrame, annotate: Annotate, place: str, experiment: str) -> None:

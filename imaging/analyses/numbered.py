@@ -139,7 +139,7 @@ def decision_frame(decisions: list[Decision], experiment: str) -> pd.DataFrame:
         [experiment, item.plate, item.well, "excluded" if item.excluded else "kept", item.by, item.because]
         for item in decisions
     ]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
 def _read(store: Store, experiment: str, kind: str) -> list[dict[str, Any]]:

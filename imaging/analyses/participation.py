@@ -52,7 +52,7 @@ def choose_wells(profiles: Profiles, recipe: AnalysisRecipe, failures: pd.DataFr
     def leave_out(reason: str, which: np.ndarray) -> None:
         left = which & takes_part
         if left.any():
-            left_out[reason] = int(left.sum()), int(wells["plate"][left].nunique())
+            left_out[reason] = int(left.sum()), len(set(wells["plate"].to_numpy()[left]))
         takes_part[which] = False
 
     verdict = wells["verdict"]
@@ -61,7 +61,7 @@ def choose_wells(profiles: Profiles, recipe: AnalysisRecipe, failures: pd.DataFr
     leave_out("too few cells", (wells["cells_count"] < recipe.filter.least_cells).to_numpy())
     if recipe.filter.failures == "exclude":
         leave_out("process failure", mark_excluded(profiles, failures))
-    leave_out("no values", np.isnan(profiles.values).all(axis=1))
+    leave_out("no values", np.asarray(np.isnan(profiles.values).all(axis=1)))
     if recipe.normalize.needs_controls_of("plate"):
         lacking = _without_controls(profiles, takes_part)
         leave_out(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -96,11 +97,11 @@ def join_annotations(
                 "them under annotate in the recipe",
             )
         more = [name for name in table.columns if name in NAMED and name not in wells]
-        kept = table[[*keys, *more]].drop_duplicates()
+        kept: Any = table[[*keys, *more]].drop_duplicates()
         for key in keys:
             kept[key], wells[key] = _as_key(kept[key], key), _as_key(wells[key], key)
         kept = kept.drop_duplicates()
-        twice = kept[kept.duplicated(list(keys))]
+        twice = kept[kept.duplicated(subset=list(keys))]
         if len(twice):
             shown = ", ".join(f"{key} {twice.iloc[0][key]}" for key in keys)
             raise ConfigurationError(f"{path.name} says two things of {shown}; a row of it must be the only one of its")
@@ -112,9 +113,9 @@ def join_annotations(
     return wells, notes
 
 
-def _as_key(values: pd.Series, key: str) -> pd.Series:
+def _as_key(values: Any, key: str) -> Any:
     if key == "concentration":
-        return pd.to_numeric(values, errors="coerce").astype(float)
+        return np.asarray(pd.to_numeric(values, errors="coerce"), dtype=float)
     return values.astype(object).where(values.notna(), "").astype(str)
 
 
@@ -147,8 +148,9 @@ def _read_reader(
 ) -> tuple[Profiles, tuple[str, ...]]:
     """Read what a plate reader wrote: no table of profiles, but values of one plate each."""
     found = read_plate_reader(path)
-    there = [name for name in found.wells if found.wells[name].notna().any() and found.wells[name].ne("").any()]
-    known = rename_columns(found.wells[there].drop(columns="experiment", errors="ignore"), annotate)
+    described: Any = found.wells
+    there = [name for name in described if described[name].notna().any() and described[name].ne("").any()]
+    known = rename_columns(described[there].drop(columns="experiment", errors="ignore"), annotate)
     wells, notes = join_annotations(known, annotate, annotations)
     wells = describe_wells(wells, annotate, experiment=experiment, place=path.name)
     return Profiles(found.values, found.features, wells), tuple(notes)
@@ -179,7 +181,7 @@ def _features(frame: pd.DataFrame, renamed: pd.DataFrame, annotate: Annotate, pa
 def _finite(values: np.ndarray, features: tuple[str, ...], notes: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     infinite = np.isinf(values)
     if infinite.any():
-        named = [name for name, there in zip(features, infinite.any(axis=0), strict=True) if there]
+        named = [name for name, there in zip(features, np.asarray(infinite.any(axis=0)), strict=True) if there]
         notes.append(f"{int(infinite.sum())} infinite values count as missing, in {', '.join(named[:3])}")
         values = np.where(infinite, np.nan, values)
     return np.ascontiguousarray(values), features

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -97,7 +98,7 @@ def _values(rows: pa.Table, features: tuple[str, ...]) -> np.ndarray:
 
 def _read(published: Published, table: str) -> pa.Table:
     key = published.key(table)
-    place = {"experiment": published.experiment, "plate": published.plate, "key": key}
+    place: dict[str, Any] = {"experiment": published.experiment, "plate": published.plate, "key": key}
     try:
         return pq.read_table(io.BytesIO(published.store.read(key)))
     except FileNotFoundError as error:
