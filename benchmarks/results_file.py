@@ -29,6 +29,8 @@ PACKAGES = (
     "duckdb",
     "pandas",
     "google-cloud-pubsub",
+    "pandas",
+    "pycytominer",
 )
 
 

@@ -18,7 +18,9 @@ BENCHMARKS = (
     "features",
     "cell_aggregation",
     "warehouse",
+    "one_more_plate",
     "upload_to_row",
+    "profiling",
 )
 """Modules of this package, in the order in which they run."""
 

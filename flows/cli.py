@@ -1,12 +1,13 @@
 """`platestream`: the command line.
 
-Commands that describe an experiment (``init``, ``check``) stand in flows/cli_declare.py, those that look at results
-in flows/cli_results.py and flows/cli_reconcile.py, exports in flows/cli_export.py, those that decide in
-flows/cli_decide.py, the one that deletes in flows/cli_retain.py, recipes in flows/cli_recipes.py, those that run
-something in flows/cli_run.py, the upload in flows/cli_upload.py, the warehouse in flows/cli_warehouse.py, what
-verifies and mends in flows/cli_recover.py, alerts and the doctor in flows/cli_watchdogs.py, messages in
-flows/cli_messages.py, what segments and measures any images in flows/cli_segment.py and flows/cli_measure.py. Each
-imports what it needs when it runs, so that ``--help`` answers at once.
+Commands that describe an experiment (``init``, ``check``) stand in flows/cli_declare.py, those that look at results in
+flows/cli_results.py and flows/cli_reconcile.py, analyses in flows/cli_analyse.py, exports in flows/cli_export.py,
+those that decide in flows/cli_decide.py, the one that deletes in flows/cli_retain.py, recipes in flows/cli_recipes.py,
+those that run something in flows/cli_run.py, the upload in flows/cli_upload.py, the warehouse in
+flows/cli_warehouse.py, what verifies and mends in flows/cli_recover.py, alerts and the doctor in
+flows/cli_watchdogs.py, messages in flows/cli_messages.py, what segments and measures any images in
+flows/cli_segment.py and flows/cli_measure.py. Each imports what it needs when it runs, so that ``--help`` answers at
+once.
 
 A fault of the plate or of what it needs is one sentence on stderr, without a traceback. Exit status: 0 done, 1 failed,
 2 bad input, 3 a part (program, service, package) is missing.
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from flows import (
+    cli_analyse,
     cli_decide,
     cli_declare,
     cli_export,
@@ -87,6 +89,7 @@ PANELS = (
     (cli_watchdogs, "Look"),
     (cli_messages, "Look"),
     (cli_export, "Look"),
+    (cli_analyse, "Analyse"),
     (cli_retain, "Run"),
     (cli_recover, "Recover"),
     (cli_decide, "Decide"),

@@ -30,7 +30,7 @@ def choose(
     if by_rule:
         decided = return_to_rule(root, declared, plate)
     else:
-        decided = choose_by_hand(root, declared, plate, by=by or _user(), because=because)
+        decided = choose_by_hand(root, declared, plate, by=by or current_user(), because=because)
     if decided is None:
         typer.echo(f"{experiment}/{plate} is the only acquisition of {declared.barcode_of(plate)}: nothing to decide")
         return
@@ -45,7 +45,8 @@ def choose(
 COMMANDS = (choose,)
 
 
-def _user() -> str:
+def current_user() -> str:
+    """Name of the user of this process, for records of what a person decides."""
     import getpass
 
     try:

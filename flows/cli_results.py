@@ -40,6 +40,7 @@ def status(store: str = STORE, as_json: bool = typer.Option(False, "--json", hel
         typer.echo(f"no plate in {settings.store}; images belong into raw/EXPERIMENT/PLATE/")
     else:
         _print_plates(rows)
+    _print_analyses(root)
     _print_alerts(root, settings)
 
 
@@ -151,6 +152,14 @@ def _print_plates(rows: list[dict[str, Any]]) -> None:
             typer.echo(printable(f"{row['experiment']}/{row['plate']}: {row['refusal']}"))
     if has_price:
         _print_sums(rows)
+
+
+def _print_analyses(store: Store) -> None:
+    """Print what experiments came to; nothing where none was analysed."""
+    from flows.printed_analyses import describe_analyses
+
+    for sentence in describe_analyses(store):
+        typer.echo(printable(sentence))
 
 
 def _print_alerts(store: Store, settings: Settings) -> None:

@@ -22,6 +22,8 @@ IMAGES_ARRIVED = "plate.images-arrived"
 BACKGROUND_WORK = "plate.background-work"
 PUBLISHED = "plate.published"
 BUDGET_EXCEEDED = "plate.budget-exceeded"
+EXPERIMENT_CHANGED = "experiment.changed"
+EXPERIMENT_UPDATED = "experiment.updated"
 RESENT_FOR_S = 30.0
 RETRY_FOR_S = 5.0
 """A server that just became healthy still answers 503 for a moment."""
@@ -161,6 +163,82 @@ class BudgetExceeded(PlateEvent):
     spent: float = Field(ge=0)
     limit: float = Field(ge=0)
     reason: str = ""
+
+
+class ExperimentEvent(BaseModel):
+    """What every event of an experiment says; the label that names it is that of its plates' events.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    event_id, occurred
+        Identity and time; an event sent twice under one id counts once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str]
+
+    experiment: str = Field(min_length=1)
+    event_id: uuid.UUID = Field(default_factory=uuid.uuid4)
+    occurred: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def plate(self) -> str:
+        """Plate that it is about: none."""
+        return ""
+
+    def as_prefect(self) -> dict[str, Any]:
+        """Return the event as Prefect's API takes it."""
+        return {
+            "id": str(self.event_id),
+            "event": self.kind,
+            "occurred": self.occurred.isoformat(),
+            "resource": {
+                "prefect.resource.id": f"experiment.{encode_name(self.experiment)}",
+                "prefect.resource.name": self.experiment,
+                "plate.experiment": self.experiment,
+            },
+            "related": [],
+            "payload": self.model_dump(mode="json", exclude={"event_id", "occurred"}),
+        }
+
+
+class ExperimentChanged(ExperimentEvent):
+    """An experiment's publications are not those of its last analysis, and nobody analyses it.
+
+    Parameters
+    ----------
+    reason
+        What there is to do, in words.
+    """
+
+    kind: ClassVar[str] = EXPERIMENT_CHANGED
+
+    reason: str = ""
+
+
+class ExperimentUpdated(ExperimentEvent):
+    """An experiment has a new analysis under a recipe.
+
+    Parameters
+    ----------
+    recipe, run, number
+        The analysis: its recipe, its hash, and its number from 1.
+    is_analysed, reason
+        Whether it could be made, and why not.
+    hits
+        Treatments that are hits; ``None`` where there is no analysis.
+    """
+
+    kind: ClassVar[str] = EXPERIMENT_UPDATED
+
+    recipe: str
+    run: str
+    number: int = Field(ge=1)
+    is_analysed: bool = True
+    reason: str = ""
+    hits: int | None = None
 
 
 def emit(api_url: str, event: Event, *, auth: str = "", timeout_s: float = 5.0) -> None:

@@ -38,7 +38,13 @@ PATIENCE_S = 5.0
 """Seconds that a client may take to say what it wants."""
 log = logging.getLogger(__name__)
 
-LIBRARIES = ("prefect.engine", "prefect.flow_engine", "flows.process_plate", "flows.load_warehouse")
+LIBRARIES = (
+    "prefect.engine",
+    "prefect.flow_engine",
+    "flows.process_plate",
+    "flows.process_experiment",
+    "flows.load_warehouse",
+)
 """Modules that the runs of this machine import."""
 
 

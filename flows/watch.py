@@ -25,6 +25,7 @@ from flows.placement import find_run_refusal
 from flows.plate_list import FAULTS, list_plates
 from flows.settings import Settings
 from flows.waiting_runs import WaitingRuns
+from flows.watch_experiments import tend, watch_experiments
 from flows.watchdogs.open_plates import OpenPlates
 from flows.watchdogs.rounds import open_watchdogs
 from imaging.errors import MissingPartError, PlateError, StoreUnavailableError
@@ -364,6 +365,7 @@ def watch(settings: Settings) -> None:
         arrivals = open_arrivals(settings, watcher.mark)
     watchdogs = open_watchdogs(store, settings, watcher.plates, find_need)
     messenger = Messenger(store, settings)
+    experiments = watch_experiments(store, settings)
     log.info("watching %s", settings.store)
     while True:
         if arrivals is not None:
@@ -372,6 +374,7 @@ def watch(settings: Settings) -> None:
             watcher.round()
         except PlateError as error:  # the store did not answer; it is asked again
             log.warning("%s", error)
+        tend(experiments)
         watchdogs.tend()
         messenger.tend()
         time.sleep(settings.rescan_s)

@@ -1,9 +1,9 @@
 """SQL over everything that is published, and over plates in progress: DuckDB in memory over Parquet files.
 
-For each published table there is ``<table>_all`` with the rows of every publication, and ``<table>`` with those that
-are shown: ``shown_runs`` says which, from ``plate_runs`` and ``promotions``. ``images_live`` and ``sites_live`` show
-plates in progress. The views of ``imaging/sql`` stand on these. Nothing is opened for writing and nothing stays open,
-so any number of queries run beside the pipeline.
+For each published table, and each table of analyses, there is ``<table>_all`` with the rows of every publication or
+analysis, and ``<table>`` with those that are shown: ``shown_runs`` says which, from ``plate_runs`` and ``promotions``,
+and ``shown_analyses``. ``images_live`` and ``sites_live`` show plates in progress. The views of ``imaging/sql`` stand
+on these. Nothing is opened for writing and nothing stays open, so any number of queries run beside the pipeline.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
 from imaging.acquisitions import decision_rows, list_decisions, read_decision
+from imaging.analysis_tables import ANALYSED, ANALYSES, ANALYSIS_CHOICES
 from imaging.errors import PlateError, StoredDataError
 from imaging.live import PlateFolder, read_fault_rows, read_live_rows
 from imaging.names import is_experimental, plate_folders, results_prefix
@@ -37,6 +38,7 @@ from imaging.store import Store
 from imaging.table_schema import Table, arrow_schema, table_of
 from imaging.tables import ACQUISITION_DECISIONS, FAULT_RECORDS, PLATE_RUNS, PROMOTIONS, PUBLISHED, TABLES
 from imaging.views import (
+    SHOWN_ANALYSES,
     SHOWN_RUNS,
     duckdb_current_rows,
     duckdb_view,
@@ -50,6 +52,7 @@ from imaging.views import (
 DIALECTS = ("bigquery", "duckdb")
 
 _LIVE = frozenset({"images_live", "sites_live"})
+_OF_ANALYSES = frozenset({f"{table.name}_all" for table in ANALYSED} | {ANALYSES.name, ANALYSIS_CHOICES.name})
 _CATALOGUES = ("information_schema", "duckdb_")
 _NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
 
@@ -133,7 +136,7 @@ def connect(store: Store, *, tables: Iterable[str] | None = None) -> duckdb.Duck
         connection.execute("SET TimeZone = 'UTC'")
         allowed = _add_tables(connection, store, catalog, wanted)
         for name in ordered_views():
-            if name in wanted and name != SHOWN_RUNS:
+            if name in wanted and name not in (SHOWN_RUNS, SHOWN_ANALYSES):
                 _create_view(connection, name, duckdb_view(name))
         _lock(connection, allowed)
         until_ready.pop_all()
@@ -270,7 +273,9 @@ def _add_tables(connection: duckdb.DuckDBPyConnection, store: Store, catalog: Ca
     allowed: list[Path] = []
     for table in PUBLISHED:
         if f"{table.name}_all" in wanted:
-            allowed += _add_published(connection, store, catalog, table)
+            allowed += _add_published(connection, store, catalog.keys(table.name), table)
+    if wanted & _OF_ANALYSES:
+        allowed += _add_analyses(connection, store, wanted)
     if wanted & _LIVE:
         for name, rows in read_live_rows(store, catalog.folders, catalog.current).items():
             connection.register(name, table_of(TABLES[name], rows))
@@ -278,6 +283,18 @@ def _add_tables(connection: duckdb.DuckDBPyConnection, store: Store, catalog: Ca
         rows = read_fault_rows(store, catalog.folders)
         connection.register(FAULT_RECORDS.name, table_of(FAULT_RECORDS, rows))
     return allowed
+
+
+def _add_analyses(connection: duckdb.DuckDBPyConnection, store: Store, wanted: set[str]) -> list[Path]:
+    """Create the wanted tables of analyses; return the files that they read."""
+    from imaging.analyses.catalog import read_analysis_catalog
+
+    analyses = read_analysis_catalog(store)
+    connection.register(ANALYSES.name, analyses.analyses())
+    connection.register(ANALYSIS_CHOICES.name, analyses.choices_table())
+    _create_view(connection, SHOWN_ANALYSES, duckdb_view(SHOWN_ANALYSES))
+    asked = [table for table in ANALYSED if f"{table.name}_all" in wanted]
+    return [path for table in asked for path in _add_published(connection, store, analyses.keys(table.name), table)]
 
 
 def _plate_runs(catalog: Catalog) -> pa.Table:
@@ -304,10 +321,11 @@ def _promotions(catalog: Catalog) -> pa.Table:
     return table_of(PROMOTIONS, rows)
 
 
-def _add_published(connection: duckdb.DuckDBPyConnection, store: Store, catalog: Catalog, table: Table) -> list[Path]:
-    """Create ``<table>_all`` and ``<table>``; plates may have different feature columns."""
+def _add_published(
+    connection: duckdb.DuckDBPyConnection, store: Store, keys: Sequence[str], table: Table
+) -> list[Path]:
+    """Create ``<table>_all`` and ``<table>`` of these files; plates may have different feature columns."""
     name = f"{table.name}_all"
-    keys = catalog.keys(table.name)
     paths = _plain_paths(store, keys)
     empty = arrow_schema(table).empty_table()
     if paths:
@@ -361,7 +379,8 @@ def _damaged(message: str, key: str = "") -> StoredDataError:
 
 
 def _gone(key: str) -> StoredDataError:
-    return StoredDataError("a published table is gone; platestream repair publishes the plate anew", key=key)
+    cure = "the experiment is analysed anew" if "/_analyses/" in key else "platestream repair publishes the plate anew"
+    return StoredDataError(f"a published table is gone; {cure}", key=key)
 
 
 def _text_list(paths: Iterable[Path]) -> str:

@@ -12,12 +12,14 @@
     plate_runs                        which publication of a plate is current; made from the publication records
     acquisition_decisions             which acquisition of a barcode is; made from the records of those decisions
     promotions                        which recipe the tables show; made from the promotion records
+    profiles, hits, ..., analyses     what experiments come to (imaging/analysis_tables.py)
 
 Feature columns depend on the recipe: ``wells`` has them as float64, ``cells`` and ``image_features`` as float32.
 """
 
 from __future__ import annotations
 
+from imaging.analysis_tables import ANALYSED, ANALYSES, ANALYSIS_CHOICES
 from imaging.shared_columns import CHANNEL, COUNTS, IMAGE_METRICS, PLACE, SITE, TIME_POINT, VERDICT, WELL
 from imaging.table_schema import FLAG, INTEGER, NUMBER, SINGLE, TEXT, TEXTS, TIME, Column, Table, table_markdown
 
@@ -374,7 +376,18 @@ PUBLISHED = (
 
 TABLES = {
     table.name: table
-    for table in (*PUBLISHED, PLATE_RUNS, ACQUISITION_DECISIONS, PROMOTIONS, IMAGES_LIVE, SITES_LIVE, FAULT_RECORDS)
+    for table in (
+        *PUBLISHED,
+        PLATE_RUNS,
+        ACQUISITION_DECISIONS,
+        PROMOTIONS,
+        IMAGES_LIVE,
+        SITES_LIVE,
+        FAULT_RECORDS,
+        *ANALYSED,
+        ANALYSES,
+        ANALYSIS_CHOICES,
+    )
 }
 """Every table by name."""
 

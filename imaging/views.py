@@ -2,6 +2,7 @@
 
     current_rows.sql    the pattern of ``wells``, ``images``, ...: rows of the publications that are shown
     shown_runs.sql      which those are; it stands on ``plate_runs`` and ``promotions`` alone, and the tables on it
+    current_analysis_rows.sql, shown_analyses.sql    the same of ``profiles``, ``hits``, ... and ``analyses``
     every other file    a view with the file's name
 
 A view may stand on tables and on other views.
@@ -16,21 +17,26 @@ from pathlib import Path
 import sqlglot
 from sqlglot import exp
 
+from imaging.analysis_tables import ANALYSED
 from imaging.tables import PUBLISHED, TABLES
 
 _SQL = Path(__file__).parent / "sql"
 _CURRENT_ROWS = "current_rows"
+_CURRENT_ANALYSIS_ROWS = "current_analysis_rows"
 SHOWN_RUNS = "shown_runs"
+SHOWN_ANALYSES = "shown_analyses"
+_OF_ANALYSES = frozenset(table.name for table in ANALYSED)
 
 
 def table_names() -> list[str]:
     """Names of everything that a query can select from."""
-    return sorted([*TABLES, *(f"{table.name}_all" for table in PUBLISHED), *view_names()])
+    return sorted([*TABLES, *(f"{table.name}_all" for table in (*PUBLISHED, *ANALYSED)), *view_names()])
 
 
 def view_names() -> list[str]:
     """Names of the views."""
-    return sorted(path.stem for path in _SQL.glob("*.sql") if path.stem != _CURRENT_ROWS)
+    patterns = {_CURRENT_ROWS, _CURRENT_ANALYSIS_ROWS}
+    return sorted(path.stem for path in _SQL.glob("*.sql") if path.stem not in patterns)
 
 
 @lru_cache
@@ -75,13 +81,14 @@ def read_view(name: str) -> exp.Query:
 
 
 def current_rows(table: str) -> exp.Query:
-    """Parsed SQL of a table's rows in the publications that are shown.
+    """Parsed SQL of a table's rows in the publications, or the analyses, that are shown.
 
     Rows of earlier versions have no time point: they are of the first.
     """
-    tree = read_view(_CURRENT_ROWS)
+    is_of_analyses = table in _OF_ANALYSES
+    tree = read_view(_CURRENT_ANALYSIS_ROWS if is_of_analyses else _CURRENT_ROWS)
     columns = {column.name for column in TABLES[table].columns}
-    if "time_point" in columns:
+    if "time_point" in columns and not is_of_analyses:
         first = "COALESCE(item.time_point, 1)"
         value = f"CASE WHEN item.site IS NULL THEN NULL ELSE {first} END" if "site" in columns else first
         for star in list(tree.find_all(exp.Star)):
@@ -109,7 +116,7 @@ def with_foundations(names: Iterable[str]) -> set[str]:
         if name in view_names():
             queue += tables_in(read_view(name))
         elif name in TABLES:
-            queue += [f"{name}_all", SHOWN_RUNS]
+            queue += [f"{name}_all", SHOWN_ANALYSES if name in _OF_ANALYSES else SHOWN_RUNS]
     return wanted
 
 
@@ -134,5 +141,5 @@ def _with_lists_in_select(tree: exp.Query) -> exp.Query:
 
 @lru_cache
 def duckdb_current_rows(table: str) -> str:
-    """SQL for DuckDB of a table's rows in the publications that are shown."""
+    """SQL for DuckDB of a table's rows in the publications, or the analyses, that are shown."""
     return current_rows(table).sql("duckdb")

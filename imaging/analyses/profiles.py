@@ -16,6 +16,12 @@ PLACE = ("experiment", "batch", "plate", "well", "row", "column", "time_point")
 TREATMENT = ("treatment", "concentration", "concentration_unit", "control", "mechanism")
 WELL_COLUMNS = (*PLACE, *TREATMENT, "cells_count", "verdict", "run", "recipe")
 """Columns that ``Profiles.wells`` always has; annotations of the plate map follow them."""
+GROUP_COLUMNS = {
+    "plate": ("experiment", "batch", "plate", "time_point"),
+    "batch": ("experiment", "batch", "time_point"),
+    "experiment": ("experiment", "time_point"),
+}
+"""What wells of one plate, batch or experiment have in common; those of different time points are never mixed."""
 
 
 @dataclass(frozen=True, eq=False)

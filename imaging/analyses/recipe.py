@@ -6,6 +6,7 @@ analysis together with the publications that it is made of.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
@@ -22,20 +23,37 @@ Group = Literal["plate", "batch", "experiment"]
 
 
 class Annotate(Declared):
-    """Which columns of the wells, of the plate map or of a profiles file say what a well is."""
+    """Which columns of the wells, of the plate map or of a profiles file say what a well is; of several the first."""
 
-    plate: str = Field("plate", description="column with the plate's name")
-    well: str = Field("well", description="column with the well such as B03")
-    batch: str = Field("batch", description="column with the batch; where there is none, each experiment is one batch")
-    treatment: str = Field("treatment", description="column with the treatment")
-    concentration: str = Field("concentration", description="column with its concentration")
-    mechanism: str = Field("moa", description="column with the mechanism of action")
-    control: str = Field("control", description="column with negcon, poscon, empty or trt")
-    cells_count: str = Field("cells_count", description="column with the number of cells")
+    plate: Texts = Field(("plate",), description="columns with the plate's name")
+    well: Texts = Field(("well",), description="columns with the well such as B03")
+    batch: Texts = Field(
+        ("batch",), description="columns with the batch; where there is none, all plates are one batch"
+    )
+    batch_pattern: str | None = Field(
+        None, max_length=500, description="a regular expression with the group batch, found in the plate's name"
+    )
+    treatment: Texts = Field(("treatment",), description="columns with the treatment")
+    concentration: Texts = Field(("concentration",), description="columns with its concentration")
+    concentration_unit: Texts = Field(("concentration_unit",), description="columns with the unit of concentrations")
+    mechanism: Texts = Field(("moa", "mechanism"), description="columns with the mechanism of action")
+    control: Texts = Field(("control",), description="columns with negcon, poscon, empty or trt")
+    cells_count: Texts = Field(("cells_count",), description="columns with the number of cells")
     negative_controls: Texts = Field((), description="treatments that are negative controls, such as [DMSO]")
     positive_controls: Texts = Field((), description="treatments that are positive controls")
     features: Texts = Field((), description="columns that are features of a profiles file; left out, every number")
     metadata: Texts = Field((), description="columns of a profiles file that are no features")
+
+    @field_validator("batch_pattern")
+    @classmethod
+    def _finds_batches(cls, pattern: str | None) -> str | None:
+        try:
+            groups = re.compile(pattern or "(?P<batch>)").groupindex
+        except re.error as error:
+            raise ValueError(f"is no regular expression ({error}), got {pattern!r}") from None
+        if "batch" not in groups:
+            raise ValueError(f"must have a group batch, such as '^(?P<batch>Week[0-9]+)_', got {pattern!r}")
+        return pattern
 
 
 class Filter(Declared):
@@ -55,6 +73,10 @@ class Normalize(Declared):
     to: Literal["negcon", "all"] = Field("negcon", description="which wells are the measure: negcon or all")
     by: Group = Field("plate", description="within a plate, a batch or the whole experiment")
     clip: float | None = Field(None, gt=0, description="greatest absolute value; beyond it values are cut")
+
+    def needs_controls_of(self, group: Group) -> bool:
+        """Whether negative controls of each such group are the measure."""
+        return self.method != "none" and self.to == "negcon" and self.by == group
 
 
 Operation = Literal["variance", "correlation", "missing", "blocklist", "outliers", "replicates"]
@@ -92,6 +114,14 @@ class Correct(Declared):
         gt=0,
         description="of sphering and TVN, in units of the mean eigenvalue; left out, chosen on held-out controls",
     )
+    held_back: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="share of negative controls that sphering and TVN are not fitted on, for comparisons",
+    )
+    dimensions: int = Field(50, ge=1, description="principal components that Harmony corrects")
+    seed: int = Field(0, ge=0, description="seed of Harmony's clusters")
 
 
 class Consensus(Declared):
@@ -101,14 +131,26 @@ class Consensus(Declared):
     method: Literal["median", "modz", "mean"] = Field("median", description="median, modz or mean")
 
 
-class Failures(Declared):
-    """When a well, site, row, column or plate is a process failure; ``none`` switches a rule off."""
+FailureRule = Literal[
+    "focus", "saturation", "debris", "cell_loss", "pattern", "replicates", "controls", "plate", "drift", "sites"
+]
 
-    rules: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = Field(
-        ("focus", "saturation", "debris", "cell_loss", "pattern", "replicates", "drift"),
-        description="rules that are applied",
+
+class Failures(Declared):
+    """When a well, site, row, column or plate is a process failure; ``none`` switches all rules off."""
+
+    rules: Annotated[tuple[FailureRule, ...], BeforeValidator(one_or_many)] = Field(
+        ("focus", "saturation", "debris", "cell_loss", "pattern", "replicates", "controls", "plate", "drift", "sites"),
+        description="rules that are applied; none for no rule",
     )
-    limit: float = Field(5.0, gt=0, description="robust z beyond which a well is an outlier of its plate's controls")
+    limit: float = Field(
+        5.0, gt=0, description="robust standard deviations beyond which something failed, at least; see the docs"
+    )
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _none(cls, value: object) -> object:
+        return () if value in ("none", ["none"], ("none",)) else value
 
 
 Criterion = Literal["activity", "replication", "distance", "effect", "dose_response", "viability"]
@@ -122,6 +164,10 @@ class HitCriteria(Declared):
     )
     needed: Literal["all", "any"] = Field("any", description="whether a hit meets all of the criteria or any")
     fdr: float = Field(0.05, gt=0, lt=1, description="false discovery rate, over all criteria that are tests")
+    null: Literal["wells", "ranks"] = Field(
+        "wells",
+        description="null distribution of activity: wells exchanged within plates, or random ranks as copairs draws them",
+    )
     permutations: int = Field(10_000, ge=100, le=1_000_000, description="size of the null distributions")
     seed: int = Field(0, ge=0, description="seed of the null distributions")
     features: Texts = Field((), description="features that single-feature effects and dose responses are of")
@@ -148,6 +194,11 @@ class AnalysisRecipe(Declared):
     @classmethod
     def _name(cls, name: str) -> str:
         return check_name("recipe", name)
+
+    @property
+    def needs_controls(self) -> bool:
+        """Whether an experiment without negative controls cannot be analysed."""
+        return (self.normalize.method != "none" and self.normalize.to == "negcon") or bool(self.hits.criteria)
 
     @property
     def id(self) -> str:

@@ -6,7 +6,9 @@
     views          the views, under the names they have on DuckDB
     sheets         published Parquet files, held against the rules before a job is made of them
     fingerprints   counts and sums of a run's rows, computed alike from Parquet and by BigQuery
+    rows           the rows of one table of a publication or an analysis, there once
     publications   what is published and not yet loaded, and loading it
+    analyses       the same of analyses, and which recipe counts
     live           rows of plates in progress
     rounds         all plates again and again
 

@@ -17,7 +17,6 @@ import duckdb
 import sqlglot
 
 from imaging.table_schema import FLAG, INTEGER, NUMBER, SINGLE, TEXT, TEXTS, TIME, Column
-from imaging.tables import PLACE
 from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.sheets import Sheet
 
@@ -72,15 +71,15 @@ def _fingerprint(row: tuple[Any, ...]) -> Fingerprint:
 
 def _query(source: str, sheet: Sheet) -> str:
     held = set(sheet.rows.column_names)
-    columns = [column for column in sheet.table.columns if column.name in held]
+    columns = [column for column in sheet.table.columns if column.name in held and column.name not in sheet.place]
     measures = ["COUNT(*)", *_measures(columns, sheet.features)]
-    where = " AND ".join(f"`{column.name}` = @{column.name}" for column in PLACE)
+    where = " AND ".join(f"`{name}` = @{name}" for name in sheet.place)
     listed = ", ".join(f"{measure} AS m{number}" for number, measure in enumerate(measures))
     return f"SELECT {listed} FROM {source} WHERE {where}"
 
 
 def _measures(columns: list[Column], features: tuple[str, ...]) -> Iterator[str]:
-    for column in columns[len(PLACE) :]:
+    for column in columns:
         for measure in _MEASURES[column.kind]:
             yield measure.format(f"`{column.name}`")
     for start in range(0, len(features), CHUNK):

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from imaging.columns import read_time
 from imaging.errors import RefusedLoadError, StoredDataError
@@ -25,18 +24,17 @@ from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
 from imaging.table_schema import table_of
 from imaging.tables import PLATE_RUNS, SITE_RUNS
-from imaging.warehouse import fingerprints
 from imaging.warehouse.acquisitions import DecisionsLoader
+from imaging.warehouse.analyses import AnalysesLoader
 from imaging.warehouse.connection import Warehouse
-from imaging.warehouse.jobs import change_rows, job_name, load_rows
+from imaging.warehouse.jobs import job_name, load_rows
 from imaging.warehouse.parquet import to_parquet
 from imaging.warehouse.promotions import load_promotions
+from imaging.warehouse.rows import RowsLoader, equals
 from imaging.warehouse.schemas import AT_ONCE, LOADED, RUNS_ALL, WORKED_OUT, Schemas, mark_of
 from imaging.warehouse.sheets import Sheet, read_sheet
 from imaging.warehouse.views import check_room, ensure_versions, ensure_views, no_room
 
-REPAIRS = 2
-"""Times that the rows of a table are deleted and loaded again before it is given up."""
 WITHDRAWN = "withdrawn"
 
 
@@ -89,12 +87,16 @@ class Loader:
     compares_all: bool = False
     schemas: Schemas = field(init=False)
     decisions: DecisionsLoader = field(init=False)
+    rows: RowsLoader = field(init=False)
+    analyses: AnalysesLoader = field(init=False)
     _joined: set[str] = field(default_factory=set, init=False)
     _promoted: dict[str, set[str]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.schemas = Schemas(self.warehouse)
         self.decisions = DecisionsLoader(self.warehouse, self.store)
+        self.rows = RowsLoader(self.warehouse, self.store, self.compares_all)
+        self.analyses = AnalysesLoader(self.rows)
 
     def prepare(self) -> None:
         """Make or widen dataset, tables and views; those seen before are looked at again, as they may be gone.
@@ -110,6 +112,7 @@ class Loader:
         self._joined.clear()
         self._promoted.clear()
         self.decisions.forget()
+        self.analyses.forget()
         self.schemas.ensure_base()
         ensure_views(self.warehouse)
 
@@ -117,7 +120,7 @@ class Loader:
         """Numbers of the publications that are loaded, of one plate or of all."""
         runs = self.warehouse.table_id(RUNS_ALL.name)
         values = dict(zip(("experiment", "plate", "recipe"), folder or (), strict=False))
-        where = f"WHERE {_equals(values)}" if folder else ""
+        where = f"WHERE {equals(values)}" if folder else ""
         rows = self.warehouse.ask(f"SELECT experiment, plate, recipe, number FROM `{runs}` {where}", **values)
         found: dict[PlateFolder, set[int]] = {}
         for row in rows:
@@ -158,6 +161,19 @@ class Loader:
         loaded = load_promotions(self.warehouse, experiment, read_promotions(self.store, experiment))
         self._promoted[experiment] = listed
         return loaded
+
+    def load_analyses(self, experiment: str) -> list[str]:
+        """Load an experiment's analyses that are not loaded, and which recipe counts; what is refused, in sentences.
+
+        Raises
+        ------
+        WarehouseUnavailableError
+            If BigQuery does not answer.
+        """
+        if not self.analyses.find_missing(experiment):
+            return []
+        self.admit(experiment)
+        return self.analyses.load(experiment, self.schemas, self._join_versions)
 
     def load_missing(self, folder: PlateFolder, known: Iterable[int] = ()) -> list[Loaded | Refused]:
         """Load the publications of a plate under one recipe that are not loaded, the newest first.
@@ -202,7 +218,7 @@ class Loader:
                 self.schemas.ensure(sheet.table, sheet.features)
             day = self._day_of(folder, record)
             with ThreadPoolExecutor(AT_ONCE) as pool:
-                jobs += sum(pool.map(lambda sheet: self._load_sheet(sheet, day), sheets))
+                jobs += sum(pool.map(lambda sheet: self.rows.load(sheet, day), sheets))
         self._join_versions(sheets)
         jobs += self._add_run(record, place, _measured_until(sheets))
         rows = {sheet.table.name: sheet.rows.num_rows for sheet in sheets}
@@ -229,7 +245,7 @@ class Loader:
         """Whether the run's rows came with another publication, as those of a plate withdrawn and published again."""
         runs = self.warehouse.table_id(RUNS_ALL.name)
         rows = self.warehouse.ask(
-            f"SELECT COUNT(*) AS n FROM `{runs}` WHERE {_equals(place)} AND status <> '{WITHDRAWN}'",
+            f"SELECT COUNT(*) AS n FROM `{runs}` WHERE {equals(place)} AND status <> '{WITHDRAWN}'",
             **place,
         )
         return rows[0]["n"] > 0
@@ -241,47 +257,6 @@ class Loader:
         records = read_publications(self.store, [publication_key(prefix, number) for number in earlier])
         times = [item["published_at"] for item in (*records, record) if item["run"] == record["run"]]
         return min(filter(None, map(read_time, times))).date()
-
-    def _load_sheet(self, sheet: Sheet, day: date) -> int:
-        """Load the rows of one table, unless that is done, and hold them against the file; return the jobs begun."""
-        if not sheet.rows.num_rows:
-            return 0
-        expected = fingerprints.of_sheet(sheet)
-        if expected.rows != sheet.rows.num_rows:
-            raise RefusedLoadError(f"{sheet.table.name} holds rows of another publication", key=sheet.key)
-        if self.compares_all and expected in (fingerprints.of_table(self.warehouse, sheet, of) for of in (day, None)):
-            return 0  # no job is asked about: BigQuery forgets them, and rows would be loaded twice
-        source = google_address(self.store, sheet.key) or sheet.data
-        name = job_name(self.warehouse, sheet.name, *_identity(sheet.place))
-        attempt, jobs, repairs = 1, 0, 0
-        while True:
-            done = load_rows(self.warehouse, name, f"{sheet.name}${day:%Y%m%d}", source, first=attempt)
-            jobs += done.begun
-            partition = day
-            found = fingerprints.of_table(self.warehouse, sheet, partition)
-            if not found.rows:  # those of an earlier job may lie elsewhere
-                partition = None
-                found = fingerprints.of_table(self.warehouse, sheet)
-            if found == expected:
-                return jobs
-            if found.rows or done.begun:
-                if repairs == REPAIRS:
-                    raise RefusedLoadError(
-                        f"the rows of {sheet.table.name} in BigQuery differ from those published ({found.rows} and "
-                        f"{expected.rows} rows) each time that they are loaded",
-                        key=sheet.key,
-                        experiment=sheet.place["experiment"],
-                        plate=sheet.place["plate"],
-                    )
-                repairs += 1
-                jobs += self._delete_rows(sheet, f"{name}-repair{done.attempt}", partition)
-            # no row of an earlier job: the table was made anew since, or somebody else just repairs it
-            attempt = done.attempt + 1
-
-    def _delete_rows(self, sheet: Sheet, name: str, partition: date | None) -> int:
-        where = _equals(sheet.place) + fingerprints.in_partition(partition)
-        sql = f"DELETE FROM `{self.warehouse.table_id(sheet.name)}` WHERE {where}"
-        return change_rows(self.warehouse, name, sheet.name, sql, **sheet.place).begun
 
     def _add_run(self, record: Mapping[str, Any], place: Mapping[str, str], measured_until: datetime | None) -> int:
         """Append the publication's row, which makes its rows visible; return the jobs begun."""
@@ -300,23 +275,6 @@ class Loader:
             if record["number"] in self.loaded(folder).get(folder, ()):
                 return jobs
             attempt = done.attempt + 1  # the table was made anew since that job
-
-
-def google_address(store: Store, key: str) -> str | None:
-    """``gs://`` address of an object; ``None`` where the store is elsewhere."""
-    parts = urlsplit(store.url)
-    if parts.scheme != "gs":
-        return None
-    return "gs://" + "/".join(part for part in (parts.netloc, parts.path.strip("/"), key) if part)
-
-
-def _equals(columns: Iterable[str]) -> str:
-    return " AND ".join(f"{column} = @{column}" for column in columns)
-
-
-def _identity(place: Mapping[str, str]) -> tuple[str, str]:
-    """Run and plate: plates that were uploaded twice under two names may have the same run."""
-    return place["run"], hash_of(list(place.values()))[:8]
 
 
 def _measured_until(sheets: Sequence[Sheet]) -> datetime | None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from google.api_core.exceptions import Conflict, NotFound, PreconditionFailed
 from google.cloud import bigquery
 
+from imaging.analysis_tables import ANALYSED, ANALYSES, ANALYSIS_CHOICES
 from imaging.errors import RefusedLoadError, SchemaDriftError
 from imaging.names import hash_of
 from imaging.table_schema import TEXT, TEXTS, TIME, Column, Table, bigquery_schema
@@ -46,6 +47,8 @@ _VERSION = re.compile(r"_[0-9a-f]{8}")
 
 LOADED = tuple(table for table in PUBLISHED if table is not CELLS)
 """Published tables that are loaded; cells stay in Parquet."""
+WITH_ROWS = (*LOADED, *ANALYSED)
+"""Tables of publications and of analyses."""
 WORKED_OUT = ("is_current", "is_current_acquisition", "is_experimental")
 """Columns of ``plate_runs`` that the view works out."""
 RUNS_ALL = Table(
@@ -67,6 +70,22 @@ PROMOTIONS_ALL = Table(
     ),
 )
 
+ANALYSES_ALL = Table(
+    "analyses_all",
+    "One row per analysis whose rows are all here; the view analyses shows each once.",
+    (
+        *(column for column in ANALYSES.columns if column.name != "is_current"),
+        Column("loaded_at", TIME, "UTC", "when its rows were found to be right"),
+    ),
+)
+ANALYSIS_CHOICES_ALL = Table(
+    "analysis_choices_all",
+    "One row per choice of an analysis recipe, as loaded; the view analysis_choices shows each once.",
+    (
+        *(column for column in ANALYSIS_CHOICES.columns if column.name != "is_current"),
+        Column("loaded_at", TIME, "UTC", "when the row was made"),
+    ),
+)
 
 _OBSERVED_AT = Column("observed_at", TIME, "UTC", "when the row was made; the newest counts")
 _MANIFEST = Column("manifest", TEXT, "", "mark of the site's manifest")
@@ -95,6 +114,8 @@ LIVE = ((IMAGES_LIVE, IMAGE_METRICS_LIVE), (SITES_LIVE, SITE_METRICS_LIVE))
 BASE = (
     RUNS_ALL,
     PROMOTIONS_ALL,
+    ANALYSES_ALL,
+    ANALYSIS_CHOICES_ALL,
     IMAGE_METRICS_LIVE,
     SITE_METRICS_LIVE,
     FAULT_RECORDS_ALL,
@@ -133,7 +154,7 @@ class Schemas:
         """Make or widen dataset and tables; of those with features a version without any, so that views have one."""
         self.ensure_dataset()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(self.ensure, (*LOADED, *BASE)))
+            list(pool.map(self.ensure, (*WITH_ROWS, *BASE)))
 
     def ensure_dataset(self) -> None:
         """Make the dataset unless it is there."""
@@ -162,7 +183,7 @@ class Schemas:
         WarehouseUnavailableError
             If BigQuery does not answer, or the dataset or the table was dropped meanwhile.
         """
-        name = base_name(table, features) if table in LOADED else table.name
+        name = base_name(table, features) if table in WITH_ROWS else table.name
         wanted = [bigquery.SchemaField.from_api_repr(item) for item in bigquery_schema(table, features)]
         check_width(name, len(wanted))
         if name in self._right:

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from imaging.errors import RefusedLoadError, SchemaDriftError, StoredDataError
 from imaging.store import Store
 from imaging.table_schema import Table, arrow_schema
-from imaging.tables import PLACE
 from imaging.warehouse.schemas import base_name, check_width
 
 _NAME = re.compile(r"(?!_table_|_file_|_partition|_row_timestamp|__root__|_colidentifier)[a-z_][a-z0-9_]{0,299}")
@@ -51,7 +50,7 @@ def read_sheet(store: Store, table: Table, key: str, place: dict[str, Any]) -> S
     table
         What it should hold.
     place
-        ``experiment``, ``plate``, ``recipe`` and ``run`` that each row must have.
+        ``experiment``, ``plate``, ``recipe`` and ``run`` that each row must have, or those that name an analysis.
 
     Raises
     ------
@@ -92,7 +91,7 @@ def _check_columns(table: Table, schema: pa.Schema, key: str, place: dict[str, A
             f"{table.name} has the column {more[0]}, which this version of the software does not know; update it",
             **where,
         )
-    lacking = [column.name for column in PLACE if column.name not in schema.names]
+    lacking = [name for name in place if name not in schema.names]
     if lacking:
         raise SchemaDriftError(f"{table.name} lacks the column {lacking[0]}", **where)
     try:
@@ -137,4 +136,4 @@ def _check_numbers(table: Table, column: pa.ChunkedArray, name: str, key: str, p
 
 
 def _where(place: dict[str, Any]) -> dict[str, Any]:
-    return {"experiment": place["experiment"], "plate": place["plate"]}
+    return {"experiment": place["experiment"], "plate": place.get("plate", "")}

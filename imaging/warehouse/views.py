@@ -2,6 +2,7 @@
 
     wells_all           rows of all versions of a table with features, joined by name
     images, wells, ...  rows of the publications that are shown: imaging/sql/current_rows.sql
+    profiles, hits, ... rows of the analyses that are shown: imaging/sql/current_analysis_rows.sql
     images_live, sites_live    plates in progress: imaging/warehouse/sql/live_rows.sql
     plate_runs, acquisition_decisions, promotions, fault_records
                         what DuckDB makes from records: imaging/warehouse/sql
@@ -27,7 +28,7 @@ from imaging.warehouse.schemas import (
     BASE,
     COLUMN_LIMIT,
     LIVE,
-    LOADED,
+    WITH_ROWS,
     is_version,
 )
 
@@ -45,7 +46,7 @@ def ensure_views(warehouse: Warehouse) -> None:
     SchemaDriftError
         If a table has the name of a view.
     """
-    for table in LOADED:
+    for table in WITH_ROWS:
         if table.has_features:
             ensure_versions(warehouse, table)
     for name, sql in _ordered(warehouse):
@@ -114,7 +115,7 @@ def _joined(warehouse: Warehouse, table: Table, versions: Sequence[str]) -> str:
 def _ordered(warehouse: Warehouse) -> Iterator[tuple[str, str]]:
     """Views with their texts, each after those that it stands on."""
     texts = view_texts()
-    tables = {table.name for table in BASE} | {f"{table.name}_all" for table in LOADED}
+    tables = {table.name for table in BASE} | {f"{table.name}_all" for table in WITH_ROWS}
     for name in views.in_order(texts, tables):
         yield name, qualified(texts[name], tables | set(texts), warehouse)
 
@@ -126,7 +127,7 @@ def view_texts() -> dict[str, exp.Query]:
         if path.stem != _LIVE_ROWS:
             texts[path.stem] = _read(path.stem)
     texts |= {shown.name: _live_rows(table) for shown, table in LIVE}
-    return texts | {table.name: views.current_rows(table.name) for table in LOADED}
+    return texts | {table.name: views.current_rows(table.name) for table in WITH_ROWS}
 
 
 def _read(name: str) -> exp.Query:

@@ -146,8 +146,8 @@ def test_a_machine_without_a_dataset_serves_no_loading() -> None:
     def names(dataset: str | None) -> list[str]:
         return [each.name for each in served_deployments(Settings(dataset=dataset))]
 
-    assert names(None) == ["process-plate", "process-plate-background"]
-    assert names("screens") == ["process-plate", "process-plate-background", "load-warehouse"]
+    assert names(None) == ["process-plate", "process-plate-background", "process-experiment"]
+    assert names("screens") == ["process-plate", "process-plate-background", "process-experiment", "load-warehouse"]
 
 
 def test_each_publication_starts_a_run(server: str, project: Path) -> None:

@@ -9,14 +9,16 @@ import pyarrow.parquet as pq
 from google.cloud.bigquery import Client, Dataset, LoadJobConfig, SchemaField, SourceFormat, Table
 from sqlglot import exp
 
+from imaging.analysis_tables import ANALYSED
 from imaging.query import connect
 from imaging.store import Store
 from imaging.table_schema import bigquery_schema
 from imaging.tables import PUBLISHED, TABLES
-from imaging.views import SHOWN_RUNS, current_rows, ordered_views, read_view
+from imaging.views import SHOWN_ANALYSES, SHOWN_RUNS, current_rows, ordered_views, read_view
 
-BASE = {f"{table.name}_all": table for table in PUBLISHED} | {
-    name: table for name, table in TABLES.items() if table not in PUBLISHED
+WITH_ROWS = (*PUBLISHED, *ANALYSED)
+BASE = {f"{table.name}_all": table for table in WITH_ROWS} | {
+    name: table for name, table in TABLES.items() if table not in WITH_ROWS
 }
 """What views stand on: rows of all publications, which are current, and plates in progress."""
 
@@ -26,11 +28,12 @@ def copy_store(store: Store, client: Client, dataset: Dataset) -> None:
     with connect(store) as connection:
         for name in BASE:
             load(connection.sql(f'SELECT * FROM "{name}"').to_arrow_table(), name, client, dataset)
-    create_view(SHOWN_RUNS, read_view(SHOWN_RUNS), client, dataset)
-    for table in PUBLISHED:
+    for name in (SHOWN_RUNS, SHOWN_ANALYSES):
+        create_view(name, read_view(name), client, dataset)
+    for table in WITH_ROWS:
         create_view(table.name, current_rows(table.name), client, dataset)
     for name in ordered_views():
-        if name != SHOWN_RUNS:
+        if name not in (SHOWN_RUNS, SHOWN_ANALYSES):
             create_view(name, read_view(name), client, dataset)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from google.cloud.bigquery import Client, SchemaField, Table, TimePartitioning
 
+from imaging.analysis_tables import ANALYSED
 from imaging.errors import RefusedLoadError, SchemaDriftError, WarehouseUnavailableError
 from imaging.store import FolderStore
 from imaging.table_schema import INTEGER, Column
@@ -39,9 +40,12 @@ def test_everything_that_duckdb_has_is_there_but_what_needs_cells(
 ) -> None:
     prepared(bigquery_jobs.client(), folder_store)
     found = names_in(bigquery_jobs.client())
-    expected = {*TABLES, *view_names(), *(f"{table.name}_all" for table in PUBLISHED)} - {"cells", "cells_all"}
+    expected = {*TABLES, *view_names(), *(f"{table.name}_all" for table in (*PUBLISHED, *ANALYSED))} - {
+        "cells",
+        "cells_all",
+    }
     assert expected <= set(found)
-    for name in expected - {f"{table.name}_all" for table in PUBLISHED}:
+    for name in expected - {f"{table.name}_all" for table in (*PUBLISHED, *ANALYSED)}:
         assert found[name] == "VIEW", name
     assert bigquery_jobs.client().get_dataset("screens").location == "EU"
 

@@ -1,0 +1,42 @@
+"""How far experiments are, for `platestream status`: the analysis that counts of each, and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flows.printed_rows import counted
+from imaging.analyses.analysis_records import (
+    ANALYSED_STATUS,
+    AnalysisRecord,
+    analysed_experiments,
+    list_numbers,
+    read_analysis,
+)
+from imaging.analyses.numbered import read_choices
+from imaging.errors import StoredDataError
+from imaging.store import Store
+
+
+def describe_analyses(store: Store) -> Iterator[str]:
+    """One sentence per experiment and recipe that counts or failed."""
+    for experiment in analysed_experiments(store):
+        numbers = list_numbers(store, experiment)
+        try:
+            choices = read_choices(store, experiment)
+        except StoredDataError as error:
+            yield f"{experiment}: {error}"
+            continue
+        counting = choices[-1].recipe if choices else ""
+        for recipe, of_recipe in numbers.items():
+            record = read_analysis(store, experiment, recipe, of_recipe[-1])
+            if record.status != ANALYSED_STATUS:
+                yield f"{experiment}: the analysis under {recipe} is {record.status}: {record.reason}"
+            elif recipe == counting:
+                yield f"{experiment}: {_come_to(record)}"
+
+
+def _come_to(record: AnalysisRecord) -> str:
+    scores = record.content.get("scores") or {}
+    plates = counted(len(record.publications), "plate")
+    hits, treatments = scores.get("hits") or 0, scores.get("treatments") or 0
+    return f"{plates} analysed under {record.recipe}, {counted(hits, 'hit')} of {counted(treatments, 'treatment')}"

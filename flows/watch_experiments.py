@@ -1,0 +1,139 @@
+"""What `platestream watch` does about experiments: wakes a run for each whose publications differ from its analysis.
+
+Events do that too, at once; a lost one costs the time to the next look. An experiment is looked at soon after it
+changed, ever more seldom while nothing happens, and not more often than takes a small share of the watcher's time: one
+of four thousand plates is looked at every few minutes. Nothing is kept that could not be found out again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flows.events import ExperimentChanged, emit
+from flows.plate_list import FAULTS
+from flows.settings import Settings
+from imaging.analyses.pulse import is_analysed
+from imaging.analyses.reconcile import find_due
+from imaging.errors import MissingPartError, PlateError
+from imaging.names import check_name
+from imaging.store import Store
+
+FIRST_S, LONGEST_S = 60.0, 3600.0
+"""Seconds between two looks at an experiment: the first, and the most while nothing changes."""
+SHARE = 0.02
+"""Share of its time that the watcher spends on one experiment."""
+ROUND_S = 5.0
+"""Seconds after which a round leaves the experiments that are still due to the next one: plates are waiting."""
+REPEAT_S, LONGEST_REPEAT_S = 60.0, 3600.0
+"""Seconds between two events of one experiment that nobody analyses."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class ExperimentWatch:
+    """When to look at which experiment, and whom it woke when.
+
+    Parameters
+    ----------
+    store
+        The root that holds ``results/``.
+    wake
+        Called with what an experiment needs; raises when nobody could be told, and is called again.
+    stale_s
+        Age in seconds at which a heartbeat means nobody.
+    """
+
+    store: Store
+    wake: Callable[[ExperimentChanged], None]
+    stale_s: float = 90.0
+    _look_at: dict[str, float] = field(default_factory=dict)
+    _pause_s: dict[str, float] = field(default_factory=dict)
+    _wakes: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _list_at: float = float("-inf")
+    _said: set[str] = field(default_factory=set)
+
+    def round(self, tick: float | None = None) -> int:
+        """Look at each experiment whose time has come; return how many were looked at.
+
+        ``tick`` is by default the monotonic clock.
+        """
+        tick = time.monotonic() if tick is None else tick
+        began = time.monotonic()
+        if self._list_at <= tick:
+            self._find_experiments()
+            self._list_at = tick + FIRST_S
+        looked = 0
+        for at, experiment in sorted((at, name) for name, at in self._look_at.items() if at <= tick):
+            if time.monotonic() - began >= ROUND_S and at > float("-inf"):
+                break
+            self._look(experiment, tick)
+            looked += 1
+        return looked
+
+    def _find_experiments(self) -> None:
+        there = set(self.store.list_folders("results/"))
+        for gone in set(self._look_at) - there:
+            for known in (self._look_at, self._pause_s, self._wakes):
+                known.pop(gone, None)
+        for name in there:
+            self._look_at.setdefault(name, float("-inf"))
+
+    def _look(self, experiment: str, tick: float) -> None:
+        """Look at one experiment; whatever is wrong with it is said, once, and the others' turn comes all the same."""
+        began = time.monotonic()
+        reason = ""
+        try:
+            reason = self._find_reason(check_name("experiment", experiment))
+            if reason:
+                self._wake(experiment, reason, tick)
+            else:
+                self._wakes.pop(experiment, None)
+        except FAULTS as error:
+            if isinstance(error, MissingPartError):  # nobody could be told: soon again
+                reason = reason or "unsaid"
+            self._say_once(f"{experiment}: {error}")
+        least_s = (time.monotonic() - began) / SHARE
+        pause_s = FIRST_S if reason else min(2 * self._pause_s.get(experiment, FIRST_S / 2), LONGEST_S)
+        self._pause_s[experiment] = pause_s
+        self._look_at[experiment] = tick + max(pause_s, least_s)
+
+    def _find_reason(self, experiment: str) -> str:
+        """Why a run is needed; empty where none is, or somebody is at it."""
+        look = find_due(self.store, experiment)
+        if not look.due or is_analysed(self.store, experiment, stale_s=self.stale_s):
+            return ""
+        plates = len(look.publications)
+        return f"{plates} plate{'s' if plates != 1 else ''} to analyse under {', '.join(look.due)}"
+
+    def _wake(self, experiment: str, reason: str, tick: float) -> None:
+        """Ask for a run; the longer none comes, the longer the pause before the next time."""
+        woken_at, pause_s = self._wakes.get(experiment, (float("-inf"), REPEAT_S / 2))
+        if tick - woken_at < pause_s:
+            return
+        self.wake(ExperimentChanged(experiment=experiment, reason=reason))
+        self._wakes[experiment] = (tick, min(2 * pause_s, LONGEST_REPEAT_S))
+        log.info("%s: %s; a run is asked for", experiment, reason)
+
+    def _say_once(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said = {*list(self._said)[-1000:], sentence}
+            log.warning("%s", sentence)
+
+
+def watch_experiments(store: Store, settings: Settings) -> ExperimentWatch:
+    """Watch the experiments of a store; runs are asked for by events to the settings' server."""
+    return ExperimentWatch(
+        store, lambda event: emit(settings.api_url, event, auth=settings.auth), settings.heartbeat_stale_s
+    )
+
+
+def tend(watched: ExperimentWatch) -> None:
+    """Do a round; a store that does not answer is asked again at the next."""
+    try:
+        watched.round()
+    except PlateError as error:
+        log.warning("%s", error)

@@ -1,0 +1,80 @@
+"""Phenotypic activity: replicates of a treatment that resemble one another more than the negative controls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from imaging.analyses.average_precision import average_precision, mean_precisions, rank_p_values
+from imaging.analyses.exchange import Pool, Statistic, exchange_all
+from imaging.analyses.profiles import NEGCON, Profiles
+from imaging.analyses.recipe import HitCriteria
+from imaging.analyses.treatments import Treatments, false_discovery_rates, find_testable, list_treatments
+from kernels.exchange import average_precisions, rank_neighbours
+
+
+def measure_activity(
+    profiles: Profiles,
+    hits: HitCriteria,
+    *,
+    treatments: Treatments | None = None,
+    reference: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Measure how well the wells of each treatment find one another among negative controls.
+
+    Parameters
+    ----------
+    profiles
+        Normalised wells.
+    hits
+        Seed, size and kind of the null distribution, replicates that are needed.
+    treatments
+        By default told apart by treatment and concentration.
+    reference
+        Which negative controls count, shape ``(profiles,)``, bool; ``None`` for all.
+
+    Returns
+    -------
+    One row per treatment, in their order: ``map`` (mean average precision among all negative controls, as copairs
+    defines it), ``p``, ``q`` (false discovery rate over treatments), ``n_replicates``, ``reason``; NaN where there is
+    none, and why.
+
+    With ``hits.null`` ``wells`` p comes from exchanging wells within plates (`exchange`); with ``ranks`` from random
+    lists with copairs' seed and size, which takes replicates for independent.
+    """
+    treatments = list_treatments(profiles) if treatments is None else treatments
+    is_control = profiles.is_control(NEGCON) if reference is None else profiles.is_control(NEGCON) & reference
+    labels = np.full(len(profiles), -1)
+    for number, rows in enumerate(treatments.rows):
+        labels[rows] = number
+    precisions = average_precision(profiles.values, labels, reference=is_control)
+    testable = find_testable(profiles, treatments, least_replicates=hits.least_replicates, reference=reference)
+    if hits.null == "ranks":
+        p_values = rank_p_values(precisions, treatments.rows, size=hits.permutations, seed=hits.seed)
+        p_values[[pool is None for pool in testable.pools]] = np.nan
+    else:
+        p_values = exchange_all(
+            testable.pools,
+            lambda pool: precision_of(pool, profiles.values),
+            count=hits.permutations,
+            seed=hits.seed,
+            fdr=hits.fdr,
+        )
+    return pd.DataFrame(
+        {
+            "map": mean_precisions(precisions, treatments.rows),
+            "p": p_values,
+            "q": false_discovery_rates(p_values),
+            "n_replicates": treatments.table["n_replicates"],
+            "reason": testable.reasons,
+        }
+    )
+
+
+def precision_of(pool: Pool, values: np.ndarray) -> Statistic:
+    """Mean average precision of any wells of a pool among all its others, by cosine similarity."""
+    wells = pool.standardize(values)
+    length = np.sqrt((wells**2).sum(axis=1))
+    unit = wells / np.where(length > 0, length, 1)[:, None]
+    ranks = rank_neighbours((unit @ unit.T).astype(np.float32))
+    return lambda groups: average_precisions(ranks, groups)

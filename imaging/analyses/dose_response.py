@@ -1,0 +1,207 @@
+"""Dose responses: a sigmoid over the concentrations of a treatment, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import isotonic_regression
+from scipy.stats import f as f_distribution
+
+from imaging.analyses.effects import robust_z, value_of
+from imaging.analyses.exchange import p_value_of, plate_codes
+from imaging.analyses.profiles import Profiles
+from imaging.analyses.recipe import HitCriteria
+from imaging.analyses.sigmoid import PARAMETERS, Doses, fit_sigmoid, shapes_of
+from imaging.analyses.treatments import BY, Treatments, false_discovery_rates, list_treatments
+
+LEAST_DOSES = 5
+"""Different doses that a fit needs: one more than the curve has parameters."""
+NOT_MONOTONE = 0.01
+"""P-value below which doses contradict every curve that only rises or only falls."""
+COLUMNS = (
+    "feature",
+    "ec50",
+    "ec50_low",
+    "ec50_high",
+    "slope",
+    "bottom",
+    "top",
+    "n_doses",
+    "n_wells",
+    "n_replicates",
+    "p",
+    "q",
+    "reason",
+)
+"""What `fit_dose_responses` finds of each series, beside what tells it from others."""
+_AS_IT_IS = ("index", "rank", "dose index")
+
+
+def fit_dose_responses(
+    profiles: Profiles,
+    hits: HitCriteria,
+    *,
+    by: Sequence[str] = BY,
+    features: Sequence[str] | None = None,
+    reference: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Fit a sigmoid to each treatment's concentrations.
+
+    Parameters
+    ----------
+    profiles
+        Wells before features were selected or corrected.
+    by
+        What treatments are told apart by; those equal but for the concentration are one series.
+    features
+        By default those of ``hits.features``.
+    hits, reference
+        As in `activity.measure_activity`.
+
+    Returns
+    -------
+    One row per series and feature: what tells it from others, ``concentration_unit``, ``mechanism`` and `COLUMNS`.
+    ``ec50`` with its interval of 95 % in units of the concentration, an end that the doses leave open NaN; ``bottom``
+    and ``top`` in robust z of the plate's negative controls, or as measured where a single plate has none; ``p`` that
+    the wells' doses do not matter; ``n_replicates`` wells of a dose at most; ``q`` over treatments of the least p times the number of features; and where there
+    is no fit the ``reason``. Treatments with a single concentration are no series.
+
+    Raises
+    ------
+    ConfigurationError
+        If a feature is not there.
+    """
+    keys = tuple(name for name in by if name != "concentration")
+    treatments = list_treatments(profiles, keys)
+    concentration = profiles.wells["concentration"].to_numpy(float)
+    plates = plate_codes(profiles)
+    found = []
+    for feature in hits.features if features is None else features:
+        values = value_of(profiles, feature)
+        z = robust_z(profiles, values, reference=reference)
+        for number, rows in enumerate(treatments.rows):
+            axis = _axis(concentration[rows], str(treatments.table["concentration_unit"].iloc[number]))
+            if len(np.unique(axis[np.isfinite(axis)])) < 2:
+                continue
+            y, has_controls = _response(z[rows], values[rows], plates[rows])
+            one = _fit(axis, y, plates[rows], hits) if has_controls else {"reason": "no negative controls on its plates"}
+            is_log = not _is_axis(str(treatments.table["concentration_unit"].iloc[number]))
+            found.append({"number": number, "feature": feature} | _back(one, is_log=is_log))
+    table = pd.DataFrame(found, columns=["number", *(name for name in COLUMNS if name != "q")])
+    return _with_keys(table, treatments, keys)
+
+
+def _with_keys(table: pd.DataFrame, treatments: Treatments, keys: tuple[str, ...]) -> pd.DataFrame:
+    tested = max(table["feature"].nunique(), 1)
+    p_any = (table.groupby("number")["p"].min() * tested).clip(upper=1)
+    q = pd.Series(false_discovery_rates(p_any.to_numpy(float)), index=p_any.index)
+    table["q"] = table["number"].map(q)
+    said = treatments.table[[*keys, "concentration_unit", "mechanism"]]
+    known = said.iloc[table["number"].to_numpy(int)].reset_index(drop=True)
+    return pd.concat([known, table[list(COLUMNS)]], axis=1)
+
+
+def _is_axis(unit: str) -> bool:
+    """Whether concentrations in a unit are on an axis of their own already, as an index or a logarithm is."""
+    return unit.casefold() in _AS_IT_IS or unit.casefold().startswith("log")
+
+
+def _axis(concentration: np.ndarray, unit: str) -> np.ndarray:
+    """Logarithms of concentrations, NaN where there is none; those of an index or a logarithm as they are."""
+    if _is_axis(unit):
+        return concentration
+    is_positive = np.isfinite(concentration) & (concentration > 0)
+    return np.where(is_positive, np.log10(np.where(is_positive, concentration, 1.0)), np.nan)
+
+
+def _back(found: dict[str, object], *, is_log: bool) -> dict[str, object]:
+    """Concentrations for the logarithms that a fit has found."""
+    if not is_log:
+        return found
+    return {
+        name: 10**value if name.startswith("ec50") and isinstance(value, float) else value
+        for name, value in found.items()
+    }
+
+
+def _response(z: np.ndarray, values: np.ndarray, plates: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Robust z of a series' wells; on a single plate without negative controls what was measured."""
+    if np.isfinite(z).any():
+        return z, True
+    return values, len(np.unique(plates)) == 1
+
+
+def _fit(axis: np.ndarray, y: np.ndarray, plates: np.ndarray, hits: HitCriteria) -> dict[str, object]:
+    """Fit one series; everything is in units of its axis."""
+    has = np.isfinite(axis) & np.isfinite(y)
+    order = np.lexsort((plates[has], y[has], axis[has]))
+    x, y, plates = axis[has][order], y[has][order], plates[has][order]
+    levels = np.unique(x)
+    replicates = np.unique(x, return_counts=True)[1].max(initial=0)
+    found: dict[str, object] = {"n_doses": len(levels), "n_wells": len(x), "n_replicates": int(replicates)}
+    if len(levels) < LEAST_DOSES:
+        return found | {"reason": f"{len(levels)} doses with values, a fit needs {LEAST_DOSES}"}
+    if len(x) <= PARAMETERS + 1:
+        return found | {"reason": f"{len(x)} wells, a fit needs {PARAMETERS + 2}"}
+    doses = Doses(x, y)
+    found["p"] = p = _chance(doses, plates, hits)
+    if p > hits.fdr:
+        return found | {"reason": f"flat: doses differ no more than by chance (p = {p:.2g})"}
+    if (contradiction := _contradiction(doses)) < NOT_MONOTONE:
+        return found | {"reason": f"neither rising nor falling throughout (p = {contradiction:.2g})"}
+    curve = fit_sigmoid(doses)
+    ends = {"ec50_low": curve.low, "ec50_high": curve.high}
+    if curve.midpoint > levels[-1]:
+        return found | {"ec50_low": curve.low, "reason": "EC50 above the highest dose: no upper plateau is reached"}
+    if curve.midpoint < levels[0]:
+        return found | {"ec50_high": curve.high, "reason": "EC50 below the lowest dose: no lower plateau is seen"}
+    if curve.low is None and curve.high is None:
+        return found | {"reason": "the doses do not tell where the midpoint is"}
+    levels_of = {"slope": curve.slope, "bottom": curve.bottom, "top": curve.top}
+    return found | ends | levels_of | {"ec50": curve.midpoint, "reason": ""}
+
+
+def _chance(doses: Doses, plates: np.ndarray, hits: HitCriteria) -> float:
+    """P-value of the best of many curves, from exchanging the wells of each plate between doses.
+
+    The usual F-test against a constant has no known distribution here: without an effect there is no midpoint.
+    """
+    shapes = shapes_of(doses)
+    if np.ptp(doses.y) <= 1e-12 * np.abs(doses.y).max():
+        return 1.0
+    of_plate = [np.flatnonzero(plates == p) for p in np.unique(plates)]
+
+    def draw(step: int, size: int) -> np.ndarray:
+        random = np.random.default_rng([hits.seed, step, *map(len, of_plate)])
+        drawn = np.empty((size, len(doses.y)))
+        for wells in of_plate:
+            shuffled = random.permuted(np.broadcast_to(wells, (size, len(wells))), axis=1)
+            drawn[:, wells] = doses.y[shuffled]
+        return np.abs(drawn @ shapes.T).max(axis=1)
+
+    seen = float(np.abs(shapes @ doses.y).max())
+    return p_value_of(seen - 1e-9 * seen, draw, hits.permutations)
+
+
+def _contradiction(doses: Doses) -> float:
+    """P-value of the best monotone curve: how the doses' means deviate from it, against the scatter within doses.
+
+    An F-test of lack of fit with as many degrees of freedom as it could have at most, which makes it careful; 1 where
+    no dose has two wells.
+    """
+    freedom = len(doses.x) - len(doses.levels)
+    if freedom < 1 or doses.pure_error <= 0:
+        return 1.0
+    lack = min(
+        float(
+            (
+                doses.counts
+                * (doses.means - isotonic_regression(doses.means, weights=doses.counts, increasing=rising).x) ** 2
+            ).sum()
+        )
+        for rising in (True, False)
+    )
+    between = len(doses.levels) - 1
+    return float(f_distribution.sf((lack / between) / (doses.pure_error / freedom), between, freedom))

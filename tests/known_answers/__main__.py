@@ -1,0 +1,39 @@
+"""Print tables of known answers: ``python -m tests.known_answers bbbc021 lincs``, or all of them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+NAMES = ("bbbc021", "held_back", "failures", "lincs")
+"""Modules of this package with ``rows()``: dictionaries of equal keys, or tuples of which the first is the heading."""
+
+
+def main(names: list[str]) -> None:
+    """Print a table of each."""
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        sys.exit(f"no known answers of {unknown[0]!r}; there are {', '.join(NAMES)}")
+    for name in names or NAMES:
+        print(f"\n## {name}\n")
+        for row in as_lines(importlib.import_module(f"tests.known_answers.{name}").rows()):
+            print("| " + " | ".join(map(str, row)) + " |", flush=True)
+
+
+def as_lines(rows: Iterable[Any]) -> Iterable[Iterable[Any]]:
+    """Rows of a table, the heading first."""
+    has_heading = False
+    for row in rows:
+        if isinstance(row, Mapping):
+            if not has_heading:
+                yield from (list(row), ["---"] * len(row))
+                has_heading = True
+            yield list(row.values())
+        else:
+            yield row
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
