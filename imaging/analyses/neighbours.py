@@ -31,7 +31,8 @@ class MechanismRecall:
         Profiles with a mechanism and a possible neighbour of the same mechanism or another.
     table
         One row per profile: its position ``profile``, treatment, concentration, mechanism; its nearest neighbour's
-        treatment, concentration, mechanism (``neighbour_...``), the cosine ``similarity``, and ``is_right``.
+        treatment, concentration, mechanism (``neighbour_...``), the cosine ``similarity``, ``is_right``, and
+        ``can_be_right``: whether any profile that may be its neighbour has its mechanism. Who has none counts as wrong.
     """
 
     accuracy: float
@@ -79,6 +80,8 @@ def classify_by_neighbour(
     table.insert(0, "profile", order[asked])
     table["similarity"] = similarity[asked, nearest]
     table["is_right"] = table["mechanism"] == table["neighbour_mechanism"]
+    mechanism = ours.wells["mechanism"].to_numpy()
+    table["can_be_right"] = (np.isfinite(similarity) & (mechanism[:, None] == mechanism)).any(axis=1)[asked]
     return MechanismRecall(float(table["is_right"].mean()) if len(table) else np.nan, len(table), table)
 
 

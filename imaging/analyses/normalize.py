@@ -64,9 +64,8 @@ def normalize(profiles: Profiles, recipe: Normalize) -> Normalized:
     if recipe.method == "spherize":
         from imaging.analyses.sphering import sphere
 
-        sphered = sphere(
-            made, Correct.model_validate({"method": "sphering", "by": recipe.by}), to=recipe.to, section="normalize"
-        )
+        sphering = Correct.model_validate({"method": "sphering", "by": recipe.by})
+        sphered = sphere(made, sphering, to=recipe.to, section="normalize")
         made, details = sphered.profiles, sphered.details
         notes += sphered.notes
     return Normalized(_clipped(made, recipe.clip), notes, details)

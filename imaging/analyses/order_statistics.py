@@ -14,6 +14,7 @@ from imaging.analyses.groups import feature_blocks
 MAD_SCALE = 1.4826
 """Makes the median absolute deviation of normal values their standard deviation; the digits that pycytominer has."""
 _ROUNDING = 64 * np.finfo(float).eps
+_NOTHING = 1e-100  # so that what is divided by it, and its square, stay finite
 
 
 def column_medians(values: np.ndarray) -> np.ndarray:
@@ -40,7 +41,7 @@ def _sorted_medians(ascending: np.ndarray) -> np.ndarray:
 
 def is_rounding(spreads: np.ndarray, centers: np.ndarray) -> np.ndarray:
     """Where a spread is nothing but the rounding of equal values, or NaN; shape ``(columns,)``, bool."""
-    return ~(spreads > _ROUNDING * np.abs(centers))
+    return ~(spreads > np.maximum(_ROUNDING * np.abs(centers), _NOTHING))
 
 
 def normal_scores(values: np.ndarray) -> np.ndarray:

@@ -47,6 +47,7 @@ def test_nscb_leaves_out_all_with_a_batch_in_common() -> None:
     assert nearest[("taxol", 1.0)] == "vincristine"  # not docetaxel, which is of week 1 too
     assert nearest[("docetaxel", 1.0)] == "vincristine"
     assert recall.accuracy == pytest.approx(1 / 5)
+    assert recall.table["can_be_right"].tolist() == [False, True, False, False, True]
 
 
 def test_equal_neighbours_are_taken_by_name_whatever_the_order() -> None:

@@ -121,6 +121,13 @@ def test_most_controls_equal_is_no_spread_for_the_median_deviation() -> None:
     assert normalize(profiles, recipe(method="standardize")).notes == ()
 
 
+@pytest.mark.parametrize("method", ["standardize", "mad_robustize"])
+def test_values_are_never_infinite(method: str) -> None:
+    profiles = make_profiles(plates=1)
+    profiles.values[profiles.is_control("negcon"), 0] *= 1e-300
+    assert not np.isinf(normalize(profiles, recipe(method=method)).profiles.values).any()
+
+
 def test_a_plate_without_a_feature_is_named() -> None:
     one, other = make_profiles(plates=1), make_profiles(plates=1, features=4)
     other.wells["plate"] = "P99"
