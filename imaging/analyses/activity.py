@@ -40,7 +40,7 @@ def measure_activity(
     none, and why.
 
     With ``hits.null`` ``wells`` p comes from exchanging wells within plates (`exchange`); with ``ranks`` from random
-    lists with copairs' seed and size, which takes replicates for independent.
+    lists with copairs' seed and size (`average_precision.rank_p_values`), which do not know of plates.
     """
     treatments = list_treatments(profiles) if treatments is None else treatments
     is_control = profiles.is_control(NEGCON) if reference is None else profiles.is_control(NEGCON) & reference

@@ -142,7 +142,7 @@ def _random_precisions(positives: int, total: int, size: int, seed: int) -> np.n
 def rank_p_values(
     precisions: Precisions, groups: Sequence[np.ndarray], *, size: int, seed: int, equal: bool = True
 ) -> np.ndarray:
-    """Compare mean average precisions with those of independent random lists.
+    """Compare mean average precisions with those of random lists, as copairs does.
 
     Parameters
     ----------
@@ -156,8 +156,10 @@ def rank_p_values(
 
     Returns
     -------
-    P-values, shape ``(groups,)``; NaN for a group without any precision. They take the lists of replicates for
-    independent, which they are not: they share wells. A test that holds its level is `exchange.exchange`.
+    P-values, shape ``(groups,)``; NaN for a group without any precision. Replicates whose lists are equally long share
+    one random list, as if a treatment had a single one. Random lists know nothing of plates: what shifts all treated
+    wells of a plate against its controls, such as a median of few of them, looks like an activity. A test that holds
+    its level is `exchange.exchange`.
     """
     has = np.isfinite(precisions.values)
     pairs = np.column_stack([precisions.positives, precisions.total])

@@ -71,7 +71,7 @@ def measure_distance(pool: Pool, values: np.ndarray) -> float:
         wells[plate] -= wells[plate][is_control[plate]].mean(axis=0)
         begin += count
     controls, mean = wells[is_control], wells[~is_control].mean(axis=0)
-    identity, share = shrink(controls @ controls.T, wells.shape[1])
+    identity, share = shrink(controls @ controls.T, _varying(wells))
     if identity == 0:
         return 0.0 if not mean.any() else float("nan")
     # (a I + c C'C)^-1 by way of C C' (Woodbury), which is as large as there are controls, not features.
@@ -88,12 +88,17 @@ def distance_of(pool: Pool, values: np.ndarray) -> Statistic:
     """
     wells = pool.standardize(values)
     products = wells @ wells.T
-    identity, share = shrink(products, wells.shape[1])
+    identity, share = shrink(products, _varying(wells))
     if identity == 0:
         return lambda groups: np.zeros(len(groups))
     whitened = np.linalg.solve(identity * np.eye(len(wells)) + share * products, products)
     whitened = (whitened + whitened.T) / 2
     return lambda groups: mean_products(whitened, groups)
+
+
+def _varying(wells: np.ndarray) -> int:
+    """How many features differ between wells; those that do not are none."""
+    return int(wells.any(axis=0).sum())
 
 
 def shrink(products: np.ndarray, features: int) -> tuple[float, float]:

@@ -198,6 +198,7 @@ def _effect(wells: _Wells) -> _Judged:
     ranked = found.sort_values(["number", "is_met", "p", "size"], ascending=[True, False, True, False], kind="stable")
     best = ranked.drop_duplicates("number").sort_values("number").reset_index(drop=True)
     also = best["is_met"].to_numpy()
+    best["p"] = (best["p"] * len(criteria.features)).clip(upper=1)  # the best of several features
     return _judge(best.drop(columns=["number", "is_met", "size", "p_any"]), wells, also=also)
 
 
