@@ -5,10 +5,10 @@
     B-score          residual over the plate's median absolute deviation of residuals x 1.4826 (Malo et al. 2006, Nat
                      Biotechnol 24:167, after Brideau et al. 2003, J Biomol Screen 8:634)
 
-A line of m wells is suspected where its effect is beyond the limit in units of the standard error of a median, 1.2533 s /
-sqrt(m) with s the robust standard deviation of the residuals, and fails where hardly any way of putting the same values
-into the plate's wells at random gives a line as unlike the rest: 1 % over all plates and summaries, so that clean plates
-are quiet however many of their treatments do something.
+A line of m wells is suspected where its effect is beyond the limit in units of the standard error of a median, 1.2533 s
+/ sqrt(m) with s the robust standard deviation of the residuals, and fails where hardly any way of putting the same values
+into the plate's wells at random gives a line as unlike the rest: 1 % over all plates and summaries, so that clean
+plates are quiet however many of their treatments do something.
 
 What treatments do is taken off first, as far as it is known: the median of the treatment's wells in other rows and
 columns. Positive controls and empty wells are left out. A line whose wells hold the same on at least three other plates
@@ -161,7 +161,7 @@ def _lines(grid: np.ndarray, judged: np.ndarray, limit: float, tests: int, summa
 
 
 def _chance(grid: np.ndarray, judged: np.ndarray, effects: np.ndarray) -> np.ndarray:
-    """Share of random layouts of the same values in which some line is as unlike the rest, for each effect x sqrt(wells)."""
+    """Share of random layouts of the same values with some line as unlike the rest, for each effect x sqrt(wells)."""
     known = np.isfinite(grid)
     values = grid[known] - np.median(grid[known])
     rng = np.random.default_rng(0)
@@ -183,7 +183,9 @@ def _line_medians(grids: np.ndarray, axis: int) -> np.ndarray:
     ordered = np.sort(grids, axis=axis)
     count = np.isfinite(grids).sum(axis=axis, keepdims=True)
     low, high = np.maximum((count - 1) // 2, 0), count // 2
-    middle = np.take_along_axis(ordered, low, axis) + np.take_along_axis(ordered, np.minimum(high, low + 1) * (count > 0), axis)
+    middle = np.take_along_axis(ordered, low, axis) + np.take_along_axis(
+        ordered, np.minimum(high, low + 1) * (count > 0), axis
+    )
     return np.nan_to_num(middle.squeeze(axis) / 2)
 
 

@@ -94,4 +94,3 @@ def _components(profiles: Profiles, scaled: np.ndarray) -> list[Summary]:
     by_plate = scale_by_plate(Profiles(scores, tuple(map(str, range(COMPONENTS))), profiles.wells))
     names = [f"principal component {number}" for number in range(1, COMPONENTS + 1)]
     return [Summary(name, f"the wells' {name}", values) for name, values in zip(names, by_plate.T, strict=True)]
-
