@@ -65,9 +65,9 @@ def share_variance(profiles: Profiles, factors: Sequence[str] = FACTORS) -> pd.D
     Returns
     -------
     One row per feature and factor, and per feature for the ``residual``: ``feature``, ``factor``, ``share`` from 0 to
-    1, NaN where there is none, and ``reason``: why there is none, or what to know of it; ``""`` mostly. A well without a
-    value is left out for that feature. From the 33rd different set of such wells on, and at most 5 % of the wells, they
-    stand at the feature's mean instead.
+    1, NaN where there is none, and ``reason``: why there is none, or what to know of it; ``""`` mostly. A well without
+    a value is left out for that feature. From the 33rd different set of such wells on they stand at the feature's mean
+    instead; a feature that more than 5 % of the wells lack has no share.
 
     Raises
     ------

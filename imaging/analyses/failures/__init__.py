@@ -110,7 +110,7 @@ def _failed_sites(sites: pd.DataFrame) -> Iterator[Failure]:
 
 
 def mark_excluded(profiles: Profiles, failures: pd.DataFrame) -> np.ndarray:
-    """Tell which wells do not take part: excluded themselves or by their row, column or plate, and not kept by a person.
+    """Tell which wells do not take part: excluded themselves or by their line or plate, and not kept by a person.
 
     Parameters
     ----------

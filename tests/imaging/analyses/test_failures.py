@@ -170,6 +170,15 @@ def test_a_row_of_one_plate_is_seen_where_every_plate_holds_the_same() -> None:
     assert ("row", "D", "P004") in set(found[["level", "row", "plate"]].itertuples(index=False, name=None))
 
 
+def test_a_row_that_differs_little_is_stated_and_stays() -> None:
+    screen = make_screen(seed=5)
+    screen.scale_counts(screen.where(plate="P004", row="D"), 0.82)
+
+    found = find_failures(screen.profiles, Failures(rules=("pattern",)))
+
+    assert found[["plate", "row", "excluded"]].to_numpy().tolist() == [["P004", "D", False]]
+
+
 def _decide(kind: str, **place) -> pd.DataFrame:
     return pd.DataFrame([{"kind": kind, "decided_by": "Ada", "reason": "seen by eye", "experiment": "made"} | place])
 
