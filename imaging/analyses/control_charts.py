@@ -12,9 +12,9 @@ The rules are those of Western Electric (Statistical Quality Control Handbook, 1
     3    four of five beyond 1 on the same side
     4    eight successive points on the same side of the centre
 
-All four together give a false alarm about every 92 points, so that charts of a dozen metrics are never quiet. A chart is
-said to drift where the greatest sum of successive deviations from the mean (CUSUM) is also beyond what the same points
-give in random order, at 1 % over all charts of an experiment.
+All four together give a false alarm about every 92 points, so that charts of a dozen metrics are never quiet. A chart
+is said to drift where the greatest sum of successive deviations from the mean (CUSUM) is also beyond what the same
+points give in random order, at 1 % over all charts of an experiment.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FEWEST_POINTS = 8
 ALPHA = 0.01
 """Rate of false alarms over all charts of an experiment."""
 
-_ORDERS = 20_000
+_ORDERS = 10_000
 _RULES = (
     (1, 1, 3.0, "beyond 3 standard deviations"),
     (2, 3, 2.0, "two of three beyond 2 standard deviations"),
@@ -132,7 +132,7 @@ def _cusum(values: np.ndarray) -> np.ndarray:
 
 
 def _chance(values: np.ndarray, seed: int) -> float:
-    """Share of random orders with a CUSUM as great, the given order among them; by ranks, so that outliers weigh little."""
+    """Share of random orders with a CUSUM as great, the given one among them; of ranks, as outliers weigh little."""
     ranks = values.argsort(kind="stable").argsort(kind="stable").astype(float)
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = (np.bincount(place, weights=ranks) / counts)[place]

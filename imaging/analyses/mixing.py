@@ -1,17 +1,17 @@
-"""How well batches mix and how well labels separate: silhouette, a rejection rate like kBET's, and mean average precision.
+"""How well batches mix and how well labels separate: silhouette, a rejection rate like kBET's, mean average precision.
 
     silhouette         (b - a) / max(a, b): a is the mean distance to wells of the same group, b the least mean distance
                        to those of another (Rousseeuw 1987, J Comput Appl Math 20:53). Of batches near 0 or below is
                        mixed, of labels near 1 is separate.
     kbet               share of wells whose nearest neighbours have another composition of batches than all wells, by a
-                       chi-square test at 5 % (Buettner et al. 2019, Nat Methods 16:43). 0.05 or less is mixed, 1 is not.
+                       chi-square test at 5 % (Buettner et al. 2019, Nat Methods 16:43). 0.05 or less is mixed, 1 not.
                        Ours differs in that neighbours are drawn without replacement, hence the statistic is multiplied
                        by (n - 1) / (n - k) for n other wells, and that batches with fewer than one neighbour expected
                        count as one.
     mean average precision    how far up in a well's list of the others, by cosine similarity, those of its group stand
 
-Wells that may be compared are those whose label occurs in several batches: where treatments differ between batches, they
-would else be taken for an effect of the batch.
+Wells that may be compared are those whose label occurs in several batches: where treatments differ between batches,
+they would else be taken for an effect of the batch.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ def _nearest(k: int):
 def _mean_precision(values: np.ndarray, groups: np.ndarray) -> float | None:
     """Mean over wells of the average precision of finding their group among all others, by cosine similarity.
 
-    Average precision is the mean, over the group's other wells, of their share among those at least as similar (Manning,
-    Raghavan and Schuetze 2008, section 8.4). Wells that are alone in their group have none.
+    Average precision is the mean, over the group's other wells, of their share among those at least as similar
+    (Manning, Raghavan and Schuetze 2008, section 8.4). Wells that are alone in their group have none.
     """
     _, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
     lengths = np.linalg.norm(values, axis=1, keepdims=True)

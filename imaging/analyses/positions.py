@@ -27,7 +27,7 @@ def fit_plate(rows: np.ndarray, columns: np.ndarray) -> tuple[int, int]:
 
 
 def name_edge(wells: pd.DataFrame) -> list[str]:
-    """``edge`` of wells in an outermost row or column of their plate, else ``inside``; ``""`` where a well has no place."""
+    """``edge`` of wells in an outermost row or column of their plate, else ``inside``; ``""`` without a place."""
     rows, columns = number_rows(wells), number_columns(wells)
     height, width = fit_plate(rows, columns)
     outermost = np.isin(rows, (0, height - 1)) | np.isin(columns, (0, width - 1))

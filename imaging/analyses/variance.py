@@ -3,8 +3,8 @@
     y = mean + sum over factors of (effect of the well's level) + residual
 
 Effects of a factor are random with one variance, its component; a plate counts within its batch. Components are
-estimated by MINQUE with equal prior weights (Rao 1971, J Multivar Anal 1:445; SAS calls it MIVQUE, Goodnight 1978): with
-V = I + sum of Z Z' over the factors and P = V^-1 - V^-1 1 (1'V^-1 1)^-1 1'V^-1, the quadratic forms y'P Z_i Z_i' P y equal
+estimated by MINQUE with equal prior weights (Rao 1971, J Multivar Anal 1:445; SAS calls it MIVQUE, Goodnight 1978):
+with V = I + sum of Z Z' over the factors and P = V^-1 - V^-1 1 (1'V^-1 1)^-1 1'V^-1, the forms y'P Z_i Z_i' P y equal
 their expectations, sum over j of tr(P V_i P V_j) s_j. It is the first step of REML's scoring from equal components
 (Hocking and Kutner 1975), unbiased for any design, and the analysis of variance where the design is balanced. The
 design is factorised once for all features; the factor with most levels, mostly the treatment, is absorbed (Henderson's
@@ -64,10 +64,10 @@ def share_variance(profiles: Profiles, factors: Sequence[str] = FACTORS) -> pd.D
 
     Returns
     -------
-    One row per feature and factor, and per feature for the ``residual``: ``feature``, ``factor``, ``share`` from 0 to 1,
-    NaN where there is none, and ``reason``: why there is none, or what to know of it; ``""`` mostly. A well without a
-    value is left out for that feature. From the 33rd different set of such wells on, and at most 5 % of the wells, they
-    stand at the feature's mean instead.
+    One row per feature and factor, and per feature for the ``residual``: ``feature``, ``factor``, ``share`` from 0 to
+    1, NaN where there is none, and ``reason``: why there is none, or what to know of it; ``""`` mostly. A well without
+    a value is left out for that feature. From the 33rd different set of such wells on they stand at the feature's mean
+    instead; a feature that more than 5 % of the wells lack has no share.
 
     Raises
     ------

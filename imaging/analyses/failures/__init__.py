@@ -69,7 +69,7 @@ def find_failures(
 def _apply_rules(
     profiles: Profiles, recipe: Failures, sites: pd.DataFrame | None, images: pd.DataFrame | None
 ) -> Iterator[Failure]:
-    rules = set(recipe.rules)
+    rules: set[str] = set(recipe.rules)
     if not len(profiles):
         return
     metrics = gather_metrics(profiles, images)
@@ -110,7 +110,7 @@ def _failed_sites(sites: pd.DataFrame) -> Iterator[Failure]:
 
 
 def mark_excluded(profiles: Profiles, failures: pd.DataFrame) -> np.ndarray:
-    """Which wells do not take part: those excluded themselves or by their row, column or plate, and not kept by a person.
+    """Tell which wells do not take part: excluded themselves or by their line or plate, and not kept by a person.
 
     Parameters
     ----------

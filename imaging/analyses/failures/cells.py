@@ -1,6 +1,6 @@
 """Cell loss beyond treatment: wells with far fewer cells than other wells of the same treatment.
 
-A well's cell count is taken relative to the median of its plate's negative controls, and its logarithm compared with the
+A well's cell count is taken relative to the median of its plate's negative controls, its logarithm compared with the
 median of the treatment's other wells, on other plates where there are two or more. A compound that kills cells kills
 them in all of its wells and is no failure; where fewer than two other wells are there, loss cannot be told from
 toxicity and is not judged. Below a twentieth of the controls fewer cells make no difference.

@@ -40,7 +40,9 @@ def find_failed_controls(profiles: Profiles, summaries: Sequence[Summary], limit
     plates = profiles.groups(["experiment", "plate"])
     for summary in summaries:
         for (experiment, plate), rows in plates:
-            yield from _columns(profiles, experiment, plate, rows[is_control[rows]], summary, limit, len(plates) * len(summaries))
+            yield from _columns(
+                profiles, experiment, plate, rows[is_control[rows]], summary, limit, len(plates) * len(summaries)
+            )
 
 
 def _columns(
@@ -74,8 +76,8 @@ def _columns(
     _, name, z, difference = max(suspects, key=lambda item: (item[0], -item[1]))
     wells = known[columns == name]
     said = (
-        f"the {len(wells)} negative controls of column {int(name)} are {summary.say(difference)} in {summary.words} than "
-        f"those of the other columns, {say_z(z)} (limit {reach:.1f})"
+        f"the {len(wells)} negative controls of column {int(name)} are {summary.say(difference)} in {summary.words} "
+        f"than those of the other columns, {say_z(z)} (limit {reach:.1f})"
     )
     found = Failure(
         experiment=experiment,

@@ -1,8 +1,8 @@
 """What people and screen logs decided about wells: excluded, or kept although a rule excludes them.
 
-Rows of the table ``decisions`` count whose kind is ``excluded`` or ``kept``: of a plate where no well is named, of a row or
-column where the table has such columns, of a well, or of a site. A decision to keep a well also keeps it where its row,
-column or plate is excluded. Of several decisions about one place the last in the table counts.
+Rows of the table ``decisions`` count whose kind is ``excluded`` or ``kept``: of a plate where no well is named, of a
+row or column where the table has such columns, of a well, or of a site. A decision to keep a well also keeps it where
+its row, column or plate is excluded. Of several decisions about one place the last in the table counts.
 
 A screen log of a plate reader comes with the wells, in the columns ``flag`` and ``flag_reason``.
 """
@@ -92,7 +92,7 @@ def _place(item: Failure) -> tuple[Any, ...]:
 
 
 def _reaches(item: Failure) -> Iterator[tuple[Any, ...]]:
-    """Places of decisions that also decide about a failure: its own, its well's, its plate's; an experiment may be left out."""
+    """Places of decisions that decide about a failure: its own, its well's, its plate's, with an experiment or none."""
     for experiment in dict.fromkeys((item.experiment, "")):
         yield (experiment, *_place(item)[1:])
         if item.level == "site":

@@ -1,7 +1,7 @@
 """A drifting microscope: control charts of the negative controls over the plates, in the order of their imaging.
 
 Charted are the number of cells, intensity and focus of the control wells' images, and the features where there are few.
-Plates are ordered by the first of the columns ``acquired_at``, ``first_image_at`` and ``started_at`` that the wells have,
+Plates are ordered by the first of the columns ``acquired_at``, ``first_image_at`` and ``started_at`` that wells have,
 else by batch and name. What drifts is stated at the plates where a rule of Western Electric is met; nobody is excluded:
 normalisation within plates takes most of it off.
 """
@@ -63,9 +63,13 @@ def chart_controls(profiles: Profiles, metrics: pd.DataFrame) -> dict[str, list[
         wells = rows[is_control[rows]]
         series = {"cells_count": _medians(profiles.wells.iloc[wells], profiles.wells["cells_count"].to_numpy()[wells])}
         if len(profiles.features) <= MOST_FEATURES:
-            series |= {name: _medians(profiles.wells.iloc[wells], profiles.of(name)[wells]) for name in profiles.features}
+            series |= {
+                name: _medians(profiles.wells.iloc[wells], profiles.of(name)[wells]) for name in profiles.features
+            }
         series |= _of_images(metrics[metrics["row"].isin(wells)])
-        found = [chart_points(name, plates, of_plate.reindex(plates).to_numpy(float)) for name, of_plate in series.items()]
+        found = [
+            chart_points(name, plates, of_plate.reindex(plates).to_numpy(float)) for name, of_plate in series.items()
+        ]
         charts[experiment] = [chart for chart in found if len(chart.values)]
     return charts
 

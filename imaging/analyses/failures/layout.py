@@ -26,14 +26,14 @@ class Layout:
         self._is_negcon = control.eq("negcon").to_numpy()
         self._treatment = wells.groupby("treatment", sort=False).ngroup().to_numpy()
         self._is_known = wells["treatment"].ne("").to_numpy()
-        self._dose = wells["concentration"].rank(method="dense").fillna(0).to_numpy(dtype=int) - 1  # -1 where none is
+        self._dose = pd.factorize(wells["concentration"], sort=True)[0]  # -1 where none is
         self._replicates = [rows for key, rows in profiles.groups(["treatment", "concentration"]) if key[0] != ""]
         keys = wells.assign(position=self._rows * 1000 + self._columns)
         self._same = keys.groupby(["position", "treatment", "concentration"], sort=False, dropna=False).ngroup()
         self._plate = wells.groupby(["experiment", "plate"], sort=False).ngroup()
 
     def grid(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Values of a plate's wells in their places, NaN where none is or a well is left out; several give their mean."""
+        """Values of a plate's wells in their places, NaN where none is or a well is left out; several are averaged."""
         kept = ~self._left_out[rows]
         frame = pd.DataFrame(
             {"row": self._rows[rows][kept], "column": self._columns[rows][kept], "value": values[kept]}

@@ -2,7 +2,7 @@
 
 The recipe's limit is a number of robust standard deviations. It is raised where the rule would give a clean experiment
 an alarm with a probability above 1 %: with ``tests`` values that are judged and a robust standard deviation from ``n``
-values, the limit is Student's t at 0.01 / (2 tests), with 0.37 n degrees of freedom: the median absolute deviation knows
+values, the limit is Student's t at 0.01 / (2 tests), with 0.37 n degrees of freedom: a median absolute deviation knows
 the spread as well as a standard deviation of 0.37 times as many values (Rousseeuw and Croux 1993, J Am Stat Assoc
 88:1273).
 """
@@ -47,7 +47,7 @@ def find_usual(values: np.ndarray) -> Usual:
 
 
 MOST_OF_PLATES = 10.0
-"""Limit of whole plates at most: few plates say little of the spread, but each rule has a difference that matters too."""
+"""Greatest limit of whole plates: few say little of the spread, but each rule has a difference that matters too."""
 
 
 def limit_for(limit: float, *, tests: int, n: int) -> float:

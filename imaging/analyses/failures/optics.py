@@ -1,6 +1,6 @@
 """Sites and wells out of focus, saturated or full of debris: images unlike those of the plate's control wells.
 
-An image is compared with the images of the same channel in the plate's negative controls (all of the plate's wells where
+An image is compared with the images of the same channel in the plate's negative controls (all the plate's wells where
 fewer than eight are controls). The spread is the greater of theirs and that of all the plate's images, and never so
 small that less than a difference which matters would count. A treatment may change how images look: where it has wells
 on other plates, their median deviation is taken off first. A well fails when half of its sites do.

@@ -5,10 +5,11 @@
     B-score          residual over the plate's median absolute deviation of residuals x 1.4826 (Malo et al. 2006, Nat
                      Biotechnol 24:167, after Brideau et al. 2003, J Biomol Screen 8:634)
 
-A line of m wells is suspected where its effect is beyond the limit in units of the standard error of a median, 1.2533 s /
-sqrt(m) with s the robust standard deviation of the residuals, and fails where hardly any way of putting the same values
-into the plate's wells at random gives a line as unlike the rest: 1 % over all plates and summaries, so that clean plates
-are quiet however many of their treatments do something.
+A line of m wells is suspected where its effect is beyond the limit in units of the standard error of a median, 1.2533 s
+/ sqrt(m) with s the robust standard deviation of the residuals, and fails where hardly any way of putting the same
+values into the plate's wells at random gives a line as unlike the rest: 1 % over all plates and summaries, so that
+clean plates are quiet however many of their treatments do something. It is excluded where the difference is large, a
+fifth of the cells or three spreads of a well; smaller ones are stated: B-scores take them off.
 
 What treatments do is taken off first, as far as it is known: the median of the treatment's wells in other rows and
 columns. Positive controls and empty wells are left out. A line whose wells hold the same on at least three other plates
@@ -110,7 +111,7 @@ def find_patterns(profiles: Profiles, summaries: Sequence[Summary], limit: float
                 *_lines(plain, ~designed & ~repeated, limit, tests, summary),
                 *_lines(apart, repeated, limit, tests, summary),
             ]
-            for axis, line, z, reach, evidence in found:
+            for axis, line, z, reach, evidence, is_large in found:
                 if (axis, line) in absorbed:
                     continue
                 name = row_name(line) if axis == 0 else str(line + 1)
@@ -125,15 +126,20 @@ def find_patterns(profiles: Profiles, summaries: Sequence[Summary], limit: float
                     limit=float(np.sign(z) * reach),
                     row=name if axis == 0 else "",
                     column=line + 1 if axis == 1 else None,
-                    reason=f"the {'row' if axis == 0 else 'column'} was dispensed unlike the rest of the plate",
+                    excluded=is_large,
+                    reason=(
+                        f"the {'row' if axis == 0 else 'column'} was dispensed unlike the rest of the plate"
+                        if is_large
+                        else "the difference is stated; its wells stay"
+                    ),
                 )
 
 
-_Line = tuple[int, int, float, float, str]
+_Line = tuple[int, int, float, float, str, bool]
 
 
 def _lines(grid: np.ndarray, judged: np.ndarray, limit: float, tests: int, summary: Summary) -> Iterator[_Line]:
-    """Axis, position, z, limit and evidence of rows and columns beyond the limit and beyond chance."""
+    """Axis, position, z, limit, evidence of lines beyond the limit and chance, and whether the difference is large."""
     known = np.isfinite(grid)
     height, width = int(known.any(axis=1).sum()), int(known.any(axis=0).sum())
     if height < FEWEST_LINES or width < FEWEST_LINES or not judged.any():
@@ -157,11 +163,11 @@ def _lines(grid: np.ndarray, judged: np.ndarray, limit: float, tests: int, summa
             what = f"row {row_name(line)}" if axis == 0 else f"column {line + 1}"
             said = f"the {wells[place]} wells of {what} are {summary.say(float(effects[place]))} in {summary.words}"
             far = f"{say_z(float(z[place]))} what the plate's other wells give (limit {reach:.1f})"
-            yield axis, line, float(z[place]), reach, f"{said}, {far}"
+            yield axis, line, float(z[place]), reach, f"{said}, {far}", summary.is_large(float(effects[place]))
 
 
 def _chance(grid: np.ndarray, judged: np.ndarray, effects: np.ndarray) -> np.ndarray:
-    """Share of random layouts of the same values in which some line is as unlike the rest, for each effect x sqrt(wells)."""
+    """Share of random layouts of the same values with some line as unlike the rest, for each effect x sqrt(wells)."""
     known = np.isfinite(grid)
     values = grid[known] - np.median(grid[known])
     rng = np.random.default_rng(0)
@@ -183,7 +189,9 @@ def _line_medians(grids: np.ndarray, axis: int) -> np.ndarray:
     ordered = np.sort(grids, axis=axis)
     count = np.isfinite(grids).sum(axis=axis, keepdims=True)
     low, high = np.maximum((count - 1) // 2, 0), count // 2
-    middle = np.take_along_axis(ordered, low, axis) + np.take_along_axis(ordered, np.minimum(high, low + 1) * (count > 0), axis)
+    middle = np.take_along_axis(ordered, low, axis) + np.take_along_axis(
+        ordered, np.minimum(high, low + 1) * (count > 0), axis
+    )
     return np.nan_to_num(middle.squeeze(axis) / 2)
 
 

@@ -19,6 +19,7 @@ COMPONENTS = 3
 CLIP = 10.0
 """Robust z beyond which a value of one feature counts no more."""
 
+LARGE_LOSS, LARGE_SHIFT = 0.2, 3.0
 MOST_USED = 300
 """Of more features components are of every second, third, ... one."""
 FEWEST_WELLS = 24
@@ -36,6 +37,10 @@ class Summary:
     words: str
     values: np.ndarray
     is_log: bool = False
+
+    def is_large(self, difference: float) -> bool:
+        """Whether a line that differs so much is of no use: by a fifth of the cells, or three spreads of a well."""
+        return abs(np.expm1(difference)) >= LARGE_LOSS if self.is_log else abs(difference) >= LARGE_SHIFT
 
     def say(self, difference: float) -> str:
         """``31 % lower``, ``2.4 robust standard deviations of a well higher``."""
@@ -94,4 +99,3 @@ def _components(profiles: Profiles, scaled: np.ndarray) -> list[Summary]:
     by_plate = scale_by_plate(Profiles(scores, tuple(map(str, range(COMPONENTS))), profiles.wells))
     names = [f"principal component {number}" for number in range(1, COMPONENTS + 1)]
     return [Summary(name, f"the wells' {name}", values) for name, values in zip(names, by_plate.T, strict=True)]
-

@@ -1,8 +1,8 @@
 """A reader's file: what was measured in each well, one set of values per label or channel.
 
-    lines of wells    a name, a well and a value in each line, with or without a header that names the values
-    grids             columns numbered 1, 2, 3, ... and rows lettered A, B, C, ..., below a preamble that is passed over;
-                      several in one file are several labels, each named by the line above it
+lines of wells    a name, a well and a value in each line, with or without a header that names the values
+grids             columns numbered 1, 2, 3, ... and rows lettered A, B, C, ..., below a preamble that is passed over;
+several in one file are several labels, each named by the line above it
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WELL_NAMES = frozenset({"well", "wellid", "wellname", "wellposition", "pos", "p
 
 @dataclass(frozen=True)
 class Measured:
-    """What one label or channel gave: its name, ``""`` where nobody named it, and a value per well; NaN where none is."""
+    """What one label or channel gave: its name, ``""`` where nobody named it, and a value per well, NaN where none."""
 
     label: str
     values: dict[str, float]
@@ -49,8 +49,8 @@ def read_export(path: Path) -> list[Measured]:
     found = [_read_grid(lines, start, path.name) for start in grids] if grids else _read_wells(lines, path.name)
     if not any(item.values for item in found):
         raise ConfigurationError(
-            f"{path.name} has neither lines with a well such as B03 and a value, nor a grid with columns 1, 2, 3 and rows "
-            "A, B, C; export the plate as a list or as a grid"
+            f"{path.name} has neither lines with a well such as B03 and a value, nor a grid with columns 1, 2, 3 and "
+            "rows A, B, C; export the plate as a list or as a grid"
         )
     return _name_apart(found, path.name)
 
@@ -66,8 +66,8 @@ def _refuse_ambiguous(lines: Sequence[Line], name: str) -> None:
     if unclear and not clear:
         line, cell = unclear[0]
         raise ConfigurationError(
-            f"{name} line {line}: {cell} may be {cell.replace(',', '')} or {cell.replace(',', '.')}; export numbers without "
-            "separators of thousands"
+            f"{name} line {line}: {cell} may be {cell.replace(',', '')} or {cell.replace(',', '.')}; export numbers "
+            "without separators of thousands"
         )
 
 
@@ -104,7 +104,7 @@ def _read_grid(lines: Sequence[Line], start: int, name: str) -> Measured:
 
 
 def _label(cells: Sequence[str]) -> str:
-    """What the line above a grid calls it: ``Results for US LUM 384 (cps) - channel 0 (CPS)`` is ``US LUM 384 (cps)``."""
+    """What the line above a grid calls it: ``Results for US LUM (cps) - channel 0 (CPS)`` is ``US LUM (cps)``."""
     text = next((cell for cell in cells if cell), "")
     text = re.sub(r"^(?:calculated results|results(?: for)?)\s*:?\s*", "", text, flags=re.IGNORECASE)
     text = re.split(r"\s+-\s+channel|\s+=\s+|\s*,", text)[0]
@@ -121,7 +121,9 @@ def _read_wells(lines: Sequence[Line], name: str) -> list[Measured]:
     has_header = len(header) > place and re.sub(r"[\W_]", "", header[place]).casefold() in _WELL_NAMES
     columns = _value_columns(lines[first:], place)
     if not columns:
-        raise ConfigurationError(f"{name} names wells and has no column of values beside them; export the values as well")
+        raise ConfigurationError(
+            f"{name} names wells and has no column of values beside them; export the values as well"
+        )
     values: list[dict[str, float]] = [{} for _ in columns]
     for line, cells in lines[first:]:
         if len(cells) <= place or not cells[place]:
@@ -190,8 +192,8 @@ def _name_apart(found: Sequence[Measured], name: str) -> list[Measured]:
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
         raise ConfigurationError(
-            f"{name} holds {labels.count(twice)} tables called {twice!r}, of several plates or repeats; export each plate "
-            "to a file of its own"
+            f"{name} holds {labels.count(twice)} tables called {twice!r}, of several plates or repeats; export each "
+            "plate to a file of its own"
         )
     unnamed = iter(range(1, len(found) + 1))
     names = [item.label or ("value" if (number := next(unnamed)) == 1 else f"value {number}") for item in found]

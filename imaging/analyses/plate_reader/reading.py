@@ -46,9 +46,9 @@ def read_plate_reader(path: Path) -> Profiles:
     -------
     A profile per well. ``plate`` is the plate's number and replicate, such as ``1-2`` (the file's name for a single
     file), ``batch`` the replicate's; the wells have ``replicate``, ``library_plate``, the annotations, and ``flag`` and
-    ``flag_reason`` of the screen log; where it flags one channel of several, that value is NaN. Controls are those of the plate configuration, treatments its contents or the
-    annotations' gene or compound; a well that nobody describes is named after its place in the library. Without a
-    description every well is ``trt``, and its own treatment.
+    ``flag_reason`` of the screen log; where it flags one channel of several, that value is NaN. Controls are those of
+    the plate configuration, treatments its contents or the annotations' gene or compound; a well that nobody describes
+    is named after its place in the library. Without a description every well is ``trt``, and its own treatment.
 
     Raises
     ------
@@ -136,12 +136,12 @@ def _find(folder: Path, item: PlateFile) -> Path:
     if item.name.casefold() in folded:
         return folded[item.name.casefold()]
     hint = did_you_mean(item.name, sorted(there)) if there else "the folder has no files"
-    raise ConfigurationError(f"the plate list names {item.name!r} in line {item.line}, and {folder.name} has no such file; {hint}")
+    raise ConfigurationError(
+        f"the plate list names {item.name!r} in line {item.line}, and {folder.name} has no such file; {hint}"
+    )
 
 
-def _describe(
-    folder: Path, screen: Screen, plate: str, replicate: str, well: str, flags: _Flags
-) -> dict[str, Any]:
+def _describe(folder: Path, screen: Screen, plate: str, replicate: str, well: str, flags: _Flags) -> dict[str, Any]:
     content = screen.content_of(plate, well)
     said = screen.annotations.get((plate, well), {})
     named = next((said[name] for name in treatment_names(list(said))), "")
@@ -166,11 +166,7 @@ def _describe(
 
 
 def _holds(flag: Flag, plate: str, replicate: str, well: str) -> bool:
-    return (
-        flag.plate in (plate, "*")
-        and flag.replicate in (replicate, "", "*")
-        and flag.well in (well, "*")
-    )
+    return flag.plate in (plate, "*") and flag.replicate in (replicate, "", "*") and flag.well in (well, "*")
 
 
 def _in_order(measured: Iterable[Measured]) -> list[str]:

@@ -1,9 +1,9 @@
 """A folder of a plate reader's screen: which file is which plate, what lies in the wells, what the log says.
 
-    plate list             Filename, Plate, Replicate, and Channel where there are several; any file whose header says so
-    plate configuration    Plate, Well, Content: ``*`` and regular expressions such as ``A0[1-2]|D02``, later lines win
-    annotations            Plate, Well, and what lies there: GeneID, GeneSymbol, Compound, ...
-    screen log             Plate, Sample, Channel, Well, Flag, Comment: wells that do not count, and why
+plate list             Filename, Plate, Replicate, and Channel where there are several; any file whose header says so
+plate configuration    Plate, Well, Content: ``*`` and regular expressions such as ``A0[1-2]|D02``, later lines win
+annotations            Plate, Well, and what lies there: GeneID, GeneSymbol, Compound, ...
+screen log             Plate, Sample, Channel, Well, Flag, Comment: wells that do not count, and why
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ _Table = tuple[tuple[str, ...], tuple[str, ...], list[Line]]
 def _candidates(folder: Path) -> list[Path]:
     found = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if len(found) > MAX_FILES:
-        raise ConfigurationError(f"{folder.name} has {len(found)} files, at most {MAX_FILES} are read; is it the right folder?")
+        raise ConfigurationError(
+            f"{folder.name} has {len(found)} files, at most {MAX_FILES} are read; is it the right folder?"
+        )
     return [path for path in found if path.suffix.casefold() in (".txt", ".csv", ".tsv", ".tab")]
 
 
@@ -163,8 +165,8 @@ def _files(table: _Table, name: str) -> Iterator[PlateFile]:
         place = (item.plate, item.replicate, item.channel)
         if place in seen:
             raise ConfigurationError(
-                f"{name} line {line}: plate {item.plate}, replicate {item.replicate}, channel {item.channel} is in line "
-                f"{seen[place]} already; keep one file of it"
+                f"{name} line {line}: plate {item.plate}, replicate {item.replicate}, channel {item.channel} is in "
+                f"line {seen[place]} already; keep one file of it"
             )
         seen[place] = line
         yield item
@@ -190,7 +192,7 @@ def _check_pattern(pattern: str, line: int, name: str) -> None:
     except re.error as error:
         shown = shorten(repr(pattern), 60)
         raise ConfigurationError(
-            f"{name} line {line}: {shown} names no plates or wells ({error}); write * or an expression such as A0[1-2]|D02"
+            f"{name} line {line}: {shown} names no plates or wells ({error}); write * or such as A0[1-2]|D02"
         ) from error
 
 

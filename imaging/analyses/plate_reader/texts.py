@@ -34,8 +34,8 @@ def read_bytes(path: Path) -> bytes:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise ConfigurationError(
-                f"{path.name} has {size:,} bytes, at most {MAX_BYTES:,} of a plate reader's file are read; is it the right "
-                "file?"
+                f"{path.name} has {size:,} bytes, at most {MAX_BYTES:,} of a plate reader's file are read; is it the "
+                "right file?"
             )
         return path.read_bytes()
     except OSError as error:
@@ -90,12 +90,16 @@ def decode(data: bytes, name: str) -> str:
     """The text of a file; readers write UTF-8, UTF-16 with a mark, or their country's Windows-1252."""
     if b"\x00" in data[:4096] and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ConfigurationError(f"{name} is no text file; export the plate as CSV or text")
-    for encoding in ("utf-16",) if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ("utf-8-sig", "cp1252"):
+    for encoding in (
+        ("utf-16",) if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ("utf-8-sig", "cp1252")
+    ):
         try:
             return data.decode(encoding)
         except UnicodeDecodeError:
             continue
-    return data.decode("latin-1" if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-16", "replace")
+    return data.decode(
+        "latin-1" if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-16", "replace"
+    )
 
 
 def find_delimiter(text: str) -> str:

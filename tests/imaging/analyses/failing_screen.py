@@ -53,7 +53,7 @@ class Screen:
 
 
 def make_screen(*, seed: int, plates: int = 6, shape: tuple[int, int] = (16, 24), treatments: int = 150) -> Screen:
-    """A clean screen: plates differ, one of ten treatments kills cells, one of ten glows, one of four changes features."""
+    """A clean screen: plates differ, one of ten treatments kills cells, one glows, one of four changes features."""
     rng = np.random.default_rng(seed)
     controls = (1, 2, shape[1] - 1, shape[1])
     wells = make_wells(batches=2, plates=plates // 2, shape=shape, treatments=treatments, controls=controls, seed=seed)
@@ -73,12 +73,19 @@ def make_screen(*, seed: int, plates: int = 6, shape: tuple[int, int] = (16, 24)
     values += rng.normal(0, 1.0, (plates, FEATURES))[plate]
     wells["cells_count"] = counts
     glows = rng.random(len(names)) < 0.1
-    images = _make_images(rng, wells, np.log((counts + 10) / 800), glows[treatment] & ~is_neutral[treatment], plate, plates)
+    images = _make_images(
+        rng, wells, np.log((counts + 10) / 800), glows[treatment] & ~is_neutral[treatment], plate, plates
+    )
     return Screen(Profiles(values, tuple(f"F{number:03d}" for number in range(FEATURES)), wells), images)
 
 
 def _make_images(
-    rng: np.random.Generator, wells: pd.DataFrame, density: np.ndarray, glows: np.ndarray, plate: np.ndarray, plates: int
+    rng: np.random.Generator,
+    wells: pd.DataFrame,
+    density: np.ndarray,
+    glows: np.ndarray,
+    plate: np.ndarray,
+    plates: int,
 ) -> pd.DataFrame:
     parts = []
     for number, channel in enumerate(CHANNELS):
@@ -191,7 +198,9 @@ PLANTED = (
     Planted("35 % fewer cells in a column", "pattern", "column", _short_column, {"plate": "P005", "column": 11}),
     Planted("20 % fewer cells at the edge", "pattern", "plate", _dry_edge, {"plate": "P003"}),
     Planted("a replicate with another profile", "replicates", "well", _mix_up, {"plate": "P004", "well": "H12"}),
-    Planted("a column of controls without cells", "controls", "column", _dead_control_column, {"plate": "P003", "column": 1}),
+    Planted(
+        "a column of controls without cells", "controls", "column", _dead_control_column, {"plate": "P003", "column": 1}
+    ),
     Planted("all controls of a plate dead", "controls", "plate", _dead_controls, {"plate": "P003"}),
     Planted("a plate without cells", "plate", "plate", _dead_plate, {"plate": "P006"}),
     Planted("a plate out of focus", "focus", "plate", _blur_plate, {"plate": "P006"}),

@@ -1,4 +1,4 @@
-"""Screens made of numbers: plates of wells with known treatments, and effects that are known because they were added."""
+"""Screens made of numbers: plates of wells with known treatments, and effects that are known as they were added."""
 
 from __future__ import annotations
 

@@ -53,17 +53,17 @@ def test_a_single_jump_does_not_widen_the_limits() -> None:
 
 
 def test_a_drift_is_found_and_noise_is_not() -> None:
-    """Of 60 experiments with 5 quiet charts of 20 plates each, none or one drifts at 1 %; a slow fading always does."""
+    """Of 24 experiments with 5 quiet charts of 20 plates each, none or one drifts at 1 %; a slow fading always does."""
     rng = np.random.default_rng(2)
     alarms = found = 0
     names = [f"P{n}" for n in range(20)]
-    for _ in range(60):
+    for _ in range(24):
         quiet = [chart_points(f"m{n}", names, rng.normal(100, 5, 20)) for n in range(5)]
-        fading = chart_points("fading", names, rng.normal(100, 5, 20) - np.linspace(0, 25, 20))
+        fading = chart_points("fading", names, rng.normal(100, 5, 20) - np.linspace(0, 40, 20))
         alarms += bool(drifting(quiet))
         found += [chart.metric for chart in drifting([*quiet, fading])] == ["fading"]
-    assert alarms <= 2
-    assert found >= 55
+    assert alarms <= 1
+    assert found >= 22
 
 
 def test_points_without_a_value_and_short_or_flat_charts_are_not_judged() -> None:

@@ -18,7 +18,7 @@ from tests.imaging.analyses.failing_screen import PLANTED, Planted, Screen, is_f
 SHAPE, TREATMENTS = (16, 24), 150
 
 
-def _find(screen: Screen, **kwargs) -> pd.DataFrame:  # noqa: ANN003
+def _find(screen: Screen, **kwargs) -> pd.DataFrame:
     return find_failures(screen.profiles, Failures(), images=screen.images, **kwargs)
 
 
@@ -73,7 +73,9 @@ def test_the_order_of_plates_in_time_is_that_of_a_column_where_there_is_one() ->
     screen = make_screen(seed=0, plates=16, shape=(8, 12), treatments=20)
     plant_drift(screen, share=0.4)
     order = {plate: n * 7 % 16 for n, plate in enumerate(sorted(screen.profiles.wells["plate"].unique()))}
-    screen.profiles.wells["acquired_at"] = [f"2026-01-{order[plate] + 1:02d}" for plate in screen.profiles.wells["plate"]]
+    screen.profiles.wells["acquired_at"] = [
+        f"2026-01-{order[plate] + 1:02d}" for plate in screen.profiles.wells["plate"]
+    ]
 
     assert "drift" not in set(_find(screen)["rule"])
 
@@ -168,7 +170,16 @@ def test_a_row_of_one_plate_is_seen_where_every_plate_holds_the_same() -> None:
     assert ("row", "D", "P004") in set(found[["level", "row", "plate"]].itertuples(index=False, name=None))
 
 
-def _decide(kind: str, **place) -> pd.DataFrame:  # noqa: ANN003
+def test_a_row_that_differs_little_is_stated_and_stays() -> None:
+    screen = make_screen(seed=5)
+    screen.scale_counts(screen.where(plate="P004", row="D"), 0.82)
+
+    found = find_failures(screen.profiles, Failures(rules=("pattern",)))
+
+    assert found[["plate", "row", "excluded"]].to_numpy().tolist() == [["P004", "D", False]]
+
+
+def _decide(kind: str, **place) -> pd.DataFrame:
     return pd.DataFrame([{"kind": kind, "decided_by": "Ada", "reason": "seen by eye", "experiment": "made"} | place])
 
 
@@ -215,7 +226,11 @@ def test_other_decisions_are_not_about_wells_that_failed() -> None:
 def test_sites_that_failed_are_listed() -> None:
     screen = make_screen(seed=0)
     sites = pd.DataFrame(
-        [("made", "P001", "B02", 1, "failed"), ("made", "P001", "B02", 2, "missing"), ("made", "P001", "B03", 1, "done")],
+        [
+            ("made", "P001", "B02", 1, "failed"),
+            ("made", "P001", "B02", 2, "missing"),
+            ("made", "P001", "B03", 1, "done"),
+        ],
         columns=["experiment", "plate", "well", "site", "state"],
     )
 

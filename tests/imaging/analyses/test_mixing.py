@@ -22,7 +22,7 @@ def _screen(*, shift: float = 0.0, signal: float = 0.0, batches: int = 3, seed: 
     return make_profiles(wells, values)
 
 
-def _measure(profiles: Profiles):  # noqa: ANN202
+def _measure(profiles: Profiles):
     return measure_mixing(profiles, batch="batch", label="treatment")
 
 
@@ -135,7 +135,7 @@ def test_features_with_gaps_are_left_out_and_said_to_be() -> None:
     assert found.notes[0].startswith("1 of 30 features")
 
 
-def _with_note(mixing, note):  # noqa: ANN001, ANN202
+def _with_note(mixing, note):
     return type(mixing)(**(mixing.__dict__ | {"notes": (note, *mixing.notes)}))
 
 

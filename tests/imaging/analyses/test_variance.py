@@ -228,7 +228,7 @@ def test_the_edge_of_a_plate_is_a_factor() -> None:
 
 
 def test_a_factor_that_is_no_column_is_refused_with_a_hint() -> None:
-    with pytest.raises(ConfigurationError, match="no such column.*plate"):
+    with pytest.raises(ConfigurationError, match=r"no such column.*plate"):
         share_variance(_made(features=1), ("plat",))
 
 
