@@ -10,6 +10,7 @@ from prefect.runtime import flow_run
 
 from flows.events import Event, ExperimentUpdated, emit
 from flows.google import open_data_store
+from flows.messages.analyses import tell_analysis
 from flows.settings import Settings
 from imaging.analyses.analysis_records import FAILED, AnalysisRecord
 from imaging.analyses.analysis_sweep import sweep_analyses
@@ -74,7 +75,7 @@ def tell(outcome: Outcome, settings: Settings, store: Store) -> None:
             outcome.kept,
             outcome.seconds,
         )
-    project_analysis(store, record)
+    tell_analysis(store, record, page=project_analysis(store, record))
     _send(event_of(record), settings)
 
 

@@ -1,0 +1,110 @@
+"""What people are told of a new analysis: made of its record and tables, whoever looks, and as often as one looks."""
+
+from __future__ import annotations
+
+import io
+from statistics import median
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from flows.messages.news import tell_experiment
+from imaging.analyses.analysis_records import ANALYSED_STATUS, AnalysisRecord, read_analysis
+from imaging.analyses.board import board_of_records
+from imaging.columns import read_time
+from imaging.errors import StoredDataError
+from imaging.store import Store
+
+_OF_FAILURE = ("plate", "level", "well", "site", "row", "column", "rule", "feature", "evidence")
+
+
+def tell_analysis(store: Store, record: AnalysisRecord, *, page: str = "") -> int:
+    """Take note of what people are to be told of an analysis; return how many messages are new.
+
+    Parameters
+    ----------
+    store
+        Where everything is.
+    record
+        A record that was just created; told once, however often this is called.
+    page
+        Key of the experiment's page.
+
+    Raises
+    ------
+    StoredDataError
+        If a table of the analysis is gone.
+    """
+    before = _before(store, record)
+    failures, known = _failures(store, record), _failures(store, before) if before else {}
+    new = [evidence for place, evidence in failures.items() if place not in known]
+    moment = read_time(record.content["analysed_at"])
+    messages = tell_experiment(
+        store,
+        experiment=record.experiment,
+        analysis=record.run,
+        recipe=record.recipe,
+        at=moment.timestamp() if moment else 0.0,
+        facts=_facts(store, record, before, len(failures)),
+        failures=new,
+        page=page,
+    )
+    return len(messages)
+
+
+def _before(store: Store, record: AnalysisRecord) -> AnalysisRecord | None:
+    """The analysis that this one takes the place of, if that gave tables."""
+    if record.number < 2:
+        return None
+    try:
+        before = read_analysis(store, record.experiment, record.recipe, record.number - 1)
+    except (FileNotFoundError, StoredDataError):  # cleaned, or damaged: then everything is new
+        return None
+    return before if before.status == ANALYSED_STATUS else None
+
+
+def _facts(store: Store, record: AnalysisRecord, before: AnalysisRecord | None, failures: int) -> dict[str, Any]:
+    scores = record.content.get("scores") or {}
+    facts: dict[str, Any] = {
+        "plates": len(record.publications),
+        "hits": scores.get("hits"),
+        "treatments": scores.get("treatments"),
+        "failures": failures,
+        "z_prime": _z_prime(store, record),
+        "verdict": "warn" if failures or record.reason else "pass",
+        "reasons": [record.reason] if record.reason else [],
+    }
+    if before and record.status == ANALYSED_STATUS:
+        row = board_of_records(store, [before, record]).rows[-1]
+        facts |= {"gained": row["gained_examples"], "lost": row["lost_examples"]}
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _z_prime(store: Store, record: AnalysisRecord) -> float | None:
+    """Median over the plates of the best Z' that a feature and positive control has there; ``None`` without any."""
+    best: dict[str, float] = {}
+    for row in _rows(store, record, "controls", ("plate", "z_prime")):
+        if row["z_prime"] is not None:
+            best[row["plate"]] = max(row["z_prime"], best.get(row["plate"], row["z_prime"]))
+    return median(best.values()) if best else None
+
+
+def _failures(store: Store, record: AnalysisRecord) -> dict[tuple[Any, ...], str]:
+    """Evidence of each process failure by its place and rule."""
+    rows = _rows(store, record, "process_failures", _OF_FAILURE)
+    return {tuple(row[name] for name in _OF_FAILURE[:-1]): _sentence(row) for row in rows}
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    place = " ".join(str(row[name]) for name in ("plate", "well") if row[name] is not None)
+    return f"{place}: {row['evidence']}"
+
+
+def _rows(store: Store, record: AnalysisRecord, table: str, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+    key = record.tables.get(table)
+    if key is None:
+        return []
+    try:
+        return pq.read_table(io.BytesIO(store.read(key)), columns=list(columns)).to_pylist()
+    except FileNotFoundError as error:
+        raise StoredDataError("a table of the analysis is gone; platestream analyse makes it again", key=key) from error

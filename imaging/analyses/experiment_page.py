@@ -1,0 +1,178 @@
+"""The page of an experiment from the record of an analysis: its tables read back, its plates, pictures of its hits."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from imaging.analyses.analysis_records import AnalysisRecord
+from imaging.analyses.board import Board
+from imaging.analyses.gallery import HitGallery, WellPictures, build_gallery
+from imaging.analyses.page import link_plates, plate_page_link, write_report
+from imaging.analyses.profile_map import ProfileMap, map_profiles
+from imaging.analyses.profiles import Profiles
+from imaging.analyses.publications import identify, select_published
+from imaging.analyses.recipe import AnalysisRecipe
+from imaging.analyses.report_tables import AnalysisTables, report_of
+from imaging.analysis_tables import PROFILES
+from imaging.errors import ConfigurationError, StoredDataError
+from imaging.export.selection import Published
+from imaging.job import PlateJob, open_experiment, open_job
+from imaging.names import results_prefix
+from imaging.store import Store
+
+Frame = Any
+"""A pandas frame; its own types do not tell a frame's row, column and part from each other."""
+
+
+def write_experiment_page(store: Store, record: AnalysisRecord, board: Board) -> str:
+    """Write the page of an experiment after one of its analyses, and let the pages of its plates link to it.
+
+    Parameters
+    ----------
+    store
+        Where everything is.
+    record
+        The analysis that the page shows; one that failed gives a page that says why.
+    board
+        The experiment's recipes side by side.
+
+    Returns
+    -------
+    Key of the page.
+
+    Raises
+    ------
+    StoredDataError
+        If a table of the analysis is gone or damaged.
+    """
+    made_of = {tuple(each) for each in record.publications}
+    published = [each for each in select_published(store, record.experiment).plates if tuple(identify(each)) in made_of]
+    tables = {name: _read(store, key) for name, key in record.tables.items()}
+    profiles: Frame = tables.get(PROFILES.name, pd.DataFrame({"level": []}))
+    wells = profiles[profiles["level"] == "well"]
+    recipe = AnalysisRecipe.model_validate(record.content.get("declared") or {})
+    doses = tables.get("doses", pd.DataFrame())
+    report = report_of(
+        AnalysisTables(
+            hits=tables.get("hits", pd.DataFrame({"treatment": [], "is_hit": []})),
+            doses=doses,
+            controls=tables.get("controls", pd.DataFrame()),
+            failures=tables.get("process_failures", pd.DataFrame()),
+            variance=tables.get("feature_variance", pd.DataFrame()),
+            plates=_plates(published, wells),
+            responses=_responses(published, doses, recipe),
+            mixing=_mixing(record, recipe),
+            leaderboard=_leaderboard(board, record.recipe),
+        ),
+        experiment=record.experiment,
+        analysis=record.run,
+        recipe=record.recipe,
+        criteria=recipe.hits,
+        profile_map=_map(wells),
+        notes=[*([record.reason] if record.reason else []), *(record.content.get("notes") or [])],
+    )
+    key = write_report(store, report, _gallery(store, record.experiment, published, report.hits, wells))
+    folders = (f"{results_prefix(each.experiment, each.plate, each.recipe)}page/" for each in published)
+    link_plates(store, folders)
+    return key
+
+
+def _read(store: Store, key: str, columns: Sequence[str] | None = None) -> Frame:
+    try:
+        data = pq.ParquetFile(io.BytesIO(store.read(key)))
+        known = data.schema_arrow.names
+        return data.read(columns=None if columns is None else [name for name in columns if name in known]).to_pandas()
+    except FileNotFoundError as error:
+        raise StoredDataError("a table of the analysis is gone; platestream analyse makes it again", key=key) from error
+    except pa.ArrowException as error:
+        raise StoredDataError(f"a table cannot be read: {str(error).splitlines()[0]}", key=key) from error
+
+
+def _plates(published: Iterable[Published], wells: Frame) -> Frame:
+    """The plates in the order in which their first images came, with batch, verdict and page."""
+    batches = dict(zip(wells.get("plate", ()), wells.get("batch", ()), strict=True))
+    rows = []
+    for each in published:
+        [verdict] = _read(each.store, each.key("plates"), ["verdict"])["verdict"].tolist() or [None]
+        rows.append(
+            {
+                "plate": each.plate,
+                "batch": batches.get(each.plate),
+                "verdict": verdict,
+                "page": plate_page_link(each.plate, each.recipe),
+                "published_at": each.record["published_at"],
+                "first_image_at": each.record.get("first_image_at") or each.record["published_at"],
+            }
+        )
+    return pd.DataFrame(sorted(rows, key=lambda row: (str(row["first_image_at"]), row["plate"])))
+
+
+def _responses(published: Iterable[Published], doses: Frame, recipe: AnalysisRecipe) -> Frame:
+    """Median of each treatment, dose and feature that curves were fitted to, over the wells of all plates."""
+    features = sorted(set(doses["feature"])) if len(doses) else []
+    if not features:
+        return pd.DataFrame()
+    names = {recipe.annotate.treatment: "treatment", recipe.annotate.concentration: "concentration"}
+    parts = [_read(each.store, each.key("wells"), [*names, *features]).rename(columns=names) for each in published]
+    known = [part for part in parts if {"treatment", "concentration"} <= set(part.columns)]
+    if not known:
+        return pd.DataFrame()
+    rows: Frame = pd.concat(known, ignore_index=True)
+    long = rows.melt(["treatment", "concentration"], [name for name in features if name in rows], "feature", "value")
+    return long.groupby(["treatment", "feature", "concentration"], as_index=False)["value"].median()
+
+
+def _mixing(record: AnalysisRecord, recipe: AnalysisRecipe) -> dict[str, Any]:
+    """Measures of mixing without correction, and with the recipe's where it has one."""
+    mixing = (record.content.get("details") or {}).get("mixing") or {}
+    found = {"uncorrected": mixing.get("before")}
+    if recipe.correct.method != "none":
+        found[recipe.correct.method] = mixing.get("after")
+    return {method: said for method, said in found.items() if said}
+
+
+def _leaderboard(board: Board, counts: str) -> Frame:
+    rows = [
+        {
+            **row,
+            "mechanism_recall": row.get("nsc"),
+            "counts": row["recipe"] == counts,
+        }
+        for row in board.rows
+    ]
+    return pd.DataFrame(rows)
+
+
+def _map(wells: Frame) -> ProfileMap | None:
+    declared = [column.name for column in PROFILES.columns]
+    features = [name for name in wells.columns if name not in declared]
+    if wells.empty or not features:
+        return None
+    known = wells[declared].reset_index(drop=True)
+    return map_profiles(Profiles(wells[features].to_numpy(dtype=float), tuple(features), known))
+
+
+def _gallery(store: Store, experiment: str, published: Sequence[Published], hits: Frame, wells: Frame) -> HitGallery:
+    """Pictures of hits; none where the experiment is not declared, as when its images were processed elsewhere."""
+    if wells.empty or hits.empty:
+        return HitGallery()
+    recipes = {each.plate: each.recipe for each in published}
+    try:
+        declared = open_experiment(store, experiment)
+    except ConfigurationError:
+        return HitGallery()
+
+    def job(plate: str) -> PlateJob | None:
+        try:
+            return open_job(store, experiment, plate, recipe=recipes[plate]) if plate in recipes else None
+        except ConfigurationError:  # its recipe is declared no longer
+            return None
+
+    channels = [(channel.name, f"#{channel.color}") for channel in declared.channels]
+    return build_gallery(hits, wells, WellPictures(job), channels=channels)

@@ -1,0 +1,117 @@
+"""The page of an experiment after one of its analyses, and what people are told of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from flows.messages.analyses import tell_analysis
+from flows.messages.message import read_message
+from imaging.analyses.analysis_records import AnalysisRecord
+from imaging.analyses.numbered import decide
+from imaging.analyses.page import plate_page_link
+from imaging.analyses.projection import board_key, project_analysis
+from imaging.analyses.reconcile import reconcile
+from imaging.errors import StoredDataError
+from imaging.store import FolderStore, Store
+from tests.imaging import small_analyses
+from tests.imaging.small_analyses import EXPERIMENT, RECIPE, publish
+
+PAGE = f"results/{EXPERIMENT}/_experiment/current/page/"
+EFFECT = b"hits: {permutations: 500, features: Cells_Intensity_f0}\nfailures: {rules: none}\n"
+
+
+@pytest.fixture
+def screen(folder_store: FolderStore) -> FolderStore:
+    """Two published plates, one of which has a page, and a recipe that names a feature."""
+    small_analyses.declare(folder_store, EFFECT, other=small_analyses.QUICK)
+    for plate in ("P1", "P2"):
+        publish(folder_store, plate)
+    folder_store.write(f"results/{EXPERIMENT}/P1/{RECIPE}/page/index.html", b"<html>")
+    return folder_store
+
+
+def analyse(store: Store) -> AnalysisRecord:
+    """The new record of the recipe that counts."""
+    return reconcile(store, EXPERIMENT)[0].record
+
+
+def shown(store: Store) -> dict[str, Any]:
+    text = store.read(f"{PAGE}data.js").decode()
+    return json.loads(text[text.index("{") : text.rindex("}") + 1])
+
+
+def told(store: Store) -> dict[str, dict[str, str]]:
+    """Facts of each message by its kind."""
+    keys = [item.key for item in store.list("messages/").objects if item.key.endswith("/message.json")]
+    messages = [read_message(json.loads(store.read(key)), key) for key in keys]
+    return {message.kind: dict(message.facts) for message in messages}
+
+
+def test_the_page_shows_what_the_analysis_found(screen: FolderStore) -> None:
+    record = analyse(screen)
+    assert project_analysis(screen, record) == f"{PAGE}index.html"
+    page = shown(screen)
+    text = json.dumps(page)
+    assert page["analysis"] == record.run
+    assert page["recipe"] == record.recipe
+    assert plate_page_link("P2", RECIPE) in text
+    assert all(f'"t{number}"' in text for number in range(1, 21))
+    assert screen.exists(f"results/{EXPERIMENT}/P1/{RECIPE}/page/links.js")
+    assert not screen.exists(f"results/{EXPERIMENT}/P2/{RECIPE}/page/links.js"), "it has no page that could link"
+
+
+def test_the_page_is_that_of_the_recipe_that_counts(screen: FolderStore) -> None:
+    counting, other = (outcome.record for outcome in reconcile(screen, EXPERIMENT))
+    assert project_analysis(screen, other) == board_key(EXPERIMENT)
+    assert not screen.exists(f"{PAGE}index.html")
+    project_analysis(screen, counting)
+    assert project_analysis(screen, other) == board_key(EXPERIMENT)
+    assert shown(screen)["recipe"] == counting.recipe
+    assert other.recipe in json.dumps(shown(screen)), "both stand on the leaderboard"
+
+
+def test_an_analysis_that_failed_has_a_page_that_says_why(folder_store: FolderStore) -> None:
+    small_analyses.declare(folder_store)
+    publish(folder_store, "P1", controls=False)
+    record = analyse(folder_store)
+    assert record.reason
+    project_analysis(folder_store, record)
+    assert record.reason in shown(folder_store)["reasons"]
+
+
+def test_a_lost_table_is_named(screen: FolderStore) -> None:
+    record = analyse(screen)
+    screen.delete(record.tables["profiles"])
+    with pytest.raises(StoredDataError, match="platestream analyse makes it again"):
+        project_analysis(screen, record)
+
+
+def test_people_are_told_of_an_analysis_once(screen: FolderStore) -> None:
+    record = analyse(screen)
+    assert tell_analysis(screen, record, page=f"{PAGE}index.html") == 1
+    assert tell_analysis(screen, record, page=f"{PAGE}index.html") == 0
+    facts = told(screen)["experiment-updated"]
+    assert facts["plates"] == "2"
+    assert facts["hits"] == str(record.content["scores"]["hits"])
+    assert facts["treatments"] == str(record.content["scores"]["treatments"])
+
+
+def test_only_failures_that_are_new_are_told_at_once(screen: FolderStore) -> None:
+    small_analyses.declare(screen, b"hits: {permutations: 500}\n")
+    decide(screen, EXPERIMENT, "P1", "B05", excluded=True, by="Ada", because="a bubble")
+    first = analyse(screen)
+    tell_analysis(screen, first)
+    assert "bubble" in told(screen)["process-failures"]["failures"]
+    publish(screen, "P3")
+    second = analyse(screen)
+    assert second.number == 2
+    before = len(screen.list("messages/").objects)
+    new = tell_analysis(screen, second)
+    failures = [told for told in screen.list("messages/").objects if "process-failures" in told.key]
+    assert new >= 1
+    assert len(screen.list("messages/").objects) == before + new
+    texts = [screen.read(item.key).decode() for item in failures]
+    assert sum("bubble" in text for text in texts) == 1
