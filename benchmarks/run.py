@@ -18,6 +18,7 @@ BENCHMARKS = (
     "features",
     "warehouse",
     "upload_to_row",
+    "average_precision",
 )
 """Modules of this package, in the order in which they run."""
 

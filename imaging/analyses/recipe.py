@@ -64,11 +64,14 @@ class Select(Declared):
     """Which features stay."""
 
     operations: Annotated[tuple[Operation, ...], BeforeValidator(one_or_many)] = Field(
-        ("missing", "variance", "correlation", "outliers"), description="operations in their order; none for all features"
+        ("missing", "variance", "correlation", "outliers"),
+        description="operations in their order; none for all features",
     )
     correlation: float = Field(0.9, gt=0, le=1, description="of features correlated more than this one stays")
     missing: float = Field(0.05, ge=0, le=1, description="greatest share of wells without a value")
-    frequency: float = Field(0.05, ge=0, le=1, description="second most frequent value over the most frequent, at least")
+    frequency: float = Field(
+        0.05, ge=0, le=1, description="second most frequent value over the most frequent, at least"
+    )
     unique: float = Field(0.01, ge=0, le=1, description="share of different values, at least")
     outliers: float = Field(500.0, gt=0, description="features with a greater absolute value go")
     replicates: float = Field(0.2, ge=-1, le=1, description="least correlation between replicates")
@@ -85,7 +88,9 @@ class Correct(Declared):
     method: Literal["none", "sphering", "tvn", "harmony"] = Field("none", description="none, sphering, tvn or harmony")
     by: Group = Field("batch", description="what is to be removed: plate or batch")
     regularization: float | None = Field(
-        None, gt=0, description="of sphering and TVN, in units of the mean eigenvalue; left out, chosen on held-out controls"
+        None,
+        gt=0,
+        description="of sphering and TVN, in units of the mean eigenvalue; left out, chosen on held-out controls",
     )
 
 
