@@ -21,6 +21,7 @@ BENCHMARKS = (
     "one_more_plate",
     "upload_to_row",
     "profiling",
+    "average_precision",
 )
 """Modules of this package, in the order in which they run."""
 

@@ -133,7 +133,9 @@ def pretend_treatments(
         for number in range(min((len(of_plate[p]) - 2) // k for p, k in layout)):
             if len(rows) < MOST_PRETENDED:
                 rows.append(np.concatenate([of_plate[p][number * k : (number + 1) * k] for p, k in layout]))
-    table = pd.DataFrame({"n_replicates": [len(r) for r in rows], "treatment": [f"negcon {i}" for i in range(len(rows))]})
+    table = pd.DataFrame(
+        {"n_replicates": [len(r) for r in rows], "treatment": [f"negcon {i}" for i in range(len(rows))]}
+    )
     return Treatments(table, tuple(rows))
 
 
@@ -164,7 +166,9 @@ def check_controls(
     measures: dict[str, Callable[[], pd.DataFrame]] = {
         "activity": lambda: measure_activity(profiles, hits, treatments=pretended, reference=reference),
         "distance": lambda: measure_distances(profiles, hits, treatments=pretended, reference=reference),
-        "effect": lambda: measure_effects(raw, hits, treatments=pretended, reference=reference).drop_duplicates("number"),
+        "effect": lambda: measure_effects(raw, hits, treatments=pretended, reference=reference).drop_duplicates(
+            "number"
+        ),
         "viability": lambda: measure_viability(raw, hits, treatments=pretended, reference=reference),
     }
     found, notes = [], []

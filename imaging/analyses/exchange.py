@@ -222,9 +222,7 @@ def exchange(pool: Pool, statistic: Statistic, *, count: int, seed: int) -> floa
     limit -= 1e-9 * abs(limit)  # the same value, added up in another order
     if count_arrangements(pool.plates) <= count:
         return float((statistic(draw_groups(pool.plates, count, seed)) >= limit).mean())
-    return p_value_of(
-        limit, lambda step, size: statistic(draw_groups(pool.plates, PORTION, seed, step)[:size]), count
-    )
+    return p_value_of(limit, lambda step, size: statistic(draw_groups(pool.plates, PORTION, seed, step)[:size]), count)
 
 
 def p_value_of(limit: float, draw: Callable[[int, int], np.ndarray], count: int) -> float:

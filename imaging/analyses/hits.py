@@ -164,16 +164,12 @@ def _tristate(is_met: np.ndarray, is_decided: np.ndarray) -> pd.Series:
 
 
 def _activity(wells: _Wells) -> _Judged:
-    found = measure_activity(
-        wells.profiles, wells.criteria, treatments=wells.treatments, reference=wells.reference
-    )
+    found = measure_activity(wells.profiles, wells.criteria, treatments=wells.treatments, reference=wells.reference)
     return _judge(found, wells)
 
 
 def _distance(wells: _Wells) -> _Judged:
-    found = measure_distances(
-        wells.profiles, wells.criteria, treatments=wells.treatments, reference=wells.reference
-    )
+    found = measure_distances(wells.profiles, wells.criteria, treatments=wells.treatments, reference=wells.reference)
     return _judge(found.rename(columns={"distance": "mahalanobis"}), wells)
 
 

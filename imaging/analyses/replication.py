@@ -109,9 +109,7 @@ def _standardized(values: np.ndarray, correlation: Correlation = "pearson") -> n
     return centred / np.where(length > 0, length, 1.0)
 
 
-def measure_replication(
-    profiles: Profiles, hits: HitCriteria, *, treatments: Treatments | None = None
-) -> pd.DataFrame:
+def measure_replication(profiles: Profiles, hits: HitCriteria, *, treatments: Treatments | None = None) -> pd.DataFrame:
     """Measure how much the wells of each treatment correlate, against as many wells of other treatments.
 
     Parameters

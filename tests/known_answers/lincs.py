@@ -143,7 +143,13 @@ def rows() -> list[tuple[str, object, object]]:
         ("Spearman, 95 % of others", 0.4657, dose, 0.95, "spearman"),
         ("Spearman, median of others", 0.6789, dose, 0.5, "spearman"),
     ):
-        found.append((said, known, round(percent_replicating(plate.values, labels, quantile=quantile, correlation=kind).share, 4)))
+        found.append(
+            (
+                said,
+                known,
+                round(percent_replicating(plate.values, labels, quantile=quantile, correlation=kind).share, 4),
+            )
+        )
     medians = percent_replicating(plate.values, dose)
     found.append(("mean median correlation", 0.5407, round(medians.mean_median, 4)))
     of_mechanism = percent_replicating(plate.values, mechanism).medians

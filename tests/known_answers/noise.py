@@ -1,6 +1,6 @@
 """Screens without any effect, and with known ones: how often something is called a hit.
 
-    python -m tests.known_answers noise          40 screens of each kind
+python -m tests.known_answers noise          40 screens of each kind
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def normalized(raw: Profiles) -> Profiles:
 
 
 ALL = HitCriteria(
-    criteria=("activity", "distance", "replication", "effect", "viability"), features=("f0", "f1", "f2"), permutations=2_000
+    criteria=("activity", "distance", "replication", "effect", "viability"),
+    features=("f0", "f1", "f2"),
+    permutations=2_000,
 )
 
 
@@ -185,7 +187,13 @@ LIMITS = {
 def rows(screens: int = SCREENS) -> list[tuple[object, ...]]:
     """Rates of each kind of screen."""
     names = list(ALL.criteria)
-    head = ("screens", "with a false hit", "share of hits that are false", "actives found", *(f"p <= 0.05 in {n}" for n in names))
+    head = (
+        "screens",
+        "with a false hit",
+        "share of hits that are false",
+        "actives found",
+        *(f"p <= 0.05 in {n}" for n in names),
+    )
     found: list[tuple[object, ...]] = [head]
     for kind, screen in (KINDS | POWERS | LIMITS).items():
         rates = rate(screen, range(screens))

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imaging.analyses.control_checks import pretend_treatments
 from imaging.analyses.hits import find_hits
 from imaging.analyses.recipe import AnalysisRecipe, HitCriteria
+from imaging.analyses.treatments import list_treatments
 from imaging.errors import ConfigurationError
 from tests.known_answers.noise import Screen, draw, judge, normalized
 
@@ -68,19 +70,20 @@ def test_a_treatment_that_kills_is_a_hit_of_viability():
 
 def test_a_dose_response_holds_for_all_concentrations_of_a_treatment():
     raw = draw(Screen(treatments=16, replicates=3, plate=0), 0)
-    number = raw.wells["treatment"].str[1:].where(raw.wells["control"] == "trt", "0").astype(int)
-    raw.wells.loc[raw.wells["control"] == "trt", "treatment"] = np.where(number < 8, "a", "b")[raw.wells["control"] == "trt"]
-    raw.wells["concentration"] = 10.0 ** (number % 8 - 4)
-    is_a = (raw.wells["treatment"] == "a").to_numpy()
-    raw.values[is_a, 0] += 20 / (1 + 10 ** (-1 - np.log10(raw.wells["concentration"].to_numpy()[is_a])))
+    wells, is_treated = raw.wells, (raw.wells["control"] == "trt").to_numpy()
+    number = wells["treatment"].str[1:].where(is_treated, "0").astype(int).to_numpy()
+    wells.loc[is_treated, "treatment"] = np.where(number < 8, "a", "b")[is_treated]
+    wells["concentration"] = 10.0 ** (number % 8 - 4)
+    is_a = is_treated & (number < 8)
+    raw.values[is_a, 0] += 20 / (1 + 10 ** (-1.0 - (number[is_a] % 8 - 4)))
     found = find_hits(raw, recipe(criteria=("dose_response",), features=("f0",)), raw=raw)
+    assert found.doses[["treatment", "reason"]].values.tolist()[0] == ["a", ""]
     assert found.hits.groupby("treatment")["is_hit"].agg(["sum", "size"]).values.tolist() == [[8, 8], [0, 8]]
-    assert found.doses["treatment"].tolist() == ["a", "b"]
     assert found.hits["dose_response_ec50"].notna().sum() == 8
-    one_each = raw.take((raw.wells["plate"] == "P0").to_numpy())
+    one_each = raw.take((wells["plate"] == "P0").to_numpy())
     found = find_hits(one_each, recipe(criteria=("dose_response",), features=("f0",)), raw=one_each)
     assert found.hits["is_hit"].isna().all()
-    assert found.hits["reason"].str.contains("less than 2 wells of each dose").any()
+    assert found.hits["reason"].str.contains("less than 2 wells of each dose").all()
 
 
 def test_one_replicate_is_never_a_hit_and_says_so():
@@ -178,15 +181,15 @@ def test_negative_controls_are_tested_as_if_they_were_treatments():
     assert not checks["n_hits"].any()
 
 
-def test_controls_that_their_places_tell_apart_are_noted():
-    raw = draw(Screen(treatments=8, controls=32), 0)
-    raw.values[raw.is_control("negcon")] *= 0.01
-    for _, rows in raw.groups(("plate",)):
-        controls = rows[raw.is_control("negcon")[rows]]
-        # Every well of the first plate has its twin on the others, in whichever place the pretended treatment has it.
-        raw.values[controls] += np.arange(len(controls))[:, None] % 2 * 50
+def test_negative_controls_that_differ_are_noted():
+    raw = draw(Screen(treatments=8, controls=32, replicates=2), 0)
+    treatments = list_treatments(raw)
+    pretended = pretend_treatments(raw, treatments, seed=0)
+    for number, rows in enumerate(pretended.rows[:20]):
+        raw.values[rows, number] += 60
     found = find_hits(raw, recipe(criteria=("distance",)), raw=raw)
-    assert found.checks["tested"].tolist() == [30]
+    assert found.checks["n_below"].item() > 10
+    assert found.notes[0].startswith("distance: of 30 groups of negative controls")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +207,9 @@ def test_controls_that_their_places_tell_apart_are_noted():
 )
 def test_noise_has_no_hits(screen):
     criteria = HitCriteria(
-        criteria=("activity", "distance", "replication", "effect", "viability"), features=("f0", "f1"), permutations=1_000
+        criteria=("activity", "distance", "replication", "effect", "viability"),
+        features=("f0", "f1"),
+        permutations=1_000,
     )
     tables = [judge(screen, seed, criteria) for seed in range(5)]
     assert sum(bool(table["is_hit"].any()) for table in tables) <= 1

@@ -68,7 +68,9 @@ def test_noise_replicates_as_rarely_as_stated():
 def test_another_order_of_the_wells_gives_the_same():
     profiles = normalized(draw(Screen(treatments=12, active=2, effect=1), 1))
     order = np.random.default_rng(0).permutation(len(profiles))
-    assert measure_replication(profiles.take(order), FEW)["p"].tolist() == measure_replication(profiles, FEW)["p"].tolist()
+    assert (
+        measure_replication(profiles.take(order), FEW)["p"].tolist() == measure_replication(profiles, FEW)["p"].tolist()
+    )
 
 
 def test_what_cannot_be_compared_says_why():
