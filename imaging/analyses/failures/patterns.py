@@ -7,7 +7,7 @@
 
 A line of m wells is suspected where its effect is beyond the limit in units of the standard error of a median, 1.2533 s
 / sqrt(m) with s the robust standard deviation of the residuals, and fails where hardly any way of putting the same
-values into the plate's wells at random gives a line as unlike the rest: 1 % over all plates and summaries, so that
+values into the plate's wells at random gives a line as unlike the rest: 0.2 % over all plates and summaries, so that
 clean plates are quiet however many of their treatments do something. It is excluded where the difference is large, a
 fifth of the cells or three spreads of a well; smaller ones are stated: B-scores take them off.
 
@@ -28,7 +28,7 @@ import numpy as np
 
 from imaging.analyses.failures.finding import Failure, say_z
 from imaging.analyses.failures.layout import Layout
-from imaging.analyses.failures.limits import ALPHA, MEDIAN_TO_SD, find_usual, limit_for
+from imaging.analyses.failures.limits import MEDIAN_TO_SD, find_usual, limit_for
 from imaging.analyses.failures.summaries import Summary
 from imaging.analyses.profiles import Profiles
 from imaging.statistics import MAD_TO_SD
@@ -38,6 +38,8 @@ FEWEST_LINES = 6
 """Plates with values in fewer rows or columns are not judged."""
 FEWEST_IN_LINE = 5
 _ROUNDS = 10
+RARE = 0.002
+"""Rate of alarms over all plates and summaries; below 1 %, as wells less their treatment are not quite exchangeable."""
 _SHIFTED = 2.0
 _SHUFFLES = 20_000
 _AT_ONCE = 1000
@@ -158,7 +160,7 @@ def _lines(grid: np.ndarray, judged: np.ndarray, limit: float, tests: int, summa
         return
     chance = _chance(grid, judged & (wells >= FEWEST_IN_LINE), np.abs(effects[suspects]) * np.sqrt(wells[suspects]))
     for place, p in zip(suspects, chance, strict=True):
-        if p <= max(ALPHA / tests, 1 / (_SHUFFLES + 1)):
+        if p <= max(RARE / tests, 1 / (_SHUFFLES + 1)):
             axis, line = (0, int(place)) if place < grid.shape[0] else (1, int(place) - grid.shape[0])
             what = f"row {row_name(line)}" if axis == 0 else f"column {line + 1}"
             said = f"the {wells[place]} wells of {what} are {summary.say(float(effects[place]))} in {summary.words}"
@@ -228,7 +230,7 @@ def _edge(
     difference = float(np.median(outside)) - usual.median
     error = MEDIAN_TO_SD * usual.sd * np.sqrt(1 / len(outside) + 1 / len(inside))
     z, reach = difference / error, limit_for(limit, tests=tests, n=len(inside))
-    if abs(z) <= reach or _chance_of_edge(outside, inside, difference) > max(ALPHA / tests, 1 / (_SHUFFLES + 1)):
+    if abs(z) <= reach or _chance_of_edge(outside, inside, difference) > max(RARE / tests, 1 / (_SHUFFLES + 1)):
         return None, []
     said = f"the {len(outside)} wells at the edge are {summary.say(difference)} in {summary.words}"
     return Failure(
