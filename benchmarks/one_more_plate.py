@@ -1,6 +1,6 @@
 """One more plate of an experiment: what of its analysis is that plate's alone, and what is the whole experiment's.
 
-A hundred published plates are analysed; one more is published, and the experiment is analysed again. Beside it: the same
+A hundred published plates are analysed; one more is published, and they are analysed again. Beside it: the same
 from nothing, and one plate alone. Plates have 384 wells and 200 features; the recipe is the default without rules of
 failures, which compare plates with one another.
 """

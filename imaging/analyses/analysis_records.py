@@ -7,7 +7,7 @@ Everything lies under ``results/<experiment>/_analyses/``:
     <recipe>/data/...                      its tables, under fresh names, named by a record
     _choices/<number>.json                 which recipe counts from then on; the highest number is current
     _decisions/<number>.json               what a person decided about a well or a plate
-    _plates/<name>.json, _plates/data/...  what was made of one plate alone (imaging.analyses.kept_parts)
+    _plates/<name>.json, _plates/data/...  what was made of one plate alone (imaging.analyses.kept_plates)
     heartbeat.json                         somebody analyses the experiment (rewritten; means nothing else)
     page/                                  pages, which can be written again
 
@@ -31,6 +31,8 @@ from imaging.store import Store
 from imaging.stored_records import Shape, parse_record
 
 ANALYSED_STATUS, FAILED, DAMAGED = "analysed", "failed", "damaged"
+PLATES = "_plates"
+"""Folder of what is kept of single plates (``imaging.analyses.kept_plates``)."""
 ATTEMPTS = 3
 """Times that an analysis is begun; one that never ended by then counts as failed."""
 CURE = "the experiment is analysed anew at its next look, or by platestream analyse"

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 
-from imaging.analyses.analysis_records import DAMAGED, analyses_folder, list_analyses, read_analyses, read_json
-from imaging.analyses.kept_plates import FOLDER, data_keys
+from imaging.analyses.analysis_records import DAMAGED, PLATES, analyses_folder, list_analyses, read_analyses, read_json
 from imaging.errors import StoredDataError
 from imaging.grace import GRACE_S, read_earlier_clock
 from imaging.store import Store
@@ -41,10 +40,10 @@ def sweep_analyses(store: Store, experiment: str, *, grace_s: float = GRACE_S, n
     named = {key for record in records for key in record.tables.values()}
     try:
         for key in listed.sizes:
-            if key.startswith(f"{folder}{FOLDER}/") and key.endswith(".json"):
-                named |= data_keys(read_json(store, key))
+            if key.startswith(f"{folder}{PLATES}/") and key.endswith(".json"):
+                named |= {about["key"] for about in read_json(store, key)["data"].values()}
     except (StoredDataError, KeyError, TypeError, AttributeError):
-        damaged.add(FOLDER)
+        damaged.add(PLATES)
     swept = [key for key in old if key not in named and key.removeprefix(folder).split("/", 1)[0] not in damaged]
     for key in swept:
         store.delete(key)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from imaging.analyses.analysis_records import analyses_folder, read_json
+from imaging.analyses.analysis_records import PLATES, analyses_folder, read_json
 from imaging.analyses.normalize import Normalized, normalize
 from imaging.analyses.profiles import Profiles
 from imaging.analyses.publications import identify
@@ -30,7 +30,6 @@ from imaging.fresh_data import fresh_data
 from imaging.names import hash_of, stored, to_json
 from imaging.store import Store
 
-FOLDER = "_plates"
 _LIVES = 5
 """Names under which something that was lost is made again."""
 _VALUES, _SITES, _IMAGES = "values", "sites", "images"
@@ -96,7 +95,7 @@ class KeptPlates:
     def _find_or_make(self, kind: str, name: str, make: Callable[[], Parts]) -> Parts:
         key = ""
         for life in range(_LIVES):
-            key = f"{analyses_folder(self.experiment)}{FOLDER}/{kind}-{name}-{life}.json"
+            key = f"{analyses_folder(self.experiment)}{PLATES}/{kind}-{name}-{life}.json"
             if not self.store.exists(key):
                 break
             try:
@@ -124,17 +123,12 @@ class KeptPlates:
         data: dict[str, Any] = {}
         with fresh_data(self.store) as fresh:
             for name, table in parts.items():
-                data_key = f"{analyses_folder(self.experiment)}{FOLDER}/data/{uuid.uuid4().hex}.arrow"
+                data_key = f"{analyses_folder(self.experiment)}{PLATES}/data/{uuid.uuid4().hex}.arrow"
                 encoded = _to_arrow(table)
                 fresh.write(data_key, encoded)
                 data[name] = stored(data_key, encoded)
         if not self.store.create(key, to_json({"data": data})):
             fresh.delete()
-
-
-def data_keys(record: Mapping[str, Any]) -> set[str]:
-    """Addresses of the data that a record names."""
-    return {about["key"] for about in record["data"].values()}
 
 
 def _tables_of(plate: PublishedPlate) -> Parts:
