@@ -24,6 +24,7 @@ from imaging.formats.zarr_codecs import refuse_bombs
 from imaging.formats.zarr_layout import MAX_DESCRIPTION, ZarrLayout, find_plane_fault, parse_json, parse_layout
 from imaging.names import hash_of
 from imaging.plane_arrays import PIXELS, Plane
+from imaging.sentences import shorten
 from imaging.store import Store, StoredObject
 
 DESCRIPTIONS = (".zarray", "zarr.json")
@@ -165,7 +166,9 @@ def plane_objects(layout: ZarrLayout, axes: tuple[str, ...], index: tuple[int, .
         If the axes do not fit the array, or its planes are not read.
     """
     if len(axes) != len(layout.shape) or not {"y", "x"} <= set(axes) or len(set(axes)) != len(axes):
-        raise UnreadableImageError(f"its axes {', '.join(axes)} do not fit an array of shape {layout.shape}")
+        raise UnreadableImageError(
+            f"its axes {shorten(', '.join(axes))} do not fit an array of shape {shorten(str(layout.shape))}"
+        )
     fault = find_plane_fault(layout, axes)
     if fault:
         raise UnreadableImageError(fault)
