@@ -82,7 +82,9 @@ class FetchedZarrPlane:
         except UnreadableImageError:
             raise
         except _DAMAGE as error:
-            raise UnreadableImageError(f"its pixels are damaged: {str(error).partition(chr(10))[0]}") from error
+            raise UnreadableImageError(
+                f"its pixels are damaged: {shorten(str(error).partition(chr(10))[0])}"
+            ) from error
         except MemoryError as error:
             raise UnreadableImageError("its pixels are damaged: a chunk claims more than memory holds") from error
         return PIXELS.convert(values if self.axes.index("y") < self.axes.index("x") else values.T)
@@ -174,7 +176,7 @@ def plane_objects(layout: ZarrLayout, axes: tuple[str, ...], index: tuple[int, .
         raise UnreadableImageError(fault)
     lengths = [length for axis, length in zip(axes, layout.shape, strict=True) if axis not in ("y", "x")]
     if len(lengths) != len(index) or any(place >= length for place, length in zip(index, lengths, strict=True)):
-        raise UnreadableImageError(f"its array of shape {layout.shape} has no plane {index}")
+        raise UnreadableImageError(f"its array of shape {shorten(str(layout.shape))} has no plane {index}")
     return layout.names(axes, index)
 
 
