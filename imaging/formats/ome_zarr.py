@@ -190,7 +190,7 @@ def _images_of(reading: _Reading, root: str, described: dict[str, Any]) -> Itera
         return
     start = f"{root}/" if root else ""
     inner = {key[len(start) :].partition("/")[0] for key in reading.objects if key.startswith(start)}
-    for name in sorted((name for name in inner if name.isdigit()), key=int):
+    for name in sorted((name for name in inner if name.isdecimal()), key=int):
         if "multiscales" in (reading.describe(start + name) or {}):
             yield start + name
 
