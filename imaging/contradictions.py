@@ -6,7 +6,6 @@ check takes the tree and yields places with sentences.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from imaging.feature_names import find_feature_faults
 from imaging.illumination import find_illumination_faults
 from imaging.layouts import Layout
 from imaging.names import EXPERIMENTAL
+from imaging.patterns import compile_pattern
 from imaging.plain_yaml import Place
 from imaging.recipes import take_preset
 from imaging.rules import COUNTS
@@ -97,9 +97,9 @@ def _pattern(tree: Tree) -> Iterator[Fault]:
         return
     place = ("files", "pattern")
     try:
-        groups = set(re.compile(pattern).groupindex)
-    except (re.error, OverflowError, RecursionError) as error:
-        yield place, f"is no regular expression: {error}, got {pattern!r}"
+        groups = set(compile_pattern(pattern).groupindex)
+    except ValueError as error:
+        yield place, str(error)
         return
     for group in sorted(groups - set(PATTERN_GROUPS)):
         yield place, f"the group {group!r} is not known; {did_you_mean(group, PATTERN_GROUPS)}"

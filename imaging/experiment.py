@@ -32,6 +32,7 @@ from imaging.formats.named import PatternFormat
 from imaging.illumination import NO_CORRECTION, DeclaredIllumination
 from imaging.layouts import Layout
 from imaging.names import check_name, hash_of
+from imaging.patterns import compile_pattern
 from imaging.placement import Placement
 from imaging.plain_yaml import read_plain_yaml
 from imaging.platemaps import PlateMapSource
@@ -163,11 +164,7 @@ class Experiment(Declared):
     @field_validator("barcode")
     @classmethod
     def _finds_barcodes(cls, barcode: str | None) -> str | None:
-        try:
-            groups = re.compile(barcode or "(?P<barcode>)").groupindex
-        except re.error as error:
-            raise ValueError(f"is no regular expression ({error}), got {barcode!r}") from None
-        if "barcode" not in groups:
+        if barcode and "barcode" not in compile_pattern(barcode).groupindex:
             raise ValueError(f"must have a group barcode, such as '^(?P<barcode>[^_]+)__', got {barcode!r}")
         return barcode
 

@@ -47,7 +47,7 @@ def guess_channels(told: Iterable[ToldChannel], headers: Mapping[str, ImageHeade
     codes = sorted({*manifest, *headers}, key=_by_number)
     known = {code: manifest.get(code) or ToldChannel(code) for code in codes}
     seen = {code: headers.get(code) or ImageHeader() for code in codes}
-    stains = {code: known[code].name or seen[code].stain or ("" if code.isdigit() else code) for code in codes}
+    stains = {code: known[code].name or seen[code].stain or ("" if code.isdecimal() else code) for code in codes}
     names = {code: _name(stain, code) for code, stain in stains.items()}
     names |= _apart(names)
     scales = {code: known[code].full_scale or seen[code].full_scale for code in codes}
@@ -95,4 +95,4 @@ def _name(stain: str, code: str) -> str:
 
 
 def _by_number(code: str) -> tuple[int, str]:
-    return (int(code), code) if code.isdigit() and len(code) < 10 else (10**9, code)
+    return (int(code), code) if code.isdecimal() and len(code) < 10 else (10**9, code)

@@ -61,7 +61,8 @@ def _read(root: Element) -> TakenImage:
 
 
 def _wells_of(kind: Element) -> int | None:
-    shape = tuple(int(text) if (text := _text(kind, tag)).isdigit() else 0 for tag in ("EndRow", "EndCol"))
+    texts = [_text(kind, tag) for tag in ("EndRow", "EndCol")]
+    shape = tuple(int(text) if text.isdecimal() and len(text) < 10 else 0 for text in texts)
     return next((wells for wells, known in PLATE_SHAPES.items() if known == shape), None)
 
 

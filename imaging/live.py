@@ -21,7 +21,7 @@ from imaging.experiment import Experiment
 from imaging.job import open_experiment, plate_job
 from imaging.judging import judge_plate
 from imaging.names import is_experimental, results_prefix
-from imaging.rules import Rules
+from imaging.rules import COUNTS, IMAGE_METRICS, Rules
 from imaging.store import Store, StoredObject
 from imaging.tables import FAULT_RECORDS
 from imaging.time_points import site_columns
@@ -155,6 +155,10 @@ def _aggregate(manifest: Mapping[str, Any]) -> tuple[Row, SiteRows, Mapping[str,
     """When a site was finished, its rows before they are judged, and when the file of each channel was written."""
     channels = [*(image["channel"] for image in manifest["images"]), *manifest["missing"]]
     rows = aggregate_site(SiteResult(manifest["well"], manifest["site"], "done", manifest), channels)
+    for row, names in ((rows.site, COUNTS), *((image, IMAGE_METRICS) for image in rows.images)):
+        for name in names:
+            if not isinstance(row.get(name), int | float | None):
+                raise TypeError(f"{name} is no number")
     arrived = {image["channel"]: image["modified"] for image in manifest["images"]}
     return {"finished_at": _finished_at(manifest.get("provenance") or {})}, rows, arrived
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.errors import ConfigurationError, UnreadableImageError
-from imaging.folder_walk import show_name
 from imaging.plane_arrays import PIXELS, ArrayKind
+from imaging.sentences import shorten
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 # what zipfile and numpy say of damaged, encrypted and cut members
@@ -66,14 +66,12 @@ def find_npz_arrays(
                 arrays[_name(member)] = found
             else:
                 problems.append(f"{_shown(member)}: {found}")
-    names = [_shown(member) for member in members]
-    problems += [f"{name}: the name stands there twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    names = [_name(member) for member in members]
+    twice = {_name(member): member for member in members if names.count(_name(member)) > 1}
+    problems += [f"{_shown(member)}: the name stands there twice" for member in twice.values()]
     if not names:
-        there = (
-            f"none of the arrays asked for; it has {', '.join(map(_shown, everything[:20]))}"
-            if everything
-            else "no array"
-        )
+        listed = shorten(", ".join(map(_shown, everything[:20])), 1_000)
+        there = f"none of the arrays asked for; it has {listed}" if everything else "no array"
         raise ConfigurationError(f"the file holds {there}; it needs {kind.needs}", key=str(path))
     if problems:
         count = f"{len(problems)} of its {len(names)} arrays" if len(names) > 1 else "its array"
@@ -115,12 +113,11 @@ def _name(member: zipfile.ZipInfo) -> str:
 
 def _shown(member: zipfile.ZipInfo) -> str:
     """The name for a sentence, which may hold anything where the archive is damaged."""
-    name = _name(member)[:200]
-    return name if name.isprintable() else show_name(name.encode(errors="surrogatepass"))
+    return shorten(_name(member), 200)
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or "it ends early"
+    return shorten(str(error).partition("\n")[0]) or "it ends early"
 
 
 def _judge(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kind: ArrayKind) -> NpzArray | str:
@@ -163,5 +160,5 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kind: ArrayK
         with archive.open(member) as file:
             values = np.lib.format.read_array(file, allow_pickle=False)
     except _DAMAGE as error:
-        raise UnreadableImageError(f"its array {_name(member)} is damaged: {_first_line(error)}") from error
+        raise UnreadableImageError(f"its array {_shown(member)} is damaged: {_first_line(error)}") from error
     return kind.convert(values)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from imaging.decode import MAX_PIXELS
 from imaging.errors import ConfigurationError, UnreadableImageError
 from imaging.plane_arrays import PIXELS, ArrayKind
+from imaging.sentences import shorten
 from imaging.tiff_layout import MAX_SEGMENTS
 
 _DESCRIPTIONS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
@@ -104,7 +105,7 @@ def open_ome_zarr(folder: Path) -> OmeZarrImage:
     described = read_attributes(folder)
     multiscales = described.get("multiscales")
     if not multiscales:
-        raise ConfigurationError(_what_else(folder, described), key=str(folder))
+        raise ConfigurationError(shorten(_what_else(folder, described), 1_000), key=str(folder))
     if "image-label" in described:
         raise ConfigurationError("it holds labels; give the image that they belong to", key=str(folder))
     return open_level(folder, described, PIXELS)
@@ -128,7 +129,8 @@ def open_level(folder: Path, described: dict[str, Any], kind: ArrayKind) -> OmeZ
         sides = array.shards or array.chunks
     axes = axes or _OLD_AXES[-array.ndim :]
     if len(axes) != array.ndim or len(set(axes)) < len(axes) or not {"y", "x"} <= set(axes) <= set(_OLD_AXES):
-        message = f"its description is damaged: the axes {', '.join(axes)} do not fit an array of shape {array.shape}"
+        named = shorten(", ".join(axes))
+        message = f"its description is damaged: the axes {named} do not fit an array of shape {array.shape}"
         raise UnreadableImageError(message, key=str(folder))
     sizes = dict(zip(axes, array.shape, strict=True))
     fault = _find_fault(array, sizes, dict(zip(axes, sides, strict=True)), kind)
@@ -211,5 +213,5 @@ def damage_named(folder: Path, what: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        reason = str(error).partition("\n")[0]
-        raise UnreadableImageError(f"{what}: {reason}", key=str(folder)) from error
+        reason = shorten(str(error).partition("\n")[0])
+        raise UnreadableImageError(f"{shorten(what)}: {reason}", key=str(folder)) from error

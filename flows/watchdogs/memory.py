@@ -308,8 +308,9 @@ def _later(each: Standing, by_s: float) -> Standing:
 
 
 def _is_worse(level: str, than: str) -> bool:
-    """Whether a level is higher; those that are no numbers are only different."""
-    return level.isdecimal() and than.isdecimal() and int(level) > int(than)
+    """Whether a level is higher; those that are no numbers, or no number of ours, are only different."""
+    numbers = [int(text) for text in (level, than) if text.isdecimal() and len(text) < 10]
+    return len(numbers) == 2 and numbers[0] > numbers[1]
 
 
 def _frozen(what: Any) -> Any:

@@ -273,9 +273,9 @@ def _take_channel(settings: Settings, attributes: dict[str, str]) -> None:
 def _centre_of_filter(text: str) -> float | None:
     """Centre of a band-pass filter such as ``BP445/45``."""
     centre = text.upper().removeprefix("BP").partition("/")[0]
-    return float(centre) if text.upper().startswith("BP") and centre.isdigit() else None
+    return float(centre) if text.upper().startswith("BP") and centre.isdecimal() and len(centre) < 10 else None
 
 
 def _wavelength(text: str) -> float | None:
     digits = text.removesuffix("nm").strip()
-    return float(digits) if digits.isdigit() and 200 <= int(digits) <= 1_500 else None
+    return float(digits) if digits.isdecimal() and len(digits) < 10 and 200 <= int(digits) <= 1_500 else None

@@ -328,12 +328,13 @@ def _z_step(heights: Mapping[int, float]) -> float | None:
 
 
 def _plate_of(heads: Mapping[str, str]) -> int | None:
-    shape = tuple(int(heads[tag]) if heads.get(tag, "").isdigit() else 0 for tag in ("PlateRows", "PlateColumns"))
+    texts = [heads.get(tag, "") for tag in ("PlateRows", "PlateColumns")]
+    shape = tuple(int(text) if text.isdecimal() and len(text) < 10 else 0 for text in texts)
     return next((wells for wells, known in PLATE_SHAPES.items() if known == shape), None)
 
 
 def _by_number(code: str) -> tuple[int, str]:
-    return (int(code), code) if code.isdigit() else (10**9, code)
+    return (int(code), code) if code.isdecimal() and len(code) < 10 else (10**9, code)
 
 
 def _whole(tag: _Tag | None, absent: int = 0) -> int:
@@ -341,7 +342,7 @@ def _whole(tag: _Tag | None, absent: int = 0) -> int:
     if tag is None:
         return absent
     text = tag[0].strip()
-    return int(text) if text.isdigit() and len(text) < 10 else -1
+    return int(text) if text.isdecimal() and len(text) < 10 else -1
 
 
 def _number(tag: _Tag | None) -> float | None:

@@ -171,4 +171,4 @@ def _is_true(text: str) -> bool:
 
 def _number(lines: Mapping[str, str], key: str) -> int:
     text = lines.get(key, "").strip().strip('"')
-    return int(text) if text.isdigit() and len(text) < 10 else 0
+    return int(text) if text.isdecimal() and len(text) < 10 else 0

@@ -141,7 +141,7 @@ def named_well(text: str | None) -> Well:
 @lru_cache(maxsize=_CACHED)
 def well_at(row: str | None, column: str | None) -> Well:
     """The well of a row, letters or a number from 1, and a column; ``ValueError`` if there is none."""
-    if not (row or "").isdigit():
+    if not (row or "").isdecimal():
         return parse_well(f"{row or ''}{column or ''}")
     number, place = int(row or 0), int(column or 0)
     if not (1 <= number <= 32 and 1 <= place <= 99):

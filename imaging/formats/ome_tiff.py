@@ -160,7 +160,7 @@ def _place_sets(reading: _Reading, sets: Sequence[_Set]) -> None:
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
     """Order names as people do: img2 before img10."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d{1,18})", name)]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d{1,18})", name)]
 
 
 def _named_place(one: _Set, image: OmeImage) -> NamedPlace | None:

@@ -182,7 +182,7 @@ class _Reader:
         image.pixel_size_um = _length(attributes, "PhysicalSizeX")
         image.z_step_um = _length(attributes, "PhysicalSizeZ")
         bits = attributes.get("SignificantBits", "")
-        image.significant_bits = int(bits) if bits.isdigit() and 1 <= int(bits) <= 16 else None
+        image.significant_bits = int(bits) if bits.isdecimal() and 1 <= int(bits) <= 16 else None
 
     def _begin_channel(self, attributes: dict[str, str]) -> None:
         image = self._image
@@ -255,7 +255,7 @@ class _Reader:
         if self._well is None or not self._image_ref:
             return
         index = self._sample.get("Index", "")
-        number = int(index) if index.isdigit() else len(self.document.sites)
+        number = int(index) if index.isdecimal() else len(self.document.sites)
         x, y = (_length(self._sample, f"Position{axis}", is_signed=True) for axis in "XY")
         position = (x, y) if x is not None and y is not None else None
         sample = OmeSite(self._well, self._image_ref, number, self._sample.get("ID", ""), position)

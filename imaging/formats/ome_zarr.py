@@ -24,6 +24,7 @@ from imaging.formats.plates_by_name import join_acquisition
 from imaging.formats.zarr_image import ZarrImage, parse_image
 from imaging.formats.zarr_layout import MAX_DESCRIPTION, parse_json, parse_layout
 from imaging.formats.zarr_planes import DESCRIPTIONS, HERE, plane_objects, token_of
+from imaging.sentences import shorten
 from imaging.store import StoredObject
 from imaging.wells import PLATE_SHAPES, Well, parse_well
 
@@ -33,6 +34,8 @@ MAX_PLANES = 1_000_000
 """Planes that the Zarrs of a folder may claim."""
 MAX_IMAGE_PLANES = 50_000
 """Planes that one image may claim."""
+_MOST_SAID = 1_500
+"""Characters of a sentence: paths in descriptions may be of any length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +137,13 @@ def _guarded(reading: _Reading, what: str, read: Any) -> bool:
         read()
         return True
     except (UnreadableImageError, ForbiddenFileError) as error:
-        reading.problems.append(f"{what}: {error.message}")
+        reading.problems.append(shorten(f"{what}: {error.message}", _MOST_SAID))
     except (ChangedObjectError, FileNotFoundError):
-        reading.problems.append(
-            f"{what}: its description changed after it was listed; it is read again at the next look"
-        )
+        changed = "its description changed after it was listed; it is read again at the next look"
+        reading.problems.append(shorten(f"{what}: {changed}", _MOST_SAID))
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        reading.problems.append(f"{what}: its description is damaged ({type(error).__name__}: {error})")
+        damage = f"its description is damaged ({type(error).__name__}: {error})"
+        reading.problems.append(shorten(f"{what}: {damage}", _MOST_SAID))
     return False
 
 
@@ -187,7 +190,7 @@ def _images_of(reading: _Reading, root: str, described: dict[str, Any]) -> Itera
         return
     start = f"{root}/" if root else ""
     inner = {key[len(start) :].partition("/")[0] for key in reading.objects if key.startswith(start)}
-    for name in sorted((name for name in inner if name.isdigit()), key=int):
+    for name in sorted((name for name in inner if name.isdecimal()), key=int):
         if "multiscales" in (reading.describe(start + name) or {}):
             yield start + name
 

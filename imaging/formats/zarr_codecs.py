@@ -17,6 +17,7 @@ import imagecodecs
 
 from imaging.errors import UnreadableImageError
 from imaging.formats.zarr_layout import ZarrLayout
+from imaging.sentences import shorten
 
 _PIECE = 1024 * 1024
 _EMPTY = 2**64 - 1
@@ -66,7 +67,8 @@ def _claims(codecs: list[Any]) -> Callable[[bytes, int], int] | None:
         what = unknown or "sharding_indexed"
         raise UnreadableImageError(f"its codec {what[:100]!r} is not read here; use blosc, zstd or gzip")
     if len(names) > 1:
-        raise UnreadableImageError(f"its chunks are packed twice, by {' and '.join(names)}, which is not read")
+        packers = shorten(" and ".join(names), 100)
+        raise UnreadableImageError(f"its chunks are packed twice, by {packers}, which is not read")
     return _CLAIMS[names[0]] if names else None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from imaging.errors import UnreadableImageError
 from imaging.formats.contract import ToldChannel
+from imaging.sentences import shorten
 
 _AXES = ("t", "c", "z", "y", "x")
 _MICROMETRES = {
@@ -75,7 +76,8 @@ def parse_image(described: dict[str, Any]) -> ZarrImage:
     named = multiscale.get("axes") or []
     axes = tuple(str(axis["name"] if isinstance(axis, dict) else axis).lower() for axis in named)
     if not {"y", "x"} <= set(axes) <= set(_AXES) or len(set(axes)) < len(axes):
-        raise UnreadableImageError(f"its axes are {', '.join(axes) or 'not listed'}; they must be of t, c, z, y, x")
+        listed = shorten(", ".join(axes)) or "not listed"
+        raise UnreadableImageError(f"its axes are {listed}; they must be of t, c, z, y, x")
     units = [str(axis.get("unit") or "") if isinstance(axis, dict) else "" for axis in named]
     scales = _scales(dataset, multiscale, len(axes))
     sizes = {axis: _micrometres(size, unit) for axis, size, unit in zip(axes, scales, units, strict=True)}

@@ -13,6 +13,7 @@ import numpy as np
 
 from imaging.decode import MAX_PIXELS
 from imaging.errors import UnreadableImageError
+from imaging.sentences import shorten
 from imaging.tiff_layout import MAX_SEGMENTS
 
 MAX_DESCRIPTION = 16 * 1024 * 1024
@@ -96,7 +97,8 @@ def parse_layout(described: dict[str, Any]) -> ZarrLayout:
     try:
         layout = _parse_v3(described) if described.get("zarr_format") == 3 else _parse_v2(described)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise UnreadableImageError(f"its description is damaged: {type(error).__name__} {error}") from error
+        what = f"{type(error).__name__} {shorten(str(error))}"
+        raise UnreadableImageError(f"its description is damaged: {what}") from error
     sides = (*layout.stored, *layout.chunk)
     if not len(layout.shape) == len(layout.stored) == len(layout.chunk) or min(sides, default=0) < 1:
         raise UnreadableImageError("its description is damaged: shape and chunks do not fit each other")

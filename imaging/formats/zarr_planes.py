@@ -24,6 +24,7 @@ from imaging.formats.zarr_codecs import refuse_bombs
 from imaging.formats.zarr_layout import MAX_DESCRIPTION, ZarrLayout, find_plane_fault, parse_json, parse_layout
 from imaging.names import hash_of
 from imaging.plane_arrays import PIXELS, Plane
+from imaging.sentences import shorten
 from imaging.store import Store, StoredObject
 
 DESCRIPTIONS = (".zarray", "zarr.json")
@@ -81,7 +82,9 @@ class FetchedZarrPlane:
         except UnreadableImageError:
             raise
         except _DAMAGE as error:
-            raise UnreadableImageError(f"its pixels are damaged: {str(error).partition(chr(10))[0]}") from error
+            raise UnreadableImageError(
+                f"its pixels are damaged: {shorten(str(error).partition(chr(10))[0])}"
+            ) from error
         except MemoryError as error:
             raise UnreadableImageError("its pixels are damaged: a chunk claims more than memory holds") from error
         return PIXELS.convert(values if self.axes.index("y") < self.axes.index("x") else values.T)
@@ -165,13 +168,15 @@ def plane_objects(layout: ZarrLayout, axes: tuple[str, ...], index: tuple[int, .
         If the axes do not fit the array, or its planes are not read.
     """
     if len(axes) != len(layout.shape) or not {"y", "x"} <= set(axes) or len(set(axes)) != len(axes):
-        raise UnreadableImageError(f"its axes {', '.join(axes)} do not fit an array of shape {layout.shape}")
+        raise UnreadableImageError(
+            f"its axes {shorten(', '.join(axes))} do not fit an array of shape {shorten(str(layout.shape))}"
+        )
     fault = find_plane_fault(layout, axes)
     if fault:
         raise UnreadableImageError(fault)
     lengths = [length for axis, length in zip(axes, layout.shape, strict=True) if axis not in ("y", "x")]
     if len(lengths) != len(index) or any(place >= length for place, length in zip(index, lengths, strict=True)):
-        raise UnreadableImageError(f"its array of shape {layout.shape} has no plane {index}")
+        raise UnreadableImageError(f"its array of shape {shorten(str(layout.shape))} has no plane {index}")
     return layout.names(axes, index)
 
 

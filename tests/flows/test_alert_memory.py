@@ -48,6 +48,14 @@ def test_it_is_told_again_when_its_level_changes() -> None:
     assert look(memory, 120, replace(DISK, level="2")) == []
 
 
+def test_a_level_of_more_digits_than_any_number_is_only_another_one() -> None:
+    memory = Memory()
+    look(memory, 0, replace(DISK, level=5_000 * "9"))
+    assert look(memory, 60, DISK) == []
+    assert look(memory, 420, DISK) == [("changed", "disk-near-full")]
+    assert look(memory, 480, replace(DISK, level="²")) == []
+
+
 def test_what_hovers_between_two_levels_is_told_as_the_worse_one_and_as_the_other_once_it_stays() -> None:
     memory = Memory()
     look(memory, 0, DISK)

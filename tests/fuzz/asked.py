@@ -113,7 +113,7 @@ def try_settings(values: dict[str, str]) -> None:
         except PlateError as error:
             check_error(error)
             said = str(error)
-    shown = [value for name, value in values.items() if name not in _SECRET]
+    shown = " ".join(value for name, value in values.items() if name not in _SECRET)
     hidden = [value for name, value in values.items() if name in _SECRET and len(value) > 20 and value not in shown]
     assert not any(value in said for value in hidden), "a secret stands in a sentence"
 

@@ -113,6 +113,7 @@ FAULTS = [
     ("pixel_size_um: 0.5", "pixel_size_um: nan", "layout.pixel_size_um: must be a finite number"),
     ("  pixel_size_um: 0.5\n", "", "recipe.nuclei.diameter_um: needs layout.pixel_size_um"),
     ("(?P<well>[A-P]", "(?P<well>[A-P", "files.pattern: is no regular expression"),
+    ("(?P<well>[A-P]", "(?P<well>[[A-P]", "files.pattern: may mean something else in a later Python (possible nested"),
     ("(?P<well>", "(?P<weel>", "files.pattern: the group 'weel' is not known; did you mean 'well'?"),
     ("(?P<well>", "(?P<row>", "files.pattern: needs the group (?P<well>...), or (?P<row>...) and"),
     ("(?P<well>", "(?P<well>" + 500 * "x", "files.pattern: must have at most 500 characters"),
@@ -342,3 +343,7 @@ def test_a_barcode_pattern_without_the_group_or_that_is_none_is_refused() -> Non
     assert no_group.startswith("barcode: must have a group barcode, such as '^(?P<barcode>[^_]+)__', got '[^_]+'")
     (no_pattern,) = problems(SOUND + "barcode: '(?P<barcode>'\n")
     assert no_pattern.startswith("barcode: is no regular expression (")
+    (doubtful,) = problems(SOUND + "barcode: '(?P<barcode>[[a])'\n")
+    assert doubtful.startswith("barcode: may mean something else in a later Python (")
+    (endless,) = problems(SOUND + "barcode: '(?P<barcode>a{99999999999})'\n")
+    assert endless.startswith("barcode: is no regular expression (")

@@ -165,6 +165,14 @@ def test_settings_are_told() -> None:
     assert found.manifests == ("MeasurementData.mlf", "a.mes", "a.mrf")
 
 
+@pytest.mark.parametrize("number", ["²", "9" * 5_000])
+def test_a_wavelength_that_is_no_number_is_not_told(number: str) -> None:
+    settings = MES.replace("BP445/45", f"BP{number}/45").replace("405nm", f"{number}nm")
+    found = told(image(1), **{"a.mes": settings.encode(), "a.mrf": MRF.encode()})
+    assert [(channel.emission_nm, channel.excitation_nm) for channel in found.channels] == [(None, None)]
+    assert found.problems == ()
+
+
 def test_the_plate_product_says_the_number_of_wells() -> None:
     assert told(image(1), **{"a.wpp": WPP.encode()}).wells == 384
 

@@ -52,6 +52,15 @@ def test_planes_have_the_places_of_the_index() -> None:
     assert reasons(delivery, "ignored") == {"Images/Index.xml": "Harmony's index"}
 
 
+@pytest.mark.parametrize("number", ["²", "9" * 5_000])
+def test_what_only_looks_like_a_number_is_none(number: str) -> None:
+    told = delivered("V5", head={"PlateRows": number}).told
+    assert (told.wells, told.problems) == (None, ())
+    renamed = index("V5", WHOLE).replace(b"<ChannelID>2<", f"<ChannelID>{number}<".encode())
+    told = read_held(FORMAT, NAMES, {"Images/Index.xml": renamed}).told
+    assert [channel.code for channel in told.channels] == ["1", number]
+
+
 def test_the_index_goes_before_the_name() -> None:
     place: Place = (3, 3, 1, 1, 0, "1")
     moved = index("V5", [place], urls={place: r"\\server\Images\r09c09f09p09-ch9sk1fk1fl1.tiff"})

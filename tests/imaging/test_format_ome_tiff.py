@@ -174,6 +174,12 @@ def test_without_any_well_sets_are_sites_in_the_order_of_their_names() -> None:
     }
 
 
+def test_a_raised_number_in_a_name_is_ordered_as_a_sign() -> None:
+    files = {f"1{sign}2.ome.tif": file(ome(image(pixels())), STACK[0]) for sign in "²b"}
+    found = places(read(OME_TIFF, files))
+    assert {name: address.site for (name, _), address in found.items()} == {"1b2.ome.tif": 1, "1²2.ome.tif": 2}
+
+
 def test_series_of_one_file_are_sites() -> None:
     document = ome(
         image(pixels('<TiffData IFD="0" PlaneCount="2"/>', c=2), "Image:0"),

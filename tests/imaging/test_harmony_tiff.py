@@ -51,6 +51,12 @@ def test_a_part_that_is_missing_or_damaged_says_nothing(old: str, new: str) -> N
     assert read_harmony_tag(XML.replace(old, new).encode()) == NOTHING
 
 
+@pytest.mark.parametrize("rows", ["²", "9" * 5_000])
+def test_rows_that_are_no_number_leave_the_plate_unknown(rows: str) -> None:
+    tag = XML.replace("<EndRow>16<", f"<EndRow>{rows}<").encode()
+    assert read_harmony_tag(tag) == TakenImage(0.597976, "DAPI", 0.01, None)
+
+
 @pytest.mark.parametrize("value", [None, 5, b"", b"x" * (MAX_BYTES + 1)])
 def test_another_value_says_nothing(value: object) -> None:
     assert read_harmony_tag(value) == NOTHING

@@ -211,6 +211,11 @@ def test_a_stain_that_begins_with_a_digit_names_its_channel() -> None:
     assert (channels[0].name, channels[0].full_scale, channels[0].is_measured) == ("Channel_488_long", 65535, False)
 
 
+def test_codes_that_only_look_like_numbers_come_last() -> None:
+    channels = guess_channels([ToldChannel(code) for code in ("²", "10", "2")], {})
+    assert [channel.code for channel in channels] == ["2", "10", "²"]
+
+
 def test_a_full_scale_that_is_not_told_is_that_of_the_other_channels() -> None:
     channels = guess_channels([ToldChannel("1", "a", full_scale=4095), ToldChannel("2", "b")], {})
     assert [(channel.full_scale, channel.is_measured) for channel in channels] == [(4095, True), (4095, False)]

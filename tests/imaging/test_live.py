@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from imaging.errors import StoredDataError
-from imaging.live import read_records
+from imaging.live import LivePlate, read_records
 from imaging.names import experiment_key
 from imaging.query import run_query
 from imaging.store import FolderStore, Store
@@ -165,3 +165,20 @@ def test_a_site_whose_manifest_is_void_is_not_shown_until_it_is_done_again(folde
     name = key.rpartition("/")[2].removesuffix(".json")
     void_site(folder_store, f"{small_screen.results()}", name, "a part is damaged")
     assert ask(folder_store, "SELECT site FROM sites_live") == [{"site": 1}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"counts": {"Nuclei": {}, "Cells": 3}}, "nuclei_count is no number"),
+        ({"counts": {"Nuclei": 3, "Cells": "3"}}, "cells_count is no number"),
+        ({"image_metrics": [{"channel": "DNA", "MedianIntensity": []}]}, "MedianIntensity is no number"),
+    ],
+)
+def test_a_manifest_whose_values_are_no_numbers_is_named(store: Store, changes: dict[str, Any], words: str) -> None:
+    write_manifest(store, manifest("A01", 1))
+    key = write_manifest(store, manifest("A02", 1) | changes)
+    plate = LivePlate(store, ("screen", "P1", small_screen.RECIPE))
+    with pytest.raises(StoredDataError, match=words) as caught:
+        plate.look({})
+    assert caught.value.key == key

@@ -235,3 +235,35 @@ def test_names_of_a_damaged_archive_are_told_on_one_line(tmp_path: Path) -> None
     assert problem.startswith(r"bell\x07and\nlinexxx")
     assert problem.isprintable()
     assert len(problem) < 500
+
+
+def test_what_is_said_of_a_damaged_archive_is_short(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", bytes(9_000))
+    data = (tmp_path / "a.npz").read_bytes()  # zipfile quotes the name of a header, here as long as the array
+    (tmp_path / "a.npz").write_bytes(data[:26] + struct.pack("<H", 8_000) + data[28:])
+    (problem,) = problems(tmp_path / "a.npz")
+    assert problem.startswith("a: its header is damaged: File name in directory 'a.npy' and header ")
+    assert problem.endswith(" differ.")
+    assert len(problem) < 600
+
+
+def test_an_array_of_an_odd_name_is_damaged_on_one_line(tmp_path: Path) -> None:
+    whole = raw(
+        tmp_path, {"bell\x07.npy": header((200, 200), "<f8") + np.random.default_rng(3).random(40_000).tobytes()}
+    ).read_bytes()
+    (tmp_path / "a.npz").write_bytes(whole.replace(whole[14:18], b"\x01\x02\x03\x04"))  # another sum
+    (problem,) = problems(tmp_path / "a.npz")
+    assert problem.startswith(r"bell\x07: its array bell\x07 is damaged: Bad CRC-32")
+
+
+def test_names_of_arrays_that_nobody_asked_for_are_told_without_their_middle(tmp_path: Path) -> None:
+    path = raw(tmp_path, {f"{number}{'x' * 300}.npy": b"" for number in range(30)})
+    with pytest.raises(ConfigurationError) as caught:
+        find_npz_arrays(path, chosen=lambda name: name == "DNA")
+    assert len(caught.value.message) < 1_200
+
+
+def test_long_names_that_differ_in_their_middle_are_not_the_same(tmp_path: Path) -> None:
+    names = ["x" * 200 + letter + "x" * 200 for letter in "ab"]
+    assert list(find_npz_arrays(written(tmp_path, **dict.fromkeys(names, PLANE)))) == names
