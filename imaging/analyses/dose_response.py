@@ -65,8 +65,8 @@ def fit_dose_responses(
     One row per series and feature: what tells it from others, ``concentration_unit``, ``mechanism`` and `COLUMNS`.
     ``ec50`` with its interval of 95 % in units of the concentration, an end that the doses leave open NaN; ``bottom``
     and ``top`` in robust z of the plate's negative controls, or as measured where a single plate has none; ``p`` that
-    the wells' doses do not matter; ``n_replicates`` wells of a dose at most; ``q`` over treatments of the least p times the number of features; and where there
-    is no fit the ``reason``. Treatments with a single concentration are no series.
+    the wells' doses do not matter; ``n_replicates`` wells of a dose at most; ``q`` over treatments of the least p times
+    the number of features; and where there is no fit the ``reason``. Treatments with a single concentration are no series.
 
     Raises
     ------

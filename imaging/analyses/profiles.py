@@ -105,7 +105,7 @@ def stack_profiles(parts: Sequence[Profiles]) -> Profiles:
 
 
 def complete_wells(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add the columns of `WELL_COLUMNS` that a table lacks; texts become ``""`` and numbers NaN where nothing stands."""
+    """Add the columns of `WELL_COLUMNS` that a table lacks; where nothing stands texts become ``""``, numbers NaN."""
     columns: dict[str, Any] = {}
     for name in WELL_COLUMNS:
         given = frame.get(name, pd.Series(np.nan, index=frame.index))
