@@ -66,7 +66,7 @@ def fit_dose_responses(
     ``ec50`` with its interval of 95 % in units of the concentration, an end that the doses leave open NaN; ``bottom``
     and ``top`` in robust z of the plate's negative controls, or as measured where a single plate has none; ``p`` that
     the wells' doses do not matter; ``n_replicates`` wells of a dose at most; ``q`` over treatments of the least p times
-    the number of features; and where there is no fit the ``reason``. Treatments with a single concentration are no series.
+    the number of features; and where there is no fit the ``reason``. Treatments with one concentration are no series.
 
     Raises
     ------
