@@ -1,8 +1,8 @@
 """The four-parameter logistic curve by least squares, with an interval for its midpoint.
 
-y = bottom + (top - bottom) / (1 + 10^(slope (midpoint - x))), x the logarithm of the concentration. For a midpoint and a
-slope, bottom and top follow by linear least squares (variable projection: Golub and Pereyra, SIAM J Numer Anal 1973), so
-that only two parameters are sought: on a grid over both, then on ever finer ones around its best place. There is no
+y = bottom + (top - bottom) / (1 + 10^(slope (midpoint - x))), x the logarithm of the concentration. For a midpoint and
+a slope, bottom and top follow by linear least squares (variable projection: Golub and Pereyra, SIAM J Numer Anal 1973),
+so that only two parameters are sought: on a grid over both, then on ever finer ones around its best place. There is no
 start to be lucky with.
 """
 
