@@ -19,7 +19,7 @@ Ties = Literal["mean", "first"]
 
 
 class Precisions(NamedTuple):
-    """Average precision of each profile, shape ``(profiles,)`` each; NaN without a positive or negative pair."""
+    """Average precision of each profile, shape ``(profiles,)`` each; NaN without a positive or a negative pair."""
 
     values: np.ndarray
     positives: np.ndarray

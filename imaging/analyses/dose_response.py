@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 from scipy.stats import f as f_distribution
 
-from imaging.analyses.effects import robust_z, value_of
+from imaging.analyses.effects import centre_on_controls, value_of
 from imaging.analyses.exchange import p_value_of, plate_codes
 from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import HitCriteria
@@ -64,9 +64,10 @@ def fit_dose_responses(
     -------
     One row per series and feature: what tells it from others, ``concentration_unit``, ``mechanism`` and `COLUMNS`.
     ``ec50`` with its interval of 95 % in units of the concentration, an end that the doses leave open NaN; ``bottom``
-    and ``top`` in robust z of the plate's negative controls, or as measured where a single plate has none; ``p`` that
-    the wells' doses do not matter; ``n_replicates`` wells of a dose at most; ``q`` over treatments of the least p times
-    the number of features; and where there is no fit the ``reason``. Treatments with one concentration are no series.
+    and ``top`` above the median of the plate's negative controls in their typical 1.4826 MAD (that of a single plate is
+    too uncertain: it would stretch its curve), or as measured where a single plate has no controls; ``p`` that the
+    wells' doses do not matter; ``n_replicates`` wells of a dose at most; ``q`` over treatments of the least p times the
+    number of features; and where there is no fit the ``reason``. A single concentration is no series.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def fit_dose_responses(
     found = []
     for feature in hits.features if features is None else features:
         values = value_of(profiles, feature)
-        z = robust_z(profiles, values, reference=reference)
+        z = centre_on_controls(profiles, values, reference=reference)
         for number, rows in enumerate(treatments.rows):
             axis = _axis(concentration[rows], str(treatments.table["concentration_unit"].iloc[number]))
             if len(np.unique(axis[np.isfinite(axis)])) < 2:

@@ -71,6 +71,31 @@ def robust_z(profiles: Profiles, values: np.ndarray, *, reference: np.ndarray | 
     return found
 
 
+def centre_on_controls(profiles: Profiles, values: np.ndarray, *, reference: np.ndarray | None = None) -> np.ndarray:
+    """Subtract the median of each plate's negative controls and divide by the median of all plates' 1.4826 MAD.
+
+    Parameters
+    ----------
+    values, reference
+        As in `robust_z`.
+
+    Returns
+    -------
+    Shape ``(profiles,)``; NaN on plates with less than two negative controls, everywhere if no plate's differ.
+    """
+    is_control = profiles.is_control(NEGCON) if reference is None else profiles.is_control(NEGCON) & reference
+    found, spreads = np.full(len(profiles), np.nan), []
+    for _, rows in profiles.groups(("experiment", "plate")):
+        controls = values[rows[is_control[rows]]]
+        controls = controls[np.isfinite(controls)]
+        if len(controls) >= 2:
+            centre = np.median(controls)
+            found[rows] = values[rows] - centre
+            spreads.append(MAD_TO_SD * float(np.median(np.abs(controls - centre))))
+    spreads = [spread for spread in spreads if spread > 0]
+    return found / np.median(spreads) if spreads else np.full(len(profiles), np.nan)
+
+
 def ssmd(treated: np.ndarray, controls: np.ndarray) -> float:
     """Strictly standardised mean difference of two groups of wells (Zhang, Genomics 2007, equation 3).
 

@@ -166,7 +166,7 @@ class HitCriteria(Declared):
     fdr: float = Field(0.05, gt=0, lt=1, description="false discovery rate, over all criteria that are tests")
     null: Literal["wells", "ranks"] = Field(
         "wells",
-        description="null distribution of activity: wells exchanged within plates, or random ranks as in copairs",
+        description="null distribution of activity: wells exchanged within plates, or ranks as copairs draws them",
     )
     permutations: int = Field(10_000, ge=100, le=1_000_000, description="size of the null distributions")
     seed: int = Field(0, ge=0, description="seed of the null distributions")
