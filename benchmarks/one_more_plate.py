@@ -1,7 +1,7 @@
 """One more plate of an experiment: what of its analysis is that plate's alone, and what is the whole experiment's.
 
 A hundred published plates are analysed; one more is published, and they are analysed again. Beside it: the same
-from nothing, and one plate alone. Plates have 384 wells and 200 features; the recipe is the default without rules of
+from nothing, and one plate alone. Plates have 96 wells and 100 features; the recipe is the default without rules of
 failures, which compare plates with one another.
 """
 
@@ -24,7 +24,7 @@ from imaging.store import FolderStore
 from tests.imaging import small_analyses
 
 PLATES = 100
-FEATURES = tuple(f"Cells_Intensity_f{number}" for number in range(200))
+FEATURES = tuple(f"Cells_Intensity_f{number}" for number in range(100))
 RECIPE = b"failures: {rules: none}\nhits: {criteria: [activity], permutations: 1000}\n"
 
 
@@ -44,19 +44,8 @@ class CountedStore(FolderStore):
 
 
 def publish(store: FolderStore, number: int) -> None:
-    """Publish a plate of four 96-well quarters: 384 wells."""
-    name = f"P{number:03d}"
-    rows: dict[str, list[dict[str, Any]]] = {"wells": [], "well_annotations": []}
-    for quarter in range(4):
-        found = small_analyses.rows_of(name, seed=quarter, features=FEATURES)
-        for table, made in found.items():
-            for row in made:
-                column = int(row["well"][1:]) + 12 * (quarter % 2)
-                letter = chr(ord(row["well"][0]) + 8 * (quarter // 2))
-                well = f"{letter}{column:02d}"
-                place = {"row": letter, "column": column} if table == "wells" else {}
-                rows[table].append({**row, "well": well, **place})
-    small_analyses.publish_rows(store, name, 1, f"{number:020x}", rows, FEATURES)
+    """Publish a plate."""
+    small_analyses.publish(store, f"P{number:03d}", features=FEATURES)
 
 
 def main() -> None:
@@ -71,7 +60,7 @@ def main() -> None:
         reconcile(warm, small_analyses.EXPERIMENT)  # compiled kernels
         figures = {
             "plates": PLATES,
-            "wells_per_plate": 384,
+            "wells_per_plate": 96,
             "features": len(FEATURES),
             "one_plate_alone": _analyse(alone := _alone(Path(folder) / "alone")),
             "all_from_nothing": _analyse(store),
