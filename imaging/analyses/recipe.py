@@ -25,24 +25,28 @@ Group = Literal["plate", "batch", "experiment"]
 class Annotate(Declared):
     """Which columns of the wells, of the plate map or of a profiles file say what a well is; of several the first."""
 
-    plate: Texts = Field(("plate",), description="columns with the plate's name")
-    well: Texts = Field(("well",), description="columns with the well such as B03")
+    plate: Texts = Field(default=("plate",), description="columns with the plate's name")
+    well: Texts = Field(default=("well",), description="columns with the well such as B03")
     batch: Texts = Field(
-        ("batch",), description="columns with the batch; where there is none, all plates are one batch"
+        default=("batch",), description="columns with the batch; where there is none, all plates are one batch"
     )
     batch_pattern: str | None = Field(
-        None, max_length=500, description="a regular expression with the group batch, found in the plate's name"
+        default=None, max_length=500, description="a regular expression with the group batch, found in the plate's name"
     )
-    treatment: Texts = Field(("treatment",), description="columns with the treatment")
-    concentration: Texts = Field(("concentration",), description="columns with its concentration")
-    concentration_unit: Texts = Field(("concentration_unit",), description="columns with the unit of concentrations")
-    mechanism: Texts = Field(("moa", "mechanism"), description="columns with the mechanism of action")
-    control: Texts = Field(("control",), description="columns with negcon, poscon, empty or trt")
-    cells_count: Texts = Field(("cells_count",), description="columns with the number of cells")
-    negative_controls: Texts = Field((), description="treatments that are negative controls, such as [DMSO]")
-    positive_controls: Texts = Field((), description="treatments that are positive controls")
-    features: Texts = Field((), description="columns that are features of a profiles file; left out, every number")
-    metadata: Texts = Field((), description="columns of a profiles file that are no features")
+    treatment: Texts = Field(default=("treatment",), description="columns with the treatment")
+    concentration: Texts = Field(default=("concentration",), description="columns with its concentration")
+    concentration_unit: Texts = Field(
+        default=("concentration_unit",), description="columns with the unit of concentrations"
+    )
+    mechanism: Texts = Field(default=("moa", "mechanism"), description="columns with the mechanism of action")
+    control: Texts = Field(default=("control",), description="columns with negcon, poscon, empty or trt")
+    cells_count: Texts = Field(default=("cells_count",), description="columns with the number of cells")
+    negative_controls: Texts = Field(default=(), description="treatments that are negative controls, such as [DMSO]")
+    positive_controls: Texts = Field(default=(), description="treatments that are positive controls")
+    features: Texts = Field(
+        default=(), description="columns that are features of a profiles file; left out, every number"
+    )
+    metadata: Texts = Field(default=(), description="columns of a profiles file that are no features")
 
     @field_validator("batch_pattern")
     @classmethod
@@ -59,20 +63,20 @@ class Annotate(Declared):
 class Filter(Declared):
     """Which wells take part."""
 
-    verdicts: Texts = Field(("pass", "warn"), description="quality verdicts of wells that take part")
-    least_cells: int = Field(0, ge=0, description="wells with fewer cells do not take part")
-    failures: Literal["exclude", "keep"] = Field("exclude", description="what becomes of process failures")
+    verdicts: Texts = Field(default=("pass", "warn"), description="quality verdicts of wells that take part")
+    least_cells: int = Field(default=0, ge=0, description="wells with fewer cells do not take part")
+    failures: Literal["exclude", "keep"] = Field(default="exclude", description="what becomes of process failures")
 
 
 class Normalize(Declared):
     """How wells become comparable."""
 
     method: Literal["mad_robustize", "standardize", "inverse_normal", "spherize", "none"] = Field(
-        "mad_robustize", description="mad_robustize, standardize, inverse_normal, spherize or none"
+        default="mad_robustize", description="mad_robustize, standardize, inverse_normal, spherize or none"
     )
-    to: Literal["negcon", "all"] = Field("negcon", description="which wells are the measure: negcon or all")
-    by: Group = Field("plate", description="within a plate, a batch or the whole experiment")
-    clip: float | None = Field(None, gt=0, description="greatest absolute value; beyond it values are cut")
+    to: Literal["negcon", "all"] = Field(default="negcon", description="which wells are the measure: negcon or all")
+    by: Group = Field(default="plate", description="within a plate, a batch or the whole experiment")
+    clip: float | None = Field(default=None, gt=0, description="greatest absolute value; beyond it values are cut")
 
     def needs_controls_of(self, group: Group) -> bool:
         """Whether negative controls of each such group are the measure."""
@@ -86,17 +90,17 @@ class Select(Declared):
     """Which features stay."""
 
     operations: Annotated[tuple[Operation, ...], BeforeValidator(one_or_many)] = Field(
-        ("missing", "variance", "correlation", "outliers"),
+        default=("missing", "variance", "correlation", "outliers"),
         description="operations in their order; none for all features",
     )
-    correlation: float = Field(0.9, gt=0, le=1, description="of features correlated more than this one stays")
-    missing: float = Field(0.05, ge=0, le=1, description="greatest share of wells without a value")
+    correlation: float = Field(default=0.9, gt=0, le=1, description="of features correlated more than this one stays")
+    missing: float = Field(default=0.05, ge=0, le=1, description="greatest share of wells without a value")
     frequency: float = Field(
-        0.05, ge=0, le=1, description="second most frequent value over the most frequent, at least"
+        default=0.05, ge=0, le=1, description="second most frequent value over the most frequent, at least"
     )
-    unique: float = Field(0.01, ge=0, le=1, description="share of different values, at least")
-    outliers: float = Field(500.0, gt=0, description="features with a greater absolute value go")
-    replicates: float = Field(0.2, ge=-1, le=1, description="least correlation between replicates")
+    unique: float = Field(default=0.01, ge=0, le=1, description="share of different values, at least")
+    outliers: float = Field(default=500.0, gt=0, description="features with a greater absolute value go")
+    replicates: float = Field(default=0.2, ge=-1, le=1, description="least correlation between replicates")
 
     @field_validator("operations", mode="before")
     @classmethod
@@ -107,28 +111,30 @@ class Select(Declared):
 class Correct(Declared):
     """How what batches and plates do to profiles is removed."""
 
-    method: Literal["none", "sphering", "tvn", "harmony"] = Field("none", description="none, sphering, tvn or harmony")
-    by: Group = Field("batch", description="what is to be removed: plate or batch")
+    method: Literal["none", "sphering", "tvn", "harmony"] = Field(
+        default="none", description="none, sphering, tvn or harmony"
+    )
+    by: Group = Field(default="batch", description="what is to be removed: plate or batch")
     regularization: float | None = Field(
-        None,
+        default=None,
         gt=0,
         description="of sphering and TVN, in units of the mean eigenvalue; left out, chosen on held-out controls",
     )
     held_back: float = Field(
-        0.5,
+        default=0.5,
         ge=0,
         lt=1,
         description="share of negative controls that sphering and TVN are not fitted on, for comparisons",
     )
-    dimensions: int = Field(50, ge=1, description="principal components that Harmony corrects")
-    seed: int = Field(0, ge=0, description="seed of Harmony's clusters")
+    dimensions: int = Field(default=50, ge=1, description="principal components that Harmony corrects")
+    seed: int = Field(default=0, ge=0, description="seed of Harmony's clusters")
 
 
 class Consensus(Declared):
     """How replicates become one profile of a treatment."""
 
-    by: Texts = Field(("treatment", "concentration"), description="wells equal in these columns are replicates")
-    method: Literal["median", "modz", "mean"] = Field("median", description="median, modz or mean")
+    by: Texts = Field(default=("treatment", "concentration"), description="wells equal in these columns are replicates")
+    method: Literal["median", "modz", "mean"] = Field(default="median", description="median, modz or mean")
 
 
 FailureRule = Literal[
@@ -140,11 +146,24 @@ class Failures(Declared):
     """When a well, site, row, column or plate is a process failure; ``none`` switches all rules off."""
 
     rules: Annotated[tuple[FailureRule, ...], BeforeValidator(one_or_many)] = Field(
-        ("focus", "saturation", "debris", "cell_loss", "pattern", "replicates", "controls", "plate", "drift", "sites"),
+        default=(
+            "focus",
+            "saturation",
+            "debris",
+            "cell_loss",
+            "pattern",
+            "replicates",
+            "controls",
+            "plate",
+            "drift",
+            "sites",
+        ),
         description="rules that are applied; none for no rule",
     )
     limit: float = Field(
-        5.0, gt=0, description="robust standard deviations beyond which something failed, at least; see the docs"
+        default=5.0,
+        gt=0,
+        description="robust standard deviations beyond which something failed, at least; see the docs",
     )
 
     @field_validator("rules", mode="before")
@@ -160,27 +179,29 @@ class HitCriteria(Declared):
     """When a treatment is a hit."""
 
     criteria: Annotated[tuple[Criterion, ...], BeforeValidator(one_or_many)] = Field(
-        ("activity", "distance"), description="criteria that are evaluated"
+        default=("activity", "distance"), description="criteria that are evaluated"
     )
-    needed: Literal["all", "any"] = Field("any", description="whether a hit meets all of the criteria or any")
-    fdr: float = Field(0.05, gt=0, lt=1, description="false discovery rate, over all criteria that are tests")
+    needed: Literal["all", "any"] = Field(default="any", description="whether a hit meets all of the criteria or any")
+    fdr: float = Field(default=0.05, gt=0, lt=1, description="false discovery rate, over all criteria that are tests")
     null: Literal["wells", "ranks"] = Field(
-        "wells",
+        default="wells",
         description="null distribution of activity: wells exchanged within plates, or ranks as copairs draws them",
     )
-    permutations: int = Field(10_000, ge=100, le=1_000_000, description="size of the null distributions")
-    seed: int = Field(0, ge=0, description="seed of the null distributions")
-    features: Texts = Field((), description="features that single-feature effects and dose responses are of")
-    effect: float = Field(3.0, gt=0, description="least absolute robust z of a single feature")
-    ssmd: float = Field(2.0, gt=0, description="least absolute SSMD of a single feature")
-    viability: float = Field(-4.0, description="robust z of the cell count below which a treatment is cytotoxic")
-    least_replicates: int = Field(2, ge=2, description="replicates that a decision needs")
+    permutations: int = Field(default=10_000, ge=100, le=1_000_000, description="size of the null distributions")
+    seed: int = Field(default=0, ge=0, description="seed of the null distributions")
+    features: Texts = Field(default=(), description="features that single-feature effects and dose responses are of")
+    effect: float = Field(default=3.0, gt=0, description="least absolute robust z of a single feature")
+    ssmd: float = Field(default=2.0, gt=0, description="least absolute SSMD of a single feature")
+    viability: float = Field(
+        default=-4.0, description="robust z of the cell count below which a treatment is cytotoxic"
+    )
+    least_replicates: int = Field(default=2, ge=2, description="replicates that a decision needs")
 
 
 class AnalysisRecipe(Declared):
     """The whole recipe of an analysis."""
 
-    name: str = Field("standard", description="name of the recipe")
+    name: str = Field(default="standard", description="name of the recipe")
     annotate: Annotate = Annotate()
     filter: Filter = Filter()
     normalize: Normalize = Normalize()
