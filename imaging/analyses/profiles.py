@@ -60,7 +60,7 @@ class Profiles:
 
     def take(self, rows: np.ndarray | Sequence[int]) -> Profiles:
         """Some of the profiles, by a mask of shape ``(profiles,)`` or by their positions."""
-        index = np.asarray(rows)
+        index = np.asarray(rows) if len(rows) else np.zeros(0, dtype=np.intp)
         wells = self.wells.loc[index] if index.dtype == bool else self.wells.iloc[index]
         return replace(self, values=self.values[index], wells=wells.reset_index(drop=True))
 
