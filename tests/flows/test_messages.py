@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from prefect.logging import disable_run_logger
 
 from flows.messages import outbox
 from flows.messages.channels import Channel, Letter, NotTakenError, UnsureError, slack_body, teams_body, webhook_body
@@ -37,12 +39,17 @@ from flows.messages.news import find_published, plate_message, tell_experiment, 
 from flows.messages.pictures import draw_wells
 from flows.messages.rounds import PAUSES_S, SEARCH_EVERY_S, Messenger, make_letter
 from flows.messages.templates import Words, read_templates, word
+from flows.process_plate import tell
 from flows.settings import Settings
+from flows.watch import watch
 from imaging.errors import ConfigurationError, MissingPartError, StoredDataError
 from imaging.job import PlateJob, open_experiment
 from imaging.names import experiment_key, to_json
+from imaging.publication import read_publication
 from imaging.store import FolderStore, Store
+from tests.flows.dogs import NOWHERE, UNASKED
 from tests.flows.receivers import mail_server, webhook
+from tests.flows.test_report import Heard
 from tests.imaging import small_screen
 from tests.imaging.small_damage import copy_of, publish_plate
 from tests.imaging.small_plate import EXPERIMENT
@@ -305,7 +312,40 @@ def test_looks_happen_beside_the_watcher_and_a_fault_ends_none_of_them(
     assert "messages could not be sent: ZeroDivisionError" in caplog.text
 
 
+def test_the_watcher_tends_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FolderStore(tmp_path / "lab")
+    outbox.tell(store, note(at=time.time() - 40 * 86_400))
+    deadline = time.monotonic() + 60
+
+    class EnoughError(Exception):
+        pass
+
+    def rest(seconds: float) -> None:
+        if not states(store) or time.monotonic() > deadline:
+            raise EnoughError
+        threading.Event().wait(0.05)
+
+    monkeypatch.setattr("flows.watch.time.sleep", rest)
+    said: dict[str, Any] = {"api_url": NOWHERE, "scheduler": UNASKED} | dict.fromkeys(("state_folder", "cache_folder"), tmp_path)
+        "api_url": NOWHERE,
+        "scheduler": UNASKED,
+        "state_folder": tmp_path,
+        "cache_folder": tmp_path,
+    }
+    with pytest.raises(EnoughError):
+        watch(Settings(store=str(tmp_path / "lab"), **said))
+    assert states(store) == []
+
+
 # of plates and experiments
+
+
+def test_the_run_that_publishes_a_plate_tells_people_though_the_server_is_down(job: PlateJob) -> None:
+    heard: Any = Heard()
+    with disable_run_logger():
+        tell(heard, job, job.survey(), read_publication(job, 1), Settings(api_url=NOWHERE))
+    [delivery] = outbox.list_deliveries(job.store, time.time())
+    assert outbox.read_told(job.store, delivery).facts["plate"] == job.plate
 
 
 def test_a_publication_is_told_with_verdict_numbers_and_picture(job: PlateJob, posts: tuple[str, list[Any]]) -> None:
