@@ -23,7 +23,7 @@ from imaging.errors import ConfigurationError, MissingPartError
 from imaging.store import FolderStore
 from tests.flows.receivers import mail_server, webhook
 from tests.flows.test_alert_channels import delete, wait_for
-from tests.flows.test_messages import began_long_ago, note
+from tests.flows.told import began_long_ago, note
 
 
 def apply(server: str, project: Path, **channels: str) -> dict[str, str]:
