@@ -134,7 +134,6 @@ def _place_wells(wells: pd.DataFrame, place: str, experiment: str) -> None:
             f"{row['plate']} has several; aggregate them, or name the plate's column under annotate.plate",
             experiment=experiment,
             plate=row["plate"],
-            well=row["well"],
         )
 
 

@@ -19,8 +19,7 @@ from tests.parts import require
 Run = Callable[..., Outcome]
 RELAXED = QUICK + b"normalize: {method: standardize}\n"
 STRICT = b"hits: {permutations: 500, criteria: viability}\nfailures: {rules: none}\n"
-    b"hits: {permutations: 500, criteria: [activity, distance], needed: all, fdr: 0.004}\nfailures: {rules: none}\n"
-)
+"""By which nothing is a hit."""
 
 
 @pytest.fixture

@@ -165,7 +165,8 @@ def test_a_publication_and_a_watcher_s_event_each_start_a_run(server: str, proje
 
     declared: dict[str, Any] = yaml.safe_load((project / "prefect.yaml").read_text())
     ours = next(each for each in read_deployments() if each.name == "process-experiment").model_dump()
-    declared["deployments"] = [{**ours, "entrypoint": "tests.flows.tiny_flow.tiny"}]
+    tiny = {"entrypoint": "tests.flows.tiny_flow.tiny", "parameters": {"plate": "any"}}  # it needs one
+    declared["deployments"] = [{**ours, **tiny}]
     (project / "prefect.yaml").write_text(yaml.safe_dump(declared))
     deploy(settings=Settings(api_url=server), root=project)
     experiment = uuid.uuid4().hex
@@ -177,7 +178,7 @@ def test_a_publication_and_a_watcher_s_event_each_start_a_run(server: str, proje
     declared["deployments"][0]["triggers"] = []  # the server is that of all tests
     (project / "prefect.yaml").write_text(yaml.safe_dump(declared))
     deploy(settings=Settings(api_url=server), root=project)
-    assert [run["parameters"] for run in runs(server, experiment)] == [{"experiment": experiment}] * 2
+    assert [run["parameters"] for run in runs(server, experiment)] == [{"experiment": experiment, "plate": "any"}] * 2
 
 
 def runs(server: str, experiment: str) -> list[dict[str, Any]]:
