@@ -51,7 +51,15 @@ def copairs(wells: int) -> dict[str, Any]:
     values, labels = draw(wells)
     meta = pd.DataFrame({"t": [f"{label:06d}" for label in labels]})
     before, started = _peak(), _clock()
-    precisions = copairs_map.average_precision(meta, values, ["t"], [], [], ["t"], progress_bar=False)
+    precisions = copairs_map.average_precision(
+        meta,
+        values,  # pyright: ignore[reportArgumentType]  # its own examples pass arrays
+        ["t"],
+        [],
+        [],
+        ["t"],
+        progress_bar=False,
+    )
     with tempfile.TemporaryDirectory() as folder:
         found = copairs_map.mean_average_precision(
             precisions, ["t"], NULL_SIZE, 0.05, SEED, progress_bar=False, cache_dir=folder

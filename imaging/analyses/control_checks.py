@@ -57,7 +57,7 @@ def describe_controls(profiles: Profiles, features: Sequence[str]) -> pd.DataFra
     medians and 1.4826 MAD, and SSMD, against the plate's negative controls; NaN with less than two of either.
     """
     counts = profiles.wells[CELLS_COUNT].to_numpy(float)
-    names = dict.fromkeys([*features, *([CELLS_COUNT] if np.isfinite(counts).any() else [])])
+    names: list[str] = list(dict.fromkeys([*features, *([CELLS_COUNT] if np.isfinite(counts).any() else [])]))
     kinds = {kind: profiles.is_control(kind) for kind in (NEGCON, POSCON)}
     found = []
     for feature in names:

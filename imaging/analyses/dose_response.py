@@ -87,9 +87,9 @@ def fit_dose_responses(
             if len(np.unique(axis[np.isfinite(axis)])) < 2:
                 continue
             y, has_controls = _response(z[rows], values[rows], plates[rows])
-            one = (
-                _fit(axis, y, plates[rows], hits) if has_controls else {"reason": "no negative controls on its plates"}
-            )
+            one: dict[str, object] = {"reason": "no negative controls on its plates"}
+            if has_controls:
+                one = _fit(axis, y, plates[rows], hits)
             is_log = not _is_axis(str(treatments.table["concentration_unit"].iloc[number]))
             found.append({"number": number, "feature": feature} | _back(one, is_log=is_log))
     table = pd.DataFrame(found, columns=["number", *(name for name in COLUMNS if name != "q")])

@@ -57,16 +57,14 @@ def write_experiment_page(store: Store, record: AnalysisRecord, board: Board) ->
     profiles: Frame = tables.get(PROFILES.name, pd.DataFrame({"level": []}))
     wells = profiles[profiles["level"] == "well"]
     recipe = AnalysisRecipe.model_validate(record.content.get("declared") or {})
-    doses = tables.get("doses", pd.DataFrame())
     report = report_of(
         AnalysisTables(
             hits=tables.get("hits", pd.DataFrame({"treatment": [], "is_hit": []})),
-            doses=doses,
+            doses=tables.get("doses", pd.DataFrame()),
             controls=tables.get("controls", pd.DataFrame()),
             failures=tables.get("process_failures", pd.DataFrame()),
             variance=tables.get("feature_variance", pd.DataFrame()),
             plates=_plates(published, wells),
-            responses=_responses(published, doses, recipe),
             mixing=_mixing(record, recipe),
             leaderboard=_leaderboard(board, record.recipe),
         ),
@@ -97,7 +95,7 @@ def _read(store: Store, key: str, columns: Sequence[str] | None = None) -> Frame
 def _plates(published: Iterable[Published], wells: Frame) -> Frame:
     """The plates in the order in which their first images came, with batch, verdict and page."""
     batches = dict(zip(wells.get("plate", ()), wells.get("batch", ()), strict=True))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for each in published:
         [verdict] = _read(each.store, each.key("plates"), ["verdict"])["verdict"].tolist() or [None]
         rows.append(
@@ -111,21 +109,6 @@ def _plates(published: Iterable[Published], wells: Frame) -> Frame:
             }
         )
     return pd.DataFrame(sorted(rows, key=lambda row: (str(row["first_image_at"]), row["plate"])))
-
-
-def _responses(published: Iterable[Published], doses: Frame, recipe: AnalysisRecipe) -> Frame:
-    """Median of each treatment, dose and feature that curves were fitted to, over the wells of all plates."""
-    features = sorted(set(doses["feature"])) if len(doses) else []
-    if not features:
-        return pd.DataFrame()
-    names = {recipe.annotate.treatment: "treatment", recipe.annotate.concentration: "concentration"}
-    parts = [_read(each.store, each.key("wells"), [*names, *features]).rename(columns=names) for each in published]
-    known = [part for part in parts if {"treatment", "concentration"} <= set(part.columns)]
-    if not known:
-        return pd.DataFrame()
-    rows: Frame = pd.concat(known, ignore_index=True)
-    long = rows.melt(["treatment", "concentration"], [name for name in features if name in rows], "feature", "value")
-    return long.groupby(["treatment", "feature", "concentration"], as_index=False)["value"].median()
 
 
 def _mixing(record: AnalysisRecord, recipe: AnalysisRecipe) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -123,7 +124,8 @@ def build_gallery(
 
 def _choose(hits: pd.DataFrame, wells: pd.DataFrame, most: int) -> list[_Shown]:
     """The wells of the first hits, by plate and well."""
-    placed = wells.assign(_place=[parse_well(name) for name in wells["well"]]).sort_values(["plate", "_place"])
+    places = pd.Series([parse_well(name) for name in wells["well"]], index=wells.index, dtype=object)
+    placed = wells.assign(_place=places).sort_values(["plate", "_place"])
     found: dict[tuple[str, float | None], list[tuple[str, str]]] = {}
     for plate, well, treatment, dose in placed[["plate", "well", "treatment", "concentration"]].itertuples(index=False):
         found.setdefault((treatment, _dose(dose)), []).append((plate, well))
@@ -133,9 +135,9 @@ def _choose(hits: pd.DataFrame, wells: pd.DataFrame, most: int) -> list[_Shown]:
     return [_Shown(row, *name, *place) for row, name in enumerate(chosen) for place in found.get(name, ())]
 
 
-def _dose(value: object) -> float | None:
+def _dose(value: Any) -> float | None:
     """A concentration that finds its equals: NaN is none."""
-    return None if value is None or pd.isna(value) else float(value)  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
+    return None if value is None or pd.isna(value) else float(value)
 
 
 def _draw_plate(

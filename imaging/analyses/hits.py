@@ -104,7 +104,7 @@ def find_hits(
     met = met.reindex(range(len(treatments)))
     reasons = {criterion: said for criterion, (_, said) in judged.items()}
     table = pd.concat(parts, axis=1)
-    table["criteria_met"] = [", ".join(name for name in met if row[name] is True) for row in met.to_dict("records")]
+    table["criteria_met"] = [", ".join(name for name in judged if row[name] is True) for row in met.to_dict("records")]
     table["is_hit"] = _decide(met, criteria.needed)
     table["reason"] = [_explain({name: said[i] for name, said in reasons.items()}) for i in range(len(treatments))]
     for criterion in judged:

@@ -70,7 +70,7 @@ def measure_mixing(profiles: Profiles, *, batch: str, label: str) -> Mixing:
     order = profiles.wells.sort_values(["experiment", "batch", "plate", "well"], kind="stable").index
     used = profiles.take(np.asarray(order))
     notes: list[str] = []
-    has_values = ~np.isnan(used.values).any(axis=0)
+    has_values = np.asarray(~np.isnan(used.values).any(axis=0))
     if dropped := int((~has_values).sum()):
         notes.append(f"{dropped} of {len(has_values)} features that not every well has a value of are left out")
     values = used.values[:, has_values]
@@ -126,7 +126,7 @@ def _replicated(labels: np.ndarray, is_labelled: np.ndarray) -> np.ndarray:
 def _silhouette(values: np.ndarray, groups: np.ndarray) -> float | None:
     if not 2 <= len(set(groups)) < len(groups):
         return None
-    return float(silhouette_samples(values, groups).mean())
+    return float(np.mean(np.asarray(silhouette_samples(values, groups))))
 
 
 def _reject_neighbourhoods(values: np.ndarray, batches: np.ndarray) -> float | None:

@@ -95,7 +95,7 @@ def _placed(frame: pd.DataFrame, place: Mapping[str, Any], runs: Mapping[str, tu
     """The rows with the columns that every row carries; recipe and run are those of its plate's publication."""
     plates = frame["plate"] if "plate" in frame else pd.Series([None] * len(frame), index=frame.index, dtype=object)
     known = [runs.get(str(plate), (None, None)) for plate in plates]
-    carried = {"plate": [plate or None for plate in plates]}
+    carried: dict[str, Any] = {"plate": [plate or None for plate in plates]}
     carried |= {"recipe": [recipe for recipe, _ in known], "run": [run for _, run in known]}
     return frame.assign(**carried, **place)
 

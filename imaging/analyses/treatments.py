@@ -88,7 +88,7 @@ def find_testable(
         Profiles that have what is tested, shape ``(profiles,)``, bool; ``None``: any feature at all.
     """
     if has_value is None:
-        has_value = np.isfinite(profiles.values).any(axis=1)
+        has_value = np.asarray(np.isfinite(profiles.values).any(axis=1))
     usable = has_value if reference is None else has_value & reference
     groups = [rows[has_value[rows]] for rows in treatments.rows]
     pools, reasons = [], []

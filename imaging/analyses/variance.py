@@ -132,7 +132,7 @@ def _patterns(values: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, bool
     usable = np.flatnonzero(missing.mean(axis=0) <= MOST_MISSING) if len(values) else np.array([], dtype=int)
     groups: dict[bytes, list[int]] = {}
     for feature in usable:
-        groups.setdefault(np.packbits(missing[:, feature]).tobytes(), []).append(feature)
+        groups.setdefault(np.packbits(missing[:, feature]).tobytes(), []).append(int(feature))
     ordered = sorted(groups.values(), key=lambda group: (-len(group), group[0]))
     for group in ordered[:MOST_PATTERNS]:
         yield np.flatnonzero(~missing[:, group[0]]), np.array(group), False

@@ -104,7 +104,8 @@ def _treated(profiles: Profiles, experiment: str, plate: str, summary: Summary) 
 def _of_column(profiles: Profiles, found: Failure, wells: np.ndarray) -> Iterator[Failure]:
     """The failure of a column where it holds negative controls only, else one of each of its controls."""
     frame = profiles.wells
-    here = frame["experiment"].eq(found.experiment) & frame["plate"].eq(found.plate) & frame["column"].eq(found.column)
+    here = frame["experiment"].eq(found.experiment) & frame["plate"].eq(found.plate)
+    here &= (frame["column"] == found.column).to_numpy()
     if frame.loc[here, "control"].eq("negcon").all():
         yield found
         return
@@ -196,7 +197,8 @@ def find_failed_plates(metrics: pd.DataFrame, limit: float, rules: set[str]) -> 
         if metric not in metrics or rule not in rules:
             continue
         medians = metrics.groupby(["experiment", "channel", "plate"])[metric].median()
-        for (experiment, channel), of_channel in medians.groupby(level=["experiment", "channel"]):
+        for key, of_channel in medians.groupby(level=["experiment", "channel"]):
+            experiment, channel = map(str, key if isinstance(key, tuple) else (key,))
             names = of_channel.index.get_level_values("plate")
             values = of_channel.to_numpy(dtype=float)
             for place, plate in enumerate(names):

@@ -121,7 +121,7 @@ def _report(judged: pd.DataFrame, usual: dict[tuple[str, str, str], _Reference],
     failing = judged[judged["fails"]]
     for key, of_well in failing.groupby(["experiment", "plate", "well"], sort=True):
         experiment, plate, well = map(str, key if isinstance(key, tuple) else (key,))
-        bad, total = of_well["site"].nunique(), int(sites.loc[key])
+        bad, total = of_well["site"].nunique(), int(sites.loc[(experiment, plate, well)])
         whole = 2 * bad >= total
         worst = of_well.sort_values(["z", "channel", "site"], ascending=[False, True, True])
         if whole:

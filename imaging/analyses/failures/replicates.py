@@ -34,7 +34,7 @@ def find_outlying_replicates(profiles: Profiles, scaled: np.ndarray, limit: floa
     values = np.nan_to_num(scaled[:, used])
     nearest, of_others = np.full(len(profiles), np.nan), np.full(len(profiles), np.nan)
     sizes = np.zeros(len(profiles), dtype=int)
-    for rows in _replicates(profiles, np.isfinite(scaled[:, used]).any(axis=1)):
+    for rows in _replicates(profiles, np.asarray(np.isfinite(scaled[:, used]).any(axis=1))):
         distances = _distances(values[rows])
         closest = distances.min(axis=1)
         nearest[rows], sizes[rows] = closest, len(rows)

@@ -37,7 +37,7 @@ class Screen:
         counts = self.profiles.wells["cells_count"].to_numpy().copy()
         counts[here] = np.round(counts[here] * factor)
         self.profiles.wells["cells_count"] = counts
-        self.profiles.values[np.ix_(here, range(FEATURES // 10))] += np.log(factor)
+        self.profiles.values[np.ix_(here, np.arange(FEATURES // 10))] += np.log(factor)
 
     def images_of(self, here: np.ndarray, *, site: int = 0, channel: str = "") -> pd.Series:
         """Which images are of some wells."""

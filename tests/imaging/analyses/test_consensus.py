@@ -59,7 +59,7 @@ def test_what_replicates_agree_in_is_kept() -> None:
     profiles.wells["mechanism"] = np.where(profiles.wells["treatment"] == "T01", "Eg5 inhibitors", "")
     profiles.wells["solvent"] = profiles.wells["plate"]
     made = make_consensus(profiles, recipe()).wells.set_index("treatment")
-    assert made.loc["T01", ["mechanism", "control", "experiment", "plate", "solvent"]].fillna("").tolist() == [
+    assert made[["mechanism", "control", "experiment", "plate", "solvent"]].fillna("").loc["T01"].tolist() == [
         "Eg5 inhibitors",
         "trt",
         "made",

@@ -14,7 +14,7 @@ def test_pairs_above_the_quantile_of_the_others_are_counted():
     random = np.random.default_rng(0)
     values, labels = random.normal(size=(30, 12)), np.arange(30) // 3
     values[:6] += 3 * random.normal(size=(2, 12)).repeat(3, axis=0)
-    correlation = np.corrcoef(values)
+    correlation = np.asarray(np.corrcoef(values))
     upper = np.triu(np.ones((30, 30), bool), 1)
     is_same = labels[:, None] == labels
     limit = np.quantile(correlation[upper & ~is_same], 0.9)

@@ -189,7 +189,7 @@ def test_a_plate_that_is_its_batch_has_no_share_of_its_own() -> None:
 
     shares = share_variance(make_profiles(wells, values), FACTORS).set_index("factor")
 
-    assert np.isnan(shares.loc["plate", "share"])
+    assert shares["share"].isna().loc["plate"]
     assert shares.loc["plate", "reason"] == "plate cannot be told from batch in these wells"
     assert shares.loc[["batch", "treatment", "residual"], "share"].notna().all()
 
