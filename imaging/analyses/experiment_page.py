@@ -105,10 +105,11 @@ def _plates(published: Iterable[Published], wells: Frame) -> Frame:
                 "verdict": verdict,
                 "page": plate_page_link(each.plate, each.recipe),
                 "published_at": each.record["published_at"],
-                "first_image_at": each.record.get("first_image_at") or each.record["published_at"],
+                "first_image_at": str(each.record.get("first_image_at") or each.record["published_at"]),
             }
         )
-    return pd.DataFrame(sorted(rows, key=lambda row: (str(row["first_image_at"]), row["plate"])))
+    frame = pd.DataFrame(rows, columns=["plate", "batch", "verdict", "page", "published_at", "first_image_at"])
+    return frame.sort_values(["first_image_at", "plate"], ignore_index=True)
 
 
 def _mixing(record: AnalysisRecord, recipe: AnalysisRecipe) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_features_are_described_as_in_their_dictionary(folder_store, tmp_path):
     (written,) = export(published(folder_store), "anndata", tmp_path)
     var = anndata.read_h5ad(written.path).var
     assert var.loc[AREA, "definition"] == "number of pixels of the nucleus"
-    assert list(var.loc[RATIO, ["family", "objects", "channel"]]) == ["Intensity", "Cells", "RNA"]
+    assert var.loc[[RATIO], ["family", "objects", "channel"]].values.tolist() == [["Intensity", "Cells", "RNA"]]
     assert var["channel"].isna().tolist() == [True, False]
 
 
