@@ -23,6 +23,7 @@ from flows.messages.rounds import Messenger
 from flows.needs import Need, event_of, find_age_s, find_need, find_other_recipes
 from flows.placement import find_run_refusal
 from flows.plate_list import FAULTS, list_plates
+from flows.repeats import Repeats, SaidOnce
 from flows.settings import Settings
 from flows.waiting_runs import WaitingRuns
 from flows.watch_experiments import tend, watch_experiments
@@ -97,8 +98,8 @@ class Watch:
     _books: dict[str, RecipeBook] = field(default_factory=dict)
     _marks: set[tuple[str, str]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _wakes: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
-    _said: set[str] = field(default_factory=set)
+    _wakes: Repeats = field(default_factory=lambda: Repeats(REPEAT_S, LONGEST_REPEAT_S))
+    _say_once: SaidOnce = field(default_factory=lambda: SaidOnce(log))
     _clock_ahead: float | None = None
     _listed_at: float = NEVER
     _had_plates: bool = False
@@ -333,22 +334,14 @@ class Watch:
     def _wake(self, need: Need, tick: float) -> None:
         """Ask for a run unless one waits to begin; the longer none comes, the longer the pause before the next time."""
         key = (need.experiment, need.plate, need.recipe)
-        woken_at, pause_s = self._wakes.get(key, (float("-inf"), REPEAT_S))
-        if tick - woken_at < pause_s:
+        if not self._wakes.is_due(key, tick):
             return
         if self.is_waiting(need):
-            self._wakes[key] = (tick, REPEAT_S)
+            self._wakes.wait(key, tick)
             return
         self.wake(need)
-        self._wakes[key] = (tick, pause_s if woken_at == float("-inf") else min(2 * pause_s, LONGEST_REPEAT_S))
+        self._wakes.note(key, tick)
         log.info("%s/%s: %s; a run is asked for", need.experiment, need.plate, need.reason)
-
-    def _say_once(self, sentence: str) -> None:
-        """Log a sentence, once an hour."""
-        hour = f"{int(time.monotonic() // 3600)} {sentence}"
-        if hour not in self._said:
-            self._said = {said for said in self._said if said.split(" ", 1)[0] == hour.split(" ", 1)[0]} | {hour}
-            log.warning(sentence)
 
 
 def watch(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from flows.events import ExperimentChanged, emit
 from flows.plate_list import FAULTS
+from flows.repeats import Repeats, SaidOnce
 from flows.settings import Settings
 from imaging.analyses.pulse import is_analysed
 from imaging.analyses.reconcile import find_due
@@ -52,9 +53,9 @@ class ExperimentWatch:
     stale_s: float = 90.0
     _look_at: dict[str, float] = field(default_factory=dict)
     _pause_s: dict[str, float] = field(default_factory=dict)
-    _wakes: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _wakes: Repeats = field(default_factory=lambda: Repeats(REPEAT_S, LONGEST_REPEAT_S))
     _list_at: float = float("-inf")
-    _said: set[str] = field(default_factory=set)
+    _say_once: SaidOnce = field(default_factory=lambda: SaidOnce(log))
 
     def round(self, tick: float | None = None) -> int:
         """Look at each experiment whose time has come; return how many were looked at.
@@ -111,17 +112,11 @@ class ExperimentWatch:
 
     def _wake(self, experiment: str, reason: str, tick: float) -> None:
         """Ask for a run; the longer none comes, the longer the pause before the next time."""
-        woken_at, pause_s = self._wakes.get(experiment, (float("-inf"), REPEAT_S / 2))
-        if tick - woken_at < pause_s:
+        if not self._wakes.is_due(experiment, tick):
             return
         self.wake(ExperimentChanged(experiment=experiment, reason=reason))
-        self._wakes[experiment] = (tick, min(2 * pause_s, LONGEST_REPEAT_S))
+        self._wakes.note(experiment, tick)
         log.info("%s: %s; a run is asked for", experiment, reason)
-
-    def _say_once(self, sentence: str) -> None:
-        if sentence not in self._said:
-            self._said = {*list(self._said)[-1000:], sentence}
-            log.warning("%s", sentence)
 
 
 def watch_experiments(store: Store, settings: Settings) -> ExperimentWatch:
