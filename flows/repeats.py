@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -39,6 +40,10 @@ class Repeats:
     def pop(self, key: Hashable, default: None = None) -> None:
         """Forget what was done: the next time is the first."""
         self._known.pop(key, default)
+
+    def __iter__(self) -> Iterator[Any]:
+        """What was done, as it is now."""
+        return iter(list(self._known))
 
 
 @dataclass

@@ -196,7 +196,7 @@ class Watch:
             self._beats.forget(*place)
             for known in (self._look_under_at, self._wakes, self._quiet_s):
                 for key in [key for key in known if key[:2] == place]:
-                    del known[key]
+                    known.pop(key, None)
         for place in found.places:
             self._look_at.setdefault(place, NEVER)
 

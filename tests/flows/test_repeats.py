@@ -27,6 +27,7 @@ def test_what_is_answered_begins_anew() -> None:
     repeats.wait("a", 30.0)
     assert not repeats.is_due("a", 39.9)
     assert repeats.is_due("a", 40.0)
+    assert list(repeats) == ["a"]
     repeats.pop("a")
     repeats.pop("unknown", None)
     assert repeats.is_due("a", 30.0)
