@@ -18,6 +18,8 @@ from imaging.errors import ConfigurationError, MissingPartError
 ROOT = Path(__file__).resolve().parents[1]
 """The folder that holds prefect.yaml and deployments/."""
 PROJECT, FOLDER, AUTOMATIONS = "prefect.yaml", "deployments", "automations"
+NO_ENVIRONMENTS = (AUTOMATIONS, "messages")
+"""Files beside those of the environments, without their ending."""
 
 _Model = TypeVar("_Model")
 
@@ -139,7 +141,7 @@ def read_environment(name: str, root: Path = ROOT) -> Environment:
     MissingPartError, ConfigurationError
         As ``read_deployments``; also if there is no such environment.
     """
-    names = sorted(path.stem for path in (root / FOLDER).glob("*.yaml") if path.stem != AUTOMATIONS)
+    names = sorted(path.stem for path in (root / FOLDER).glob("*.yaml") if path.stem not in NO_ENVIRONMENTS)
     if names and name not in names:
         raise ConfigurationError(
             f"there is no environment {name!r}; there are: {', '.join(names)}", key=str(root / FOLDER)

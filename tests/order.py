@@ -23,6 +23,8 @@ SHARED = {
         "tests/flows/test_deploy_google.py",
         "tests/flows/test_events.py",
         "tests/flows/test_google.py",
+        "tests/flows/test_message_channels.py",
+        "tests/flows/test_process_experiment.py",
         "tests/flows/test_waiting_runs.py",
         "tests/flows/test_warehouse.py",
     ),

@@ -190,8 +190,9 @@ def open_entry(store: str | Path | Store) -> Results:
 
 
 def _text(name: str) -> str:
-    """A name, which has no quotes in it, as a text of SQL."""
-    return f"'{name}'"
+    """A name as a text of SQL."""
+    doubled = name.replace("'", "''")
+    return f"'{doubled}'"
 
 
 def _check_plates(store: Store, experiment: str, plates: Sequence[str]) -> None:

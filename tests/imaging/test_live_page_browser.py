@@ -14,6 +14,7 @@ from PIL import Image
 
 from imaging.live_atlas import LiveAtlas
 from imaging.page import PageData, PageFact, PageSite, encode_data, encode_live, write_index, write_page, write_scripts
+from imaging.page_parts import LINKS, encode_links
 from imaging.store import Store, open_store
 from tests.imaging.small_page import CHANNELS, colours, focused, grey_of, small_plate, wait_until, well
 
@@ -58,6 +59,7 @@ def write_live(store: Store, page: PageData, pictures: dict[str, bytes]) -> None
         store.write(f"p/{name}", picture)
     write_scripts(store, "p/")
     store.create("p/data.js", encode_data(None))
+    store.create(f"p/{LINKS}", encode_links(()))
     store.write("p/live.js", encode_live(page))
     write_index(store, "p/")
 

@@ -228,7 +228,7 @@ def test_a_table_that_is_dropped_while_it_is_made_is_one_sentence(
     loader = prepared(bigquery_jobs.client(), folder_store)
     later = DeclaredTable("sites", "", (*TABLES["sites"].columns, Column("shade", INTEGER, "", "")))
     bigquery_jobs.trouble(request_line, 404, "notFound")
-    monkeypatch.setattr(schemas, "LOADED", (later,))
+    monkeypatch.setattr(schemas, "WITH_ROWS", (later,))
     with pytest.raises(WarehouseUnavailableError, match="the dataset screens was changed by somebody else meanwhile"):
         Schemas(loader.warehouse).ensure(later)
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-NAMES = ("bbbc021", "held_back", "failures", "lincs")
+NAMES = ("bbbc021", "lincs", "bbbc013", "held_back", "failures", "noise")
 """Modules of this package with ``rows()``: dictionaries of equal keys, or tuples of which the first is the heading."""
 
 

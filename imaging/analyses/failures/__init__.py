@@ -131,8 +131,8 @@ def mark_excluded(profiles: Profiles, failures: pd.DataFrame) -> np.ndarray:
             continue
         here = wells["plate"].eq(item["plate"]).to_numpy()
         if item["experiment"]:
-            here &= wells["experiment"].eq(item["experiment"]).to_numpy()
+            here = here & wells["experiment"].eq(item["experiment"]).to_numpy()
         if item["level"] != "plate":
-            here &= wells[item["level"]].eq(item[item["level"]]).to_numpy()
+            here = here & wells[item["level"]].eq(item[item["level"]]).to_numpy()
         (kept if is_kept else marked)[here] = True
     return marked & ~kept

@@ -38,7 +38,7 @@ def test_ssmd_by_hand():
 
 def test_a_shift_up_or_down_is_told_from_chance():
     profiles = draw(Screen(treatments=20, plate=0), 0)
-    for treatment, shift in (("t000", 12.0), ("t001", -12.0)):
+    for treatment, shift in (("t000", 20.0), ("t001", -20.0)):
         profiles.values[(profiles.wells["treatment"] == treatment).to_numpy(), 1] += shift
     found = measure_effects(profiles, FEW)
     clear = found[found["q"] <= 0.05]
@@ -79,7 +79,7 @@ def test_wells_without_a_value_do_not_count():
 
 def test_fewer_cells_are_told_from_chance_and_more_cells_are_not():
     profiles = draw(Screen(treatments=20), 0)
-    counts = profiles.wells["cells_count"].to_numpy(float)
+    counts = profiles.wells["cells_count"].to_numpy(float, copy=True)
     counts[profiles.wells["treatment"] == "t000"] /= 5
     counts[profiles.wells["treatment"] == "t001"] *= 5
     profiles.wells["cells_count"] = counts

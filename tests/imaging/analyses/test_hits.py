@@ -59,7 +59,7 @@ def test_a_large_effect_must_be_large_and_told_from_chance():
 
 def test_a_treatment_that_kills_is_a_hit_of_viability():
     raw = draw(Screen(treatments=15), 0)
-    counts = raw.wells["cells_count"].to_numpy(float)
+    counts = raw.wells["cells_count"].to_numpy(float, copy=True)
     counts[raw.wells["treatment"] == "t002"] = 10
     raw.wells["cells_count"] = counts
     hits = find_hits(raw, recipe(criteria=("viability",)), raw=raw).hits
