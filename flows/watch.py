@@ -271,7 +271,7 @@ class Watch:
         self._look_under_at[key] = tick + pause_s
         beat_at = self.store.modified(heartbeat_key(job.prefix))
         if beat_at is not None and self._beats.is_young(key, beat_at, now, tick):
-            self._wakes.pop(key, None)
+            self._wakes.answer(key, tick)
             self._look_under_at[key] = tick + min(pause_s, max(self.rescan_s, beat_at + self.stale_s - now))
             self._note_state(job, priority, is_open=True)
             return 1

@@ -92,7 +92,7 @@ class ExperimentWatch:
             if reason:
                 self._wake(experiment, reason, tick)
             else:
-                self._wakes.pop(experiment, None)
+                self._wakes.answer(experiment, tick)
         except FAULTS as error:
             if isinstance(error, MissingPartError):  # nobody could be told: soon again
                 reason = reason or "unsaid"
