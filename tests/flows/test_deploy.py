@@ -64,7 +64,7 @@ def test_what_can_wait_is_run_by_few_at_a_time_behind_plates_that_are_imaged() -
     (trigger,) = background.triggers
     assert trigger["expect"] == [BACKGROUND_WORK]
     assert trigger["parameters"] == production.triggers[0]["parameters"]
-    assert background_places(read_deployments()) == background.concurrency_limit
+    assert background_places([production, background]) == background.concurrency_limit
 
 
 def test_the_queue_of_what_can_wait_comes_behind_that_of_plates(server: str, tmp_path: Path) -> None:
@@ -97,7 +97,9 @@ def test_our_alerts_are_sent_one_by_one_by_the_blocks_that_deploying_makes() -> 
     alerts = read_automations()[1]
     assert alerts["trigger"]["expect"] == [ALERT, NO_PROGRESS]
     assert (alerts["trigger"]["threshold"], alerts["trigger"]["within"]) == (1, 0)
-    assert [action["block"] for action in alerts["actions"]] == ["/".join(BLOCKS[name]) for name in BLOCKS if name.startswith("alert_")]
+    assert [action["block"] for action in alerts["actions"]] == [
+        "/".join(BLOCKS[name]) for name in BLOCKS if name.startswith("alert_")
+    ]
 
 
 def test_the_runner_serves_the_same_deployment(project: Path) -> None:

@@ -130,7 +130,9 @@ def test_half_of_the_sites_make_a_well_fail() -> None:
 def test_metrics_of_images_may_be_features() -> None:
     screen = make_screen(seed=3)
     images = screen.images[(screen.images["site"] == 1) & (screen.images["channel"] == "DNA")]
-    slopes = screen.profiles.wells.merge(images, on=["plate", "well"], how="left")["PowerLogLogSlope"].to_numpy(copy=True)
+    slopes = screen.profiles.wells.merge(images, on=["plate", "well"], how="left")["PowerLogLogSlope"].to_numpy(
+        copy=True
+    )
     here = screen.where(plate="P002", well="F10")
     slopes[here] -= 1.5
     profiles = Profiles(
