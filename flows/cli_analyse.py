@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from flows.cli_results import STORE, open_existing
-from flows.printed_rows import Format, counted, open_console, plain, print_rows, printable
+from flows.printed_rows import Format, open_console, plain, print_rows, printable
+from imaging.sentences import counted
 
 if TYPE_CHECKING:
     from imaging.analyses.analysis import Analysis

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from flows.cli_results import STORE, open_existing
-from flows.printed_rows import counted
+from imaging.sentences import counted
 
 if TYPE_CHECKING:
     from imaging.export.forms import Written

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from flows.cli_results import STORE, open_existing
-from flows.printed_rows import counted, open_console, plain
+from flows.printed_rows import open_console, plain
+from imaging.sentences import counted
 
 if TYPE_CHECKING:
     from flows.settings import Settings

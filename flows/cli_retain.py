@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from flows.cli_results import STORE, open_existing
-from flows.printed_rows import counted, printable
+from flows.printed_rows import printable
+from imaging.sentences import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

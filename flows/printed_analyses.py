@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flows.printed_rows import counted
 from imaging.analyses.analysis_records import (
     ANALYSED_STATUS,
     AnalysisRecord,
@@ -14,6 +13,7 @@ from imaging.analyses.analysis_records import (
 )
 from imaging.analyses.numbered import read_choices
 from imaging.errors import StoredDataError
+from imaging.sentences import counted
 from imaging.store import Store
 
 

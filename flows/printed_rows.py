@@ -12,6 +12,8 @@ from unicodedata import category
 
 import typer
 
+from imaging.sentences import counted
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import Console
@@ -52,11 +54,6 @@ def open_console() -> Console:
 
     console = Console()
     return console if console.is_terminal else Console(width=_PIPE_WIDTH, soft_wrap=True)
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 site``, ``2 sites``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

@@ -37,3 +37,8 @@ def name_unknown(kind: str, name: str, known: Sequence[str], where: str = "") ->
         return missing
     more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
     return shorten(f"{missing}; there are {', '.join(known[:_MOST_LISTED])}{more}", 1_000)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 site``, ``2 sites``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from flows.messages.news import tell_experiment
 from imaging.analyses.analysis_records import ANALYSED_STATUS, AnalysisRecord, read_analysis
 from imaging.analyses.board import board_of_records
+from imaging.analyses.effects import CELLS_COUNT
 from imaging.columns import read_time
 from imaging.errors import StoredDataError
 from imaging.store import Store
@@ -81,10 +82,10 @@ def _facts(store: Store, record: AnalysisRecord, before: AnalysisRecord | None, 
 
 
 def _z_prime(store: Store, record: AnalysisRecord) -> float | None:
-    """Median over the plates of the best Z' that a feature and positive control has there; ``None`` without any."""
+    """Median over the plates of the best Z' that a named feature and positive control has there, if any has one."""
     best: dict[str, float] = {}
-    for row in _rows(store, record, "controls", ("plate", "z_prime")):
-        if row["z_prime"] is not None:
+    for row in _rows(store, record, "controls", ("plate", "feature", "z_prime")):
+        if row["z_prime"] is not None and row["feature"] != CELLS_COUNT:
             best[row["plate"]] = max(row["z_prime"], best.get(row["plate"], row["z_prime"]))
     return median(best.values()) if best else None
 

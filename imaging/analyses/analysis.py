@@ -26,6 +26,7 @@ from imaging.analyses.scores import score_analysis
 from imaging.analyses.select import select_features
 from imaging.analyses.variance import share_variance
 from imaging.errors import ConfigurationError
+from imaging.sentences import counted
 
 FACTORS = ("batch", "plate", "row", "column", "treatment")
 """What the variance of features is shared among."""
@@ -222,8 +223,8 @@ def _normalize(
 
 def _of_plates(note: str, plates: Sequence[str]) -> str:
     """What is to be said of several plates, once."""
-    more = f" and {len(plates) - 1} more likewise" if len(plates) > 1 else ""
-    return f"plate {plates[0]}{more}: {note}"
+    more = f"; so it is with {counted(len(plates) - 1, 'more plate')}" if len(plates) > 1 else ""
+    return f"plate {plates[0]} {note}{more}"
 
 
 def _reference(profiles: Profiles, details: Sequence[dict[str, Any]]) -> np.ndarray | None:

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from imaging.analyses.board import LEADERBOARD, Board
+from imaging.sentences import counted
 from imaging.table_schema import INTEGER, NUMBER
 
 BEST_HIGH = frozenset({"percent_replicating", "mean_map", "nsc", "nscb", "silhouette_label", "map_label"})
@@ -38,7 +39,7 @@ def board_page(experiment: str, board: Board) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         f'<meta name="viewport" content="width=device-width">\n<title>{title}</title>\n<style>{_STYLE}</style>\n'
         f"<h1>{title}</h1>\n"
-        f'<p class="said">{len(board.rows)} recipes; hits are gained and lost against the first. '
+        f'<p class="said">{counted(len(board.rows), "recipe")}; hits are gained and lost against the first. '
         "A star marks the best of a column.</p>\n"
         f'<div class="wide"><table>\n<thead><tr><th>recipe</th>{head}</tr></thead>\n'
         f"<tbody>{body}</tbody>\n</table></div>\n"

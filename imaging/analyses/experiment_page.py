@@ -97,18 +97,21 @@ def _plates(published: Iterable[Published], wells: Frame) -> Frame:
     batches = dict(zip(wells.get("plate", ()), wells.get("batch", ()), strict=True))
     rows: list[dict[str, Any]] = []
     for each in published:
-        [verdict] = _read(each.store, each.key("plates"), ["verdict"])["verdict"].tolist() or [None]
+        [judged] = _read(each.store, each.key("plates"), ["verdict", "z_prime"]).to_dict("records") or [{}]
         rows.append(
             {
                 "plate": each.plate,
                 "batch": batches.get(each.plate),
-                "verdict": verdict,
+                "verdict": judged.get("verdict"),
+                "z_prime": judged.get("z_prime"),
                 "page": plate_page_link(each.plate, each.recipe),
                 "published_at": each.record["published_at"],
                 "first_image_at": str(each.record.get("first_image_at") or each.record["published_at"]),
             }
         )
-    frame = pd.DataFrame(rows, columns=["plate", "batch", "verdict", "page", "published_at", "first_image_at"])
+    frame = pd.DataFrame(
+        rows, columns=["plate", "batch", "verdict", "z_prime", "page", "published_at", "first_image_at"]
+    )
     return frame.sort_values(["first_image_at", "plate"], ignore_index=True)
 
 

@@ -12,6 +12,7 @@ from imaging.analyses.failures import mark_excluded
 from imaging.analyses.profiles import EMPTY, NEGCON, Profiles
 from imaging.analyses.recipe import AnalysisRecipe
 from imaging.errors import ConfigurationError
+from imaging.sentences import counted
 
 LEAST_CONTROLS = 3
 """Negative control wells that a plate needs to be the measure of itself."""
@@ -133,8 +134,3 @@ def check_participation(part: Participation, recipe: AnalysisRecipe, *, experime
             "the analysis recipe",
             experiment=experiment,
         )
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 well``, ``2 wells``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
