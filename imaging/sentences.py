@@ -40,5 +40,5 @@ def name_unknown(kind: str, name: str, known: Sequence[str], where: str = "") ->
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 site``, ``2 sites``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    """``1 site``, ``1,200 sites``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

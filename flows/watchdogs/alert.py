@@ -75,11 +75,6 @@ def named(plates: Iterable[PlateFacts]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def counted(number: int, noun: str) -> str:
-    """``1 site``, ``1,200 sites``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def inline(sentence: str) -> str:
     """What others say, on one line and without its full stop."""
     return " ".join(sentence.split()).rstrip(".")

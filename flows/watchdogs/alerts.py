@@ -24,7 +24,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from flows.watchdogs.alert import Alert, counted, inline, moment_words, named, since_words
+from flows.watchdogs.alert import Alert, inline, moment_words, named, since_words
 from flows.watchdogs.cluster_alerts import find_cluster_alerts
 from flows.watchdogs.facts import (
     DiskFacts,
@@ -35,6 +35,7 @@ from flows.watchdogs.facts import (
     QualityFacts,
     RunFacts,
 )
+from imaging.sentences import counted
 
 LAST_PLATES, FEWEST_BEFORE = 3, 5
 """Plates whose quality is looked at, and earlier ones that are needed to compare them with."""

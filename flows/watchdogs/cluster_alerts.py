@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from flows.watchdogs.alert import Alert, counted, inline, named, since_words
+from flows.watchdogs.alert import Alert, inline, named, since_words
 from flows.watchdogs.facts import ClusterFacts, Facts, PlateFacts, WorkerFacts
 from imaging.cost_words import time_words
+from imaging.sentences import counted
 
 FEWEST_FAILURES, FEWEST_SITES = 5, 3
 """Failures in a row, and different sites among them, from which on a worker or the sites are called failing."""
