@@ -45,6 +45,8 @@ FLEETING = (
     *(f"prefect.task-run.{state}" for state in ("Pending", "Running", "Completed")),
 )
 """Events that are most of all and that nobody looks for on the next day."""
+LATE_S = 600.0
+"""Seconds after which the server calls a run late that nobody began."""
 CLIENT_RETRIES = 7
 """How often a client asks again, after 2, 4, ... 128 s: about four minutes, so that runs outlast a server's restart."""
 
@@ -70,6 +72,9 @@ def server_variables(
             dict.fromkeys(FLEETING, round(min(kept_s, DAY_S)))
         ),
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{kept_s:.0f}S",
+        # plates of a burst wait their turn: after the usual 15 s each would be written to the database as late, again and
+        # again where SQLite is busy, and each is one more event; watchdogs look at when runs were to begin
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": f"{LATE_S:.0f}",
         "PREFECT_HOME": str(state),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
