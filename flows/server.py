@@ -17,6 +17,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
@@ -38,6 +39,8 @@ SQLITE = f"sqlite+aiosqlite:///./{DATABASE}"
 POSTGRESQL = "postgresql+asyncpg://"
 PREPARED = (DATABASE, "memo_store.toml")
 """What a state folder begins with; the second says which block types the database holds."""
+GIVEN_UP = "dlq"
+"""Folder in the state folder for events that the server could not handle."""
 KEEP_RUNS_DAYS: float = Settings.model_fields["keep_runs_days"].default
 DAY_S = 86_400.0
 FLEETING = (
@@ -72,8 +75,8 @@ def server_variables(
             dict.fromkeys(FLEETING, round(min(kept_s, DAY_S)))
         ),
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{kept_s:.0f}S",
-        # plates of a burst wait their turn: after the usual 15 s each would be written to the database as late, again and
-        # again where SQLite is busy, and each is one more event; watchdogs look at when runs were to begin
+        # plates of a burst wait their turn: after the usual 15 s each would be written to the database as late, which
+        # is one more event of each; watchdogs look at when runs were to begin
         "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": f"{LATE_S:.0f}",
         "PREFECT_HOME": str(state),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
@@ -192,6 +195,7 @@ def run_server(
     is_fresh = database == SQLITE and not (state / DATABASE).exists()
     if is_fresh:
         copy_prepared(prepared, state)
+    forget_given_up(state, older_than_s=max(keep_runs_days, 1.0) * DAY_S)
     variables = server_variables(state, prepared, port, database, keep_runs_days=keep_runs_days)
     os.environ.update(variables)  # noqa: TID251 - Prefect reads them when it is imported
     os.chdir(state)
@@ -215,6 +219,17 @@ def run_server(
     if host == HOST:
         app = OwnNames(app, refuses_origins=True)
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=2)
+
+
+def forget_given_up(state: Path, *, older_than_s: float) -> int:
+    """Delete what Prefect writes of events that it failed to handle, and never deletes; return how many were old."""
+    latest, old = time.time() - older_than_s, 0
+    for path in (state / GIVEN_UP).glob("*"):
+        with contextlib.suppress(OSError):  # somebody else did
+            if path.is_file() and path.stat().st_mtime < latest:
+                path.unlink()
+                old += 1
+    return old
 
 
 def copy_prepared(prepared: Path, state: Path) -> None:

@@ -26,7 +26,7 @@ from flows.plate_list import FAULTS, list_plates
 from flows.repeats import Repeats, SaidOnce
 from flows.settings import Settings
 from flows.waiting_runs import WaitingRuns
-from flows.watch_experiments import tend, watch_experiments
+from flows.watch_experiments import watch_experiments
 from flows.watchdogs.open_plates import OpenPlates
 from flows.watchdogs.rounds import open_watchdogs
 from imaging.errors import MissingPartError, PlateError, StoreUnavailableError
@@ -78,6 +78,8 @@ class Watch:
         Newest publications of a closed plate that stay; ``None`` keeps all.
     plates
         Takes note of the plates that are not done, for the watchdogs.
+    stir
+        Called with the experiment of each plate that has become quiet.
     """
 
     store: Store
@@ -90,6 +92,7 @@ class Watch:
     is_waiting: Callable[[Need], bool] = lambda need: False
     keep_publications: int | None = None
     plates: OpenPlates = field(default_factory=OpenPlates)
+    stir: Callable[[str], None] = lambda experiment: None
     _look_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _list_at: float = NEVER
     _look_under_at: dict[tuple[str, str, str], float] = field(default_factory=dict)
@@ -265,7 +268,8 @@ class Watch:
         place = (job.experiment.name, job.plate)
         key = (*place, job.recipe)
         if is_new and find_age_s(job, now) > DAY_S:
-            self._look_under_at[key] = tick + (_offset(place) - now) % DAY_S
+            spread = zlib.crc32("/".join(place).encode())  # over the day
+            self._look_under_at[key] = tick + (spread - now) % DAY_S
             return 0
         pause_s = self.sweep_s or self.rescan_s
         self._look_under_at[key] = tick + pause_s
@@ -299,6 +303,8 @@ class Watch:
             self._sweep(job, plan)
         elif plan.is_publishable:
             # a lab publishes hundreds of plates a day: looking at each every minute would hold up those with work
+            if key not in self._quiet_s:
+                self.stir(place[0])
             longest_s = LONGEST_SWEEP_S if self.sweep_s else LONGEST_QUIET_S
             self._quiet_s[key] = min(2 * self._quiet_s.get(key, pause_s / 2), longest_s)
             self._look_under_at[key] = tick + self._quiet_s[key]
@@ -359,6 +365,7 @@ def watch(settings: Settings) -> None:
     watchdogs = open_watchdogs(store, settings, watcher.plates, find_need)
     messenger = Messenger(store, settings)
     experiments = watch_experiments(store, settings)
+    watcher.stir = experiments.watched.stir
     log.info("watching %s", settings.store)
     while True:
         if arrivals is not None:
@@ -367,7 +374,7 @@ def watch(settings: Settings) -> None:
             watcher.round()
         except PlateError as error:  # the store did not answer; it is asked again
             log.warning("%s", error)
-        tend(experiments)
+        experiments.tend()
         watchdogs.tend()
         messenger.tend()
         time.sleep(settings.rescan_s)
@@ -384,13 +391,8 @@ def open_watch(store: Store, wake: Callable[[Need], None], settings: Settings) -
     return Watch(store, wake, settings.rescan_s, settings.heartbeat_stale_s, settings.settle_s, refuse, sweep_s)
 
 
-def _offset(place: tuple[str, str]) -> float:
-    """Spread the daily looks over the day."""
-    return zlib.crc32("/".join(place).encode()) % int(DAY_S)
-
-
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    for library in ("httpx", "google"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("google").setLevel(logging.WARNING)
     watch(Settings())

@@ -7,6 +7,7 @@ has, never an experimental one. Where none was promoted, the declared recipe com
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -21,6 +22,11 @@ from imaging.records import publication_key, publication_numbers
 from imaging.store import Store
 
 WITHDRAWN = "withdrawn"
+
+_USED = ("status", "run", "published_at", "first_image_at", "tables")
+"""What is kept of a publication's record."""
+_READERS = 16
+"""Plates whose records are read at once."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,10 @@ def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, 
     found: list[Published] = []
     remarks: list[str] = []
     problems: list[str] = []
+    read = [plate for plate in wanted if plate in there and plate not in set_aside]
+    with ThreadPoolExecutor(_READERS) as pool:
+        found_of = pool.map(lambda plate: _publications(store, experiment, plate), read)
+        publications = dict(zip(read, found_of, strict=True))
     for plate in wanted:
         if plate not in there:
             problems.append(f"{plate}: {_no_such_plate(plate, there)}")
@@ -94,7 +104,7 @@ def select_plates(store: Store, experiment: str, plates: Sequence[str] = (), *, 
         if plate in set_aside:
             remarks.append(f"{plate}: left out, as {set_aside[plate]} is the current acquisition of its barcode")
             continue
-        published = [item for item in _publications(store, experiment, plate) if _is_asked(item.recipe, recipe)]
+        published = [item for item in publications[plate] if _is_asked(item.recipe, recipe)]
         shown = [item for item in published if item.record["status"] != WITHDRAWN]
         if not shown:
             reason = _why_none(plate, is_withdrawn=bool(published), recipe=recipe)
@@ -145,7 +155,9 @@ def _publications(store: Store, experiment: str, plate: str) -> list[Published]:
         if numbers:
             key = publication_key(prefix, numbers[-1])
             (record,) = read_publications(store, [key])
-            found.append(Published(store, experiment, plate, recipe, numbers[-1], record))
+            # without its lists of manifests: those of thousands of plates are held at once
+            kept = {name: record[name] for name in _USED if name in record}
+            found.append(Published(store, experiment, plate, recipe, numbers[-1], kept))
     return found
 
 

@@ -14,6 +14,7 @@ from flows.server import (
     api_client,
     client_variables,
     copy_prepared,
+    forget_given_up,
     is_healthy,
     keep_prepared,
     prefect_environment,
@@ -69,6 +70,16 @@ def test_without_a_prepared_database_nothing_is_copied(state: Path, tmp_path: Pa
     (tmp_path / "memo_store.toml").write_text("noted")
     copy_prepared(tmp_path, state)
     assert list(state.iterdir()) == []
+
+
+def test_events_that_the_server_gave_up_long_ago_are_deleted(tmp_path: Path) -> None:
+    assert forget_given_up(tmp_path, older_than_s=60.0) == 0
+    (tmp_path / "dlq").mkdir()
+    for name, age_s in (("old", 120.0), ("young", 10.0)):
+        (tmp_path / "dlq" / name).write_text("{}")
+        os.utime(tmp_path / "dlq" / name, (time.time() - age_s,) * 2)
+    assert forget_given_up(tmp_path, older_than_s=60.0) == 1
+    assert [path.name for path in (tmp_path / "dlq").iterdir()] == ["young"]
 
 
 def test_the_server_keeps_to_itself(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import logging
 import pytest
 
 from flows.events import ExperimentChanged
-from flows.watch_experiments import FIRST_S, LONGEST_S, REPEAT_S, ExperimentWatch, tend
+from flows.watch_experiments import FIRST_S, LONGEST_S, REPEAT_S, SHARE, SOON_S, ExperimentRounds, ExperimentWatch
+from imaging.analyses.analysis_records import told_key
 from imaging.analyses.pulse import beating, is_analysed
 from imaging.analyses.reconcile import reconcile
 from imaging.errors import MissingPartError, StoreUnavailableError
@@ -24,6 +25,12 @@ def screen(folder_store: FolderStore) -> FolderStore:
     return folder_store
 
 
+def analyse_and_tell(store: FolderStore) -> None:
+    """Analyse as a run does, and leave the mark that people were told."""
+    for outcome in reconcile(store, EXPERIMENT):
+        store.create(told_key(EXPERIMENT, outcome.record.recipe, outcome.record.number), b"{}")
+
+
 def watching(store: FolderStore) -> tuple[ExperimentWatch, list[ExperimentChanged]]:
     woken: list[ExperimentChanged] = []
     return ExperimentWatch(store, woken.append), woken
@@ -35,7 +42,7 @@ def test_an_experiment_that_is_not_analysed_is_woken_and_one_that_is_is_left_alo
     assert [(event.experiment, event.reason.partition(" under ")[0]) for event in woken] == [
         (EXPERIMENT, "1 plate to analyse")
     ]
-    reconcile(screen, EXPERIMENT)
+    analyse_and_tell(screen)
     woken.clear()
     assert watch.round(FIRST_S * 60) == 1
     assert woken == []
@@ -44,14 +51,71 @@ def test_an_experiment_that_is_not_analysed_is_woken_and_one_that_is_is_left_alo
     assert [event.reason.partition(" under ")[0] for event in woken] == ["2 plates to analyse"]
 
 
+def test_an_analysis_that_nobody_was_told_of_is_told(screen: FolderStore) -> None:
+    reconcile(screen, EXPERIMENT)  # whoever did that was killed before it told
+    watch, woken = watching(screen)
+    watch.round(0.0)
+    (event,) = woken
+    assert event.reason.startswith("nobody was told of the analysis under standard-")
+    analyse_and_tell(screen)
+    watch.round(10 * FIRST_S)
+    assert len(woken) == 1
+
+
 def test_an_experiment_is_looked_at_ever_more_seldom_while_nothing_happens(screen: FolderStore) -> None:
-    reconcile(screen, EXPERIMENT)
+    analyse_and_tell(screen)
     watch, _ = watching(screen)
     looks = [tick for tick in range(0, 20_000, 10) if watch.round(float(tick))]
     pauses = [later - earlier for earlier, later in itertools.pairwise(looks)]
     assert pauses[0] >= FIRST_S
     assert pauses == sorted(pauses)
     assert max(pauses) <= LONGEST_S + 10
+
+
+def test_an_experiment_whose_plate_has_become_quiet_is_looked_at_soon(screen: FolderStore) -> None:
+    analyse_and_tell(screen)
+    watch, woken = watching(screen)
+    for tick in range(0, 20_000, 10):  # nothing happens for long
+        watch.round(float(tick))
+    publish(screen, "P2")
+    watch.stir(EXPERIMENT, 20_000.0)
+    assert watch.round(20_000.0 + SOON_S - 1) == 0
+    assert watch.round(20_000.0 + SOON_S) == 1
+    assert len(woken) == 1
+    for _ in range(50):  # fifty plates of a burst are one event
+        watch.stir(EXPERIMENT, 20_006.0)
+        watch.round(20_006.0 + SOON_S)
+    assert len(woken) == 1
+
+
+def test_a_sign_that_comes_during_a_look_is_not_lost(screen: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    analyse_and_tell(screen)
+    watch, woken = watching(screen)
+    find = watch._find_reason
+
+    def find_and_stir(experiment: str) -> str:
+        reason = find(experiment)
+        publish(screen, "P2")
+        watch.stir(experiment, 0.0)
+        return reason
+
+    with monkeypatch.context() as patched:
+        patched.setattr(watch, "_find_reason", find_and_stir)
+        watch.round(0.0)
+    assert woken == []
+    watch.round(SOON_S + 5.0)
+    assert len(woken) == 1
+
+
+def test_signs_take_no_more_than_a_share_of_the_time(screen: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, _ = watching(screen)
+    clock = itertools.count(0.0, 0.5)  # each look takes half a second
+    monkeypatch.setattr("flows.watch_experiments.time.monotonic", lambda: next(clock))
+    looks = 0
+    for tick in range(0, 1_000, 2):
+        watch.stir(EXPERIMENT, float(tick))
+        looks += watch.round(float(tick))
+    assert looks <= 1_000 * SHARE / 0.5 + 1
 
 
 def test_whoever_is_at_it_is_not_disturbed(screen: FolderStore) -> None:
@@ -114,5 +178,5 @@ def test_a_store_that_does_not_answer_ends_no_watcher(
 
     watch, _ = watching(screen)
     monkeypatch.setattr(screen, "list_folders", refuse)
-    tend(watch)
+    ExperimentRounds(watch).round()
     assert "Stale file handle" in caplog.text

@@ -41,6 +41,25 @@ def test_no_second_run_is_asked_for_while_one_waits_for_a_place(root: FolderStor
     assert len(woken) == 2
 
 
+def test_a_plate_that_becomes_quiet_stirs_its_experiment_once_each_time(root: FolderStore) -> None:
+    upload(root, "P1")
+    watch, _ = watch_of(root)
+    stirred: list[str] = []
+    watch.stir = stirred.append
+    now = time.time()
+    watch.round(now)
+    assert stirred == [], "there is work"
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    for second in range(1, 600):
+        watch.round(now + second)
+    assert stirred == ["screen"]
+    upload_again(root, "P1")
+    watch.round(now + 2 * LONGEST_QUIET_S)
+    follow(open_job(root, "screen", "P1", settle_s=0.0))
+    watch.round(now + 3 * LONGEST_QUIET_S)
+    assert stirred == ["screen", "screen"]
+
+
 def test_a_published_plate_that_nobody_marks_is_looked_at_ever_more_rarely(root: FolderStore) -> None:
     upload(root, "P1")
     follow(open_job(root, "screen", "P1", settle_s=0.0))
