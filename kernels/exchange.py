@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from kernels.compiled import compiled
 
+_SMALL = 32
+"""Rows of a group up to which their ranks are put in order, instead of being counted."""
+
 Floats = npt.NDArray[np.floating]
 Groups = npt.NDArray[np.int32]
 
@@ -125,25 +128,52 @@ def _average_precisions(ranks: npt.NDArray[np.int32], groups: Groups) -> npt.NDA
     count, size = groups.shape
     found = np.empty(count)
     own = np.empty(size - 1, np.int32)
+    with_rank = np.zeros(len(ranks), np.int32)
     for g in range(count):
         total = 0.0
         for i in range(size):
             row = ranks[groups[g, i]]
-            filled = 0
-            for j in range(size):
-                if j == i:
-                    continue
-                rank = row[groups[g, j]]
-                place = filled
-                while place > 0 and own[place - 1] > rank:
-                    own[place] = own[place - 1]
-                    place -= 1
-                own[place] = rank
-                filled += 1
-            for m in range(filled):
-                total += (m + 1) / own[m]
+            if size > _SMALL:
+                total += _by_counting(row, groups[g], i, with_rank)
+            else:
+                total += _by_insertion(row, groups[g], i, own)
         found[g] = total / (size * (size - 1))
     return found
+
+
+@compiled
+def _by_insertion(row: npt.NDArray[np.int32], group: Groups, own_place: int, own: npt.NDArray[np.int32]) -> float:
+    """Sum of m / r_m, the ranks put in order one by one: ``own`` is room for them."""
+    filled = 0
+    for j in range(len(group)):
+        if j == own_place:
+            continue
+        rank = row[group[j]]
+        place = filled
+        while place > 0 and own[place - 1] > rank:
+            own[place] = own[place - 1]
+            place -= 1
+        own[place] = rank
+        filled += 1
+    total = 0.0
+    for m in range(filled):
+        total += (m + 1) / own[m]
+    return total
+
+
+@compiled
+def _by_counting(row: npt.NDArray[np.int32], group: Groups, own_place: int, with_rank: npt.NDArray[np.int32]) -> float:
+    """The same sum in the time of the pool's size, which is less for large groups; ``with_rank`` is 0, and is again."""
+    for j in range(len(group)):
+        if j != own_place:
+            with_rank[row[group[j]]] += 1
+    total, filled = 0.0, 0
+    for rank in range(1, len(with_rank)):
+        for _ in range(with_rank[rank]):
+            filled += 1
+            total += filled / rank
+        with_rank[rank] = 0
+    return total
 
 
 @compiled

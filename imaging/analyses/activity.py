@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from imaging.analyses.average_precision import average_precision, mean_precisions, rank_p_values
-from imaging.analyses.exchange import Pool, Statistic, exchange_all
+from imaging.analyses.exchange import ExchangeTest, Pool, Statistic, exchange_all
 from imaging.analyses.profiles import NEGCON, Profiles
 from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.treatments import Treatments, false_discovery_rates, find_testable, list_treatments
@@ -55,10 +55,10 @@ def measure_activity(
     else:
         p_values = exchange_all(
             testable.pools,
-            lambda pool: precision_of(pool, profiles.values),
+            ExchangeTest("activity", profiles.values, precision_of),
             count=hits.permutations,
             seed=hits.seed,
-            fdr=hits.fdr,
+            fdr=hits.rate,
         )
     return pd.DataFrame(
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -125,9 +126,11 @@ def pretend_treatments(
     controls = np.flatnonzero(is_control)
     controls = controls[np.argsort(order[controls])]
     layouts = Counter(tuple(sorted(Counter(plates[rows].tolist()).items())) for rows in treatments.rows)
-    random = np.random.default_rng([seed, 1])
+    names = [name for name, _ in profiles.groups(("experiment", "plate"))]
     rows: list[np.ndarray] = []
     for layout, _ in sorted(layouts.items(), key=lambda item: (-item[1], item[0])):
+        place = repr([(names[p], k) for p, k in layout]).encode()
+        random = np.random.default_rng([seed, zlib.crc32(place)])  # the same whichever other plates there are
         of_plate = {p: random.permutation(controls[plates[controls] == p]) for p, _ in layout}
         # Two controls of each plate stay controls.
         for number in range(min((len(of_plate[p]) - 2) // k for p, k in layout)):
@@ -166,10 +169,8 @@ def check_controls(
     measures: dict[str, Callable[[], pd.DataFrame]] = {
         "activity": lambda: measure_activity(profiles, hits, treatments=pretended, reference=reference),
         "distance": lambda: measure_distances(profiles, hits, treatments=pretended, reference=reference),
-        "effect": lambda: measure_effects(raw, hits, treatments=pretended, reference=reference).drop_duplicates(
-            "number"
-        ),
-        "viability": lambda: measure_viability(raw, hits, treatments=pretended, reference=reference),
+        "effect": lambda: measure_effects(raw, hits, treatments=pretended).drop_duplicates("number"),
+        "viability": lambda: measure_viability(raw, hits, treatments=pretended),
     }
     found, notes = [], []
     for criterion in hits.criteria:

@@ -17,6 +17,7 @@ from imaging.analyses.order_statistics import is_rounding
 from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import Correct
 from imaging.analyses.whitening import group_means
+from imaging.errors import ConfigurationError
 from imaging.names import hash_of
 
 FOLDS = 5
@@ -82,6 +83,10 @@ def control_values(profiles: Profiles, recipe: Correct, *, to: str, section: str
         if len(chosen) == len(group.measures) and recipe.held_back and to == "negcon":
             whole.append(group.name)
     usable, notes = _usable(profiles, groups, fitted, found)
+    if len(profiles.features) and not usable.any():
+        raise ConfigurationError(
+            f"{section} has nothing to be fitted on: no feature varies among the negative controls that it is fitted on"
+        )
     if whole:
         notes.append(f"no negative control could be held back for comparisons in {name_some(whole)}: there are too few")
     kept = profiles.only(np.array(profiles.features)[usable].tolist())
@@ -100,7 +105,7 @@ def choose_fitted(profiles: Profiles, group: MeasureGroup, held_back: float) -> 
     """Positions of the controls to fit on: of each plate the same share, by a hash of plate and well.
 
     At least `LEAST_MEASURES` are fitted on. The hash is no random number, so the choice does not depend on the order of
-    wells or on other plates, and is no pattern on the plate.
+    wells, and is no pattern on the plate; a plate that is added may shift it by a well.
     """
     wells = profiles.wells.iloc[group.measures]
     names = wells[["plate", "well", "time_point"]].astype(str)

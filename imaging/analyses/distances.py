@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from imaging.analyses.exchange import Pool, Statistic, exchange_all, one_thread
+from imaging.analyses.exchange import ExchangeTest, Pool, Statistic, exchange_all, one_thread
 from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.treatments import Treatments, false_discovery_rates, find_testable, list_treatments
@@ -40,10 +40,10 @@ def measure_distances(
     testable = find_testable(profiles, treatments, least_replicates=hits.least_replicates, reference=reference)
     p_values = exchange_all(
         testable.pools,
-        lambda pool: distance_of(pool, profiles.values),
+        ExchangeTest("distance", profiles.values, distance_of),
         count=hits.permutations,
         seed=hits.seed,
-        fdr=hits.fdr,
+        fdr=hits.rate,
     )
     with one_thread():
         distances = [np.nan if pool is None else measure_distance(pool, profiles.values) for pool in testable.pools]

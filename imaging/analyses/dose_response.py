@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -66,8 +67,9 @@ def fit_dose_responses(
     ``ec50`` with its interval of 95 % in units of the concentration, an end that the doses leave open NaN; ``bottom``
     and ``top`` above the median of the plate's negative controls in their typical 1.4826 MAD (that of a single plate is
     too uncertain: it would stretch its curve), or as measured where a single plate has no controls; ``p`` that the
-    wells' doses do not matter; ``n_replicates`` wells of a dose at most; ``q`` over treatments of the least p times the
-    number of features; and where there is no fit the ``reason``. A single concentration is no series.
+    wells' doses do not matter; ``n_replicates`` wells of a dose at most;
+    ``q`` over treatments of the least p times the number of features, NaN where no dose has as many wells as a decision
+    needs; and where there is no fit the ``reason``. A single concentration is no series.
 
     Raises
     ------
@@ -76,29 +78,89 @@ def fit_dose_responses(
     """
     keys = tuple(name for name in by if name != "concentration")
     treatments = list_treatments(profiles, keys)
-    concentration = profiles.wells["concentration"].to_numpy(float)
     plates = plate_codes(profiles)
     found = []
-    for feature in hits.features if features is None else features:
+    for series in _list_series(profiles, hits.features if features is None else features, treatments, reference):
+        one: dict[str, object] = {"reason": "no negative controls on its plates"}
+        if series.y is not None:
+            one = _fit(_axis(series.concentration, series.unit), series.y, plates[series.rows], hits)
+        is_log = not is_own_axis(series.unit)
+        found.append({"number": series.number, "feature": series.feature} | _back(one, is_log=is_log))
+    table = pd.DataFrame(found, columns=["number", *(name for name in COLUMNS if name != "q")])
+    return _with_keys(table, treatments, keys, hits.least_replicates)
+
+
+def list_dose_points(
+    profiles: Profiles, hits: HitCriteria, *, by: Sequence[str] = BY, reference: np.ndarray | None = None
+) -> pd.DataFrame:
+    """What the curves of `fit_dose_responses` are fitted to.
+
+    Parameters
+    ----------
+    profiles, hits, by, reference
+        As there.
+
+    Returns
+    -------
+    One row per series, feature and concentration: what tells the series from others, ``concentration_unit``,
+    ``feature``, ``concentration``, ``value`` (median of its wells, in the unit of ``bottom`` and ``top``) and
+    ``n_wells`` (those with a value).
+    """
+    keys = tuple(name for name in by if name != "concentration")
+    treatments = list_treatments(profiles, keys)
+    names = [*keys, "concentration_unit"]
+    found = []
+    for series in _list_series(profiles, hits.features, treatments, reference):
+        if series.y is None:
+            continue
+        said = dict(zip(names, treatments.table[names].iloc[series.number], strict=True)) | {"feature": series.feature}
+        for dose in np.unique(series.concentration[np.isfinite(series.concentration)]):
+            values = series.y[series.concentration == dose]
+            has = np.isfinite(values)
+            if has.any():
+                place = {"concentration": float(dose), "n_wells": int(has.sum())}
+                found.append(said | place | {"value": float(np.median(values[has]))})
+    return pd.DataFrame(found, columns=[*names, "feature", "concentration", "value", "n_wells"])
+
+
+@dataclass(frozen=True, eq=False)
+class _Series:
+    """Wells of one treatment at two concentrations or more: number of the treatment, positions, and responses.
+
+    ``y`` is ``None`` where there are no negative controls to hold them against.
+    """
+
+    number: int
+    feature: str
+    unit: str
+    rows: np.ndarray
+    concentration: np.ndarray
+    y: np.ndarray | None
+
+
+def _list_series(
+    profiles: Profiles, features: Sequence[str], treatments: Treatments, reference: np.ndarray | None
+) -> Iterator[_Series]:
+    """Series of each feature, treatment by treatment."""
+    concentration = profiles.wells["concentration"].to_numpy(float)
+    plates = plate_codes(profiles)
+    for feature in features:
         values = value_of(profiles, feature)
         z = centre_on_controls(profiles, values, reference=reference)
         for number, rows in enumerate(treatments.rows):
-            axis = _axis(concentration[rows], str(treatments.table["concentration_unit"].iloc[number]))
+            unit = str(treatments.table["concentration_unit"].iloc[number])
+            axis = _axis(concentration[rows], unit)
             if len(np.unique(axis[np.isfinite(axis)])) < 2:
                 continue
             y, has_controls = _response(z[rows], values[rows], plates[rows])
-            one: dict[str, object] = {"reason": "no negative controls on its plates"}
-            if has_controls:
-                one = _fit(axis, y, plates[rows], hits)
-            is_log = not _is_axis(str(treatments.table["concentration_unit"].iloc[number]))
-            found.append({"number": number, "feature": feature} | _back(one, is_log=is_log))
-    table = pd.DataFrame(found, columns=["number", *(name for name in COLUMNS if name != "q")])
-    return _with_keys(table, treatments, keys)
+            yield _Series(number, feature, unit, rows, concentration[rows], y if has_controls else None)
 
 
-def _with_keys(table: pd.DataFrame, treatments: Treatments, keys: tuple[str, ...]) -> pd.DataFrame:
+def _with_keys(table: pd.DataFrame, treatments: Treatments, keys: tuple[str, ...], least: int) -> pd.DataFrame:
+    """The series with their names, and q of those with enough wells of a dose: others are not decided."""
     tested = max(table["feature"].nunique(), 1)
-    p_any = (table.groupby("number")["p"].min() * tested).clip(upper=1)
+    p = table["p"].where(table["n_replicates"].fillna(0) >= least)
+    p_any = (p.groupby(table["number"]).min() * tested).clip(upper=1)
     q = pd.Series(false_discovery_rates(p_any.to_numpy(float)), index=p_any.index)
     table["q"] = table["number"].map(q)
     said = treatments.table[[*keys, "concentration_unit", "mechanism"]]
@@ -106,14 +168,14 @@ def _with_keys(table: pd.DataFrame, treatments: Treatments, keys: tuple[str, ...
     return pd.concat([known, table[list(COLUMNS)]], axis=1)
 
 
-def _is_axis(unit: str) -> bool:
+def is_own_axis(unit: str) -> bool:
     """Whether concentrations in a unit are on an axis of their own already, as an index or a logarithm is."""
     return unit.casefold() in _AS_IT_IS or unit.casefold().startswith("log")
 
 
 def _axis(concentration: np.ndarray, unit: str) -> np.ndarray:
     """Logarithms of concentrations, NaN where there is none; those of an index or a logarithm as they are."""
-    if _is_axis(unit):
+    if is_own_axis(unit):
         return concentration
     is_positive = np.isfinite(concentration) & (concentration > 0)
     return np.where(is_positive, np.log10(np.where(is_positive, concentration, 1.0)), np.nan)
@@ -148,6 +210,8 @@ def _fit(axis: np.ndarray, y: np.ndarray, plates: np.ndarray, hits: HitCriteria)
         return found | {"reason": f"{len(levels)} doses with values, a fit needs {LEAST_DOSES}"}
     if len(x) <= PARAMETERS + 1:
         return found | {"reason": f"{len(x)} wells, a fit needs {PARAMETERS + 2}"}
+    if all(len(np.unique(x[plates == plate])) == 1 for plate in np.unique(plates)):
+        return found | {"reason": "each plate has one dose, and what plates do cannot be told from what doses do"}
     doses = Doses(x, y)
     found["p"] = p = _chance(doses, plates, hits)
     if p > hits.fdr:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from imaging.analyses.exchange import Pool, Statistic, exchange_all
+from imaging.analyses.exchange import ExchangeTest, Pool, Statistic, exchange_all
 from imaging.analyses.profiles import NEGCON, Profiles
 from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.treatments import Treatments, false_discovery_rates, find_testable, list_treatments
@@ -142,7 +142,8 @@ def measure_effects(
     """
     treatments = list_treatments(profiles) if treatments is None else treatments
     features = hits.features if features is None else features
-    frames = [_one_feature(profiles, hits, feature, treatments, reference) for feature in features]
+    count = max(len(features), 1)
+    frames = [_one_feature(profiles, hits, feature, treatments, reference, count) for feature in features]
     if not frames:
         return pd.DataFrame(columns=["number", "feature", "z", "ssmd", "p", "reason", "p_any", "q"])
     found = pd.concat(frames, ignore_index=True)
@@ -158,7 +159,9 @@ def _one_feature(
     feature: str,
     treatments: Treatments,
     reference: np.ndarray | None,
+    count: int,
 ) -> pd.DataFrame:
+    """Effects on one feature of ``count``."""
     values = value_of(profiles, feature)
     z = robust_z(profiles, values, reference=reference)
     testable = find_testable(
@@ -169,7 +172,11 @@ def _one_feature(
         has_value=np.isfinite(values),
     )
     p_values = exchange_all(
-        testable.pools, lambda pool: shift_of(pool, values), count=hits.permutations, seed=hits.seed, fdr=hits.fdr
+        testable.pools,
+        ExchangeTest("effect", values, shift_of),
+        count=hits.permutations,
+        seed=hits.seed,
+        fdr=hits.rate / count,
     )
     differences = [np.nan if pool is None else _ssmd_of(pool, z) for pool in testable.pools]
     return pd.DataFrame(

@@ -10,16 +10,20 @@ all its wells.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from imaging.analyses.profiles import NEGCON, Profiles
+from imaging.analyses.recipe import ANALYSIS_NUMBERS_VERSION
 
 MOST_CONTROLS = 256
 """Controls that a pool has at most, shared evenly between its plates: more add time, hardly power."""
@@ -33,6 +37,47 @@ MOST_DRAWS = 1_000_000
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Groups of rows of a pool, shape ``(groups, wells)`` int32, in; one number each, the greater the more extreme, out."""
+
+_remembered: ContextVar[MutableMapping[str, float] | None] = ContextVar("remembered", default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class ExchangeTest:
+    """What pools are tested for.
+
+    Parameters
+    ----------
+    name
+        Tells it from other tests of the same values.
+    values
+        What the statistic is made of, shape ``(profiles, ...)``.
+    statistic
+        Makes the statistic of a pool from these values.
+    """
+
+    name: str
+    values: np.ndarray
+    statistic: Callable[[Pool, np.ndarray], Statistic]
+
+    def identify(self, pool: Pool, *, count: int, seed: int) -> str:
+        """Name of a p-value: the hash of all that it depends on."""
+        known = hashlib.blake2b(digest_size=16)
+        known.update(repr((ANALYSIS_NUMBERS_VERSION, self.name, pool.plates, count, seed)).encode())
+        known.update(np.ascontiguousarray(self.values[pool.rows]).tobytes())
+        return known.hexdigest()
+
+
+@contextlib.contextmanager
+def remembering(p_values: MutableMapping[str, float]) -> Iterator[None]:
+    """In the block take p-values that are known by `ExchangeTest.identify`, and add those that are not.
+
+    A plate that is added to an experiment then costs the tests of its own treatments.
+    """
+    token = _remembered.set(p_values)
+    try:
+        yield
+    finally:
+        _remembered.reset(token)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +205,6 @@ def count_arrangements(plates: Sequence[tuple[int, int]]) -> int:
     return math.prod(math.comb(n, k) for n, k in plates)
 
 
-@functools.lru_cache(maxsize=1_024)
 def draw_groups(plates: tuple[tuple[int, int], ...], count: int, seed: int, step: int = 0) -> np.ndarray:
     """Draw groups of wells of a pool, of each plate as many as are treated; all of them where there are not more.
 
@@ -173,10 +217,14 @@ def draw_groups(plates: tuple[tuple[int, int], ...], count: int, seed: int, step
 
     Returns
     -------
-    Shape ``(groups, wells)``, int32, places in the pool. Kept, as treatments of one layout share them.
+    Shape ``(groups, wells)``, int32, places in the pool. Those that are drawn are kept, as treatments of one layout
+    share them.
     """
-    if count_arrangements(plates) <= count:
-        return _all_groups(plates)
+    return _all_groups(plates) if count_arrangements(plates) <= count else _draw_groups(plates, count, seed, step)
+
+
+@functools.lru_cache(maxsize=1_024)
+def _draw_groups(plates: tuple[tuple[int, int], ...], count: int, seed: int, step: int) -> np.ndarray:
     random = np.random.default_rng([seed, step, *itertools.chain(*plates)])
     begins = [0, *itertools.accumulate(n for n, _ in plates)]
     parts = [begin + _draw(random, n, k, count) for begin, (n, k) in zip(begins, plates, strict=False)]
@@ -222,7 +270,7 @@ def exchange(pool: Pool, statistic: Statistic, *, count: int, seed: int) -> floa
     limit -= 1e-9 * abs(limit)  # the same value, added up in another order
     if count_arrangements(pool.plates) <= count:
         return float((statistic(draw_groups(pool.plates, count, seed)) >= limit).mean())
-    return p_value_of(limit, lambda step, size: statistic(draw_groups(pool.plates, PORTION, seed, step)[:size]), count)
+    return p_value_of(limit, lambda step, size: statistic(draw_groups(pool.plates, size, seed, step)), count)
 
 
 def p_value_of(limit: float, draw: Callable[[int, int], np.ndarray], count: int) -> float:
@@ -247,17 +295,15 @@ def p_value_of(limit: float, draw: Callable[[int, int], np.ndarray], count: int)
     return (extreme + 1) / (drawn + 1)
 
 
-def exchange_all(
-    pools: Sequence[Pool | None], statistic: Callable[[Pool], Statistic], *, count: int, seed: int, fdr: float
-) -> np.ndarray:
-    """Test each treatment; those that no draw reaches are drawn for longer, as far as the rate needs it.
+def exchange_all(pools: Sequence[Pool | None], test: ExchangeTest, *, count: int, seed: int, fdr: float) -> np.ndarray:
+    """Test each treatment; those that few draws reach are drawn for longer, as far as the rate needs it.
 
     Parameters
     ----------
     pools
         Of each treatment; ``None`` where there is nothing to test.
-    statistic
-        Makes the statistic of a pool.
+    test
+        What they are tested for.
     count, seed
         Draws for each treatment, and the seed.
     fdr
@@ -271,9 +317,21 @@ def exchange_all(
     with one_thread():
         for number, pool in enumerate(pools):
             if pool is not None:
-                p_values[number] = exchange(pool, statistic(pool), count=count, seed=seed)
-        _refine(p_values, pools, statistic, count=count, seed=seed, fdr=fdr)
+                p_values[number] = _test(pool, test, count=count, seed=seed)
+        _refine(p_values, pools, test, count=count, seed=seed, fdr=fdr)
     return p_values
+
+
+def _test(pool: Pool, test: ExchangeTest, *, count: int, seed: int) -> float:
+    """The p-value of a pool, remembered or drawn."""
+    known = _remembered.get()
+    name = "" if known is None else test.identify(pool, count=count, seed=seed)
+    if known is not None and name in known:
+        return known[name]
+    found = exchange(pool, test.statistic(pool, test.values), count=count, seed=seed)
+    if known is not None:
+        known[name] = found
+    return found
 
 
 def one_thread() -> threadpool_limits:
@@ -284,16 +342,17 @@ def one_thread() -> threadpool_limits:
 def _refine(
     p_values: np.ndarray,
     pools: Sequence[Pool | None],
-    statistic: Callable[[Pool], Statistic],
+    test: ExchangeTest,
     *,
     count: int,
     seed: int,
     fdr: float,
 ) -> None:
     least = [i for i, p in enumerate(p_values) if p <= FEW / count]
+    lone = sum(p_values[i] <= 1 / count for i in least)  # those that no draw reached
     tests = int(np.isfinite(p_values).sum())
-    most = min(10 * tests / (fdr * max(len(least), 1)), MOST_DRAWS)
+    most = min(10 * tests / (fdr * max(lone, 1)), MOST_DRAWS)
     for number in least if most > count else ():
         pool = pools[number]
         if pool is not None:
-            p_values[number] = exchange(pool, statistic(pool), count=int(most), seed=seed)
+            p_values[number] = _test(pool, test, count=int(most), seed=seed)

@@ -12,7 +12,7 @@ import pandas as pd
 from imaging.analyses.activity import measure_activity
 from imaging.analyses.control_checks import check_controls, describe_controls
 from imaging.analyses.distances import measure_distances
-from imaging.analyses.dose_response import fit_dose_responses
+from imaging.analyses.dose_response import fit_dose_responses, list_dose_points
 from imaging.analyses.effects import measure_effects
 from imaging.analyses.mechanisms import find_nearest_mechanisms
 from imaging.analyses.profiles import NEGCON, Profiles
@@ -39,6 +39,8 @@ class Hits:
         `control_checks.CONTROL_COLUMNS`: controls of each plate.
     doses
         Dose responses (`dose_response.fit_dose_responses`); empty if the recipe names no features.
+    dose_points
+        What their curves are fitted to (`dose_response.list_dose_points`).
     checks
         Negative controls tested as if they were treatments, by criterion.
     notes
@@ -48,6 +50,7 @@ class Hits:
     hits: pd.DataFrame
     controls: pd.DataFrame
     doses: pd.DataFrame
+    dose_points: pd.DataFrame
     checks: pd.DataFrame
     notes: tuple[str, ...]
 
@@ -94,7 +97,8 @@ def find_hits(
     _check(criteria)
     raw = _align(raw, profiles)
     treatments = list_treatments(profiles, by)
-    doses = fit_dose_responses(raw, criteria, by=by, reference=reference)
+    doses = fit_dose_responses(raw, criteria, by=by)
+    points = list_dose_points(raw, criteria, by=by)
     wells = _Wells(profiles, raw, criteria, treatments, doses, by, reference)
     parts = [treatments.table, _mechanisms(profiles, treatments)]
     judged = {criterion: _JUDGES[criterion](wells) for criterion in criteria.criteria}
@@ -111,7 +115,7 @@ def find_hits(
         table[f"{criterion}_met"] = table[f"{criterion}_met"].astype("boolean")
     checks, suspicions = check_controls(profiles, raw, criteria, treatments, reference=reference)
     notes = (*_notes(profiles, table), *suspicions)
-    return Hits(table, describe_controls(raw, criteria.features), doses, checks, notes)
+    return Hits(table, describe_controls(raw, criteria.features), doses, points, checks, notes)
 
 
 def _check(criteria: HitCriteria) -> None:
@@ -178,16 +182,15 @@ def _replication(wells: _Wells) -> _Judged:
 
 
 def _viability(wells: _Wells) -> _Judged:
-    found = measure_viability(wells.raw, wells.criteria, treatments=wells.treatments, reference=wells.reference)
+    found = measure_viability(wells.raw, wells.criteria, treatments=wells.treatments)  # nothing was fitted to these
     return _judge(found, wells, also=(found["z"] < wells.criteria.viability).to_numpy())
 
 
 def _effect(wells: _Wells) -> _Judged:
     """Of each treatment the feature that is told from chance and large enough, or else the least chance one."""
     criteria = wells.criteria
-    found = measure_effects(wells.raw, criteria, treatments=wells.treatments, reference=wells.reference)
-    rate = criteria.fdr / (len(criteria.criteria) if criteria.needed == "any" else 1)
-    limit = found.loc[found["q"] <= rate, "p_any"].max() / len(criteria.features)
+    found = measure_effects(wells.raw, criteria, treatments=wells.treatments)
+    limit = found.loc[found["q"] <= criteria.rate, "p_any"].max() / len(criteria.features)
     is_large = (found["z"].abs() >= criteria.effect) & (found["ssmd"].abs() >= criteria.ssmd)
     found["is_met"] = is_large & (found["p"] <= limit)
     found["size"] = found["z"].abs()
@@ -201,18 +204,20 @@ def _effect(wells: _Wells) -> _Judged:
 def _dose_response(wells: _Wells) -> _Judged:
     """Of each treatment the feature with the clearest dose response; it holds for all its concentrations."""
     keys = [name for name in wells.by if name != "concentration"]
-    ranked = wells.doses.assign(has_none=wells.doses["reason"] != "").sort_values(
-        [*keys, "has_none", "p"], kind="stable"
-    )
+    doses = wells.doses
+    q = doses.drop_duplicates(keys)["q"]
+    cut = wells.criteria.rate * (q <= wells.criteria.rate).sum() / max(q.notna().sum(), 1)  # of Benjamini and Hochberg
+    is_clear = doses["p"] * len(wells.criteria.features) <= cut  # the feature that is shown must be beyond it itself
+    is_shown = (doses["reason"] == "") & is_clear
+    ranked = doses.assign(has_none=~is_shown).sort_values([*keys, "has_none", "p"], kind="stable")
     best = ranked.drop_duplicates(keys)
     found = wells.treatments.table[keys].merge(best, on=keys, how="left")
     said = found["reason"].fillna("one concentration").astype(str)
-    few = found["n_replicates"].fillna(0) < wells.criteria.least_replicates
-    is_few = few & found["p"].notna()
-    found.loc[is_few, ["p", "q"]] = np.nan
+    is_few = found["p"].notna() & found["q"].isna()
+    found.loc[is_few, "p"] = np.nan
     said[is_few] = f"less than {wells.criteria.least_replicates} wells of each dose"
     found["reason"] = said
-    also = (said == "").to_numpy()
+    also = (said == "").to_numpy() & found["has_none"].eq(other=False).to_numpy()
     return _judge(found[["feature", "ec50", "ec50_low", "ec50_high", "p", "q", "reason"]], wells, also=also)
 
 

@@ -11,7 +11,8 @@
     mean average precision    how far up in a well's list of the others, by cosine similarity, those of its group stand
 
 Wells that may be compared are those whose label occurs in several batches: where treatments differ between batches,
-they would else be taken for an effect of the batch.
+they would else be taken for an effect of the batch. Of more than `MOST_WELLS` wells as many are compared, of batches
+every so-manieth well, of labels all wells of every so-manieth label.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from scipy.stats import chi2
 from sklearn.metrics import pairwise_distances_chunked, silhouette_samples
 
+from imaging.analyses.average_precision import label_map
 from imaging.analyses.profiles import Profiles
 from imaging.declared import did_you_mean
 from imaging.errors import ConfigurationError
@@ -29,7 +31,8 @@ from imaging.errors import ConfigurationError
 ALPHA = 0.05
 FEWEST_NEIGHBOURS = 10
 FEWEST_WELLS = 20
-_CHUNK = 512
+MOST_WELLS = 4_000
+"""Wells that are compared at most: pairs grow with their square, and more say no more."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,9 @@ def measure_mixing(profiles: Profiles, *, batch: str, label: str) -> Mixing:
     pairs = _replicated(labels, is_labelled)
     lacking = "" if len(set(labels[pairs])) > 1 else f"fewer than two values of {label} have several wells"
     notes += [f"{what} undefined: {reason}" for what, reason in _said(why, lacking)]
+    if max(compared.sum(), pairs.sum()) > MOST_WELLS:
+        notes.append(f"mixing is measured on {MOST_WELLS:,} of {len(values):,} wells at most")
+        compared, pairs = _thin(compared), _thin_labels(pairs, labels)
     return Mixing(
         silhouette_batch=None if why else _silhouette(values[compared], batches[compared]),
         silhouette_label=None if lacking else _silhouette(values[pairs], labels[pairs]),
@@ -121,6 +127,19 @@ def _replicated(labels: np.ndarray, is_labelled: np.ndarray) -> np.ndarray:
     names, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
     of_label = np.bincount(place, weights=is_labelled, minlength=len(names))
     return is_labelled & (of_label[place] >= 2) & (counts[place] >= 2)
+
+
+def _thin(used: np.ndarray) -> np.ndarray:
+    """Every so-manieth of the wells that are used, so that few enough are left."""
+    rows = np.flatnonzero(used)
+    return np.isin(np.arange(len(used)), rows[:: -(-len(rows) // MOST_WELLS) or 1])
+
+
+def _thin_labels(used: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """All wells of every so-manieth label."""
+    names = np.unique(labels[used])
+    step = -(-int(used.sum()) // MOST_WELLS) or 1
+    return used & np.isin(labels, names[::step])
 
 
 def _silhouette(values: np.ndarray, groups: np.ndarray) -> float | None:
@@ -158,25 +177,5 @@ def _nearest(k: int):
 
 
 def _mean_precision(values: np.ndarray, groups: np.ndarray) -> float | None:
-    """Mean over wells of the average precision of finding their group among all others, by cosine similarity.
-
-    Average precision is the mean, over the group's other wells, of their share among those at least as similar
-    (Manning, Raghavan and Schuetze 2008, section 8.4). Wells that are alone in their group have none.
-    """
-    _, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    unit = values / np.where(lengths > 0, lengths, 1)
-    found = []
-    for begin in range(0, len(unit), _CHUNK):
-        rows = np.arange(begin, min(begin + _CHUNK, len(unit)))
-        similarity = unit[rows] @ unit.T
-        similarity[rows - begin, rows] = -np.inf  # the well itself comes last and counts for nothing
-        order = np.argsort(-similarity, axis=1, kind="stable")[:, :-1]
-        is_same = place[order] == place[rows][:, None]
-        ranks = np.arange(1, order.shape[1] + 1)
-        precision = is_same.cumsum(axis=1) / ranks
-        size = counts[place[rows]] - 1
-        with_others = size > 0
-        found.append(((precision * is_same).sum(axis=1)[with_others]) / size[with_others])
-    every = np.concatenate(found)
-    return float(every.mean()) if len(every) else None
+    """Mean over wells of the average precision of finding their group among all others, by cosine similarity."""
+    return label_map(values, np.unique(groups, return_inverse=True)[1])[0]

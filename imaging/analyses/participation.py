@@ -57,6 +57,7 @@ def choose_wells(profiles: Profiles, recipe: AnalysisRecipe, failures: pd.DataFr
         takes_part[which] = False
 
     verdict = wells["verdict"]
+    leave_out("other time points", _other_time_points(wells, recipe.filter.time_point))
     leave_out("empty wells", profiles.is_control(EMPTY))
     leave_out("quality verdict", ((verdict != "") & ~verdict.isin(recipe.filter.verdicts)).to_numpy())
     leave_out("too few cells", (wells["cells_count"] < recipe.filter.least_cells).to_numpy())
@@ -70,6 +71,13 @@ def choose_wells(profiles: Profiles, recipe: AnalysisRecipe, failures: pd.DataFr
         )
         failures = _with_lacking(failures, wells, lacking)
     return Participation(profiles.take(takes_part), left_out, failures)
+
+
+def _other_time_points(wells: pd.DataFrame, asked: int | None) -> np.ndarray:
+    """Wells at other time points than the one that is analysed: one well at several times is no replicate of itself."""
+    points = wells["time_point"].fillna(1).astype(int)
+    last = points.groupby([wells["experiment"], wells["plate"]]).transform("max")
+    return (points != (last if asked is None else asked)).to_numpy()
 
 
 def _without_controls(profiles: Profiles, takes_part: np.ndarray) -> list[tuple[str, int]]:

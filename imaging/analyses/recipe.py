@@ -66,6 +66,9 @@ class Filter(Declared):
     verdicts: Texts = Field(default=("pass", "warn"), description="quality verdicts of wells that take part")
     least_cells: int = Field(default=0, ge=0, description="wells with fewer cells do not take part")
     failures: Literal["exclude", "keep"] = Field(default="exclude", description="what becomes of process failures")
+    time_point: int | None = Field(
+        default=None, ge=1, description="time point that is analysed; left out, the last that a plate has"
+    )
 
 
 class Normalize(Declared):
@@ -179,7 +182,7 @@ class HitCriteria(Declared):
     """When a treatment is a hit."""
 
     criteria: Annotated[tuple[Criterion, ...], BeforeValidator(one_or_many)] = Field(
-        default=("activity", "distance"), description="criteria that are evaluated"
+        default=("activity", "distance"), min_length=1, description="criteria that are evaluated"
     )
     needed: Literal["all", "any"] = Field(default="any", description="whether a hit meets all of the criteria or any")
     fdr: float = Field(default=0.05, gt=0, lt=1, description="false discovery rate, over all criteria that are tests")
@@ -196,6 +199,11 @@ class HitCriteria(Declared):
         default=-4.0, description="robust z of the cell count below which a treatment is cytotoxic"
     )
     least_replicates: int = Field(default=2, ge=2, description="replicates that a decision needs")
+
+    @property
+    def rate(self) -> float:
+        """The false discovery rate that each criterion is held to: its share of it, where any of them is enough."""
+        return self.fdr / len(self.criteria) if self.needed == "any" else self.fdr
 
 
 class AnalysisRecipe(Declared):

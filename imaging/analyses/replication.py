@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from imaging.analyses.exchange import Pool, Statistic, exchange_all, plate_codes, thin, well_order
+from imaging.analyses.exchange import ExchangeTest, Pool, Statistic, exchange_all, plate_codes, thin, well_order
 from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.treatments import Treatments, false_discovery_rates, list_treatments
@@ -17,6 +17,8 @@ from kernels.exchange import median_pairs
 
 MOST_WELLS = 256
 """Wells of other treatments that replicates are compared with, shared evenly between plates."""
+MOST_PROFILES = 4_096
+"""Profiles whose pairs say what pairs that are no replicates are like: more say no more, and take their square."""
 _BLOCK = 512
 
 Correlation = Literal["pearson", "spearman"]
@@ -58,8 +60,9 @@ def percent_replicating(
     """Measure how many replicates correlate more than pairs that are none.
 
     The share of pairs is cytominer-eval's replicate reproducibility (Way et al., cytominer-eval 0.1, operation
-    ``replicate_reproducibility``), the share of groups the percent replicating of the JUMP consortium (Chandrasekaran
-    et al., Nat Methods 2024), which is often meant by the same words.
+    ``replicate_reproducibility``). The share of groups is often meant by percent replicating too; the JUMP consortium
+    (Chandrasekaran et al., Nat Methods 2024) compares a group's median with medians of as many profiles that are no
+    replicates, which is less strict than single pairs.
 
     Parameters
     ----------
@@ -72,20 +75,14 @@ def percent_replicating(
     """
     takes_part = labels >= 0
     labels, unit = labels[takes_part], _standardized(values[takes_part], correlation)
-    own: list[np.ndarray] = []
-    of: list[np.ndarray] = []
-    others: list[np.ndarray] = []
-    for begin in range(0, len(unit), _BLOCK):
-        block = unit[begin : begin + _BLOCK] @ unit[begin:].T
-        upper = np.triu(np.ones(block.shape, bool), 1)
-        is_same = labels[begin : begin + _BLOCK, None] == labels[None, begin:]
-        own.append(block[upper & is_same])
-        of.append(labels[begin + np.nonzero(upper & is_same)[0]])
-        others.append(block[upper & ~is_same].astype(np.float32 if len(unit) > 4_096 else np.float64))
-    pairs, group = np.concatenate(own or [[]]), np.concatenate(of or [[]])
-    null = np.concatenate(others or [[]])
+    null = _unlike(unit, labels)
     limit = float(np.quantile(null, quantile)) if len(null) else float("nan")
-    medians = pd.Series(pairs).groupby(group).median().reindex(np.unique(labels))
+    order, names = np.argsort(labels, kind="stable"), np.unique(labels)
+    groups = np.split(order, np.searchsorted(labels[order], names[1:]))
+    own = {name: _alike(unit[rows]) for name, rows in zip(names, groups, strict=False)}
+    middles = {name: np.median(found) if len(found) else np.nan for name, found in own.items()}
+    medians = pd.Series(middles, dtype=float)
+    pairs = np.concatenate(list(own.values()) or [[]])
     known = medians.dropna()
     is_known = len(pairs) > 0 and len(null) > 0
     return Replicating(
@@ -95,6 +92,23 @@ def percent_replicating(
         medians=medians,
         pairs=len(pairs),
     )
+
+
+def _alike(unit: np.ndarray) -> np.ndarray:
+    """Correlations of all pairs."""
+    return (unit @ unit.T)[np.triu_indices(len(unit), 1)]
+
+
+def _unlike(unit: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Correlations of pairs that are no replicates: of all of them, or of `MOST_PROFILES` profiles spread evenly."""
+    chosen = thin(np.arange(len(unit)), MOST_PROFILES)
+    unit, labels = unit[chosen], labels[chosen]
+    found: list[np.ndarray] = []
+    for begin in range(0, len(unit), _BLOCK):
+        block = unit[begin : begin + _BLOCK] @ unit[begin:].T
+        is_pair = np.triu(np.ones(block.shape, bool), 1)
+        found.append(block[is_pair & (labels[begin : begin + _BLOCK, None] != labels[None, begin:])])
+    return np.concatenate(found or [np.empty(0)])
 
 
 def _standardized(values: np.ndarray, correlation: Correlation = "pearson") -> np.ndarray:
@@ -128,7 +142,7 @@ def measure_replication(profiles: Profiles, hits: HitCriteria, *, treatments: Tr
     unit = _standardized(profiles.values)
     pools, reasons = _gather(profiles, treatments, hits.least_replicates)
     p_values = exchange_all(
-        pools, lambda pool: _median_of(pool, unit), count=hits.permutations, seed=hits.seed, fdr=hits.fdr
+        pools, ExchangeTest("replication", unit, _median_of), count=hits.permutations, seed=hits.seed, fdr=hits.rate
     )
     return pd.DataFrame(
         {
@@ -172,4 +186,4 @@ def _median_of(pool: Pool, unit: np.ndarray) -> Statistic:
 def _median_correlation(unit: np.ndarray) -> float:
     if len(unit) < 2:
         return float("nan")
-    return float(np.median((unit @ unit.T)[np.triu_indices(len(unit), 1)]))
+    return float(np.median(_alike(unit)))

@@ -179,7 +179,10 @@ def _find_irreproducible(profiles: Profiles, recipe: Select) -> tuple[Reasons, l
     return {
         int(i): f"correlation {correlations[i]:.3g} between replicates, less than {recipe.replicates:g}"
         for i in np.flatnonzero(correlations < recipe.replicates)
-    }, []
+    }, [
+        "features were selected by how alike treated replicates are, which makes replicates look alike: p-values of "
+        "activity, replication and distance are too small"
+    ]
 
 
 def replicate_correlations(profiles: Profiles) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from imaging.analyses.exchange import Pool, count_arrangements, gather_pools, plate_codes, well_order
+from imaging.analyses.exchange import Pool, gather_pools, plate_codes, well_order
 from imaging.analyses.profiles import EMPTY, NEGCON, Profiles
 
 BY = ("treatment", "concentration")
@@ -112,20 +112,13 @@ def _why_not(wells: int, with_value: int, pool: Pool, least: int) -> str:
     return ""
 
 
-def least_p(pool: Pool) -> float:
-    """The least p-value that an exchange of a pool's wells can give."""
-    return 1 / count_arrangements(pool.plates)
-
-
-def false_discovery_rates(p_values: np.ndarray, *, tests: int = 1) -> np.ndarray:
+def false_discovery_rates(p_values: np.ndarray) -> np.ndarray:
     """Adjust p-values so that of those at most r a share of r is expected to be false.
 
     Parameters
     ----------
     p_values
         One per treatment, NaN where there is none.
-    tests
-        How many such lists decide together, any of them being enough; each is then held to its share of the rate.
 
     Returns
     -------
@@ -134,5 +127,5 @@ def false_discovery_rates(p_values: np.ndarray, *, tests: int = 1) -> np.ndarray
     adjusted = np.full(len(p_values), np.nan)
     has = np.isfinite(p_values)
     if has.any():
-        adjusted[has] = np.minimum(false_discovery_control(p_values[has], method="bh") * tests, 1)
+        adjusted[has] = false_discovery_control(p_values[has], method="bh")
     return adjusted

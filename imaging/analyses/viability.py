@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
 from imaging.analyses.effects import CELLS_COUNT, median_of, robust_z, shift_of
-from imaging.analyses.exchange import exchange_all
+from imaging.analyses.exchange import ExchangeTest, exchange_all
 from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.treatments import Treatments, false_discovery_rates, find_testable, list_treatments
@@ -44,10 +46,10 @@ def measure_viability(
     )
     p_values = exchange_all(
         testable.pools,
-        lambda pool: shift_of(pool, counts, sign=-1),
+        ExchangeTest("viability", counts, partial(shift_of, sign=-1)),
         count=hits.permutations,
         seed=hits.seed,
-        fdr=hits.fdr,
+        fdr=hits.rate,
     )
     z = robust_z(profiles, counts, reference=reference)
     return pd.DataFrame(

@@ -33,6 +33,17 @@ def test_average_precision_of_a_group_is_that_of_its_rows_lists(similarities):
         assert found == pytest.approx(np.mean([np.mean([1, 2] / places) for places in lists]))
 
 
+def test_large_groups_are_counted_and_give_the_same():
+    random = np.random.default_rng(7)
+    rows = random.normal(size=(120, 2)).round(1)  # with ties
+    ranks = rank_neighbours((rows @ rows.T).astype(np.float32))
+    for size in (31, 32, 33, 90):
+        groups = np.array([random.permutation(120)[:size] for _ in range(3)], np.int32)
+        for group, found in zip(groups, average_precisions(ranks, groups), strict=True):
+            lists = [np.sort(ranks[i, [j for j in group if j != i]]) for i in group]
+            assert found == pytest.approx(np.mean([np.mean(np.arange(1, size) / places) for places in lists]))
+
+
 def test_rows_that_are_nearest_to_one_another_have_precision_one():
     near = np.zeros((5, 5), np.float32)
     near[:3, :3] = 1

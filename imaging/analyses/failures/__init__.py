@@ -124,7 +124,7 @@ def mark_excluded(profiles: Profiles, failures: pd.DataFrame) -> np.ndarray:
     Shape ``(profiles,)``, bool.
     """
     wells = profiles.wells
-    marked, kept = np.zeros(len(wells), dtype=bool), np.zeros(len(wells), dtype=bool)
+    marked, kept, decided = (np.zeros(len(wells), dtype=bool) for _ in range(3))
     for item in failures.to_dict("records"):
         is_kept = item["rule"] == DECISION and not item["excluded"] and item["level"] != "site"
         if item["level"] == "site" or not (item["excluded"] or is_kept):
@@ -135,4 +135,6 @@ def mark_excluded(profiles: Profiles, failures: pd.DataFrame) -> np.ndarray:
         if item["level"] != "plate":
             here = here & wells[item["level"]].eq(item[item["level"]]).to_numpy()
         (kept if is_kept else marked)[here] = True
-    return marked & ~kept
+        if item["rule"] == DECISION and item["excluded"] and item["level"] == "well":
+            decided |= here
+    return (marked & ~kept) | decided  # to keep a plate takes in no well that somebody excluded

@@ -37,11 +37,10 @@ def find_cell_loss(profiles: Profiles, limit: float) -> Iterator[Failure]:
     counts = profiles.wells["cells_count"].to_numpy()
     for row in np.flatnonzero(judged):
         z = difference[row] / sd
-        kept = (np.exp(levels[row]) - _OFFSET) / max(np.exp(expected[row]) - _OFFSET, 1e-9)
-        if z < -reach and kept < 1 - LEAST_LOSS:
+        share = max(np.exp(levels[row]) * (1 + _OFFSET) - _OFFSET, 0)
+        usually = max(np.exp(expected[row]) * (1 + _OFFSET) - _OFFSET, 0)
+        if z < -reach and share < (1 - LEAST_LOSS) * usually:
             place = profiles.wells.iloc[row]
-            share = max(np.exp(levels[row]) * (1 + _OFFSET) - _OFFSET, 0)
-            usually = max(np.exp(expected[row]) * (1 + _OFFSET) - _OFFSET, 0)
             yield Failure(
                 experiment=place["experiment"],
                 plate=place["plate"],

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imaging.analyses.dose_response import fit_dose_responses
+from imaging.analyses.dose_response import fit_dose_responses, list_dose_points
 from imaging.analyses.profiles import Profiles, complete_wells
 from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.sigmoid import Doses, fit_sigmoid
@@ -172,3 +172,34 @@ def test_the_order_of_the_wells_changes_no_bit():
 
 def test_one_concentration_is_no_series():
     assert len(fit_dose_responses(series(lambda c: c, concentrations=(1.0,)), HITS)) == 0
+
+
+def test_the_points_of_a_curve_are_medians_of_wells_in_its_own_unit():
+    profiles = series(lambda c: curve(np.log10(c), 0.0), scatter=0.01)
+    fitted, points = fit(profiles), list_dose_points(profiles, HITS)
+    assert points["concentration"].tolist() == list(CONCENTRATIONS)
+    assert (points["n_wells"] == 3).all()
+    x = np.log10(points["concentration"].to_numpy())
+    expected = curve(x, np.log10(fitted["ec50"]), slope=fitted["slope"], bottom=fitted["bottom"], top=fitted["top"])
+    height = fitted["top"] - fitted["bottom"]
+    assert points["value"].to_numpy() == pytest.approx(expected, abs=0.02 * height)
+    assert len(list_dose_points(series(lambda c: c, concentrations=(1.0,)), HITS)) == 0
+    assert len(list_dose_points(series(lambda c: c, controls=0, plates=2), HITS)) == 0
+
+
+def test_doses_on_plates_of_their_own_are_not_decided():
+    parts = [
+        series(lambda c: 10 * c, concentrations=(dose,), seed=number) for number, dose in enumerate(CONCENTRATIONS)
+    ]
+    for number, part in enumerate(parts):
+        part.wells["plate"] = f"P{number}"
+    wells = pd.concat([part.wells for part in parts], ignore_index=True)
+    found = fit(Profiles(np.concatenate([part.values for part in parts]), ("f",), wells))
+    assert np.isnan(found["p"])
+    assert "each plate has one dose" in found["reason"]
+
+
+def test_a_series_without_replicates_has_a_curve_and_no_place_among_those_that_are_decided():
+    found = fit(series(lambda c: curve(np.log10(c), 0.0), replicates=1))
+    assert np.isfinite(found["ec50"])
+    assert np.isnan(found["q"])

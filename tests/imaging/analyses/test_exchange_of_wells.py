@@ -7,6 +7,7 @@ import pytest
 
 from imaging.analyses.exchange import (
     MOST_CONTROLS,
+    ExchangeTest,
     Pool,
     count_arrangements,
     draw_groups,
@@ -14,6 +15,7 @@ from imaging.analyses.exchange import (
     exchange_all,
     gather_pools,
     p_value_of,
+    remembering,
 )
 from imaging.analyses.treatments import list_treatments
 from tests.known_answers.noise import Screen, draw
@@ -81,12 +83,43 @@ def test_a_lone_treatment_beyond_all_draws_is_drawn_for_until_the_rate_can_be_me
     strong, weak = pool_of((200, 4)), pool_of((196, 4))
     pools = [strong, *[weak] * 99]
 
-    def statistic(_):
-        return lambda groups: values[groups].sum(axis=1)
-
-    p = exchange_all(pools, statistic, count=1_000, seed=0, fdr=0.05)
+    test = ExchangeTest("sum", values, lambda _, of: lambda groups: of[groups].sum(axis=1))
+    p = exchange_all(pools, test, count=1_000, seed=0, fdr=0.05)
     assert p[0] < 0.05 / 100 < 1 / 1_000
-    assert np.isnan(exchange_all([None], statistic, count=1_000, seed=0, fdr=0.05)).all()
+    assert np.isnan(exchange_all([None], test, count=1_000, seed=0, fdr=0.05)).all()
+
+
+def test_p_values_that_are_remembered_are_not_drawn_again():
+    values = np.random.default_rng(0).normal(size=40)
+    pools = [pool_of((20, 4)), pool_of((30, 4))]
+    drawn = []
+
+    def statistic(pool, of):
+        drawn.append(pool.plates)
+        return lambda groups: of[groups].sum(axis=1)
+
+    def test_all(values, name="sum", **how):
+        test, given = ExchangeTest(name, values, statistic), {"count": 500, "seed": 0, "fdr": 0.05}
+        return exchange_all(pools, test, **(given | how))
+
+    plain = test_all(values)
+    known = {}
+    with remembering(known):
+        assert test_all(values).tolist() == plain.tolist()
+        drawn.clear()
+        assert test_all(values).tolist() == plain.tolist()
+        assert drawn == []
+        other = values.copy()
+        other[25] += 1.0  # a well of the second pool alone
+        test_all(other)
+        assert drawn == [((30, 4),)]
+        for how in ({"count": 600}, {"seed": 1}, {"name": "another"}):
+            drawn.clear()
+            test_all(values, **how)
+            assert len(drawn) >= 2, how
+    drawn.clear()
+    test_all(values)
+    assert len(drawn) == 2, "outside of the block nothing is remembered"
 
 
 def test_plates_are_centred_and_scaled_by_all_wells_of_the_pool():
@@ -127,3 +160,30 @@ def test_many_controls_are_thinned_evenly():
     screen = draw(Screen(treatments=1, replicates=2, controls=300, features=1), 0)
     (pool,) = gather_pools(screen, list_treatments(screen).rows)
     assert pool.plates == ((MOST_CONTROLS // 2 + 1, 1),) * 2
+
+
+def test_fewer_draws_than_there_are_groups_are_drawn_and_not_the_first_of_them():
+    values = np.arange(43.0)  # the first rows hold the least values
+    pool = pool_of((43, 2))
+    assert 100 < count_arrangements(pool.plates) < 1_000
+    seen = []
+
+    def statistic(groups):
+        seen.append(groups)
+        return values[groups].mean(axis=1)
+
+    exchange(pool, statistic, count=100, seed=0)
+    drawn = np.concatenate(seen[1:])
+    assert len(drawn) == 100
+    assert abs(values[drawn].mean() - values.mean()) < 4 * values.std() / np.sqrt(drawn.size)
+
+
+def test_one_strong_treatment_among_many_null_ones_is_drawn_for_long_enough():
+    values = np.random.default_rng(0).normal(size=200)
+    values[-4:] = 50
+    pools = [pool_of((200, 4)), *[pool_of((196, 4))] * 999]
+    test = ExchangeTest("sum", values, lambda _, of: lambda groups: of[groups].sum(axis=1))
+    known = {}
+    with remembering(known):  # the null ones are alike
+        p = exchange_all(pools, test, count=1_000, seed=0, fdr=0.025)
+    assert p[0] * 1_000 <= 0.025

@@ -196,6 +196,15 @@ def test_a_person_excludes_a_well_and_the_table_says_who_and_why() -> None:
     assert screen.profiles.wells[mark_excluded(screen.profiles, found)]["well"].tolist() == ["C05"]
 
 
+def test_to_keep_a_plate_takes_in_no_well_that_somebody_excluded() -> None:
+    screen = make_screen(seed=0)
+    said = pd.concat([_decide("excluded", plate="P001", well="C05"), _decide("kept", plate="P001", well="")])
+
+    found = _find(screen, decisions=said.reset_index(drop=True))
+
+    assert screen.profiles.wells[mark_excluded(screen.profiles, found)]["well"].tolist() == ["C05"]
+
+
 def test_a_person_keeps_what_a_rule_excludes() -> None:
     screen = make_screen(seed=0)
     PLANTED[0].plant(screen)

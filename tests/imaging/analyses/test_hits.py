@@ -1,5 +1,7 @@
 """Hits: criteria of the recipe, decisions, reasons; and nothing from nothing."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from imaging.analyses.control_checks import pretend_treatments
 from imaging.analyses.hits import find_hits
 from imaging.analyses.recipe import AnalysisRecipe, HitCriteria
-from imaging.analyses.treatments import list_treatments
+from imaging.analyses.treatments import false_discovery_rates, list_treatments
 from imaging.errors import ConfigurationError
 from tests.known_answers.noise import Screen, draw, judge, normalized
 
@@ -35,7 +37,11 @@ def test_treatments_that_do_something_are_hits_and_the_criteria_they_meet_are_na
 
 def test_any_criterion_has_its_share_of_the_rate_and_all_have_it_whole():
     either, both = found_in(ACTIVE).hits, found_in(ACTIVE, needed="all").hits
-    assert either["activity_q"].tolist() == pytest.approx((2 * both["activity_q"]).clip(upper=1).tolist())
+    rates = false_discovery_rates(either["activity_p"].to_numpy(float))
+    assert either["activity_q"].tolist() == pytest.approx(np.minimum(2 * rates, 1).tolist())
+    assert both["activity_q"].tolist() == pytest.approx(
+        false_discovery_rates(both["activity_p"].to_numpy(float)).tolist()
+    )
     assert both["is_hit"].tolist() == [True] * 3 + [False] * 12
 
 
@@ -223,3 +229,35 @@ def test_false_hits_beside_true_ones_stay_below_the_rate():
     false = [table["is_hit"][20:].sum() / max(table["is_hit"].sum(), 1) for table in tables]
     assert min(true) == 1
     assert np.mean(false) <= 0.05
+
+
+def test_a_recipe_without_a_criterion_is_refused():
+    with pytest.raises(ValueError, match="criteria"):
+        recipe(criteria=())
+
+
+def test_the_feature_that_is_shown_is_clear_itself():
+    """One feature falls and rises again, very clearly; another rises, hardly more than by chance."""
+    doses = fits((("f1", 1e-4, "neither rising nor falling throughout (p = 1e-05)"), ("f2", 0.04, "")))
+    assert judged(doses) == [("f1", False)]
+    assert judged(fits((("f1", 1e-4, "neither rising nor falling throughout"), ("f2", 2e-4, "")))) == [("f2", True)]
+
+
+def fits(found: tuple[tuple[str, float, str], ...]) -> pd.DataFrame:
+    rows = [
+        {"treatment": "a", "feature": name, "p": p, "reason": reason, "ec50": 1.0, "n_replicates": 3}
+        for name, p, reason in found
+    ]
+    q = min(1.0, min(p for _, p, _ in found) * len(found))
+    return pd.DataFrame(rows).assign(q=q, ec50_low=0.5, ec50_high=2.0, concentration_unit="uM", mechanism="")
+
+
+def judged(doses: pd.DataFrame) -> list[tuple[str, bool]]:
+    from imaging.analyses import hits as module
+
+    criteria = recipe(criteria=("dose_response",), features=("f1", "f2")).hits
+    table = pd.DataFrame({"treatment": ["a"], "concentration": [1.0]})
+    wells = SimpleNamespace(doses=doses, by=("treatment", "concentration"), criteria=criteria)
+    wells.treatments = SimpleNamespace(table=table)
+    figures, _ = module._dose_response(wells)
+    return list(zip(figures["feature"], figures["met"], strict=True))
