@@ -7,7 +7,7 @@ from prefect import flow, get_run_logger
 from flows.settings import Settings
 from flows.warehouse import open_loader
 from imaging.errors import RefusedLoadError
-from imaging.warehouse.publications import Loaded, Refused
+from imaging.warehouse.outcomes import Loaded, Refused
 
 
 @flow(name="load-warehouse", flow_run_name="{experiment}/{plate}")

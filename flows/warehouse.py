@@ -17,7 +17,8 @@ from imaging.errors import ConfigurationError, PlateError
 from imaging.job import open_experiment
 from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.live import LiveLoader
-from imaging.warehouse.publications import Loaded, Loader, Refused
+from imaging.warehouse.outcomes import Loaded, Refused
+from imaging.warehouse.publications import Loader
 from imaging.warehouse.rounds import Rounds
 
 LONGEST_PAUSE_S = 600.0
@@ -88,12 +89,11 @@ def keep(rounds: Rounds, *, interval_s: float, sleep: Callable[[float], None] = 
 
 def tell(outcome: Loaded | Refused) -> None:
     """Log what was loaded or refused."""
-    place = f"{outcome.experiment}/{outcome.plate}, publication {outcome.number} ({outcome.recipe})"
     if isinstance(outcome, Refused):
-        log.warning("%s was not loaded: %s", place, outcome.reason)
+        log.warning("%s was not loaded: %s", outcome.place, outcome.reason)
     else:
         rows = sum(outcome.rows.values())
-        log.info("%s: %d rows by %d jobs in %.1f s", place, rows, outcome.jobs, outcome.seconds)
+        log.info("%s: %d rows by %d jobs in %.1f s", outcome.place, rows, outcome.jobs, outcome.seconds)
 
 
 if __name__ == "__main__":

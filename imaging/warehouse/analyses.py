@@ -6,6 +6,7 @@ too, so that it can be asked for; the newest comes first.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,13 +20,14 @@ from imaging.analyses.analysis_records import (
     list_numbers,
     read_analysis,
 )
-from imaging.analyses.numbered import choice_row, list_choices, read_choices
+from imaging.analyses.numbered import choice_row, list_choices, read_choice
 from imaging.analysis_tables import ANALYSED
 from imaging.columns import read_time
 from imaging.errors import RefusedLoadError, StoredDataError
 from imaging.names import hash_of
 from imaging.table_schema import Table, table_of
 from imaging.warehouse.jobs import job_name, load_rows
+from imaging.warehouse.outcomes import Loaded, Refused
 from imaging.warehouse.parquet import to_parquet
 from imaging.warehouse.rows import RowsLoader
 from imaging.warehouse.schemas import ANALYSES_ALL, ANALYSIS_CHOICES_ALL, AT_ONCE, Schemas
@@ -54,7 +56,7 @@ class AnalysesLoader:
         self._done.clear()
 
     def find_missing(self, experiment: str) -> list[Named]:
-        """Analyses and choices of an experiment that are not loaded, the newest first.
+        """Analyses and choices of an experiment that are not loaded, or not compared yet, the newest first.
 
         Raises
         ------
@@ -64,12 +66,16 @@ class AnalysesLoader:
         store = self.rows.store
         there = {(recipe, n) for recipe, numbers in list_numbers(store, experiment).items() for n in numbers}
         there |= {("", number) for number in list_choices(store, experiment)}
-        if there - self._done.get(experiment, set()):
+        if there - self._done.get(experiment, set()) and not self.rows.compares_all:
             self._done[experiment] = self._done.get(experiment, set()) | self._loaded(experiment)
         return sorted(there - self._done.get(experiment, set()), key=lambda named: (-named[1], named[0]))
 
-    def load(self, experiment: str, schemas: Schemas, join: Callable[[Sequence[Sheet]], None]) -> list[str]:
-        """Load what is missing; what cannot be loaded is returned, one sentence each, and not tried again.
+    def load(
+        self, experiment: str, schemas: Schemas, join: Callable[[Sequence[Sheet]], None]
+    ) -> list[Loaded | Refused]:
+        """Load what is missing; what became of each analysis, and of a choice that cannot be loaded.
+
+        What is refused is not tried again.
 
         Parameters
         ----------
@@ -85,19 +91,21 @@ class AnalysesLoader:
         WarehouseUnavailableError
             If BigQuery does not answer; what was loaded so far stays.
         """
-        refused = []
+        outcomes: list[Loaded | Refused] = []
         for recipe, number in self.find_missing(experiment):
             try:
                 if recipe:
-                    self._load(read_analysis(self.rows.store, experiment, recipe, number), schemas, join)
+                    record = read_analysis(self.rows.store, experiment, recipe, number)
+                    outcomes.append(self._load(record, schemas, join))
                 else:
                     self._load_choice(experiment, number)
             except (RefusedLoadError, StoredDataError) as error:
-                refused.append(f"analysis {number} under {recipe}: {error}")
+                outcomes.append(Refused(experiment, "", recipe or "the recipe that counts", number, str(error)))
             self._done.setdefault(experiment, set()).add((recipe, number))
-        return refused
+        return outcomes
 
-    def _load(self, record: AnalysisRecord, schemas: Schemas, join: Callable[[Sequence[Sheet]], None]) -> None:
+    def _load(self, record: AnalysisRecord, schemas: Schemas, join: Callable[[Sequence[Sheet]], None]) -> Loaded:
+        began, jobs = time.monotonic(), 0
         if record.status == DAMAGED:
             raise StoredDataError(record.reason, key=record.key)
         place = {"experiment": record.experiment, "analysis_recipe": record.recipe, "analysis": record.run}
@@ -115,24 +123,29 @@ class AnalysesLoader:
                 schemas.ensure(sheet.table, sheet.features)
             day = self._day_of(record)
             with ThreadPoolExecutor(AT_ONCE) as pool:
-                list(pool.map(lambda sheet: self.rows.load(sheet, day), sheets))
+                jobs += sum(pool.map(lambda sheet: self.rows.load(sheet, day), sheets))
             join(sheets)
         row = {name: value for name, value in analysis_row(record).items() if name != "is_current"}
-        self._append(ANALYSES_ALL, row, record.experiment, record.recipe, record.number)
+        jobs += self._append(ANALYSES_ALL, row, record.experiment, record.recipe, record.number)
+        rows = {sheet.table.name: sheet.rows.num_rows for sheet in sheets}
+        seconds = time.monotonic() - began
+        return Loaded(record.experiment, "", record.recipe, record.number, record.status, rows, jobs, seconds)
 
     def _load_choice(self, experiment: str, number: int) -> None:
-        choice = next(item for item in read_choices(self.rows.store, experiment) if item.number == number)
+        choice = read_choice(self.rows.store, experiment, number)
         self._append(ANALYSIS_CHOICES_ALL, choice_row(experiment, choice), experiment, "", number)
 
-    def _append(self, table: Table, row: dict[str, object], experiment: str, recipe: str, number: int) -> None:
-        """Append a row, which makes others visible."""
+    def _append(self, table: Table, row: dict[str, object], experiment: str, recipe: str, number: int) -> int:
+        """Append a row, which makes others visible; return the jobs begun."""
         warehouse = self.rows.warehouse
         data = to_parquet(table_of(table, [{**row, "loaded_at": datetime.now(UTC)}]))
         name = job_name(warehouse, table.name, hash_of([experiment, recipe]), str(number))
-        attempt = 1
+        attempt, jobs = 1, 0
         while (recipe, number) not in self._loaded(experiment):
             done = load_rows(warehouse, name, table.name, data, first=attempt)
+            jobs += done.begun
             attempt = done.attempt + 1  # the table may have been made anew since that job
+        return jobs
 
     def _day_of(self, record: AnalysisRecord) -> date:
         """Day whose partition takes an analysis's rows: that of the first record of it, whichever is loaded."""

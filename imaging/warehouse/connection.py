@@ -94,8 +94,12 @@ class Warehouse:
         WarehouseUnavailableError
             If it is not there, or BigQuery does not answer.
         """
-        with present(self.dataset):
+        try:
             return self._found_place
+        except exceptions.NotFound as error:
+            raise WarehouseUnavailableError(
+                f"there is no dataset {self.full_name}; platestream warehouse makes it, and loads all that is published"
+            ) from error
 
     @cached_property
     def _found_place(self) -> str:

@@ -28,6 +28,7 @@ from imaging.warehouse.acquisitions import DecisionsLoader
 from imaging.warehouse.analyses import AnalysesLoader
 from imaging.warehouse.connection import Warehouse
 from imaging.warehouse.jobs import job_name, load_rows
+from imaging.warehouse.outcomes import Loaded, Refused
 from imaging.warehouse.parquet import to_parquet
 from imaging.warehouse.promotions import load_promotions
 from imaging.warehouse.rows import RowsLoader, equals
@@ -36,31 +37,6 @@ from imaging.warehouse.sheets import Sheet, read_sheet
 from imaging.warehouse.views import check_room, ensure_versions, ensure_views, no_room
 
 WITHDRAWN = "withdrawn"
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What was loaded of one publication: tables and their rows, jobs begun here, seconds it took."""
-
-    experiment: str
-    plate: str
-    recipe: str
-    number: int
-    status: str
-    rows: Mapping[str, int]
-    jobs: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A publication that cannot be loaded, and why in one sentence."""
-
-    experiment: str
-    plate: str
-    recipe: str
-    number: int
-    reason: str
 
 
 @dataclass
@@ -72,7 +48,7 @@ class Loader:
     warehouse, store
         Where to, and where from.
     said
-        Called with each publication that was loaded or refused.
+        Called with each publication and each analysis that was loaded or refused.
     admit
         Called with an experiment before any of its rows leave the store; raises a ``PlateError`` that says why where
         they must not go to this dataset.
@@ -162,8 +138,8 @@ class Loader:
         self._promoted[experiment] = listed
         return loaded
 
-    def load_analyses(self, experiment: str) -> list[str]:
-        """Load an experiment's analyses that are not loaded, and which recipe counts; what is refused, in sentences.
+    def load_analyses(self, experiment: str) -> list[Loaded | Refused]:
+        """Load an experiment's analyses that are not loaded, and which recipe counts.
 
         Raises
         ------
@@ -173,7 +149,10 @@ class Loader:
         if not self.analyses.find_missing(experiment):
             return []
         self.admit(experiment)
-        return self.analyses.load(experiment, self.schemas, self._join_versions)
+        outcomes = self.analyses.load(experiment, self.schemas, self._join_versions)
+        for outcome in outcomes:
+            self.said(outcome)
+        return outcomes
 
     def load_missing(self, folder: PlateFolder, known: Iterable[int] = ()) -> list[Loaded | Refused]:
         """Load the publications of a plate under one recipe that are not loaded, the newest first.

@@ -101,7 +101,7 @@ class Rounds:
     def _load_decisions(self) -> None:
         """Load promotions, decisions about acquisitions, analyses: they change what is shown of closed plates."""
         for experiment in self._plates:
-            for load in (self.loader.load_promotions, self._load_decisions_of, self._load_analyses_of):
+            for load in (self.loader.load_promotions, self._load_decisions_of, self.loader.load_analyses):
                 try:
                     load(experiment)
                 except (WarehouseUnavailableError, StoreUnavailableError):
@@ -113,10 +113,6 @@ class Rounds:
         if missing := self.loader.decisions.find_missing(experiment):
             self._admit(experiment)
             self.loader.decisions.load(missing)
-
-    def _load_analyses_of(self, experiment: str) -> None:
-        for sentence in self.loader.load_analyses(experiment):
-            self._say_once(f"{experiment}: {sentence}")
 
     def _look_soon(self, experiment: str, plates: Iterable[str]) -> None:
         """Have plates looked at in this round, also new ones that no listing has shown yet."""

@@ -31,6 +31,7 @@ from flows.watchdogs.rounds import ALERT
 from imaging.store import FolderStore
 from tests.flows.api_standin import api_standin
 from tests.flows.command_line import command_line
+from tests.standins.bigquery_jobs import BigQueryJobs
 from tests.standins.gcs import GcsStandIn
 
 NOBODY = {"api_url": "http://127.0.0.1:9/api", "scheduler": "tls://127.0.0.1:9"}
@@ -143,6 +144,13 @@ def test_services_that_are_not_there_are_told_with_what_to_start(tmp_path: Path)
 def test_what_is_not_asked_for_is_no_fault(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     assert [finding.level for check in (check_gpu, check_warehouse) for finding in check(settings)] == ["fine", "fine"]
+
+
+def test_a_dataset_that_was_never_made_is_named(tmp_path: Path, bigquery_jobs: BigQueryJobs) -> None:
+    given = {"bigquery_emulator": bigquery_jobs.url, "google_project": "lab", "dataset": "nowhere"}
+    (warehouse,) = check_warehouse(settings_of(tmp_path, **given))
+    assert warehouse.level == "wrong"
+    assert "there is no dataset lab.nowhere; platestream warehouse makes it" in warehouse.what
 
 
 def test_a_dataset_that_cannot_be_reached_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def test_the_command_loads_what_is_missing_and_shows_it(lab: FolderStore, run: C
     first = run("warehouse", "--once")
     assert (first.status, first.err) == (0, "")
     heading, row, *more = first.out.splitlines()
-    assert heading.split() == ["experiment", "plate", "publication", "status", "tables", "rows", "jobs", "seconds"]
+    assert heading.split() == ["experiment", "plate", "number", "status", "tables", "rows", "jobs", "seconds"]
     assert row.split()[:7] == ["screen", "P1", "1", "complete", "11", "148", "12"]
     live = (
         "2 rows of plates in progress into image_metrics_live",
@@ -65,7 +65,7 @@ def test_the_command_names_what_is_refused_and_fails(lab: FolderStore, run: Call
     lab.write(keys["wells"], b"no Parquet")
     outcome = run("warehouse", "--once")
     assert outcome.status == 1
-    assert outcome.err.startswith("screen/P1, publication 1: a published table cannot be read")
+    assert outcome.err.startswith("screen/P1, publication 1 (v1-0123abcd): a published table cannot be read")
 
 
 def test_without_a_dataset_the_command_says_so(

@@ -13,7 +13,8 @@ from google.cloud import bigquery
 
 from imaging.store import Store, open_store
 from imaging.warehouse.connection import Warehouse
-from imaging.warehouse.publications import Loaded, Loader, Refused
+from imaging.warehouse.outcomes import Loaded, Refused
+from imaging.warehouse.publications import Loader
 
 DATASET = "screens"
 

@@ -10,6 +10,7 @@ from imaging.analysis_tables import ANALYSED
 from imaging.query import run_query
 from imaging.store import FolderStore, Store
 from imaging.warehouse.live import LiveLoader
+from imaging.warehouse.outcomes import Loaded, Refused
 from imaging.warehouse.publications import Loader
 from imaging.warehouse.rounds import Rounds
 from tests.imaging import small_screen
@@ -38,7 +39,7 @@ def test_analyses_on_any_store_are_shown_as_on_duckdb(bigquery_jobs: BigQueryJob
     record_analysis(store, 2, hits=("x",))
     record_analysis(store, 1, recipe="other-89abcdef", hits=("z",))
     loader = prepared(bigquery_jobs.client(), store)
-    assert loader.load_analyses("screen") == []
+    assert [type(item) for item in loader.load_analyses("screen")] == [Loaded] * 3
     same_as_duckdb(bigquery_jobs, store)
     assert counts(bigquery_jobs.client(), "hits", "hits_all", "analyses") == {"hits": 1, "hits_all": 4, "analyses": 3}
 
@@ -78,11 +79,12 @@ def test_a_damaged_record_or_table_is_said_and_holds_up_no_other(
         if "/000002-" in item.key and item.key.endswith("hits.parquet"):
             folder_store.write(item.key, b"no Parquet")
     loader = prepared(bigquery_jobs.client(), folder_store)
-    refused = loader.load_analyses("screen")
-    assert [sentence.partition(":")[0] for sentence in refused] == [
-        "analysis 3 under standard-0123abcd",
-        "analysis 2 under standard-0123abcd",
+    outcomes = loader.load_analyses("screen")
+    assert [item.place for item in outcomes if isinstance(item, Refused)] == [
+        "screen, analysis 3 (standard-0123abcd)",
+        "screen, analysis 2 (standard-0123abcd)",
     ]
+    assert [(item.number, item.rows["hits"]) for item in outcomes if isinstance(item, Loaded)] == [(1, 1)]
     assert loader.load_analyses("screen") == []
     assert counts(bigquery_jobs.client(), "hits_all", "analyses") == {"hits_all": 1, "analyses": 1}
 
@@ -97,3 +99,24 @@ def test_a_round_loads_analyses_too(bigquery_jobs: BigQueryJobs, folder_store: F
     record_analysis(folder_store, 2, hits=("x", "y"))
     rounds.round()
     assert counts(bigquery_jobs.client(), "hits", "hits_all") == {"hits": 2, "hits_all": 3}
+
+
+def test_a_rebuild_compares_analyses_and_loads_again_what_is_gone_or_differs(
+    bigquery_jobs: BigQueryJobs, folder_store: FolderStore
+) -> None:
+    record_analysis(folder_store, 1, hits=("x", "y"))
+    prepared(bigquery_jobs.client(), folder_store).load_analyses("screen")
+
+    def rebuild() -> list[int]:
+        loader = Loader(open_warehouse(bigquery_jobs.client()), folder_store, compares_all=True)
+        loader.prepare()
+        return [item.jobs for item in loader.load_analyses("screen") if isinstance(item, Loaded)]
+
+    assert rebuild() == [0], "what is right is left"
+    rows(bigquery_jobs.client(), "UPDATE screens.hits_all SET n_plates = 99 WHERE TRUE")
+    assert rebuild()[0] > 0
+    same_as_duckdb(bigquery_jobs, folder_store)
+    bigquery_jobs.client().delete_dataset("screens", delete_contents=True)
+    assert rebuild()[0] > 0
+    same_as_duckdb(bigquery_jobs, folder_store)
+    assert rebuild() == [0]

@@ -14,7 +14,8 @@ from imaging.names import experiment_key
 from imaging.query import run_query
 from imaging.store import FolderStore, Store
 from imaging.warehouse.live import LiveLoader
-from imaging.warehouse.publications import Loader, Refused
+from imaging.warehouse.outcomes import Refused
+from imaging.warehouse.publications import Loader
 from imaging.warehouse.rounds import DAY_S, NEW_S, Rounds
 from tests.imaging import small_screen
 from tests.imaging.small_screen import manifest, publish, record, write_manifest

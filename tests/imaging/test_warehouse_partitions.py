@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from imaging.store import Store
-from imaging.warehouse.publications import Refused
+from imaging.warehouse.outcomes import Refused
 from tests.imaging import small_screen
 from tests.imaging.small_screen import publish, record
 from tests.imaging.small_warehouse import counts, load, prepared

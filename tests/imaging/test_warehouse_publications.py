@@ -13,7 +13,7 @@ import pytest
 from imaging.errors import ConfigurationError, WarehouseUnavailableError
 from imaging.query import run_query
 from imaging.store import FolderStore, Store
-from imaging.warehouse.publications import Loaded, Refused
+from imaging.warehouse.outcomes import Loaded, Refused
 from imaging.warehouse.schemas import LOADED
 from tests.imaging import small_screen
 from tests.imaging.small_screen import AREA, RATIO, publish, record

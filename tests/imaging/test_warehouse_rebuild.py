@@ -9,7 +9,8 @@ from imaging.records import publication_key
 from imaging.store import Store
 from imaging.voids import void_publication
 from imaging.warehouse.live import LiveLoader
-from imaging.warehouse.publications import Loaded, Loader, Refused
+from imaging.warehouse.outcomes import Loaded, Refused
+from imaging.warehouse.publications import Loader
 from imaging.warehouse.rounds import Rounds
 from tests.imaging import small_screen
 from tests.imaging.small_screen import publish, record

@@ -14,7 +14,7 @@ from imaging.tables import PUBLISHED, TABLES, WELLS
 from imaging.views import view_names
 from imaging.warehouse import schemas, views
 from imaging.warehouse.connection import Warehouse
-from imaging.warehouse.publications import Loaded, Refused
+from imaging.warehouse.outcomes import Loaded, Refused
 from imaging.warehouse.schemas import COLUMN_LIMIT, RUNS_ALL, Schemas, base_name, compare, is_version
 from tests.imaging import small_screen
 from tests.imaging.small_screen import publish
@@ -234,7 +234,7 @@ def test_a_table_that_is_dropped_while_it_is_made_is_one_sentence(
 
 
 def test_a_dataset_that_is_gone_has_no_place_and_that_is_one_sentence(bigquery_jobs: BigQueryJobs) -> None:
-    with pytest.raises(WarehouseUnavailableError, match="the dataset screens was changed by somebody else meanwhile"):
+    with pytest.raises(WarehouseUnavailableError, match=r"there is no dataset \S+[.]screens; platestream warehouse"):
         print(open_warehouse(bigquery_jobs.client()).place)
 
 
