@@ -86,7 +86,9 @@ class Catalog:
         return sorted(set(files.values()))
 
 
-def run_query(store: Store, sql: str, *, dialect: str = "bigquery") -> pa.Table:
+def run_query(
+    store: Store, sql: str, *, dialect: str = "bigquery", values: Mapping[str, Any] | None = None
+) -> pa.Table:
     """Answer one SELECT.
 
     Parameters
@@ -97,6 +99,8 @@ def run_query(store: Store, sql: str, *, dialect: str = "bigquery") -> pa.Table:
         One statement; it can read the tables and nothing else, and write nothing.
     dialect
         ``bigquery`` or ``duckdb``.
+    values
+        Values of the parameters that the query names: ``@name``, in DuckDB's dialect ``$name``.
 
     Raises
     ------
@@ -107,7 +111,7 @@ def run_query(store: Store, sql: str, *, dialect: str = "bigquery") -> pa.Table:
     """
     tree = _parse(sql, dialect)
     with closing(connect(store, tables=_tables_in(tree))) as connection:
-        return _execute(connection, tree.sql("duckdb"))
+        return _execute(connection, tree.sql("duckdb"), values)
 
 
 def connect(store: Store, *, tables: Iterable[str] | None = None) -> duckdb.DuckDBPyConnection:
@@ -202,11 +206,11 @@ def _parse(sql: str, dialect: str) -> exp.Query:
     return tree
 
 
-def _execute(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
+def _execute(connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
     try:
         if [item.type for item in connection.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
             raise QueryError("the SQL must be a SELECT statement: queries read tables and change nothing")
-        return _with_integers(connection.sql(sql).to_arrow_table())
+        return _with_integers(connection.sql(sql, params=dict(values) if values else None).to_arrow_table())
     except duckdb.PermissionException as error:
         raise QueryError("the query asks for files; it can read the tables and nothing else") from error
     except duckdb.CatalogException as error:

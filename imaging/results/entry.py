@@ -161,6 +161,8 @@ class Results:
         self, name: str, experiment: str, plates: tuple[str, ...], recipe: str, columns: Sequence[str] | None
     ) -> HeldFrame:
         """Rows of a table that is made of records, or of an analysis."""
+        from imaging.query import run_query
+
         declared = arrow_schema(TABLES[name])
         asked: list[tuple[str, tuple[str, ...]]] = [("experiment", (experiment,))]
         if plates:
@@ -169,11 +171,13 @@ class Results:
         for column, _ in [*asked, *([("recipe", ())] if recipe else [])]:
             if column not in declared.names:
                 raise ConfigurationError(f"the table {name} has no column {column}; leave {column} out")
-        where = [f"{column} IN ({', '.join(map(_text, values))})" for column, values in asked]
+        where = [f"list_contains(${column}, {column})" for column, _ in asked]
+        bound: dict[str, Any] = {column: list(values) for column, values in asked}
         if recipe:
-            named = _text(check_name("recipe", recipe))
-            where.append(f"(recipe = {named} OR regexp_replace(recipe, '-[^-]*$', '') = {named})")
-        rows = self.sql(f'SELECT * FROM "{name}" WHERE {" AND ".join(where)}', dialect="duckdb").to_arrow()
+            bound["recipe"] = check_name("recipe", recipe)
+            where.append("(recipe = $recipe OR regexp_replace(recipe, '-[^-]*$', '') = $recipe)")
+        sql = f'SELECT * FROM "{name}" WHERE {" AND ".join(where)}'  # `name` is one of TABLES
+        rows = run_query(self.store, sql, dialect="duckdb", values=bound)
         return HeldFrame(rows.select(_choose(rows.schema, name, columns).names))
 
 
@@ -187,12 +191,6 @@ def open_entry(store: str | Path | Store) -> Results:
     if folder and not Path(folder).expanduser().is_dir():  # to open it as a store would make it
         raise ConfigurationError("there is no such folder; give that of the store, or its gs:// address", key=url)
     return Results(open_store(url))
-
-
-def _text(name: str) -> str:
-    """A name as a text of SQL."""
-    doubled = name.replace("'", "''")
-    return f"'{doubled}'"
 
 
 def _check_plates(store: Store, experiment: str, plates: Sequence[str]) -> None:

@@ -34,6 +34,8 @@ from tests.security.sockets import command_of
 AUTH, TOKEN = "canary-user:canary-1f0c8a6e2b", "canary-token-7d93b1e04c5a"
 USER, _, PASSWORD = AUTH.partition(":")
 HOOK, MAIL = "canary-hook-40d6b2e91f7c", "canary-mail-c5a81e07d392"
+NEWS_HOOK, NEWS_SLACK, NEWS_MAIL = "canary-news-2be90d7f61a4", "canary-slack-8c17f3e5b06d", "canary-post-e64a0b9d21c8"
+CHANNELS = ("webhook", "slack", "email")
 NOBODY = "127.0.0.1:1"
 """Where nobody listens, so that every message fails there and is told of."""
 SECRETS = {
@@ -42,6 +44,9 @@ SECRETS = {
     "token of the web server": TOKEN,
     "address of the webhook": HOOK,
     "password of the mail server": MAIL,
+    "address of the webhook of messages": NEWS_HOOK,
+    "address of Slack's webhook of messages": NEWS_SLACK,
+    "password of the mail server of messages": NEWS_MAIL,
 }
 LIMIT_S, END_S = 420.0, 180.0
 
@@ -105,7 +110,7 @@ class Stack:
 
 
 def say_secrets(stack: Stack) -> None:
-    """Use every secret, in each way that is meant and in some that are not; messages of alerts fail."""
+    """Use every secret, in each way that is meant and in some that are not; alerts and messages fail."""
     for password in (PASSWORD, f"{PASSWORD} not"):
         stack.ask(f"{stack.api_url}/admin/version?password={PASSWORD}", auth=(USER, password))
     for address in ("/", f"/?token={TOKEN}", f"/login?next={TOKEN}", f"/{TOKEN}"):
@@ -118,7 +123,12 @@ def say_secrets(stack: Stack) -> None:
     alert = Alert("test", "here", time.time(), "this is a test", "nothing is to be done")
     emit(stack.api_url, AlertEvent(alert, "new", alert.sentence, alert.since), auth=AUTH)
     failed = {"filter": {"event": {"name": ["prefect.automation.action.failed"]}}}
-    stack.wait_for("no message has failed", lambda: len(stack.find("events", failed)) >= 2)
+    stack.wait_for("no alert has failed", lambda: len(stack.find("events", failed)) >= 2)
+    for channel in CHANNELS:
+        stack.wait_for(
+            f"no message by {channel} has failed",
+            lambda name=channel: list(stack.data.glob(f"messages/*/*/{name}-*-failed.json")),
+        )
 
 
 @contextmanager
@@ -150,6 +160,9 @@ def run_stack(folder: Path) -> Iterator[Stack]:
         "PLATESTREAM_API_AUTH": AUTH,
         "PLATESTREAM_ALERT_WEBHOOK": f"http://{NOBODY}/{HOOK}?key={HOOK}",
         "PLATESTREAM_ALERT_EMAIL": f"mailto://lab:{MAIL}@{NOBODY}?from=platestream@lab.example&to=night@lab.example",
+        "PLATESTREAM_MESSAGE_WEBHOOK": f"http://{NOBODY}/{NEWS_HOOK}?key={NEWS_HOOK}",
+        "PLATESTREAM_MESSAGE_SLACK": f"https://{NOBODY}/{NEWS_SLACK}",
+        "PLATESTREAM_MESSAGE_EMAIL": f"mailto://lab:{NEWS_MAIL}@{NOBODY}?from=lab@lab.example&to=all@lab.example",
         "PLATESTREAM_WORKERS": "1",
         "PLATESTREAM_LINGER_S": "2",
         "PLATESTREAM_SETTLE_S": "0",

@@ -12,7 +12,23 @@ from tests.parts import require
 from tests.security.hostile import MARKUP
 from tests.security.packed import find_secrets
 from tests.security.sockets import LOOPBACK, command_of, listening, read_of
-from tests.security.stack import HOOK, MAIL, PASSWORD, SECRETS, TOKEN, USER, Stack, run_stack, say_secrets
+from tests.security.stack import (
+    HOOK,
+    MAIL,
+    NEWS_HOOK,
+    NEWS_MAIL,
+    NEWS_SLACK,
+    PASSWORD,
+    SECRETS,
+    TOKEN,
+    USER,
+    Stack,
+    run_stack,
+    say_secrets,
+)
+
+IN_BLOCKS = (HOOK, MAIL, NEWS_HOOK, NEWS_SLACK, NEWS_MAIL)
+"""Addresses that stand in blocks on the server, and in no process's environment."""
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +65,11 @@ def test_each_secret_is_told_to_those_alone_who_need_it(stack: Stack) -> None:
     others = [pid for pid in stack.processes() if pid != stack.process.pid]
     told = {
         secret: {command_of(pid) for pid in others if secret.encode() in read_of(pid, "environ")}
-        for secret in (TOKEN, HOOK, MAIL, PASSWORD)
+        for secret in (TOKEN, PASSWORD, *IN_BLOCKS)
     }
     assert told[TOKEN]
     assert all("flows.web" in line for line in told[TOKEN]), told
-    assert told[HOOK] == told[MAIL] == set(), "they stand in blocks"
+    assert {secret: told[secret] for secret in IN_BLOCKS} == {secret: set() for secret in IN_BLOCKS}
     assert told[PASSWORD], "what an environment holds is seen"
 
 
