@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from imaging.analyses.analysis import Analysis
     from imaging.analyses.board import Board
     from imaging.analyses.recipe import AnalysisRecipe
+    from imaging.analyses.reconcile import Outcome
     from imaging.store import Store
 
 _FOREIGN = "Profiles made elsewhere"
@@ -189,22 +190,28 @@ def _compare(experiment: str, recipes: list[AnalysisRecipe], run, output: Path |
 
 
 def _reconcile(root: Store, experiment: str, output: Path | None, *, again: bool) -> Board:
+    from imaging.analyses.analysis_records import is_known
     from imaging.analyses.board import board_of_records
-    from imaging.analyses.projection import project_analysis
+    from imaging.analyses.declared_recipes import read_declared_recipes
+    from imaging.analyses.projection import counting_recipe, project_experiment
     from imaging.analyses.pulse import beating
     from imaging.analyses.reconcile import reconcile
     from imaging.errors import ConfigurationError
 
-    with beating(root, experiment, "platestream analyse"):
-        outcomes = reconcile(root, experiment, again=again)
-    for outcome in outcomes:
-        if outcome.is_new:
-            project_analysis(root, outcome.record)
+    outcomes: list[Outcome] = []
+    if is_known(root, experiment):
+        with beating(root, experiment, "platestream analyse"):
+            before = counting_recipe(root, experiment)
+            outcomes = reconcile(root, experiment, again=again)
+            if any(outcome.is_new for outcome in outcomes) or counting_recipe(root, experiment) != before:
+                project_experiment(root, experiment)
     if not outcomes:
         raise ConfigurationError(
             "there is nothing to analyse: no plate of the experiment is published; `platestream status` shows them",
             experiment=experiment,
         )
+    for name, fault in read_declared_recipes(root, experiment).faults.items():
+        typer.echo(printable(f"the analysis recipe {name} is passed over: {fault}"), err=True)
     for outcome in outcomes:
         record = outcome.record
         if outcome.is_new and not record.reason:

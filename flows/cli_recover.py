@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flows.settings import Settings
     from imaging.damage import Damage, Verification
     from imaging.repair import Mended
-    from imaging.warehouse.publications import Loaded, Refused
+    from imaging.warehouse.outcomes import Loaded, Refused
 
 EXPERIMENT = typer.Argument("", help="Name of an experiment; left out, all.")
 PLATE = typer.Argument("", help="Name of a plate; left out, all of the experiment.")
@@ -84,7 +84,7 @@ def repair(
 
 
 def rebuild_warehouse(as_json: bool = JSON, store: str = STORE) -> None:
-    """Make the BigQuery dataset again from the publications, or what of it is gone or differs; then it equals them.
+    """Make the BigQuery dataset again from publications and analyses, or what of it is gone; then it equals them.
 
     Rows that are there and right are compared and left alone. It may be stopped at any time and begun again.
     """
@@ -95,13 +95,20 @@ def rebuild_warehouse(as_json: bool = JSON, store: str = STORE) -> None:
     tables, loaded, refused = _sum_tables(outcomes)
     if as_json:
         said = [asdict(item) for item in refused]
-        typer.echo(json.dumps({"tables": tables, "live": sent, "publications": loaded, "refused": said}, indent=2))
+        parts = {
+            "publications": [item for item in loaded if item["plate"]],
+            "analyses": [item for item in loaded if not item["plate"]],
+        }
+        typer.echo(json.dumps({"tables": tables, "live": sent, **parts, "refused": said}, indent=2))
     else:
         _print_tables(tables)
         jobs = sum(item["jobs"] for item in loaded)
-        typer.echo(f"{counted(len(loaded), 'publication')} in the warehouse as in the store, by {counted(jobs, 'job')}")
+        analyses = sum(not item["plate"] for item in loaded)
+        kinds = [counted(len(loaded) - analyses, "publication")]
+        kinds += [f"{analyses} {'analysis' if analyses == 1 else 'analyses'}"] if analyses else []
+        typer.echo(f"{' and '.join(kinds)} in the warehouse as in the store, by {counted(jobs, 'job')}")
     for item in refused:
-        typer.echo(f"{item.experiment}/{item.plate}, publication {item.number}: {item.reason}", err=True)
+        typer.echo(f"{item.place}: {item.reason}", err=True)
     if refused:
         raise typer.Exit(1)
 
@@ -110,8 +117,8 @@ COMMANDS = (verify, repair, rebuild_warehouse)
 
 
 def _sum_tables(outcomes: list[Loaded | Refused]) -> tuple[dict[str, int], list[dict[str, Any]], list[Refused]]:
-    """Rows of each table over all runs, the publications that are in the warehouse, and those that are not."""
-    from imaging.warehouse.publications import Loaded
+    """Rows of each table over all runs, what is in the warehouse, and what is not."""
+    from imaging.warehouse.outcomes import Loaded
 
     loaded = [asdict(item) for item in outcomes if isinstance(item, Loaded)]
     tables: dict[str, int] = {}
@@ -156,7 +163,7 @@ def _print_damages(rows: list[tuple[Damage, str]], last: str = "done") -> None:
         return
     table = Table("experiment", "plate", "what", "file", "fault", last, box=None)
     for damage, said in rows:
-        place = f"{damage.experiment}/{damage.plate}"
+        place = "/".join(filter(None, (damage.experiment, damage.plate or "_analyses")))
         key = damage.key.removeprefix(f"results/{place}/{damage.recipe}/").removeprefix(f"images/{place}.zarr/")
         cells = (damage.experiment, damage.plate, damage.what, key, damage.fault, said)
         table.add_row(*map(plain, cells))

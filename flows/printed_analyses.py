@@ -11,8 +11,9 @@ from imaging.analyses.analysis_records import (
     list_numbers,
     read_analysis,
 )
+from imaging.analyses.declared_recipes import read_declared_recipes
 from imaging.analyses.numbered import read_choices
-from imaging.errors import StoredDataError
+from imaging.errors import ConfigurationError, StoredDataError
 from imaging.sentences import counted
 from imaging.store import Store
 
@@ -27,12 +28,23 @@ def describe_analyses(store: Store) -> Iterator[str]:
             yield f"{experiment}: {error}"
             continue
         counting = choices[-1].recipe if choices else ""
+        declared = _declared(store, experiment) or set(numbers)
         for recipe, of_recipe in numbers.items():
+            if recipe not in declared:
+                continue
             record = read_analysis(store, experiment, recipe, of_recipe[-1])
             if record.status != ANALYSED_STATUS:
                 yield f"{experiment}: the analysis under {recipe} is {record.status}: {record.reason}"
             elif recipe == counting:
                 yield f"{experiment}: {_come_to(record)}"
+
+
+def _declared(store: Store, experiment: str) -> set[str]:
+    """Recipes that are declared; none where analysis.yaml is at fault."""
+    try:
+        return {recipe.id for recipe in read_declared_recipes(store, experiment).all}
+    except ConfigurationError:
+        return set()
 
 
 def _come_to(record: AnalysisRecord) -> str:

@@ -16,6 +16,7 @@ from flows.placement import refuse_run
 from flows.process_folder import folder_job
 from flows.settings import Settings
 from flows.sites import measure_site
+from imaging.analyses.analysis_damage import mend_analyses, verify_analyses
 from imaging.damage import Damage, Verification
 from imaging.errors import ConfigurationError, PlateError, StoreUnavailableError
 from imaging.job import PlateJob, open_job
@@ -64,6 +65,7 @@ def verify_store(
     found = Verification()
     for name in sorted({folder[0] for folder in folders}):
         found.add(verify_experiment(store, name))
+        found.add(verify_analyses(store, name, is_quick=is_quick))
     for folder in folders:
         of_plate = verify_plate(store, folder, is_quick=is_quick)
         said(folder, of_plate)
@@ -98,12 +100,14 @@ class StoreRepair:
         outcomes: list[Mended] = []
         with self._open:
             for folder, its_damages in by_folder.items():
-                outcomes += self._mend_plate(folder, its_damages)
+                if folder[1]:
+                    outcomes += self._mend_plate(folder, its_damages)
+        for experiment in sorted({damage.experiment for damage in damages if not damage.plate}):
+            whole = [damage for damage in damages if damage.experiment == experiment and not damage.plate]
+            outcomes += mend_analyses(self.store, experiment, whole)  # of plates that are mended by then
         return outcomes
 
     def _mend_plate(self, folder: PlateFolder, damages: list[Damage]) -> list[Mended]:
-        if not folder[1]:  # of an experiment as a whole
-            return [Mended(damage, False, damage.cure) for damage in damages]
         try:
             job = self._job(folder)
             return Repair(job, self._redo).mend(damages)

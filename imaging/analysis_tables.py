@@ -3,7 +3,8 @@
     profiles             wells and treatments by features, normalised, selected and corrected
     controls             the controls of each plate: how far they stand apart
     process_failures     what failed for technical reasons, with its evidence
-    hits, doses          what treatments do, and by which criteria; values and curves of single features
+    hits                 what treatments do, and by which criteria
+    doses, dose_points   curves of single features over concentrations, and what they are fitted to
     feature_variance     how much of each feature's variance is batch, plate, position, treatment
     analyses             which analysis of an experiment is current; made from the records of analyses
     analysis_choices     which analysis recipe of an experiment counts; made from the records of those choices
@@ -161,14 +162,30 @@ DOSES = Table(
         Column("ec50_low", NUMBER, "see concentration_unit", "lower end of its 95 % interval"),
         Column("ec50_high", NUMBER, "see concentration_unit", "upper end of its 95 % interval"),
         Column("slope", NUMBER, "", "Hill slope of the curve"),
-        Column("bottom", NUMBER, "the feature's", "value without treatment, of the curve"),
-        Column("top", NUMBER, "the feature's", "value at full effect, of the curve"),
+        Column("bottom", NUMBER, "MAD of negative controls", "value without treatment, of the curve"),
+        Column("top", NUMBER, "MAD of negative controls", "value at full effect, of the curve"),
         Column("n_doses", INTEGER, "", "concentrations"),
         Column("n_wells", INTEGER, "", "wells"),
-        Column("n_replicates", INTEGER, "", "wells of the concentration that has fewest"),
+        Column("n_replicates", INTEGER, "", "wells of the concentration that has most"),
         Column("p", NUMBER, "", "p value of the dose response"),
         Column("q", NUMBER, "", "p under the false discovery rate"),
         Column("reason", TEXT, "", "why there is no curve; NULL where there is one"),
+    ),
+)
+DOSE_POINTS = Table(
+    "dose_points",
+    "One row per treatment, feature that the recipe names, and concentration: what the curves of doses are fitted to.",
+    (
+        *ANALYSIS_PLACE,
+        *TREATMENT,
+        Column("feature", TEXT, "", "feature of the curve"),
+        Column(
+            "value",
+            NUMBER,
+            "MAD of negative controls",
+            "median of the wells, above that of their plates' negative controls; as measured where there are none",
+        ),
+        Column("n_wells", INTEGER, "", "wells with a value"),
     ),
 )
 FEATURE_VARIANCE = Table(
@@ -233,5 +250,5 @@ ANALYSIS_CHOICES = Table(
     ),
 )
 
-ANALYSED = (PROFILES, CONTROLS, PROCESS_FAILURES, HITS, DOSES, FEATURE_VARIANCE)
+ANALYSED = (PROFILES, CONTROLS, PROCESS_FAILURES, HITS, DOSES, DOSE_POINTS, FEATURE_VARIANCE)
 """Tables an analysis writes, one Parquet file each."""

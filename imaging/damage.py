@@ -26,6 +26,11 @@ What = Literal[
     "declaration",
     "promotion",
     "acquisition",
+    "analysis",
+    "earlier",
+    "kept",
+    "choice",
+    "exclusion",
 ]
 
 CURES: dict[What, str] = {
@@ -45,6 +50,12 @@ CURES: dict[What, str] = {
     "promotion": "it cannot be made again: bring it back from a copy, or delete it and promote the recipe once more",
     "acquisition": "what a person chose cannot be made again: bring it back from a copy; where there is none, delete "
     "it, and it is decided again by the rule of experiment.yaml",
+    "analysis": "the experiment is analysed anew",
+    "earlier": "it is given up: a newer analysis is shown",
+    "kept": "it is deleted, and made again when it is needed",
+    "choice": "it is recorded again, as analysis.yaml says",
+    "exclusion": "what a person decided cannot be made again: bring it back from a copy, or delete it and decide again "
+    "by `platestream exclude`",
 }
 """What ``platestream repair`` does about each kind."""
 

@@ -6,10 +6,11 @@ import io
 from statistics import median
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.messages.news import tell_experiment
-from imaging.analyses.analysis_records import ANALYSED_STATUS, AnalysisRecord, read_analysis
+from imaging.analyses.analysis_records import ANALYSED_STATUS, AnalysisRecord, list_analyses, read_analysis
 from imaging.analyses.board import board_of_records
 from imaging.analyses.effects import CELLS_COUNT
 from imaging.columns import read_time
@@ -36,8 +37,15 @@ def tell_analysis(store: Store, record: AnalysisRecord, *, page: str = "") -> in
     StoredDataError
         If a table of the analysis is gone.
     """
-    before = _before(store, record)
-    failures, known = _failures(store, record), _failures(store, before) if before else {}
+    before = _told_before(store, record)
+    if before is not None and before.run == record.run:  # a repair recorded it under another number
+        return 0
+    failures, known = _failures(store, record), {}
+    if before is not None:
+        try:
+            known = _failures(store, before)
+        except StoredDataError:  # what it said is lost: then everything is new
+            before = None
     new = [evidence for place, evidence in failures.items() if place not in known]
     moment = read_time(record.content["analysed_at"])
     messages = tell_experiment(
@@ -49,19 +57,20 @@ def tell_analysis(store: Store, record: AnalysisRecord, *, page: str = "") -> in
         facts=_facts(store, record, before, len(failures)),
         failures=new,
         page=page,
+        is_failed=record.status != ANALYSED_STATUS,
     )
     return len(messages)
 
 
-def _before(store: Store, record: AnalysisRecord) -> AnalysisRecord | None:
-    """The analysis that this one takes the place of, if that gave tables."""
-    if record.number < 2:
-        return None
-    try:
-        before = read_analysis(store, record.experiment, record.recipe, record.number - 1)
-    except (FileNotFoundError, StoredDataError):  # cleaned, or damaged: then everything is new
-        return None
-    return before if before.status == ANALYSED_STATUS else None
+def _told_before(store: Store, record: AnalysisRecord) -> AnalysisRecord | None:
+    """The last analysis before this one that people were told of and that gave tables."""
+    told = list_analyses(store, record.experiment).told
+    numbers = sorted((n for recipe, n in told if recipe == record.recipe and n < record.number), reverse=True)
+    for number in numbers:
+        before = read_analysis(store, record.experiment, record.recipe, number)
+        if before.status == ANALYSED_STATUS:
+            return before
+    return None
 
 
 def _facts(store: Store, record: AnalysisRecord, before: AnalysisRecord | None, failures: int) -> dict[str, Any]:
@@ -72,7 +81,7 @@ def _facts(store: Store, record: AnalysisRecord, before: AnalysisRecord | None, 
         "treatments": scores.get("treatments"),
         "failures": failures,
         "z_prime": _z_prime(store, record),
-        "verdict": "warn" if failures or record.reason else "pass",
+        "verdict": "fail" if record.reason else "warn" if failures else "pass",
         "reasons": [record.reason] if record.reason else [],
     }
     if before and record.status == ANALYSED_STATUS:
@@ -107,5 +116,6 @@ def _rows(store: Store, record: AnalysisRecord, table: str, columns: tuple[str, 
         return []
     try:
         return pq.read_table(io.BytesIO(store.read(key)), columns=list(columns)).to_pylist()
-    except FileNotFoundError as error:
-        raise StoredDataError("a table of the analysis is gone; platestream analyse makes it again", key=key) from error
+    except (FileNotFoundError, pa.ArrowException) as error:
+        said = "a table of the analysis is gone or damaged; platestream repair makes it again"
+        raise StoredDataError(said, key=key) from error

@@ -169,6 +169,10 @@ def _data_address(picture: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""
 
 
+_PERHAPS = frozenset({502, 504})
+"""Answers of a gateway that may have handed the message on."""
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A message goes to the address that was given and to no other."""
 
@@ -192,6 +196,8 @@ def _post(channel: Channel, data: bytes) -> None:
         with opener.open(request, timeout=TIMEOUT_S) as answer:
             answer.read(1000)
     except urllib.error.HTTPError as error:
+        if error.code in _PERHAPS or error.code < 400:  # who answers so may have done it before
+            raise UnsureError(f"it answered {error.code}") from None
         raise NotTakenError(f"it answered {error.code}") from None
     except urllib.error.URLError as error:  # nothing was sent, or not all of it
         raise NotTakenError(f"it cannot be reached ({type(error.reason).__name__})") from None
@@ -222,4 +228,6 @@ def _send_mail(url: str, letter: Letter) -> None:
         attach=attached,
     )
     if not taken:
+        if sum(len(getattr(server, "targets", ())) for server in mail) > 1:
+            raise UnsureError("the mail server did not take it for each of its recipients")
         raise NotTakenError("the mail server did not take it")

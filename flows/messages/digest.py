@@ -41,7 +41,9 @@ def make_digest(store: Store, due: float, channels: Sequence[str], *, environmen
     told = [message for message in _read_all(store, deliveries) if due - DAY_S <= message.at < due]
     plates = [message for message in told if message.kind in (PUBLISHED, FAILED)]
     verdicts = Counter(message.facts.get("verdict", "") for message in plates)
-    updated = {m.facts.get("experiment", ""): m.facts.get("hits", "") for m in told if m.kind == UPDATED}
+    # of the recipe that counts, whose page is the experiment's
+    counting = [message for message in told if message.kind == UPDATED and message.page.endswith("/index.html")]
+    updated = {message.facts.get("experiment", ""): message.facts.get("hits", "") for message in counting}
     published = Counter(message.facts.get("experiment", "") for message in plates)
     untold = find_untold(deliveries, channels)
     facts = {

@@ -13,10 +13,11 @@ from imaging.names import hash_of
 
 LONGEST_FACT = 1500
 """Characters of one fact: reasons of a plate may be many."""
-PUBLISHED, FAILED, UPDATED, FAILURES, DIGEST, TEST = (
+PUBLISHED, FAILED, UPDATED, NOT_ANALYSED, FAILURES, DIGEST, TEST = (
     "plate-published",
     "plate-failed",
     "experiment-updated",
+    "experiment-failed",
     "process-failures",
     "digest",
     "test",
@@ -52,6 +53,7 @@ FACTS: dict[str, tuple[str, ...]] = {
         "lost",
         "reasons",
     ),
+    NOT_ANALYSED: ("experiment", "recipe", "analysis", "verdict", "plates", "reasons"),
     FAILURES: ("experiment", "recipe", "analysis", "count", "failures"),
     DIGEST: ("day", "plates", "passed", "warned", "failed", "experiments", "failed_plates", "alerts", "untold"),
     TEST: ("environment",),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from flows.messages.message import FAILED, FAILURES, PUBLISHED, UPDATED, Message, make_message
+from flows.messages.message import FAILED, FAILURES, NOT_ANALYSED, PUBLISHED, UPDATED, Message, make_message
 from flows.messages.outbox import tell
 from imaging.columns import read_time
 from imaging.live import read_declared
@@ -96,6 +96,7 @@ def tell_experiment(
     facts: dict[str, Any],
     failures: Sequence[str] = (),
     page: str = "",
+    is_failed: bool = False,
 ) -> list[Message]:
     """Tell people that an experiment has a new analysis, and at once what failed in it.
 
@@ -114,6 +115,8 @@ def tell_experiment(
         Process failures that no earlier analysis had, one sentence each.
     page
         Key of the experiment's page.
+    is_failed
+        Whether it gave nothing; ``reasons`` say why.
 
     Returns
     -------
@@ -126,7 +129,11 @@ def tell_experiment(
     """
     about = (experiment, recipe, analysis)
     named = {"experiment": experiment, "recipe": recipe, "analysis": analysis}
-    messages = [make_message(UPDATED, about, at, named | facts, page=page)]
+    if is_failed:
+        said = {name: facts[name] for name in ("plates", "verdict", "reasons") if name in facts}
+        messages = [make_message(NOT_ANALYSED, about, at, named | said, page=page)]
+    else:
+        messages = [make_message(UPDATED, about, at, named | facts, page=page)]
     if failures:
         more = [f"and {len(failures) - MOST_FAILURES} more"] if len(failures) > MOST_FAILURES else []
         said = [*failures[:MOST_FAILURES], *more]

@@ -1,6 +1,6 @@
 """One analysis of an experiment: from the profiles of its wells to its hits, as the recipe says.
 
-each plate alone      failures within it, who takes part, normalisation to itself      (imaging.analyses.plate_part)
+each plate alone      failures within it, who takes part, normalisation to itself
 all plates            failures across them, selection, batch correction, consensus, variance and mixing, hits
 """
 
@@ -50,7 +50,7 @@ class Analysis:
         Share of each feature's variance by factor: ``feature``, ``factor``, ``share``, ``is_corrected``.
     mixing_before, mixing_after
         How batches mix and treatments separate, before batch correction and after.
-    hits, controls, doses
+    hits, controls, doses, dose_points
         Tables of ``imaging.analyses.hits``.
     scores
         What it comes to, by the names of ``analysis_tables.SCORES``; ``None`` where a note says why.
@@ -70,6 +70,7 @@ class Analysis:
     hits: pd.DataFrame
     controls: pd.DataFrame
     doses: pd.DataFrame
+    dose_points: pd.DataFrame
     scores: dict[str, float | int | None]
     notes: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
@@ -157,6 +158,7 @@ def analyse(
         hits=hits.hits,
         controls=hits.controls,
         doses=hits.doses,
+        dose_points=hits.dose_points,
         scores=scores,
         notes=tuple(dict.fromkeys([*part.notes, *notes, *selected.notes, *corrected.notes, *hits.notes, *said])),
         details={

@@ -5,9 +5,11 @@ Everything lies under ``results/<experiment>/_analyses/``:
     <recipe>/records/<number>.json         an analysis under a recipe, or its failure; the highest number is current
     <recipe>/attempts/<run>-<number>-<n>.json    the n-th time that it was begun; after the third it counts as failed
     <recipe>/data/...                      its tables, under fresh names, named by a record
+    <recipe>/told/<number>.json            its pages are written and its messages noted; without it both are done again
     _choices/<number>.json                 which recipe counts from then on; the highest number is current
     _decisions/<number>.json               what a person decided about a well or a plate
     _plates/<name>.json, _plates/data/...  what was made of one plate alone (imaging.analyses.kept_plates)
+    _tests/<recipe>.json                   p-values of the last analysis (imaging.analyses.kept_tests; rewritten)
     heartbeat.json                         somebody analyses the experiment (rewritten; means nothing else)
     page/                                  pages, which can be written again
 
@@ -27,6 +29,7 @@ from typing import Any
 from imaging.columns import read_time
 from imaging.errors import PlateError, StoredDataError
 from imaging.listing import Listing
+from imaging.names import check_name
 from imaging.store import Store
 from imaging.stored_records import Shape, parse_record
 
@@ -51,6 +54,7 @@ RECORD: Shape = {
 }
 _READERS = 16
 _RECORD = re.compile(r"(?P<recipe>[^/]+)/records/(?P<number>\d{6,})[.]json")
+_TOLD = re.compile(r"(?P<recipe>[^/]+)/told/(?P<number>\d{6,})[.]json")
 _ATTEMPT = re.compile(r"(?P<recipe>[^/]+)/attempts/(?P<run>[0-9a-f]+)-(?P<number>\d{6,})-(?P<attempt>\d+)[.]json")
 
 
@@ -67,6 +71,11 @@ def record_key(experiment: str, recipe: str, number: int) -> str:
 def attempt_key(experiment: str, recipe: str, run: str, number: int, attempt: int) -> str:
     """Address of the record that an analysis was begun."""
     return f"{analyses_folder(experiment)}{recipe}/attempts/{run}-{number:06d}-{attempt}.json"
+
+
+def told_key(experiment: str, recipe: str, number: int) -> str:
+    """Address of the record that an analysis was told of."""
+    return f"{analyses_folder(experiment)}{recipe}/told/{number:06d}.json"
 
 
 def heartbeat_key(experiment: str) -> str:
@@ -130,12 +139,15 @@ class Listed:
         How often each analysis was begun, by recipe, run and number.
     sizes
         Size of each object by its address.
+    told
+        Recipe and number of each analysis that was told of.
     """
 
     experiment: str
     numbers: Mapping[str, tuple[int, ...]]
     attempts: Mapping[tuple[str, str, int], int]
     sizes: Mapping[str, int]
+    told: frozenset[tuple[str, int]] = frozenset()
 
     def last(self, recipe: str) -> int:
         """The highest number under a recipe; 0 where there is none."""
@@ -156,15 +168,19 @@ def list_analyses(store: Store, experiment: str) -> Listed:
 def _sort(experiment: str, folder: str, listing: Listing) -> Listed:
     numbers: dict[str, list[int]] = {}
     attempts: dict[tuple[str, str, int], int] = {}
+    told: set[tuple[str, int]] = set()
     for item in listing.objects:
         name = item.key.removeprefix(folder)
         if match := _RECORD.fullmatch(name):
             numbers.setdefault(match["recipe"], []).append(int(match["number"]))
+        elif match := _TOLD.fullmatch(name):
+            told.add((match["recipe"], int(match["number"])))
         elif match := _ATTEMPT.fullmatch(name):
             key = match["recipe"], match["run"], int(match["number"])
             attempts[key] = max(attempts.get(key, 0), int(match["attempt"]))
     found = {recipe: tuple(sorted(of_recipe)) for recipe, of_recipe in sorted(numbers.items())}
-    return Listed(experiment, found, attempts, {item.key: item.size for item in listing.objects})
+    sizes = {item.key: item.size for item in listing.objects}
+    return Listed(experiment, found, attempts, sizes, frozenset(told))
 
 
 def list_numbers(store: Store, experiment: str) -> dict[str, tuple[int, ...]]:
@@ -206,6 +222,17 @@ def read_analysis(store: Store, experiment: str, recipe: str, number: int) -> An
     return AnalysisRecord(experiment, recipe, number, content["run"], content["status"], content)
 
 
+def is_known(store: Store, experiment: str) -> bool:
+    """Whether there is anything of an experiment under ``results/``: else nothing is to be written there.
+
+    Raises
+    ------
+    RefusedNameError
+        If the name could be none.
+    """
+    return bool(store.list_folders(f"results/{check_name('experiment', experiment)}/"))
+
+
 def analysed_experiments(store: Store) -> list[str]:
     """Experiments that have a folder of analyses."""
     return [name for name in store.list_folders("results/") if "_analyses" in store.list_folders(f"results/{name}/")]
@@ -229,8 +256,8 @@ def analysis_row(record: AnalysisRecord) -> dict[str, Any]:
     }
 
 
-def read_json(store: Store, key: str) -> dict[str, Any]:
-    """Read a small record of an experiment.
+def read_json(store: Store, key: str, cure: str = CURE) -> dict[str, Any]:
+    """Read a small record of an experiment; ``cure`` says what to do where it is damaged.
 
     Raises
     ------
@@ -240,7 +267,7 @@ def read_json(store: Store, key: str) -> dict[str, Any]:
     try:
         found = json.loads(store.read(key))
     except (FileNotFoundError, ValueError, RecursionError) as error:
-        raise StoredDataError(f"a record of the analyses is gone or damaged; {CURE}", key=key) from error
+        raise StoredDataError(f"a record of the analyses is gone or damaged; {cure}", key=key) from error
     if not isinstance(found, dict):
-        raise StoredDataError(f"a record of the analyses is no record; {CURE}", key=key)
+        raise StoredDataError(f"a record of the analyses is no record; {cure}", key=key)
     return found

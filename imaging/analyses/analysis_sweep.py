@@ -1,50 +1,105 @@
-"""Deleting data of analyses that no record names: those of processes that were killed or came second.
+"""Deleting data of analyses that no record names, and what was kept of single plates long ago.
 
-As for plates (``imaging.sweep``), only what is older than the grace by both clocks is taken, and nothing where a record
-is damaged: it might name it.
+The first are those of processes that were killed or came second. As for plates (``imaging.sweep``), only what is older
+than the grace by both clocks is taken, and nothing where a record is damaged: it might name it. What is kept of a plate
+is made again when it is needed, so it is forgotten after `KEPT_S` whether an analysis still rests on it or not; its
+data, which no record names any more, go in the next sweep.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from imaging.analyses.analysis_records import DAMAGED, PLATES, analyses_folder, list_analyses, read_analyses, read_json
 from imaging.errors import StoredDataError
 from imaging.grace import GRACE_S, read_earlier_clock
-from imaging.store import Store
+from imaging.store import Store, StoredObject
 
+KEPT_S = 30 * 86_400.0
+"""Seconds for which what was made of a plate alone is kept."""
+SWEEP_S = 6 * 3600.0
+"""Seconds between two sweeps of an experiment."""
+_READERS = 16
+_CLOCK = "clock.json"
+_OF_NUMBER = re.compile(r"(?P<recipe>[^/]+)/(?:records|told)/(?P<number>\d{6,})[.]json")
+_ATTEMPT = re.compile(r"(?P<recipe>[^/]+)/attempts/[0-9a-f]+-(?P<number>\d{6,})-\d+[.]json")
 _DATA = re.compile(r"(?P<recipe>[^/]+)/data/.+")
 
 
-def sweep_analyses(store: Store, experiment: str, *, grace_s: float = GRACE_S, now: float | None = None) -> list[str]:
-    """Delete data of an experiment's analyses that no record names; return their addresses.
+def is_sweep_due(store: Store, experiment: str, now: float) -> bool:
+    """Whether the last sweep is some hours ago, by the clock that it left."""
+    swept_at = store.modified(f"{analyses_folder(experiment)}{_CLOCK}")
+    return swept_at is None or abs(now - swept_at) > SWEEP_S
+
+
+def sweep_analyses(
+    store: Store,
+    experiment: str,
+    *,
+    keep: int | None = None,
+    grace_s: float = GRACE_S,
+    now: float | None = None,
+) -> list[str]:
+    """Delete what no analysis needs of an experiment's; return the addresses.
 
     Parameters
     ----------
     store, experiment
         Where it is.
+    keep
+        Newest analyses under each recipe that stay; ``None`` keeps all. What others leave behind is swept next time.
     grace_s
         Age in seconds below which nothing is deleted.
     now
         Unix seconds; default the earlier of this machine's clock and the storage's.
     """
     folder = analyses_folder(experiment)
-    data = [item for item in store.list(folder).objects if _DATA.fullmatch(item.key.removeprefix(folder))]
-    now = read_earlier_clock(store, f"{folder}clock.json") if now is None else now
+    everything = store.list(folder).objects
+    data = [item for item in everything if _DATA.fullmatch(item.key.removeprefix(folder))]
+    now = read_earlier_clock(store, f"{folder}{_CLOCK}") if now is None else now
     old = [item.key for item in data if now - item.modified > grace_s]
+    kept = f"{folder}{PLATES}/"
+    forgotten = [
+        item.key
+        for item in everything
+        if item.key.startswith(kept) and item.key.endswith(".json") and now - item.modified > KEPT_S + grace_s
+    ]
+    forgotten += _forget_superseded(everything, folder, keep)
+    for key in forgotten:
+        store.delete(key)
     if not old:
-        return []
+        return forgotten
     listed = list_analyses(store, experiment)  # after the data: a record of these is in it
     records = read_analyses(store, listed)
     damaged = {record.recipe for record in records if record.status == DAMAGED}
     named = {key for record in records for key in record.tables.values()}
+    of_plates = [key for key in listed.sizes if key.startswith(kept) and key.endswith(".json")]
     try:
-        for key in listed.sizes:
-            if key.startswith(f"{folder}{PLATES}/") and key.endswith(".json"):
-                named |= {about["key"] for about in read_json(store, key)["data"].values()}
+        with ThreadPoolExecutor(_READERS) as pool:
+            for record in pool.map(lambda key: read_json(store, key), of_plates):
+                named |= {about["key"] for about in record["data"].values()}
     except (StoredDataError, KeyError, TypeError, AttributeError):
         damaged.add(PLATES)
     swept = [key for key in old if key not in named and key.removeprefix(folder).split("/", 1)[0] not in damaged]
     for key in swept:
         store.delete(key)
-    return swept
+    return forgotten + swept
+
+
+def _forget_superseded(objects: Iterable[StoredObject], folder: str, keep: int | None) -> list[str]:
+    """Attempts of analyses that ended, and records and marks of those that are older than the newest ``keep``."""
+    names = [(item.key, item.key.removeprefix(folder)) for item in objects]
+    records = [(key, match) for key, name in names if (match := _OF_NUMBER.fullmatch(name))]
+    numbers: dict[str, set[int]] = {}
+    for key, match in records:
+        if "/records/" in key:
+            numbers.setdefault(match["recipe"], set()).add(int(match["number"]))
+    last = {recipe: max(of_recipe) for recipe, of_recipe in numbers.items()}
+    attempts = [(key, match) for key, name in names if (match := _ATTEMPT.fullmatch(name))]
+    found = [key for key, match in attempts if int(match["number"]) < last.get(match["recipe"], 0)]
+    if keep is None:
+        return found
+    first = {recipe: sorted(of_recipe)[-max(keep, 1) :][0] for recipe, of_recipe in numbers.items()}
+    return found + [key for key, match in records if int(match["number"]) < first.get(match["recipe"], 0)]

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 
 from imaging.analyses.analysis_records import ANALYSED_STATUS, AnalysisRecord
 from imaging.analysis_tables import HITS, SCORES
-from imaging.errors import StoredDataError
 from imaging.store import Store
 from imaging.table_schema import INTEGER, TEXT, TEXTS, Column, Table, table_of
 
@@ -79,13 +78,7 @@ def hits_of(rows: Iterable[Mapping[str, Any]]) -> frozenset[tuple[str, str]]:
 
 
 def board_of_records(store: Store, records: Sequence[AnalysisRecord]) -> Board:
-    """The leaderboard of analyses that are recorded.
-
-    Raises
-    ------
-    StoredDataError
-        If a table of one is gone or damaged.
-    """
+    """The leaderboard of analyses that are recorded; one whose table is gone or damaged has that as its reason."""
     return compare([_entry_of(store, record) for record in records])
 
 
@@ -95,8 +88,8 @@ def _entry_of(store: Store, record: AnalysisRecord) -> Entry:
     key = record.tables[HITS.name]
     try:
         rows = pq.read_table(io.BytesIO(store.read(key))).to_pylist()
-    except (FileNotFoundError, pa.ArrowException) as error:
-        raise StoredDataError("a table of an analysis is gone or damaged; analyse anew", key=key) from error
+    except (FileNotFoundError, pa.ArrowException):
+        return Entry(record.recipe, reason=f"its table {key} is gone or damaged; platestream repair makes it again")
     content = record.content
     return Entry(record.recipe, content.get("scores") or {}, hits_of(rows), tuple(content.get("notes") or ()))
 

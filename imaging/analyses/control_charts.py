@@ -81,8 +81,7 @@ def chart_points(metric: str, names: Sequence[str], values: np.ndarray, *, seed:
     known = np.isfinite(values)
     kept = np.asarray(values, dtype=float)[known]
     called = tuple(name for name, is_known in zip(names, known, strict=True) if is_known)
-    centre = float(np.median(kept)) if len(kept) else float("nan")
-    sd = _short_term_sd(kept)
+    centre, sd = centre_and_spread(kept)
     is_judged = len(kept) >= FEWEST_POINTS and sd > 0
     signals = find_signals((kept - centre) / sd) if is_judged else ()
     return Chart(metric, called, kept, centre, sd, signals, _chance(kept, seed) if is_judged else None)
@@ -118,9 +117,14 @@ def drifting(charts: Sequence[Chart]) -> list[Chart]:
     return [chart for chart in found if chart.signals]
 
 
-def _short_term_sd(values: np.ndarray) -> float:
+def centre_and_spread(values: np.ndarray) -> tuple[float, float]:
+    """Median of points, shape ``(points,)``, and their short-term standard deviation; 0 with less than two points."""
     if len(values) < 2:
-        return 0.0
+        return float(values[0]) if len(values) else float("nan"), 0.0
+    return float(np.median(values)), _short_term_sd(values)
+
+
+def _short_term_sd(values: np.ndarray) -> float:
     distances = np.abs(np.diff(values))
     mean, median = float(distances.mean()) / 1.128, float(np.median(distances)) / 0.954
     return min(mean, median) or mean

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imaging.analyses.analysis_records import AnalysisRecord
+from imaging.analyses.analysis_records import ANALYSED_STATUS, AnalysisRecord
 from imaging.analyses.board import Board
 from imaging.analyses.gallery import HitGallery, WellPictures, build_gallery
 from imaging.analyses.page import link_plates, plate_page_link, write_report
@@ -20,6 +20,7 @@ from imaging.analyses.publications import identify, select_published
 from imaging.analyses.recipe import AnalysisRecipe
 from imaging.analyses.report_tables import AnalysisTables, report_of
 from imaging.analysis_tables import PROFILES
+from imaging.columns import read_time
 from imaging.errors import ConfigurationError, StoredDataError
 from imaging.export.selection import Published
 from imaging.job import PlateJob, open_experiment, open_job
@@ -61,6 +62,7 @@ def write_experiment_page(store: Store, record: AnalysisRecord, board: Board) ->
         AnalysisTables(
             hits=tables.get("hits", pd.DataFrame({"treatment": [], "is_hit": []})),
             doses=tables.get("doses", pd.DataFrame()),
+            dose_points=tables.get("dose_points", pd.DataFrame()),
             controls=tables.get("controls", pd.DataFrame()),
             failures=tables.get("process_failures", pd.DataFrame()),
             variance=tables.get("feature_variance", pd.DataFrame()),
@@ -74,6 +76,7 @@ def write_experiment_page(store: Store, record: AnalysisRecord, board: Board) ->
         criteria=recipe.hits,
         profile_map=_map(wells),
         notes=[*([record.reason] if record.reason else []), *(record.content.get("notes") or [])],
+        is_failed=record.status != ANALYSED_STATUS,
     )
     key = write_report(store, report, _gallery(store, record.experiment, published, report.hits, wells))
     folders = (f"{results_prefix(each.experiment, each.plate, each.recipe)}page/" for each in published)
@@ -87,9 +90,10 @@ def _read(store: Store, key: str, columns: Sequence[str] | None = None) -> Frame
         known = data.schema_arrow.names
         return data.read(columns=None if columns is None else [name for name in columns if name in known]).to_pandas()
     except FileNotFoundError as error:
-        raise StoredDataError("a table of the analysis is gone; platestream analyse makes it again", key=key) from error
+        raise StoredDataError("a table is gone; platestream repair makes it again", key=key) from error
     except pa.ArrowException as error:
-        raise StoredDataError(f"a table cannot be read: {str(error).splitlines()[0]}", key=key) from error
+        said = str(error).splitlines()[0]
+        raise StoredDataError(f"a table is damaged ({said}); platestream repair makes it again", key=key) from error
 
 
 def _plates(published: Iterable[Published], wells: Frame) -> Frame:
@@ -97,7 +101,9 @@ def _plates(published: Iterable[Published], wells: Frame) -> Frame:
     batches = dict(zip(wells.get("plate", ()), wells.get("batch", ()), strict=True))
     rows: list[dict[str, Any]] = []
     for each in published:
-        [judged] = _read(each.store, each.key("plates"), ["verdict", "z_prime"]).to_dict("records") or [{}]
+        judged = _judged(each)
+        published_at = read_time(each.record["published_at"])
+        at = published_at.timestamp() if published_at else 0.0
         rows.append(
             {
                 "plate": each.plate,
@@ -106,13 +112,22 @@ def _plates(published: Iterable[Published], wells: Frame) -> Frame:
                 "z_prime": judged.get("z_prime"),
                 "page": plate_page_link(each.plate, each.recipe),
                 "published_at": each.record["published_at"],
-                "first_image_at": str(each.record.get("first_image_at") or each.record["published_at"]),
+                "first_image_at": each.record.get("first_image_at") or at,
             }
         )
     frame = pd.DataFrame(
         rows, columns=["plate", "batch", "verdict", "z_prime", "page", "published_at", "first_image_at"]
     )
     return frame.sort_values(["first_image_at", "plate"], ignore_index=True)
+
+
+def _judged(published: Published) -> dict[str, Any]:
+    """A plate's row of the table ``plates``; a damaged table holds up the page of no experiment."""
+    try:
+        [judged] = _read(published.store, published.key("plates"), ["verdict", "z_prime"]).to_dict("records") or [{}]
+    except StoredDataError:
+        return {}
+    return judged
 
 
 def _mixing(record: AnalysisRecord, recipe: AnalysisRecipe) -> dict[str, Any]:

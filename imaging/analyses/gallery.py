@@ -128,7 +128,8 @@ def _choose(hits: pd.DataFrame, wells: pd.DataFrame, most: int) -> list[_Shown]:
     placed = wells.assign(_place=places).sort_values(["plate", "_place"])
     found: dict[tuple[str, float | None], list[tuple[str, str]]] = {}
     for plate, well, treatment, dose in placed[["plate", "well", "treatment", "concentration"]].itertuples(index=False):
-        found.setdefault((treatment, _dose(dose)), []).append((plate, well))
+        for key in {(treatment, _dose(dose)), (treatment, None)}:  # a hit without a dose is of all of them
+            found.setdefault(key, []).append((plate, well))
     doses = hits["concentration"] if "concentration" in hits else [None] * len(hits)
     named = [(treatment, _dose(dose)) for treatment, dose in zip(hits["treatment"], doses, strict=True)]
     chosen = [name for name, is_hit in zip(named, hits["is_hit"], strict=True) if plain(is_hit) is True][:most]

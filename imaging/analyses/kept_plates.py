@@ -53,6 +53,7 @@ class KeptPlates:
     experiment: str
     kept: dict[str, int] = field(default_factory=lambda: {"wells": 0, "values": 0})
     made: dict[str, int] = field(default_factory=lambda: {"wells": 0, "values": 0})
+    _listed: frozenset[str] | None = None
 
     def read_wells(self, published: Published, annotate: Annotate) -> PublishedPlate:
         """The wells of a publication; errors as ``published.read_published``."""
@@ -96,7 +97,7 @@ class KeptPlates:
         key = ""
         for life in range(_LIVES):
             key = f"{analyses_folder(self.experiment)}{PLATES}/{kind}-{name}-{life}.json"
-            if not self.store.exists(key):
+            if key not in self._names():
                 break
             try:
                 found = self._read(key)
@@ -110,6 +111,13 @@ class KeptPlates:
         if key:
             self._keep(key, parts)
         return parts
+
+    def _names(self) -> frozenset[str]:
+        """What was kept when it was first asked; what others keep meanwhile is found when ours comes second."""
+        if self._listed is None:
+            folder = f"{analyses_folder(self.experiment)}{PLATES}/"
+            self._listed = frozenset(item.key for item in self.store.list(folder).objects)
+        return self._listed
 
     def _read(self, key: str) -> Parts:
         record = read_json(self.store, key)

@@ -6,7 +6,7 @@ Both only grow: the last one that speaks of a thing counts, and whoever comes se
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,13 @@ class Decision:
     decided_at: str
 
 
+_SHAPES = {CHOICES: Choice, DECISIONS: Decision}
+_CURES = {
+    CHOICES: "platestream repair records it again",
+    DECISIONS: "bring it back from a copy, or delete it and decide again by platestream exclude",
+}
+
+
 def read_choices(store: Store, experiment: str) -> list[Choice]:
     """Choices of the recipe that counts, the last one last.
 
@@ -58,6 +65,12 @@ def read_choices(store: Store, experiment: str) -> list[Choice]:
     """
     found = _read(store, experiment, CHOICES)
     return [Choice(item["number"], item["recipe"], item["chosen_at"]) for item in found]
+
+
+def read_choice(store: Store, experiment: str, number: int) -> Choice:
+    """One choice; errors as `read_choices`, also where it is gone."""
+    item = _read_one(store, f"{analyses_folder(experiment)}{CHOICES}/{number:06d}.json", CHOICES)
+    return Choice(item["number"], item["recipe"], item["chosen_at"])
 
 
 def list_choices(store: Store, experiment: str) -> list[int]:
@@ -130,6 +143,23 @@ def decide(store: Store, experiment: str, plate: str, well: str, *, excluded: bo
     return next(each for each in read_decisions(store, experiment) if (each.plate, each.well) == (plate, well))
 
 
+def check_numbered(store: Store, experiment: str, kind: str) -> Iterator[tuple[str, bool]]:
+    """Address of each record of a kind, and whether it can be read.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If the storage does not answer.
+    """
+    for key in _keys(store, experiment, kind):
+        try:
+            _read_one(store, key, kind)
+        except StoredDataError:
+            yield key, False
+        else:
+            yield key, True
+
+
 def decision_frame(decisions: list[Decision], experiment: str) -> pd.DataFrame:
     """Decisions as ``failures.find_failures`` takes them; an empty well means the plate."""
     import pandas as pd  # it takes a while, and queries read choices only
@@ -143,14 +173,20 @@ def decision_frame(decisions: list[Decision], experiment: str) -> pd.DataFrame:
 
 
 def _read(store: Store, experiment: str, kind: str) -> list[dict[str, Any]]:
-    folder = f"{analyses_folder(experiment)}{kind}/"
-    keys = [item.key for item in store.list(folder).objects if _NAME.fullmatch(item.key.removeprefix(folder))]
-    found = [read_json(store, key) for key in keys]
-    needed = {CHOICES: Choice, DECISIONS: Decision}[kind].__slots__
-    for key, item in zip(keys, found, strict=True):
-        if set(item) != set(needed):
-            raise StoredDataError("the record of a decision is damaged; bring it back from a copy", key=key)
+    found = [_read_one(store, key, kind) for key in _keys(store, experiment, kind)]
     return sorted(found, key=lambda item: item["number"])
+
+
+def _keys(store: Store, experiment: str, kind: str) -> list[str]:
+    folder = f"{analyses_folder(experiment)}{kind}/"
+    return [item.key for item in store.list(folder).objects if _NAME.fullmatch(item.key.removeprefix(folder))]
+
+
+def _read_one(store: Store, key: str, kind: str) -> dict[str, Any]:
+    found = read_json(store, key, cure=_CURES[kind])
+    if set(found) != set(_SHAPES[kind].__slots__) or not isinstance(found["number"], int):
+        raise StoredDataError(f"a record is damaged; {_CURES[kind]}", key=key)
+    return found
 
 
 def _append(

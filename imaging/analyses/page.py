@@ -23,7 +23,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from imaging.analyses.gallery import HitGallery
-from imaging.analyses.report import ExperimentReport, rank_hits
+from imaging.analyses.report import ExperimentReport, plain, rank_hits
 from imaging.page import DATA, OLD_PICTURE_S, delete_pictures
 from imaging.page_parts import (
     CURRENT,
@@ -55,6 +55,7 @@ MOST = {"hits": 5000, "doses": 20_000, "charts": 8000, "failures": 1000, "points
 MOST_FEATURES = 200
 """Features whose shares of variance are shown; the mean is over all."""
 _IN_SQL = {"hits": "hits", "failures": "process_failures", "points": "profiles", "plates": "analyses"}
+_IN_SQL |= {"doses": "dose_points", "charts": "controls"}
 _DIGITS = {"x": 4, "y": 4}
 
 
@@ -147,12 +148,13 @@ def encode_report(report: ExperimentReport, gallery: HitGallery | None = None) -
         "variance": shares,
         "n_features": n_features,
         "channels": [{"name": channel, "color": color} for channel, color in gallery.channels],
-        "gallery": [asdict(hit) for hit in gallery.hits],
+        # in as many digits as hits have, by which a picture finds its hit
+        "gallery": [asdict(hit) | {"concentration": plain(hit.concentration)} for hit in gallery.hits],
     }
     return assign_script("EXPERIMENT", shown)
 
 
-_TABLES = ("hits", "doses", "statistics", "charts", "failures", "mixing", "plates", "points", "leaderboard")
+_TABLES = ("hits", "doses", "charts", "failures", "mixing", "plates", "points", "leaderboard")
 
 
 def _bound(report: ExperimentReport) -> tuple[ExperimentReport, list[str]]:
@@ -171,6 +173,8 @@ def _bound(report: ExperimentReport) -> tuple[ExperimentReport, list[str]]:
             ("failures", "failures"),
             ("points", "profiles"),
             ("plates", "plates"),
+            ("doses", "doses of curves"),
+            ("charts", "points of control charts"),
         )
         if len(bounded[name]) < len(getattr(report, name))
     ]

@@ -78,6 +78,9 @@ class Due:
         The current record of each recipe that has one, by the recipe's id.
     due
         Ids of the recipes that are to be analysed, or whose choice is to be recorded.
+    untold
+        Current records whose analysis nobody was told of, also where a newer one is due: while plates are published
+        on and on each is told all the same.
     """
 
     listed: Listed
@@ -87,6 +90,7 @@ class Due:
     runs: dict[str, str] = field(default_factory=dict)
     current: dict[str, AnalysisRecord] = field(default_factory=dict)
     due: tuple[str, ...] = ()
+    untold: tuple[AnalysisRecord, ...] = ()
 
 
 def find_due(store: Store, experiment: str, *, with_recipe: AnalysisRecipe | None = None) -> Due:
@@ -121,7 +125,8 @@ def find_due(store: Store, experiment: str, *, with_recipe: AnalysisRecipe | Non
     choices = read_choices(store, experiment)
     if not due and (not choices or choices[-1].recipe != recipes.counting.id):
         due.append(recipes.counting.id)
-    return Due(listed, publications, decisions, recipes, runs, known, tuple(due))
+    untold = tuple(record for record in known.values() if _is_untold(record, listed))
+    return Due(listed, publications, decisions, recipes, runs, known, tuple(due), untold)
 
 
 def name_analysis(publications: Sequence[Published], decisions: Sequence[Decision], recipe: AnalysisRecipe) -> str:
@@ -161,6 +166,10 @@ def reconcile(store: Store, experiment: str, *, again: bool = False) -> list[Out
 def _current(store: Store, listed: Listed, recipe: str) -> AnalysisRecord | None:
     last = listed.last(recipe)
     return read_analysis(store, listed.experiment, recipe, last) if last else None
+
+
+def _is_untold(record: AnalysisRecord, listed: Listed) -> bool:
+    return record.status != DAMAGED and listed.holds(record) and (record.recipe, record.number) not in listed.told
 
 
 def _is_done(record: AnalysisRecord | None, run: str, listed: Listed) -> bool:
@@ -240,11 +249,13 @@ def _compute(
 ) -> tuple[dict[str, Any], int, int]:
     """Analyse and write the tables; what the record says of them, and how many plates were read back and made."""
     from imaging.analyses.kept_plates import KeptPlates  # the statistics take a second to import
+    from imaging.analyses.kept_tests import keeping_tests
     from imaging.analyses.result_tables import analysis_tables, write_analysis
     from imaging.analyses.stored_analysis import analyse_published
 
     plates = KeptPlates(store, place["experiment"])
-    analysis = analyse_published(look.publications, recipe, look.decisions, plates)
+    with keeping_tests(store, place["experiment"], recipe.id):
+        analysis = analyse_published(look.publications, recipe, look.decisions, plates)
     carried = {"experiment": place["experiment"], "analysis_recipe": recipe.id, "analysis": place["run"]}
     runs = {item.plate: (item.recipe, item.record["run"]) for item in look.publications}
     tables = analysis_tables(analysis, carried, runs)

@@ -2,7 +2,6 @@
 
     hits          one row per treatment and concentration: what it does, and which criteria it meets
     doses         one row per treatment, feature and concentration, each with the fit of its curve
-    statistics    how far the controls of each plate stand apart
     charts        control wells of each plate in the order of acquisition, with limits and what is out of them
     failures      what failed for technical reasons, with its evidence
     variance      share of each feature's variance by factor
@@ -55,9 +54,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "bottom",
         "top",
         "hill",
+        "is_linear",
         "reason",
     ),
-    "statistics": ("plate", "feature", "z_prime", "robust_z_prime", "ssmd", "n_negcon", "n_poscon", "reason"),
     "charts": ("plate", "time", "feature", "mean", "centre", "low", "high", "signal"),
     "failures": ("plate", "level", "well", "site", "rule", "feature", "evidence", "excluded", "decided_by", "reason"),
     "variance": ("feature", "factor", "share"),
@@ -125,7 +124,7 @@ class ExperimentReport:
         Share of the variance along the two axes of the map, 0 to 1.
     criteria
         The recipe's criteria in words, by name, such as ``{"activity": "mAP at an FDR of 5 %"}``.
-    hits, doses, statistics, charts, failures, variance, mixing, plates, points, leaderboard
+    hits, doses, charts, failures, variance, mixing, plates, points, leaderboard
         See the head of this module.
 
     Raises
@@ -145,7 +144,6 @@ class ExperimentReport:
     criteria: Mapping[str, str] = field(default_factory=dict)
     hits: pd.DataFrame = field(default_factory=_nothing)
     doses: pd.DataFrame = field(default_factory=_nothing)
-    statistics: pd.DataFrame = field(default_factory=_nothing)
     charts: pd.DataFrame = field(default_factory=_nothing)
     failures: pd.DataFrame = field(default_factory=_nothing)
     variance: pd.DataFrame = field(default_factory=_nothing)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from imaging.analyses.control_charts import centre_and_spread
+from imaging.analyses.dose_response import is_own_axis
 from imaging.analyses.profile_map import ProfileMap
 from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.report import ExperimentReport, ReportCount, plain
@@ -38,8 +40,6 @@ _FIGURES = {
     "unit": ("concentration_unit",),
 }
 """Columns of the page's hits and where they stand in an analysis'; of several the first that is there."""
-_MOVING_RANGE = 1.128
-"""Mean range of two normal values in standard deviations (d2 of Montgomery, Statistical Quality Control)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class AnalysisTables:
         As the head of this module says.
     plates
         ``plate``, and as far as known ``batch``, ``verdict``, ``page``, ``published_at``, in the order of acquisition.
-    responses
+    dose_points
         ``treatment``, ``feature``, ``concentration``, ``value``: what the curves of ``doses`` were fitted to.
     mixing
         What ``measure_mixing`` gave, by method; the last one is the recipe's.
@@ -66,7 +66,7 @@ class AnalysisTables:
     failures: pd.DataFrame = field(default_factory=pd.DataFrame)
     variance: pd.DataFrame = field(default_factory=pd.DataFrame)
     plates: pd.DataFrame = field(default_factory=pd.DataFrame)
-    responses: pd.DataFrame = field(default_factory=pd.DataFrame)
+    dose_points: pd.DataFrame = field(default_factory=pd.DataFrame)
     mixing: Mapping[str, Any] = field(default_factory=dict)
     leaderboard: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -80,6 +80,7 @@ def report_of(
     criteria: HitCriteria | None = None,
     profile_map: ProfileMap | None = None,
     notes: Sequence[str] = (),
+    is_failed: bool = False,
 ) -> ExperimentReport:
     """Make the report of an analysis.
 
@@ -95,6 +96,8 @@ def report_of(
         Where its profiles lie.
     notes
         What it remarks; the first stand in the page's head.
+    is_failed
+        Whether there is no analysis; a note says why.
     """
     hits = hits_of(tables.hits)
     plates: Frame = plates_of(tables.plates, tables.controls)
@@ -110,14 +113,13 @@ def report_of(
         experiment,
         analysis,
         recipe,
-        verdict="warn" if wrong or len(tables.failures) else "pass",
+        verdict="fail" if is_failed else "warn" if wrong or len(tables.failures) else "pass",
         reasons=(*reasons, *notes),
         counts=counts,
         explained=profile_map.explained if profile_map else (None, None),
         criteria=_criteria_words(criteria),
         hits=hits,
-        doses=doses_of(tables.doses, tables.hits, tables.responses),
-        statistics=_positive(tables.controls),
+        doses=doses_of(tables.doses, tables.hits, tables.dose_points),
         charts=charts_of(tables.controls, tables.failures, plates),
         failures=tables.failures,
         variance=_before_correction(tables.variance),
@@ -152,17 +154,24 @@ def _texts(value: Any) -> list[str]:
     return list(map(str, value)) if isinstance(value, list | tuple | np.ndarray) else []
 
 
-def doses_of(doses: Frame, hits: Frame, responses: Frame) -> pd.DataFrame:
-    """A row per dose of each series, with its fit and, where it is known, its value."""
+def doses_of(doses: Frame, hits: Frame, dose_points: Frame) -> pd.DataFrame:
+    """A row per dose of each series, with its fit and, where it is known, its value.
+
+    ``is_linear`` says whether the doses are numbers of places or logarithms, which are drawn as they are.
+    """
     if not len(doses) or "concentration" not in hits:
         return pd.DataFrame()
     known = {"ec50_low": "low", "ec50_high": "high", "slope": "hill", "concentration_unit": "unit"}
     names = ("treatment", "feature", "ec50", "bottom", "top", "reason", *known)
     fits = doses[[name for name in names if name in doses]].rename(columns=known)
-    measured = hits[["treatment", "concentration"]].drop_duplicates()
-    points = fits.merge(measured, on="treatment")
-    if len(responses):
-        return points.merge(responses, on=["treatment", "feature", "concentration"], how="left")
+    if len(dose_points):  # hits have no concentration where all of a treatment's wells are replicates
+        points = fits.merge(dose_points[["treatment", "feature", "concentration"]], on=["treatment", "feature"])
+    else:
+        points = fits.merge(hits[["treatment", "concentration"]].drop_duplicates(), on="treatment")
+    points["is_linear"] = [is_own_axis(str(unit)) for unit in points.get("unit", [""] * len(points))]
+    if len(dose_points):
+        keys = ["treatment", "feature", "concentration"]
+        return points.merge(dose_points[[*keys, "value"]], on=keys, how="left")
     return points.assign(value=np.nan)
 
 
@@ -183,8 +192,7 @@ def _positive(controls: Frame) -> Frame:
 def charts_of(controls: Frame, failures: Frame, plates: Frame) -> pd.DataFrame:
     """Means of the negative controls of each plate and feature in the order of the plates, with three-sigma limits.
 
-    The standard deviation is the short-term one: the mean moving range over 1.128 (Montgomery, Statistical Quality
-    Control), so a drift does not widen the limits that are to show it.
+    Centre and standard deviation are those by which plates are judged (`imaging.analyses.control_charts`).
     """
     if not len(controls) or not len(plates):
         return pd.DataFrame()
@@ -199,7 +207,7 @@ def charts_of(controls: Frame, failures: Frame, plates: Frame) -> pd.DataFrame:
         known = means[np.isfinite(means)]
         if len(known) < 2:
             continue
-        centre, sd = float(np.median(known)), float(np.abs(np.diff(known)).mean()) / _MOVING_RANGE
+        centre, sd = centre_and_spread(known)
         chart = placed[["plate", "feature", "mean"]].assign(centre=centre, low=centre - 3 * sd, high=centre + 3 * sd)
         chart["time"] = chart["plate"].map(times)
         chart["signal"] = [signals.get((plate, feature)) for plate in chart["plate"]]

@@ -14,6 +14,7 @@ from imaging.analyses.profiles import Profiles
 from imaging.analysis_tables import (
     ANALYSED,
     CONTROLS,
+    DOSE_POINTS,
     DOSES,
     FEATURE_VARIANCE,
     HITS,
@@ -45,6 +46,7 @@ def analysis_tables(
         PROCESS_FAILURES: analysis.failures,
         HITS: analysis.hits,
         DOSES: analysis.doses,
+        DOSE_POINTS: analysis.dose_points,
         FEATURE_VARIANCE: analysis.variance,
     }
     found = {PROFILES.name: _profiles(analysis, place, runs)}

@@ -186,7 +186,7 @@ def test_a_lost_warehouse_is_made_again_by_the_command(
     bigquery_jobs.client().delete_dataset("screens", delete_contents=True)
     refused = run("rebuild-warehouse", "--store", store.root)
     assert refused.status == 1
-    assert refused.err.startswith("screen/P1, publication 1: ")
+    assert refused.err.startswith(f"screen/P1, publication 1 ({job.recipe}): ")
 
 
 def test_a_bad_recipe_is_rolled_back_without_a_pixel(store: FolderStore) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flows.messages import outbox
-from flows.messages.channels import Channel, Letter, NotTakenError
+from flows.messages.channels import Channel, Letter, NotTakenError, UnsureError
 from flows.messages.message import (
     LONGEST_FACT,
     PUBLISHED,
@@ -194,9 +194,15 @@ def test_without_an_answer_nothing_is_sent_again(store: FolderStore) -> None:
 
 def test_a_redirect_is_not_followed() -> None:
     with webhook([302]) as (address, got):
-        with pytest.raises(NotTakenError, match="it answered 302"):
+        with pytest.raises(UnsureError, match="it answered 302"):  # it may have been taken before
             Channel("webhook", address).send(Letter(Words("s", ()), {}))
         assert len(got) == 1
+
+
+@pytest.mark.parametrize(("status", "error"), [(500, NotTakenError), (503, NotTakenError), (502, UnsureError)])
+def test_a_gateway_that_may_have_handed_a_message_on_gets_it_once(status: int, error: type[Exception]) -> None:
+    with webhook([status]) as (address, _), pytest.raises(error, match=f"it answered {status}"):
+        Channel("webhook", address).send(Letter(Words("s", ()), {}))
 
 
 def test_without_a_channel_nothing_is_sent_and_nothing_is_searched(job: PlateJob) -> None:

@@ -180,7 +180,10 @@ def test_a_digest_counts_what_happened_in_its_day_and_what_reached_nobody(store:
         outbox.tell(store, note(number, at=at(when), verdict=verdict))
     failed = {"experiment": "other", "plate": "P9", "verdict": "fail"}
     outbox.tell(store, make_message(FAILED, ("other", "P9"), due - 60, failed))
-    tell_experiment(store, experiment="screen", analysis="a", recipe="r", at=due - 5, facts={"hits": 7})
+    page = "results/screen/_experiment/current/page/index.html"
+    tell_experiment(store, experiment="screen", analysis="a", recipe="r", at=due - 5, facts={"hits": 7}, page=page)
+    beside = "results/screen/_analyses/page/leaderboard.html"  # a recipe that does not count
+    tell_experiment(store, experiment="screen", analysis="b", recipe="x", at=due - 4, facts={"hits": 9}, page=beside)
     lost = next(each for each in outbox.list_deliveries(store, due) if each.kind == FAILED)
     outbox.begin(store, lost, "slack", 1)
     digest = make_digest(store, due, ["slack"])

@@ -29,7 +29,7 @@ def test_a_wide_table_shows_the_columns_that_fit_and_counts_the_others(printed) 
         " well  feature_0000  feature_0001 ",
         " A01   0.5           0.5          ",
         " A02   12.25         12.25        ",
-        "2 rows; 1498 more columns did not fit: name those you want, or take --format csv or json",
+        "2 rows; 1,498 more columns did not fit: name those you want, or take --format csv or json",
     ]
 
 

@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from flows.declared import read_deployments
-from flows.events import EXPERIMENT_CHANGED, EXPERIMENT_UPDATED, PUBLISHED, ExperimentChanged, Published, emit
+from flows.events import EXPERIMENT_CHANGED, EXPERIMENT_UPDATED, ExperimentChanged, Published, emit
+from flows.messages.message import UPDATED
 from flows.serve import background_places, load_flow
 from flows.settings import Settings
-from imaging.analyses.analysis_records import analyses_folder, heartbeat_key, list_analyses
+from imaging.analyses.analysis_records import analyses_folder, heartbeat_key, list_analyses, read_analyses
 from imaging.analyses.projection import board_key
 from imaging.analyses.pulse import beating, is_analysed
 from imaging.analyses.quiet import LONGEST, wait_until_quiet
@@ -92,10 +93,10 @@ def test_a_plate_that_is_published_while_a_run_analyses_is_in_its_next_look(
     publish(lab, "P1")
     tell = module.tell
 
-    def tell_late(outcome: Any, *values: Any) -> None:
-        if outcome.record.number == 1:
+    def tell_late(record: Any, *values: Any) -> None:
+        if record.number == 1:
             publish(lab, "P2")  # its event finds somebody at it
-        tell(outcome, *values)
+        tell(record, *values)
 
     monkeypatch.setattr(module, "tell", tell_late)
     analyse()
@@ -103,6 +104,31 @@ def test_a_plate_that_is_published_while_a_run_analyses_is_in_its_next_look(
         lab, "SELECT number, ARRAY_LENGTH(publications) AS plates FROM analyses ORDER BY number"
     ).to_pylist()
     assert rows == [{"number": 1, "plates": 1}, {"number": 2, "plates": 2}]
+
+
+@pytest.mark.parametrize("step", ["project_experiment", "tell_analysis", "told_key"])
+def test_a_run_that_was_killed_between_its_record_and_its_messages_is_made_up_for(
+    lab: FolderStore, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    from flows import process_experiment as module
+
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    publish(lab, "P1")
+    with monkeypatch.context() as patched:
+        patched.setattr(module, step, kill)
+        with pytest.raises(KeyboardInterrupt):
+            analyse()
+    (record,) = read_analyses(lab, list_analyses(lab, EXPERIMENT))
+    assert list_analyses(lab, EXPERIMENT).told == frozenset()
+    for _ in range(2):  # by the next run; and not once more by the one after that
+        analyse()
+        assert list_analyses(lab, EXPERIMENT).told == {(record.recipe, 1)}
+        assert b"Analysis recipes of screen" in lab.read(board_key(EXPERIMENT))
+        told = [item.key for item in lab.list("messages/").objects if item.key.endswith("/message.json")]
+        assert [f"/{UPDATED}-" in key for key in told] == [True]
+    assert read_analyses(lab, list_analyses(lab, EXPERIMENT)) == [record]
 
 
 def test_an_experiment_without_plates_or_with_a_faulty_recipe_ends_in_one_sentence(lab: FolderStore) -> None:
@@ -150,17 +176,17 @@ def test_a_burst_is_waited_for_and_not_for_ever(folder_store: FolderStore) -> No
     assert wait_until_quiet(folder_store, EXPERIMENT, 0.0, sleep=slept.append, now=lambda: published) == 0.0
 
 
-def test_our_prefect_yaml_analyses_after_each_publication_and_what_the_watcher_finds() -> None:
+def test_our_prefect_yaml_analyses_what_the_watcher_finds_and_not_each_publication() -> None:
     declared = next(each for each in read_deployments() if each.name == "process-experiment")
     (trigger,) = declared.triggers
-    assert (trigger["expect"], trigger["for_each"]) == ([PUBLISHED, EXPERIMENT_CHANGED], ["plate.experiment"])
+    assert (trigger["expect"], trigger["for_each"]) == ([EXPERIMENT_CHANGED], ["prefect.resource.id"])
     flow = load_flow(declared.entrypoint)
     assert set(trigger["parameters"]) == {"experiment"}
     assert set(flow.parameters.properties) == {"experiment", "quiet_s"}
     assert background_places([declared]) == 1  # it takes no plate's place
 
 
-def test_a_publication_and_a_watcher_s_event_each_start_a_run(server: str, project: Path) -> None:
+def test_the_watcher_s_event_starts_a_run_and_a_publication_none(server: str, project: Path) -> None:
     from flows.deploy import deploy
 
     declared: dict[str, Any] = yaml.safe_load((project / "prefect.yaml").read_text())
@@ -173,12 +199,12 @@ def test_a_publication_and_a_watcher_s_event_each_start_a_run(server: str, proje
     emit(server, Published(experiment=experiment, plate="0012", number=1))
     emit(server, ExperimentChanged(experiment=experiment, reason="2 plates to analyse"))
     deadline = time.monotonic() + 60
-    while len(runs(server, experiment)) < 2 and time.monotonic() < deadline:
+    while not runs(server, experiment) and time.monotonic() < deadline:
         time.sleep(0.1)
     declared["deployments"][0]["triggers"] = []  # the server is that of all tests
     (project / "prefect.yaml").write_text(yaml.safe_dump(declared))
     deploy(settings=Settings(api_url=server), root=project)
-    assert [run["parameters"] for run in runs(server, experiment)] == [{"experiment": experiment, "plate": "any"}] * 2
+    assert [run["parameters"] for run in runs(server, experiment)] == [{"experiment": experiment, "plate": "any"}]
 
 
 def runs(server: str, experiment: str) -> list[dict[str, Any]]:

@@ -58,7 +58,9 @@ def negative_controls_as_treatments(plate: Profiles) -> Hits:
         criteria = HitCriteria(criteria=("effect", "distance"), features=(RATIO,))
         pretended = Profiles(controls.values, controls.features, wells)
         found.append(find_hits(pretended, AnalysisRecipe(hits=criteria), raw=pretended).hits)
-    return Hits(pd.concat(found, ignore_index=True), pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), ())
+    nothing = pd.DataFrame()
+    tables = {"controls": nothing, "doses": nothing, "dose_points": nothing, "checks": nothing}
+    return Hits(pd.concat(found, ignore_index=True), **tables, notes=())
 
 
 def rows() -> list[tuple[str, object, object]]:

@@ -7,7 +7,7 @@
 function curvesOf(doses) {
   const features = new Map();
   for (const row of doses) {
-    if (!isNumber(row.concentration) || row.concentration <= 0) continue;
+    if (!isNumber(row.concentration) || (row.concentration <= 0 && !row.is_linear)) continue;
     const feature = row.feature ?? "";
     if (!features.has(feature)) features.set(feature, new Map());
     const curves = features.get(feature);
@@ -25,10 +25,16 @@ function curvesOf(doses) {
   return features;
 }
 
-const isFitted = (curve) => [curve.bottom, curve.top, curve.hill, curve.ec50].every(isNumber) && curve.ec50 > 0;
+const isFitted = (curve) =>
+  [curve.bottom, curve.top, curve.hill, curve.ec50].every(isNumber) && (curve.is_linear || curve.ec50 > 0);
 
-/** Value of the fit at a concentration. */
-const fitAt = (curve, dose) => curve.bottom + (curve.top - curve.bottom) / (1 + (curve.ec50 / dose) ** curve.hill);
+/** Place of a dose on its axis: the logarithm of a concentration; numbers of places and logarithms as they are. */
+const placeOf = (curve, dose) => (curve.is_linear ? dose : Math.log10(dose));
+const doseAt = (curve, place) => (curve.is_linear ? place : 10 ** place);
+
+/** Value of the fit at a dose. */
+const fitAt = (curve, dose) =>
+  curve.bottom + (curve.top - curve.bottom) / (1 + 10 ** (curve.hill * (placeOf(curve, curve.ec50) - placeOf(curve, dose))));
 
 /** Medians of the points at each concentration. */
 function middles(curve) {
@@ -48,10 +54,10 @@ function curveText(curve) {
 
 /** Scales of a curve's picture; all curves of a feature may share their values' range. */
 function scalesOf(curve, range, box) {
-  const [first, last] = [curve.doses[0], curve.doses[curve.doses.length - 1]].map(Math.log10);
+  const [first, last] = [curve.doses[0], curve.doses[curve.doses.length - 1]].map((dose) => placeOf(curve, dose));
   const values = range ?? valueRange([curve]);
   const x = (dose) =>
-    last > first ? box.left + ((Math.log10(dose) - first) / (last - first)) * box.width : box.left + box.width / 2;
+    last > first ? box.left + ((placeOf(curve, dose) - first) / (last - first)) * box.width : box.left + box.width / 2;
   const y = (value) => box.top + (1 - (value - values[0]) / (values[1] - values[0])) * box.height;
   return { x, y, first, last, values };
 }
@@ -71,7 +77,7 @@ function valueRange(curves) {
 
 function linePath(curve, { x, y, first, last }) {
   const steps = isFitted(curve)
-    ? Array.from({ length: 41 }, (_, i) => 10 ** (first + ((last - first) * i) / 40)).map((dose) => [dose, fitAt(curve, dose)])
+    ? Array.from({ length: 41 }, (_, i) => doseAt(curve, first + ((last - first) * i) / 40)).map((dose) => [dose, fitAt(curve, dose)])
     : middles(curve);
   return steps.map(([dose, value]) => `${x(dose).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
 }
@@ -105,7 +111,7 @@ function drawCurve(curve, range, current) {
   }
   const inside = (dose) => Math.min(box.left + box.width, Math.max(box.left, scales.x(dose)));
   if (isNumber(curve.ec50)) {
-    if (isNumber(curve.low) && isNumber(curve.high) && curve.low > 0)
+    if (isNumber(curve.low) && isNumber(curve.high) && (curve.is_linear || curve.low > 0))
       svg.append(
         draw("rect", { class: "interval", x: inside(curve.low), width: Math.max(1, inside(curve.high) - inside(curve.low)), y: box.top, height: box.height }),
       );
@@ -128,7 +134,7 @@ function drawCurve(curve, range, current) {
     );
   }
   svg.append(
-    draw("text", { class: "label", x: box.left + box.width / 2, y: height - 6, "text-anchor": "middle" }, `concentration${curve.unit ? ` (${curve.unit})` : ""}, logarithmic`),
+    draw("text", { class: "label", x: box.left + box.width / 2, y: height - 6, "text-anchor": "middle" }, curve.is_linear ? curve.unit : `concentration${curve.unit ? ` (${curve.unit})` : ""}, logarithmic`),
   );
   return make("figure", { class: "curve-figure" }, make("figcaption", {}, make("strong", {}, curve.feature || "value"), ` ${curveText(curve)}`), svg);
 }

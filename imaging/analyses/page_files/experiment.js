@@ -3,7 +3,7 @@
 /** The report as the parts of the page read it. */
 function readReport(data) {
   const report = { ...data };
-  for (const name of ["hits", "doses", "statistics", "charts", "failures", "mixing", "plates", "points", "leaderboard"]) report[name] = rowsOf(data[name]);
+  for (const name of ["hits", "doses", "charts", "failures", "mixing", "plates", "points", "leaderboard"]) report[name] = rowsOf(data[name]);
   for (const row of report.hits) row.is_hit ??= null;
   report.curves = curvesOf(report.doses);
   report.ranges = new Map([...report.curves].map(([feature, curves]) => [feature, valueRange([...curves.values()])]));

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -19,8 +18,8 @@ from imaging.analyses.analysis_records import (
     analyses_folder,
     attempt_key,
     list_analyses,
-    read_analyses,
     record_key,
+    told_key,
 )
 from imaging.analyses.analysis_sweep import sweep_analyses
 from imaging.analyses.numbered import decide, read_choices
@@ -271,6 +270,15 @@ def test_a_process_killed_anywhere_leaves_nothing_that_counts_and_is_made_up_for
     assert len(ask(screen, "SELECT * FROM hits WHERE is_hit")) == 4
 
 
+def test_an_analysis_is_told_though_a_plate_came_meanwhile(screen: FolderStore) -> None:
+    first = analyse(screen).record
+    publish(screen, "P3")
+    look = find_due(screen, EXPERIMENT)
+    assert (look.due, look.untold) == ((first.recipe,), (first,))
+    screen.create(told_key(EXPERIMENT, first.recipe, first.number), b"{}")
+    assert find_due(screen, EXPERIMENT).untold == ()
+
+
 def test_of_two_at_once_one_is_recorded_and_the_other_leaves_nothing(screen: FolderStore) -> None:
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda _: analyse(open_store(str(screen.root))), range(2)))
@@ -386,14 +394,3 @@ def test_decisions_need_a_reason_and_a_well(folder_store: FolderStore) -> None:
         decide(folder_store, EXPERIMENT, "P1", "hair", excluded=True, by="Ada", because="so")
     first = decide(folder_store, EXPERIMENT, "P1", "B02", excluded=True, by="Ada", because="so")
     assert decide(folder_store, EXPERIMENT, "P1", "B02", excluded=True, by="Ada", because="so") == first
-
-
-def test_the_sweeper_takes_nothing_that_is_young_or_named(screen: FolderStore) -> None:
-    outcome = analyse(screen)
-    stray = f"{FOLDER}{outcome.record.recipe}/data/000009-stray/hits.parquet"
-    screen.write(stray, b"of a process that was killed")
-    assert sweep_analyses(screen, EXPERIMENT) == []
-    old = os.stat(screen.local_path(stray)).st_mtime + 90_000
-    assert sweep_analyses(screen, EXPERIMENT, now=old) == [stray]
-    (record,) = read_analyses(screen, list_analyses(screen, EXPERIMENT))
-    assert list_analyses(screen, EXPERIMENT).holds(record)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imaging.analyses.gallery import HitGallery
+from imaging.analyses.gallery import GalleryHit, GalleryTile, HitGallery
 from imaging.analyses.page import (
     LAST,
     MOST,
@@ -129,7 +129,11 @@ def test_what_the_page_has_no_room_for_is_counted_and_said() -> None:
     found = read_report(encode_report(ExperimentReport("e", hits=hits, charts=charts, doses=doses)))
     assert found["hits"]["rows"] == MOST["hits"]
     assert column(found["hits"], "treatment")[0] == f"t{many - 1}"
-    assert found["notes"] == ["This page shows 5,000 of 5,005 treatments; all are in the table hits."]
+    assert found["notes"] == [
+        "This page shows 5,000 of 5,005 treatments; all are in the table hits.",
+        "This page shows 1 of 2 doses of curves; all are in the table dose_points.",
+        "This page shows 8,000 of 8,003 points of control charts; all are in the table controls.",
+    ]
     assert set(column(found["charts"], "feature")) == {"a"}
     assert column(found["doses"], "treatment") == ["t1"]
 
@@ -225,3 +229,11 @@ def test_every_script_of_the_page_is_joined_into_it(store: Store) -> None:
         assert (PAGE_FILES / name).read_text(encoding="utf-8") in script
     for name in SHARED:
         assert (files("imaging") / "page_files" / name).read_text(encoding="utf-8") in script
+
+
+def test_a_picture_finds_its_hit_by_the_same_digits() -> None:
+    dose = 1.0 / 2.7
+    hit = GalleryHit("t1", dose, "P1", GalleryTile("B02", "hit.webp"), (), ())
+    report = ExperimentReport("e", hits=pd.DataFrame({"treatment": ["t1"], "concentration": [dose]}))
+    page = read_report(encode_report(report, HitGallery((hit,))))
+    assert page["gallery"][0]["concentration"] == column(page["hits"], "concentration")[0] != dose

@@ -9,10 +9,10 @@ import pytest
 
 from flows.messages.analyses import tell_analysis
 from flows.messages.message import read_message
-from imaging.analyses.analysis_records import AnalysisRecord
+from imaging.analyses.analysis_records import AnalysisRecord, told_key
 from imaging.analyses.numbered import decide
 from imaging.analyses.page import plate_page_link
-from imaging.analyses.projection import board_key, project_analysis
+from imaging.analyses.projection import board_key, page_of, project_experiment
 from imaging.analyses.reconcile import reconcile
 from imaging.errors import StoredDataError
 from imaging.store import FolderStore, Store
@@ -52,7 +52,8 @@ def told(store: Store) -> dict[str, dict[str, str]]:
 
 def test_the_page_shows_what_the_analysis_found(screen: FolderStore) -> None:
     record = analyse(screen)
-    assert project_analysis(screen, record) == f"{PAGE}index.html"
+    project_experiment(screen, EXPERIMENT)
+    assert page_of(screen, record) == f"{PAGE}index.html"
     page = shown(screen)
     text = json.dumps(page)
     assert page["analysis"] == record.run
@@ -65,10 +66,8 @@ def test_the_page_shows_what_the_analysis_found(screen: FolderStore) -> None:
 
 def test_the_page_is_that_of_the_recipe_that_counts(screen: FolderStore) -> None:
     counting, other = (outcome.record for outcome in reconcile(screen, EXPERIMENT))
-    assert project_analysis(screen, other) == board_key(EXPERIMENT)
-    assert not screen.exists(f"{PAGE}index.html")
-    project_analysis(screen, counting)
-    assert project_analysis(screen, other) == board_key(EXPERIMENT)
+    project_experiment(screen, EXPERIMENT)
+    assert (page_of(screen, other), page_of(screen, counting)) == (board_key(EXPERIMENT), f"{PAGE}index.html")
     assert shown(screen)["recipe"] == counting.recipe
     assert other.recipe in json.dumps(shown(screen)), "both stand on the leaderboard"
 
@@ -78,15 +77,29 @@ def test_an_analysis_that_failed_has_a_page_that_says_why(folder_store: FolderSt
     publish(folder_store, "P1", controls=False)
     record = analyse(folder_store)
     assert record.reason
-    project_analysis(folder_store, record)
+    project_experiment(folder_store, EXPERIMENT)
+    assert shown(folder_store)["verdict"] == "fail"
     assert record.reason in shown(folder_store)["reasons"]
 
 
 def test_a_lost_table_is_named(screen: FolderStore) -> None:
     record = analyse(screen)
     screen.delete(record.tables["profiles"])
-    with pytest.raises(StoredDataError, match="platestream analyse makes it again"):
-        project_analysis(screen, record)
+    with pytest.raises(StoredDataError, match="platestream repair makes it again"):
+        project_experiment(screen, EXPERIMENT)
+
+
+def test_the_page_follows_the_recipe_that_is_declared(screen: FolderStore) -> None:
+    first = analyse(screen)
+    small_analyses.declare(screen, b"hits: {permutations: 600}\nfailures: {rules: none}\n")
+    second = analyse(screen)
+    project_experiment(screen, EXPERIMENT)
+    assert shown(screen)["recipe"] == second.recipe
+    assert first.recipe not in json.dumps(shown(screen)), "it is declared no longer"
+    small_analyses.declare(screen, EFFECT)
+    assert analyse(screen) == first
+    project_experiment(screen, EXPERIMENT)
+    assert shown(screen)["recipe"] == first.recipe
 
 
 def test_people_are_told_of_an_analysis_once(screen: FolderStore) -> None:
@@ -104,6 +117,7 @@ def test_only_failures_that_are_new_are_told_at_once(screen: FolderStore) -> Non
     decide(screen, EXPERIMENT, "P1", "B05", excluded=True, by="Ada", because="a bubble")
     first = analyse(screen)
     tell_analysis(screen, first)
+    screen.create(told_key(EXPERIMENT, first.recipe, first.number), b"{}")
     assert "bubble" in told(screen)["process-failures"]["failures"]
     publish(screen, "P3")
     second = analyse(screen)
@@ -115,3 +129,40 @@ def test_only_failures_that_are_new_are_told_at_once(screen: FolderStore) -> Non
     assert len(screen.list("messages/").objects) == before + new
     texts = [screen.read(item.key).decode() for item in failures]
     assert sum("bubble" in text for text in texts) == 1
+
+
+def test_what_nobody_was_told_of_is_told_with_the_next_analysis(screen: FolderStore) -> None:
+    small_analyses.declare(screen, b"hits: {permutations: 500}\n")
+    decide(screen, EXPERIMENT, "P1", "B05", excluded=True, by="Ada", because="a bubble")
+    analyse(screen)  # whoever did that was killed before it told
+    publish(screen, "P3")
+    tell_analysis(screen, analyse(screen))
+    assert "bubble" in told(screen)["process-failures"]["failures"]
+
+
+def test_a_lost_table_of_an_earlier_analysis_holds_up_no_message(screen: FolderStore) -> None:
+    first = analyse(screen)
+    screen.create(told_key(EXPERIMENT, first.recipe, first.number), b"{}")
+    for key in (first.tables["hits"], first.tables["process_failures"]):
+        screen.delete(key)
+    publish(screen, "P3")
+    assert tell_analysis(screen, analyse(screen)) >= 1
+
+
+def test_a_repair_that_records_an_analysis_anew_tells_nobody_again(screen: FolderStore) -> None:
+    first = analyse(screen)
+    tell_analysis(screen, first)
+    screen.create(told_key(EXPERIMENT, first.recipe, first.number), b"{}")
+    screen.delete(first.tables["profiles"])
+    second = analyse(screen)
+    assert (second.number, second.run) == (2, first.run)
+    assert tell_analysis(screen, second) == 0
+
+
+def test_an_analysis_that_failed_is_told_as_such(folder_store: FolderStore) -> None:
+    small_analyses.declare(folder_store)
+    publish(folder_store, "P1", controls=False)
+    record = analyse(folder_store)
+    assert tell_analysis(folder_store, record) == 1
+    (kind,) = told(folder_store)
+    assert (kind, record.reason in told(folder_store)[kind]["reasons"]) == ("experiment-failed", True)

@@ -68,6 +68,8 @@ def test_a_series_has_a_row_per_dose_with_its_fit_and_what_was_measured() -> Non
     measured = pd.DataFrame({"treatment": "a", "feature": "f", "concentration": [1.0, 1.0], "value": [7.0, 8.0]})
     assert doses_of(fits, HITS, measured)["value"].tolist()[:2] == [7.0, 8.0]
     assert not len(doses_of(pd.DataFrame(), HITS, measured))
+    assert not found["is_linear"].any()
+    assert doses_of(fits.assign(concentration_unit="index"), HITS, measured)["is_linear"].all()
 
 
 def test_charts_follow_the_order_of_the_plates_with_limits_of_the_moving_range() -> None:
