@@ -20,9 +20,19 @@ from imaging.errors import PlateError, StoredDataError
 from imaging.experiment import Experiment
 from imaging.names import to_json
 from imaging.store import Store, StoredObject
+from imaging.stored_records import Shape, find_fault
 
 _RECORD = re.compile(r"(\d{6,})[.]json")
 _RACES = 10
+_SHAPE: Shape = {
+    "number": int,
+    "recipe": str,
+    "name": str,
+    "instead_of": str,
+    "because": str,
+    "promoted_at": str,
+    "declared": {},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,8 @@ def promotion_row(experiment: str, promotion: Promotion) -> dict[str, Any]:
 def _read(store: Store, key: str) -> Promotion:
     try:
         record = json.loads(store.read(key))
+        if find_fault(record, _SHAPE):
+            raise ValueError("a value is of another kind")
         return Promotion(**{name: record[name] for name in Promotion.__slots__})
     except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise StoredDataError(f"the record of a promotion is gone or damaged; {CURES['promotion']}", key=key) from error

@@ -35,7 +35,7 @@ from imaging.publication_records import read_publications
 from imaging.records import publication_key, publication_numbers
 from imaging.sentences import shorten
 from imaging.store import Store
-from imaging.table_schema import Table, arrow_schema, table_of
+from imaging.table_schema import Table, arrow_schema, table_of_records
 from imaging.tables import ACQUISITION_DECISIONS, FAULT_RECORDS, PLATE_RUNS, PROMOTIONS, PUBLISHED, TABLES
 from imaging.views import (
     SHOWN_ANALYSES,
@@ -271,7 +271,7 @@ def _lock(connection: duckdb.DuckDBPyConnection, allowed: Sequence[Path]) -> Non
 def _add_tables(connection: duckdb.DuckDBPyConnection, store: Store, catalog: Catalog, wanted: set[str]) -> list[Path]:
     """Create the wanted tables; return the files that they read."""
     connection.register("plate_runs", _plate_runs(catalog))
-    connection.register(ACQUISITION_DECISIONS.name, table_of(ACQUISITION_DECISIONS, catalog.acquisitions))
+    connection.register(ACQUISITION_DECISIONS.name, table_of_records(ACQUISITION_DECISIONS, catalog.acquisitions))
     connection.register("promotions", _promotions(catalog))
     _create_view(connection, SHOWN_RUNS, duckdb_view(SHOWN_RUNS))
     allowed: list[Path] = []
@@ -282,10 +282,10 @@ def _add_tables(connection: duckdb.DuckDBPyConnection, store: Store, catalog: Ca
         allowed += _add_analyses(connection, store, wanted)
     if wanted & _LIVE:
         for name, rows in read_live_rows(store, catalog.folders, catalog.current).items():
-            connection.register(name, table_of(TABLES[name], rows))
+            connection.register(name, table_of_records(TABLES[name], rows))
     if FAULT_RECORDS.name in wanted:
         rows = read_fault_rows(store, catalog.folders)
-        connection.register(FAULT_RECORDS.name, table_of(FAULT_RECORDS, rows))
+        connection.register(FAULT_RECORDS.name, table_of_records(FAULT_RECORDS, rows))
     return allowed
 
 
@@ -313,7 +313,7 @@ def _plate_runs(catalog: Catalog) -> pa.Table:
         }
         for record in catalog.publications
     ]
-    return table_of(PLATE_RUNS, rows)
+    return table_of_records(PLATE_RUNS, rows)
 
 
 def _promotions(catalog: Catalog) -> pa.Table:
@@ -322,7 +322,7 @@ def _promotions(catalog: Catalog) -> pa.Table:
         for experiment, promotions in catalog.promotions.items()
         for promotion in promotions
     ]
-    return table_of(PROMOTIONS, rows)
+    return table_of_records(PROMOTIONS, rows)
 
 
 def _add_published(

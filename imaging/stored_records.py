@@ -19,7 +19,7 @@ Shape = Any
 """``str``, ``int``, ``float``, ``bool``, ``dict``, ``list``, ``[shape]`` or ``{name: shape}``."""
 
 OBJECT = {"key": str}
-IMAGE = {"channel": str, "modified": float, "height": int, "width": int}
+IMAGE = {"channel": str, "modified": float, "height": int, "width": int, "size_bytes?": int, "name?": str}
 PROVENANCE: Shape = {
     "started_at?": str,
     "seconds?": float,
@@ -127,13 +127,18 @@ def parse_record(data: bytes, shape: Shape, *, key: str, cure: str) -> dict[str,
         If it is no JSON, or not of this shape.
     """
     try:
-        record = json.loads(data)
+        record = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise StoredDataError(f"the record is damaged: it is no JSON; {cure}", key=key) from error
     fault = find_fault(record, shape)
     if fault:
         raise StoredDataError(f"the record is damaged: {fault}; {cure}", key=key)
     return record
+
+
+def _refuse_constant(name: str) -> None:
+    """Our records hold no NaN and no infinity, which JSON does not know."""
+    raise ValueError(f"{name} is no JSON")
 
 
 def find_fault(value: Any, shape: Shape, place: str = "it") -> str:

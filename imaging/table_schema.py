@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from imaging.columns import column_of
+from imaging.errors import StoredDataError
 
 TEXT, TEXTS, INTEGER, NUMBER, SINGLE, FLAG, TIME = "text", "texts", "integer", "number", "single", "flag", "time"
 """Kinds of columns; ``SINGLE`` is a number of seven digits, half as large."""
@@ -113,3 +114,21 @@ def table_markdown(table: Table) -> str:
     if table.has_features:
         lines.append("| one per feature | FLOAT | see `features` | named as in the table `features` |")
     return "\n".join([*lines, ""])
+
+
+def table_of_records(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Make an Arrow table of what records say; a value of another kind is a record's damage.
+
+    Raises
+    ------
+    StoredDataError
+        If there is such a value.
+    """
+    try:
+        return table_of(table, rows)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        said = " ".join(str(error).split())
+        raise StoredDataError(
+            f"a record that {table.name} shows is damaged, as it holds a value of another kind ({said}); "
+            "platestream verify finds it"
+        ) from error

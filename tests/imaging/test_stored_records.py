@@ -15,13 +15,15 @@ from imaging.errors import LostDataError, StoredDataError
 from imaging.history import look_up_history, plate_history
 from imaging.job import PlateJob, open_job
 from imaging.names import to_json
+from imaging.promotions import read_promotions
 from imaging.publication import read_manifests, read_publication
 from imaging.reconciliation import reconcile
 from imaging.records import missing_key, pins_key, publication_key
 from imaging.steps import decide_missing
-from imaging.store import open_store
-from imaging.stored_records import PUBLICATION, SITE, find_fault
+from imaging.store import FolderStore, open_store
+from imaging.stored_records import PUBLICATION, SITE, find_fault, parse_record
 from imaging.sweep import find_unreferenced
+from imaging.table_schema import INTEGER, Column, Table, table_of_records
 from tests.imaging import small_screen as screen
 
 _NUMBERS = itertools.count()
@@ -158,3 +160,22 @@ def test_a_good_record_counts_as_before(job: PlateJob) -> None:
     write_publication(job, tables={"wells": "w.parquet"}, manifests=["a.json"])
     found = read_publication(job, 1)
     assert (found.run, found.tables, found.manifests) == ("r", {"wells": "w.parquet"}, ("a.json",))
+
+
+def test_a_record_with_what_is_no_json_is_damaged(job: PlateJob) -> None:
+    with pytest.raises(StoredDataError, match="it is no JSON"):
+        parse_record(b'{"number": NaN}', {"number": float}, key="pins.json", cure="repair it")
+
+
+def test_a_promotion_whose_value_is_of_another_kind_is_damaged(folder_store: FolderStore) -> None:
+    said = {"number": 1, "recipe": "v1-0", "name": "v1", "instead_of": {}, "because": "", "promoted_at": "2026-01-01"}
+    folder_store.write("experiments/screen/promotions/000001.json", json.dumps(said | {"declared": {}}).encode())
+    with pytest.raises(StoredDataError, match="the record of a promotion is gone or damaged"):
+        read_promotions(folder_store, "screen")
+
+
+def test_rows_of_records_with_a_value_of_another_kind_are_damage_and_not_a_crash() -> None:
+    table = Table("things", "", (Column("size", INTEGER, "", ""),))
+    assert table_of_records(table, [{"size": 5}]).to_pylist() == [{"size": 5}]
+    with pytest.raises(StoredDataError, match="a record that things shows is damaged"):
+        table_of_records(table, [{"size": "B03"}])
