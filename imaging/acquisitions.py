@@ -304,7 +304,7 @@ def decision_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
             "is_chosen": item["plate"] == record["plate"],
             "chosen": record["plate"],
             "status": item["status"],
-            "first_image_at": item["first_image_at"],
+            "first_image_at": item.get("first_image_at"),
             "acquisitions": len(record["acquisitions"]),
             "warning": warning,
         }

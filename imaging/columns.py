@@ -41,5 +41,7 @@ def read_time(value: str | float | datetime | None) -> datetime | None:
         return None
     if isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC)
+    if not isinstance(value, str | datetime):
+        raise ValueError(f"{value!r} is no time")
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -96,6 +96,7 @@ def _read(store: Store, key: str) -> Promotion:
         record = json.loads(store.read(key))
         if find_fault(record, _SHAPE):
             raise ValueError("a value is of another kind")
+        read_time(record["promoted_at"])
         return Promotion(**{name: record[name] for name in Promotion.__slots__})
     except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise StoredDataError(f"the record of a promotion is gone or damaged; {CURES['promotion']}", key=key) from error

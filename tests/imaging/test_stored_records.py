@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from imaging.acquisitions import decide_acquisition, find_acquisitions, read_decision
+from imaging.acquisitions import decide_acquisition, decision_rows, find_acquisitions, read_decision
+from imaging.columns import read_time
 from imaging.errors import LostDataError, StoredDataError
 from imaging.history import look_up_history, plate_history
 from imaging.job import PlateJob, open_job
@@ -172,6 +173,23 @@ def test_a_promotion_whose_value_is_of_another_kind_is_damaged(folder_store: Fol
     folder_store.write("experiments/screen/promotions/000001.json", json.dumps(said | {"declared": {}}).encode())
     with pytest.raises(StoredDataError, match="the record of a promotion is gone or damaged"):
         read_promotions(folder_store, "screen")
+    said |= {"instead_of": "v0-0", "declared": {}, "promoted_at": "2026-02-11T05:00:/:00"}
+    folder_store.write("experiments/screen/promotions/000001.json", json.dumps(said).encode())
+    with pytest.raises(StoredDataError, match="the record of a promotion is gone or damaged"):
+        read_promotions(folder_store, "screen")
+
+
+def test_a_time_of_another_kind_is_no_time() -> None:
+    with pytest.raises(ValueError, match=r"\['x'\] is no time"):
+        read_time(["x"])  # type: ignore[arg-type]
+
+
+def test_an_acquisition_without_its_first_image_has_none() -> None:
+    said = {"experiment": "screen", "barcode": "P1", "number": 1, "reason": "", "decided_by": "", "decided_at": ""}
+    said |= {"by_hand": None, "rule": "newest"}
+    known = [{"plate": "P1", "status": "complete"}, {"plate": "P2", "status": "complete", "first_image_at": 5.0}]
+    rows = decision_rows(said | {"plate": "P1", "acquisitions": known})
+    assert [row["first_image_at"] for row in rows] == [None, 5.0]
 
 
 def test_rows_of_records_with_a_value_of_another_kind_are_damage_and_not_a_crash() -> None:
