@@ -8,7 +8,6 @@ file that is edited afterwards changes nothing until it is promoted too. To go b
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from imaging.errors import PlateError, StoredDataError
 from imaging.experiment import Experiment
 from imaging.names import to_json
 from imaging.store import Store, StoredObject
-from imaging.stored_records import Shape, find_fault
+from imaging.stored_records import Shape, parse_record
 
 _RECORD = re.compile(r"(\d{6,})[.]json")
 _RACES = 10
@@ -93,9 +92,7 @@ def promotion_row(experiment: str, promotion: Promotion) -> dict[str, Any]:
 
 def _read(store: Store, key: str) -> Promotion:
     try:
-        record = json.loads(store.read(key))
-        if find_fault(record, _SHAPE):
-            raise ValueError("a value is of another kind")
+        record = parse_record(store.read(key), _SHAPE, key=key, cure=CURES["promotion"])
         read_time(record["promoted_at"])
         return Promotion(**{name: record[name] for name in Promotion.__slots__})
     except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError) as error:

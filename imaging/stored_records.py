@@ -60,7 +60,7 @@ PUBLICATION: Shape = {
     "compared?": [str],
     "illumination?": {"fields?": {"*": OBJECT}},
 }
-PINS: Shape = {"recipe": str, "pixels": {}}
+PINS: Shape = {"illumination?": {}, "recipe": str, "pixels": {}}
 REASON: Shape = {"reason": str}
 """A fault, or the failure of a site."""
 DECISION: Shape = {"well": str, "site": int, "channel": str, "by": str, "reason": str}
@@ -128,6 +128,8 @@ def parse_record(data: bytes, shape: Shape, *, key: str, cure: str) -> dict[str,
     """
     try:
         record = json.loads(data, parse_constant=_refuse_constant)
+        if b"\\u" in data:  # half of a sign, which could be written nowhere
+            json.dumps(record, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise StoredDataError(f"the record is damaged: it is no JSON; {cure}", key=key) from error
     fault = find_fault(record, shape)

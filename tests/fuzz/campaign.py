@@ -169,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_row("all", total)
     for number, (place, (_, case, words)) in enumerate(total.crashes.items(), start=1):
         file = KEPT / f"crash-{number:03d}.txt"
-        file.write_text(f"{place}\n\n{case}\n\n{words}\n")
+        file.write_text(f"{place}\n\n{case}\n\n{words}\n", errors="backslashreplace")
         print(f"\n{place}  ({file.relative_to(ROOT)})\n  {case[:300]}\n  {words.strip().splitlines()[-1][:300]}")
     return 1 if total.crashes else 0
 

@@ -166,6 +166,8 @@ def test_a_good_record_counts_as_before(job: PlateJob) -> None:
 def test_a_record_with_what_is_no_json_is_damaged(job: PlateJob) -> None:
     with pytest.raises(StoredDataError, match="it is no JSON"):
         parse_record(b'{"number": NaN}', {"number": float}, key="pins.json", cure="repair it")
+    with pytest.raises(StoredDataError, match="it is no JSON"):
+        parse_record(b'{"name": "\\ud800"}', {"name": str}, key="pins.json", cure="repair it")
 
 
 def test_a_promotion_whose_value_is_of_another_kind_is_damaged(folder_store: FolderStore) -> None:
