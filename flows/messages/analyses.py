@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -10,7 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.messages.news import tell_experiment
-from imaging.analyses.analysis_records import ANALYSED_STATUS, AnalysisRecord, list_analyses, read_analysis
+from imaging.analyses.analysis_records import (
+    ANALYSED_STATUS,
+    AnalysisRecord,
+    list_analyses,
+    read_analysis,
+    read_json,
+    told_key,
+)
 from imaging.analyses.board import board_of_records
 from imaging.analyses.effects import CELLS_COUNT
 from imaging.columns import read_time
@@ -37,9 +45,10 @@ def tell_analysis(store: Store, record: AnalysisRecord, *, page: str = "") -> in
     StoredDataError
         If a table of the analysis is gone.
     """
-    before = _told_before(store, record)
-    if before is not None and before.run == record.run:  # a repair recorded it under another number
+    told = _told_before(store, record)
+    if told and _run_told(store, record, told[0]) == record.run:  # a repair recorded it under another number
         return 0
+    before = _last_analysed(store, record, told)
     failures, known = _failures(store, record), {}
     if before is not None:
         try:
@@ -62,10 +71,22 @@ def tell_analysis(store: Store, record: AnalysisRecord, *, page: str = "") -> in
     return len(messages)
 
 
-def _told_before(store: Store, record: AnalysisRecord) -> AnalysisRecord | None:
-    """The last analysis before this one that people were told of and that gave tables."""
+def _told_before(store: Store, record: AnalysisRecord) -> list[int]:
+    """Numbers of the analyses before this one that people were told of, the last one first."""
     told = list_analyses(store, record.experiment).told
-    numbers = sorted((n for recipe, n in told if recipe == record.recipe and n < record.number), reverse=True)
+    return sorted((n for recipe, n in told if recipe == record.recipe and n < record.number), reverse=True)
+
+
+def _run_told(store: Store, record: AnalysisRecord, number: int) -> str:
+    """The analysis that people were told of under a number: its record may be gone, the mark holds it."""
+    try:
+        return str(read_json(store, told_key(record.experiment, record.recipe, number)).get("run"))
+    except StoredDataError:
+        return ""
+
+
+def _last_analysed(store: Store, record: AnalysisRecord, numbers: Sequence[int]) -> AnalysisRecord | None:
+    """The first of these that gave tables."""
     for number in numbers:
         before = read_analysis(store, record.experiment, record.recipe, number)
         if before.status == ANALYSED_STATUS:

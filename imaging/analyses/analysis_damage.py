@@ -196,7 +196,8 @@ def mend_analyses(store: Store, experiment: str, damages: Sequence[Damage]) -> l
         for damage in ours:
             is_last = damage.number == last.get(damage.recipe, (0,))[-1]
             if damage.number and (not is_last or damage.what == "earlier"):  # its recipe may be declared no longer
-                store.delete(told_key(experiment, damage.recipe, damage.number))
+                if is_last:  # its number is given again
+                    store.delete(told_key(experiment, damage.recipe, damage.number))
                 store.delete(record_key(experiment, damage.recipe, damage.number))
     except StoreUnavailableError:
         raise

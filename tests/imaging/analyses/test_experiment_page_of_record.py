@@ -9,15 +9,17 @@ import pytest
 
 from flows.messages.analyses import tell_analysis
 from flows.messages.message import read_message
+from imaging.analyses.analysis_damage import mend_analyses, verify_analyses
 from imaging.analyses.analysis_records import AnalysisRecord, told_key
 from imaging.analyses.numbered import decide
 from imaging.analyses.page import plate_page_link
 from imaging.analyses.projection import board_key, page_of, project_experiment
 from imaging.analyses.reconcile import reconcile
 from imaging.errors import StoredDataError
+from imaging.names import to_json
 from imaging.store import FolderStore, Store
 from tests.imaging import small_analyses
-from tests.imaging.small_analyses import EXPERIMENT, RECIPE, publish
+from tests.imaging.small_analyses import EXPERIMENT, RECIPE, publish, withdraw
 
 PAGE = f"results/{EXPERIMENT}/_experiment/current/page/"
 EFFECT = b"hits: {permutations: 500, features: Cells_Intensity_f0}\nfailures: {rules: none}\n"
@@ -117,7 +119,7 @@ def test_only_failures_that_are_new_are_told_at_once(screen: FolderStore) -> Non
     decide(screen, EXPERIMENT, "P1", "B05", excluded=True, by="Ada", because="a bubble")
     first = analyse(screen)
     tell_analysis(screen, first)
-    screen.create(told_key(EXPERIMENT, first.recipe, first.number), b"{}")
+    mark(screen, first)
     assert "bubble" in told(screen)["process-failures"]["failures"]
     publish(screen, "P3")
     second = analyse(screen)
@@ -142,7 +144,7 @@ def test_what_nobody_was_told_of_is_told_with_the_next_analysis(screen: FolderSt
 
 def test_a_lost_table_of_an_earlier_analysis_holds_up_no_message(screen: FolderStore) -> None:
     first = analyse(screen)
-    screen.create(told_key(EXPERIMENT, first.recipe, first.number), b"{}")
+    mark(screen, first)
     for key in (first.tables["hits"], first.tables["process_failures"]):
         screen.delete(key)
     publish(screen, "P3")
@@ -152,11 +154,36 @@ def test_a_lost_table_of_an_earlier_analysis_holds_up_no_message(screen: FolderS
 def test_a_repair_that_records_an_analysis_anew_tells_nobody_again(screen: FolderStore) -> None:
     first = analyse(screen)
     tell_analysis(screen, first)
-    screen.create(told_key(EXPERIMENT, first.recipe, first.number), b"{}")
+    mark(screen, first)
     screen.delete(first.tables["profiles"])
+    mend_analyses(screen, EXPERIMENT, verify_analyses(screen, EXPERIMENT).damages)
     second = analyse(screen)
     assert (second.number, second.run) == (2, first.run)
     assert tell_analysis(screen, second) == 0
+
+
+def test_an_analysis_that_is_there_again_after_a_failure_is_told(screen: FolderStore) -> None:
+    first = analyse(screen)
+    tell_analysis(screen, first)
+    mark(screen, first)
+    for plate in ("P1", "P2"):
+        withdraw(screen, plate, 2)
+    failed = analyse(screen)
+    assert failed.reason
+    tell_analysis(screen, failed)
+    mark(screen, failed)
+    for plate in ("P1", "P2"):
+        publish(screen, plate, 3)
+    again = analyse(screen)
+    assert again.run == first.run
+    for item in screen.list("messages/").objects:  # days pass: within one the first message stands for both
+        screen.delete(item.key)
+    assert tell_analysis(screen, again) >= 1
+
+
+def mark(store: Store, record: AnalysisRecord) -> None:
+    """Leave the mark that people were told, as a run does."""
+    store.create(told_key(EXPERIMENT, record.recipe, record.number), to_json({"run": record.run}))
 
 
 def test_an_analysis_that_failed_is_told_as_such(folder_store: FolderStore) -> None:
