@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from imaging.errors import PlateError, StoredDataError
+from imaging.names import stored
 
 if TYPE_CHECKING:
     from imaging.store import Store
@@ -63,6 +64,55 @@ CURES: dict[What, str] = {
 def is_damage(store: Store, error: PlateError) -> bool:
     """Whether an error is of one object, like a bad sector of a disk or a file's mode, and not of the whole store."""
     return isinstance(error, StoredDataError) or (bool(error.key) and store.local_path(error.key) is not None)
+
+
+def find_object_fault(
+    store: Store, key: str, size: int | None, *, size_bytes: int | None, crc32: str | None, is_quick: bool
+) -> str:
+    """What is wrong with an object, as the end of a sentence; empty where nothing is.
+
+    Parameters
+    ----------
+    store, key, size
+        Where it is, and its size in bytes as it was listed; ``None`` where it was not.
+    size_bytes, crc32
+        What its record says; without a checksum a table is read whole.
+    is_quick
+        Compare presence and size alone.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If the storage does not answer.
+    """
+    if size is None:
+        return "is missing"
+    if size_bytes is not None and size != size_bytes:
+        return f"has {size:,} bytes, and {size_bytes:,} were written"
+    if is_quick:
+        return ""
+    try:
+        data = store.read(key)
+    except FileNotFoundError:
+        return "is missing"
+    except PlateError as error:
+        if not is_damage(store, error):
+            raise
+        return f"cannot be read: {error.message}"  # a bad sector of a disk
+    if crc32 is None:
+        return "" if _is_parquet(data) else "cannot be read"
+    return "" if stored(key, data)["crc32"] == crc32 else "is not what was written: its CRC-32 differs"
+
+
+def _is_parquet(data: bytes) -> bool:
+    import pyarrow as pa  # it takes a while, and most who know of damage read no table
+    import pyarrow.parquet as pq
+
+    try:
+        pq.read_table(pa.BufferReader(data))
+    except (OSError, ValueError):  # what Arrow raises for damage depends on where it is
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from imaging.acquisitions import list_decisions, read_decision
-from imaging.damage import Damage, Verification, What, is_damage
+from imaging.damage import Damage, Verification, What, find_object_fault, is_damage
 from imaging.errors import ConfigurationError, PlateError, StoredDataError
 from imaging.illumination_frozen import load_field
 from imaging.job import open_experiment
@@ -328,24 +325,8 @@ class _PlateCheck:
 
     def _find_fault(self, item: _Wanted) -> str:
         """What is wrong with an object; empty where nothing is."""
-        size = self._size_of(item.key)
-        if size is None:
-            return "is missing"
-        if item.size_bytes is not None and size != item.size_bytes:
-            return f"has {size:,} bytes, and {item.size_bytes:,} were written"
-        if self.is_quick:
-            return ""
-        try:
-            data = self.store.read(item.key)
-        except FileNotFoundError:
-            return "is missing"
-        except PlateError as error:
-            if not is_damage(self.store, error):
-                raise
-            return f"cannot be read: {error.message}"  # a bad sector of a disk
-        if item.crc32 is None:
-            return "" if _is_parquet(data) else "cannot be read"
-        return "" if stored(item.key, data)["crc32"] == item.crc32 else "is not what was written: its CRC-32 differs"
+        size, said = self._size_of(item.key), {"size_bytes": item.size_bytes, "crc32": item.crc32}
+        return find_object_fault(self.store, item.key, size, **said, is_quick=self.is_quick)
 
 
 def _has_shape(shape: Shape) -> Callable[[dict[str, Any]], str]:
@@ -379,11 +360,3 @@ def _named_by_publication(record: Mapping[str, Any], what: What, number: int) ->
         yield _Wanted(what, key, item.get("size_bytes"), item.get("crc32"), number=number)
     for item in ((record.get("illumination") or {}).get("fields") or {}).values():
         yield _Wanted(what, item["key"], item["size_bytes"], item["crc32"], number=number)
-
-
-def _is_parquet(data: bytes) -> bool:
-    try:
-        pq.read_table(pa.BufferReader(data))
-    except (OSError, ValueError):  # what Arrow raises for damage depends on where it is
-        return False
-    return True

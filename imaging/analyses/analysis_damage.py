@@ -30,9 +30,8 @@ from imaging.analyses.numbered import CHOICES, DECISIONS, check_numbered
 from imaging.analyses.projection import board_key, project_experiment
 from imaging.analyses.pulse import beating
 from imaging.analyses.reconcile import find_due, reconcile
-from imaging.damage import Damage, Verification, What, is_damage
+from imaging.damage import Damage, Verification, What, find_object_fault, is_damage
 from imaging.errors import ConfigurationError, PlateError, StoredDataError, StoreUnavailableError
-from imaging.names import stored
 from imaging.page_parts import experiment_page_folder
 from imaging.repair import Mended
 from imaging.store import Store
@@ -142,22 +141,11 @@ class _Check:
                     yield about, fault
 
     def _find_fault(self, about: Mapping[str, Any]) -> str:
-        size = self.listed.sizes.get(about["key"])
-        if size is None:
-            return "is missing"
-        if size != about["size_bytes"]:
-            return f"has {size:,} bytes, and {about['size_bytes']:,} were written"
-        if self.is_quick:
-            return ""
-        try:
-            found = stored(about["key"], self.store.read(about["key"]))
-        except FileNotFoundError:
-            return "is missing"
-        except PlateError as error:
-            if not is_damage(self.store, error):
-                raise
-            return f"cannot be read: {error.message}"
-        return "" if found["crc32"] == about.get("crc32") else "is not what was written: its CRC-32 differs"
+        size, said = (
+            self.listed.sizes.get(about["key"]),
+            {"size_bytes": about["size_bytes"], "crc32": about.get("crc32")},
+        )
+        return find_object_fault(self.store, about["key"], size, **said, is_quick=self.is_quick)
 
 
 def mend_analyses(store: Store, experiment: str, damages: Sequence[Damage]) -> list[Mended]:

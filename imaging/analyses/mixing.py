@@ -12,7 +12,7 @@
 
 Wells that may be compared are those whose label occurs in several batches: where treatments differ between batches,
 they would else be taken for an effect of the batch. Of more than `MOST_WELLS` wells as many are compared, of batches
-every so-manieth well, of labels all wells of every so-manieth label.
+wells that are spread evenly, of labels all wells of every so-manieth label.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from scipy.stats import chi2
 from sklearn.metrics import pairwise_distances_chunked, silhouette_samples
 
 from imaging.analyses.average_precision import label_map
+from imaging.analyses.exchange import thin
 from imaging.analyses.profiles import Profiles
 from imaging.declared import did_you_mean
 from imaging.errors import ConfigurationError
@@ -130,9 +131,8 @@ def _replicated(labels: np.ndarray, is_labelled: np.ndarray) -> np.ndarray:
 
 
 def _thin(used: np.ndarray) -> np.ndarray:
-    """Every so-manieth of the wells that are used, so that few enough are left."""
-    rows = np.flatnonzero(used)
-    return np.isin(np.arange(len(used)), rows[:: -(-len(rows) // MOST_WELLS) or 1])
+    """As many of the wells that are used as may be, spread evenly."""
+    return np.isin(np.arange(len(used)), thin(np.flatnonzero(used), MOST_WELLS))
 
 
 def _thin_labels(used: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -54,8 +54,14 @@ MOST = {"hits": 5000, "doses": 20_000, "charts": 8000, "failures": 1000, "points
 """Rows of a table that the page shows at most."""
 MOST_FEATURES = 200
 """Features whose shares of variance are shown; the mean is over all."""
-_IN_SQL = {"hits": "hits", "failures": "process_failures", "points": "profiles", "plates": "analyses"}
-_IN_SQL |= {"doses": "dose_points", "charts": "controls"}
+_IN_SQL = {
+    "hits": "hits",
+    "failures": "process_failures",
+    "points": "profiles",
+    "plates": "analyses",
+    "doses": "dose_points",
+    "charts": "controls",
+}
 _DIGITS = {"x": 4, "y": 4}
 
 

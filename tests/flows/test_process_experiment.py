@@ -135,6 +135,7 @@ def test_an_experiment_without_plates_or_with_a_faulty_recipe_ends_in_one_senten
     from imaging.errors import ConfigurationError
 
     analyse("nothing")
+    assert lab.list("results/nothing/").objects == (), "a mistyped name leaves nothing behind"
     small_analyses.declare(lab, b"normalise: {}\n")
     publish(lab, "P1")
     with pytest.raises(ConfigurationError, match="normalise"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.server import (
+    LATE_S,
     api_address,
     api_client,
     client_variables,
@@ -70,6 +71,18 @@ def test_without_a_prepared_database_nothing_is_copied(state: Path, tmp_path: Pa
     (tmp_path / "memo_store.toml").write_text("noted")
     copy_prepared(tmp_path, state)
     assert list(state.iterdir()) == []
+
+
+def test_a_run_that_waits_its_turn_is_called_late_as_seldom_as_we_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.settings.models.server.services import ServerServicesLateRunsSettings
+
+    usual = ServerServicesLateRunsSettings().after_seconds.total_seconds()
+    for name, value in server_variables(tmp_path, tmp_path, 4200).items():
+        monkeypatch.setenv(name, value)
+    ours = ServerServicesLateRunsSettings().after_seconds.total_seconds()
+    assert (ours, usual < LATE_S) == (LATE_S, True), "Prefect reads what we write"
 
 
 def test_events_that_the_server_gave_up_long_ago_are_deleted(tmp_path: Path) -> None:

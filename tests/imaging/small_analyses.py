@@ -121,6 +121,19 @@ def declare(store: Store, recipe: bytes = QUICK, **others: bytes) -> None:
         store.write(f"experiments/{EXPERIMENT}/analyses/{name}.yaml", data)
 
 
+def publish_two(store: Store) -> None:
+    """Publish two plates under a quick recipe."""
+    declare(store)
+    for plate in ("P1", "P2"):
+        publish(store, plate)
+
+
+def tables_of_analyses(store: Store) -> list[str]:
+    """Tables of analyses that lie in the store, named by a record or not."""
+    keys = [item.key for item in store.list(analyses_folder(EXPERIMENT)).objects]
+    return [key for key in keys if "/data/" in key and "/_plates/" not in key]
+
+
 def record_analysis(
     store: Store,
     number: int,

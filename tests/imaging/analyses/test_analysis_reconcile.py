@@ -28,7 +28,7 @@ from imaging.errors import ConfigurationError, StoreUnavailableError
 from imaging.query import run_query
 from imaging.store import FolderStore, Store, open_store
 from tests.imaging import small_analyses
-from tests.imaging.small_analyses import EXPERIMENT, publish, withdraw
+from tests.imaging.small_analyses import EXPERIMENT, publish, tables_of_analyses, withdraw
 from tests.parts import ROOT
 
 FOLDER = analyses_folder(EXPERIMENT)
@@ -36,10 +36,7 @@ FOLDER = analyses_folder(EXPERIMENT)
 
 @pytest.fixture
 def screen(folder_store: FolderStore) -> FolderStore:
-    """Two published plates and a quick recipe."""
-    small_analyses.declare(folder_store)
-    for plate in ("P1", "P2"):
-        publish(folder_store, plate)
+    small_analyses.publish_two(folder_store)
     return folder_store
 
 
@@ -50,11 +47,6 @@ def analyse(store: Store, **how: Any) -> module.Outcome:
 
 def plates_of(outcome: module.Outcome) -> list[str]:
     return [plate for plate, _, _ in outcome.record.publications]
-
-
-def data(store: Store) -> list[str]:
-    """Tables of analyses that lie in the store."""
-    return [item.key for item in store.list(FOLDER).objects if "/data/" in item.key and "/_plates/" not in item.key]
 
 
 def ask(store: Store, sql: str) -> list[dict[str, Any]]:
@@ -107,10 +99,10 @@ def test_a_withdrawn_plate_that_comes_back_takes_up_the_analysis_that_was(screen
     withdraw(screen, "P3", 2)
     analyse(screen)
     small_analyses.publish_rows(screen, "P3", 3, run, small_analyses.rows_of("P3"), small_analyses.FEATURES)
-    there = data(screen)
+    there = tables_of_analyses(screen)
     back = analyse(screen)
     assert (back.is_new, back.record.number, back.record.run) == (True, 3, first.record.run)
-    assert (back.record.tables, data(screen)) == (first.record.tables, there)
+    assert (back.record.tables, tables_of_analyses(screen)) == (first.record.tables, there)
     rows = ask(screen, "SELECT COUNT(*) AS n FROM profiles WHERE level = 'well'")
     assert rows == [{"n": 3 * 96}]
 
@@ -233,7 +225,7 @@ def test_a_store_that_does_not_answer_is_no_failure_of_the_analysis(
         for _ in range(4):
             with pytest.raises(StoreUnavailableError):
                 reconcile(screen, EXPERIMENT)
-    assert (data(screen), list_analyses(screen, EXPERIMENT).attempts) == ([], {})
+    assert (tables_of_analyses(screen), list_analyses(screen, EXPERIMENT).attempts) == ([], {})
     assert analyse(screen).record.status == "analysed"
 
 
@@ -263,10 +255,10 @@ def test_a_process_killed_anywhere_leaves_nothing_that_counts_and_is_made_up_for
     assert ask(screen, "SELECT * FROM hits") == []  # no choice says yet that they count
     outcome = analyse(screen)
     assert (outcome.record.status, outcome.is_new) == ("analysed", not is_recorded)
-    left = set(data(screen)) - set(outcome.record.tables.values())
+    left = set(tables_of_analyses(screen)) - set(outcome.record.tables.values())
     swept = sweep_analyses(screen, EXPERIMENT, grace_s=0.0, now=4e9)
     assert left <= set(swept)
-    assert set(data(screen)) == set(outcome.record.tables.values())
+    assert set(tables_of_analyses(screen)) == set(outcome.record.tables.values())
     assert len(ask(screen, "SELECT * FROM hits WHERE is_hit")) == 4
 
 
@@ -284,7 +276,7 @@ def test_of_two_at_once_one_is_recorded_and_the_other_leaves_nothing(screen: Fol
         both = list(pool.map(lambda _: analyse(open_store(str(screen.root))), range(2)))
     assert {item.record.number for item in both} == {1}
     assert list_analyses(screen, EXPERIMENT).numbers == {both[0].record.recipe: (1,)}
-    assert sorted(data(screen)) == sorted(both[0].record.tables.values())
+    assert sorted(tables_of_analyses(screen)) == sorted(both[0].record.tables.values())
     assert len(read_choices(screen, EXPERIMENT)) == 1
 
 
@@ -304,7 +296,7 @@ def test_a_slow_analysis_never_lies_above_a_newer_set_of_plates(
     outcome = analyse(screen)
     assert (outcome.is_new, outcome.record.number, plates_of(outcome)) == (False, 1, ["P1", "P2", "P3"])
     assert newer[0].is_new
-    assert sorted(data(screen)) == sorted(outcome.record.tables.values())
+    assert sorted(tables_of_analyses(screen)) == sorted(outcome.record.tables.values())
 
 
 def test_a_damaged_record_or_a_lost_table_is_made_up_for(screen: FolderStore) -> None:

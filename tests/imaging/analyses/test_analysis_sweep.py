@@ -19,21 +19,13 @@ FOLDER = analyses_folder(EXPERIMENT)
 
 @pytest.fixture
 def screen(folder_store: FolderStore) -> FolderStore:
-    """Two published plates and a quick recipe."""
-    small_analyses.declare(folder_store)
-    for plate in ("P1", "P2"):
-        publish(folder_store, plate)
+    small_analyses.publish_two(folder_store)
     return folder_store
 
 
 def analyse(store: FolderStore) -> Outcome:
     (outcome,) = reconcile(store, EXPERIMENT)
     return outcome
-
-
-def tables(store: FolderStore) -> list[str]:
-    """Tables of analyses that lie in the store."""
-    return [item.key for item in store.list(FOLDER).objects if "/data/" in item.key and "/_plates/" not in item.key]
 
 
 def test_of_superseded_analyses_so_many_are_kept_as_was_asked(screen: FolderStore) -> None:
@@ -50,7 +42,7 @@ def test_of_superseded_analyses_so_many_are_kept_as_was_asked(screen: FolderStor
     left = list_analyses(screen, EXPERIMENT)
     assert (left.numbers[last.recipe], {number for _, number in left.told}) == ((3, 4), {3, 4})
     sweep_analyses(screen, EXPERIMENT, keep=2, now=made + 2 * GRACE_S)
-    assert {key.split("/data/")[1][:6] for key in tables(screen)} == {"000003", "000004"}
+    assert {key.split("/data/")[1][:6] for key in small_analyses.tables_of_analyses(screen)} == {"000003", "000004"}
     assert analyse(screen).is_new is False
 
 

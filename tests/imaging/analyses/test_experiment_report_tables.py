@@ -72,6 +72,13 @@ def test_a_series_has_a_row_per_dose_with_its_fit_and_what_was_measured() -> Non
     assert doses_of(fits.assign(concentration_unit="index"), HITS, measured)["is_linear"].all()
 
 
+def test_curves_have_their_doses_where_hits_have_none() -> None:
+    fits = pd.DataFrame({"treatment": ["a"], "feature": ["f"], "ec50": [2.0]})
+    hits = pd.DataFrame({"treatment": ["a"], "concentration": [None]})  # all wells of a treatment are replicates
+    points = pd.DataFrame({"treatment": "a", "feature": "f", "concentration": [1.0, 3.0], "value": [7.0, 8.0]})
+    assert doses_of(fits, hits, points)[["concentration", "value"]].to_numpy().tolist() == [[1.0, 7.0], [3.0, 8.0]]
+
+
 def test_charts_follow_the_order_of_the_plates_with_limits_of_the_moving_range() -> None:
     failures = pd.DataFrame({"plate": ["P3"], "feature": ["f"], "rule": ["drift"], "evidence": ["it drifts"]})
     found = charts_of(controls(), failures, PLATES)

@@ -164,3 +164,14 @@ def test_empty_labels_belong_to_nobody() -> None:
     found = _measure(Profiles(profiles.values, profiles.features, profiles.wells.assign(treatment=blank)))
 
     assert found.map_label > 0.9
+
+
+def test_of_many_wells_as_many_are_compared_as_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    profiles = _screen(shift=2.0, signal=2.0)
+    whole = _measure(profiles)
+    monkeypatch.setattr("imaging.analyses.mixing.MOST_WELLS", len(profiles) // 2)
+    thinned = _measure(profiles)
+    assert thinned.notes == (f"mixing is measured on {len(profiles) // 2} of {len(profiles)} wells at most",)
+    assert thinned != whole
+    for name in ("silhouette_batch", "silhouette_label", "kbet", "map_batch", "map_label"):
+        assert getattr(thinned, name) == pytest.approx(getattr(whole, name), abs=0.15), name

@@ -79,3 +79,13 @@ def test_what_cannot_be_compared_says_why():
     alone = measure_replication(draw(Screen(treatments=1), 0), FEW)
     assert alone["reason"].tolist() == ["no other treatments on its plates"]
     assert alone["p"].isna().all()
+
+
+def test_of_many_profiles_some_say_what_pairs_are_like_that_are_none(monkeypatch):
+    values, labels = np.random.default_rng(0).normal(size=(600, 8)), np.arange(600) // 3
+    whole = percent_replicating(values, labels)
+    monkeypatch.setattr("imaging.analyses.replication.MOST_PROFILES", 200)
+    some = percent_replicating(values, labels)
+    assert some.limit != whole.limit
+    assert some.limit == pytest.approx(whole.limit, abs=0.02)
+    assert (some.pairs, some.medians.tolist()) == (whole.pairs, whole.medians.tolist())

@@ -140,7 +140,9 @@ def test_replicates_keep_what_treatments_share() -> None:
     correlations = replicate_correlations(profiles.take(treated))
     assert correlations[0] == pytest.approx(4 / 5, abs=0.1)  # variance 4 between, 1 within
     assert np.abs(correlations[1:]).max() < 0.15
-    assert select_features(profiles, recipe("replicates")).profiles.features == ("Cells_F000",)
+    made = select_features(profiles, recipe("replicates"))
+    assert made.profiles.features == ("Cells_F000",)
+    assert "p-values of activity, replication and distance are too small" in made.notes[0]
 
 
 def test_one_replicate_selects_nothing_by_replicates_and_says_so() -> None:

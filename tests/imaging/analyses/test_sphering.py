@@ -144,6 +144,13 @@ def test_features_that_controls_lack_or_that_do_not_vary_are_left_out() -> None:
     )
 
 
+def test_controls_of_which_nothing_varies_are_one_sentence() -> None:
+    profiles = make_profiles(plates=1, features=1)
+    profiles.values[profiles.is_control("negcon")] = 0.1
+    with pytest.raises(ConfigurationError, match="has nothing to be fitted on: no feature varies"):
+        sphere(profiles, recipe())
+
+
 def test_batches_without_controls_are_named_with_the_cure() -> None:
     profiles = make_profiles(plates=4)
     profiles.wells.loc[profiles.wells["batch"] == "week 2", "control"] = "trt"
