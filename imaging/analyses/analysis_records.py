@@ -161,11 +161,12 @@ class Listed:
 
 def list_analyses(store: Store, experiment: str) -> Listed:
     """List an experiment's analyses; none is read."""
+    return sort_analyses(experiment, store.list(analyses_folder(experiment)))
+
+
+def sort_analyses(experiment: str, listing: Listing) -> Listed:
+    """What a listing of an experiment's folder of analyses, or of a part of it, says."""
     folder = analyses_folder(experiment)
-    return _sort(experiment, folder, store.list(folder))
-
-
-def _sort(experiment: str, folder: str, listing: Listing) -> Listed:
     numbers: dict[str, list[int]] = {}
     attempts: dict[tuple[str, str, int], int] = {}
     told: set[tuple[str, int]] = set()
@@ -189,7 +190,7 @@ def list_numbers(store: Store, experiment: str) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     for recipe in store.list_folders(folder):
         if not recipe.startswith("_"):
-            listed = _sort(experiment, folder, store.list(f"{folder}{recipe}/records/"))
+            listed = sort_analyses(experiment, store.list(f"{folder}{recipe}/records/"))
             found |= listed.numbers
     return found
 

@@ -9,13 +9,24 @@ data, which no record names any more, go in the next sweep.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from imaging.analyses.analysis_records import DAMAGED, PLATES, analyses_folder, list_analyses, read_analyses, read_json
+from imaging.analyses.analysis_records import (
+    DAMAGED,
+    PLATES,
+    Listed,
+    analyses_folder,
+    attempt_key,
+    list_analyses,
+    read_analyses,
+    read_json,
+    record_key,
+    sort_analyses,
+    told_key,
+)
 from imaging.errors import StoredDataError
 from imaging.grace import GRACE_S, read_earlier_clock
-from imaging.store import Store, StoredObject
+from imaging.store import Store
 
 KEPT_S = 30 * 86_400.0
 """Seconds for which what was made of a plate alone is kept."""
@@ -23,8 +34,6 @@ SWEEP_S = 6 * 3600.0
 """Seconds between two sweeps of an experiment."""
 _READERS = 16
 _CLOCK = "clock.json"
-_OF_NUMBER = re.compile(r"(?P<recipe>[^/]+)/(?:records|told)/(?P<number>\d{6,})[.]json")
-_ATTEMPT = re.compile(r"(?P<recipe>[^/]+)/attempts/[0-9a-f]+-(?P<number>\d{6,})-\d+[.]json")
 _DATA = re.compile(r"(?P<recipe>[^/]+)/data/.+")
 
 
@@ -56,7 +65,8 @@ def sweep_analyses(
         Unix seconds; default the earlier of this machine's clock and the storage's.
     """
     folder = analyses_folder(experiment)
-    everything = store.list(folder).objects
+    listing = store.list(folder)
+    everything = listing.objects
     data = [item for item in everything if _DATA.fullmatch(item.key.removeprefix(folder))]
     now = read_earlier_clock(store, f"{folder}{_CLOCK}") if now is None else now
     old = [item.key for item in data if now - item.modified > grace_s]
@@ -66,7 +76,7 @@ def sweep_analyses(
         for item in everything
         if item.key.startswith(kept) and item.key.endswith(".json") and now - item.modified > KEPT_S + grace_s
     ]
-    forgotten += _forget_superseded(everything, folder, keep)
+    forgotten += _find_superseded(sort_analyses(experiment, listing), keep)
     for key in forgotten:
         store.delete(key)
     if not old:
@@ -88,18 +98,15 @@ def sweep_analyses(
     return forgotten + swept
 
 
-def _forget_superseded(objects: Iterable[StoredObject], folder: str, keep: int | None) -> list[str]:
+def _find_superseded(listed: Listed, keep: int | None) -> list[str]:
     """Attempts of analyses that ended, and records and marks of those that are older than the newest ``keep``."""
-    names = [(item.key, item.key.removeprefix(folder)) for item in objects]
-    records = [(key, match) for key, name in names if (match := _OF_NUMBER.fullmatch(name))]
-    numbers: dict[str, set[int]] = {}
-    for key, match in records:
-        if "/records/" in key:
-            numbers.setdefault(match["recipe"], set()).add(int(match["number"]))
-    last = {recipe: max(of_recipe) for recipe, of_recipe in numbers.items()}
-    attempts = [(key, match) for key, name in names if (match := _ATTEMPT.fullmatch(name))]
-    found = [key for key, match in attempts if int(match["number"]) < last.get(match["recipe"], 0)]
-    if keep is None:
-        return found
-    first = {recipe: sorted(of_recipe)[-max(keep, 1) :][0] for recipe, of_recipe in numbers.items()}
-    return found + [key for key, match in records if int(match["number"]) < first.get(match["recipe"], 0)]
+    found = [
+        attempt_key(listed.experiment, recipe, run, number, attempt + 1)
+        for (recipe, run, number), attempts in listed.attempts.items()
+        for attempt in range(attempts)
+        if number < listed.last(recipe)
+    ]
+    for recipe, numbers in listed.numbers.items() if keep is not None else ():
+        for number in numbers[: -max(keep, 1)]:
+            found += [key(listed.experiment, recipe, number) for key in (record_key, told_key)]
+    return [key for key in found if key in listed.sizes]

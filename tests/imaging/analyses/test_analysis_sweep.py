@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
 from imaging.analyses.analysis_records import analyses_folder, list_analyses, read_analyses, told_key
-from imaging.analyses.analysis_sweep import KEPT_S, sweep_analyses
+from imaging.analyses.analysis_sweep import KEPT_S, SWEEP_S, is_sweep_due, sweep_analyses
 from imaging.analyses.reconcile import Outcome, reconcile
 from imaging.grace import GRACE_S
 from imaging.store import FolderStore
@@ -70,3 +71,11 @@ def test_the_sweeper_takes_nothing_that_is_young_or_named(screen: FolderStore) -
     assert sweep_analyses(screen, EXPERIMENT, now=old) == [stray]
     (record,) = read_analyses(screen, list_analyses(screen, EXPERIMENT))
     assert list_analyses(screen, EXPERIMENT).holds(record)
+
+
+def test_an_experiment_is_swept_every_few_hours(screen: FolderStore) -> None:
+    analyse(screen)
+    assert is_sweep_due(screen, EXPERIMENT, time.time())
+    sweep_analyses(screen, EXPERIMENT)
+    assert not is_sweep_due(screen, EXPERIMENT, time.time())
+    assert is_sweep_due(screen, EXPERIMENT, time.time() + SWEEP_S + 60)
