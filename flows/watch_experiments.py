@@ -11,9 +11,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from flows.beside import Beside
 from flows.events import ExperimentChanged, emit
 from flows.plate_list import FAULTS
 from flows.repeats import Repeats, SaidOnce
@@ -142,22 +142,16 @@ class ExperimentWatch:
         log.info("%s: %s; a run is asked for", experiment, reason)
 
 
-@dataclass
 class ExperimentRounds:
     """Rounds of a watch in a thread of their own: to look at an experiment of thousands of plates takes a while."""
 
-    watched: ExperimentWatch
-    _side: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "experiments"))
-    _looking: Future[None] | None = None
+    def __init__(self, watched: ExperimentWatch) -> None:
+        self.watched = watched
+        self._beside = Beside("experiments", self.round, every_s=0.0, failed="experiments could not be looked at")
 
     def tend(self) -> None:
         """Begin a round unless one goes on; what goes wrong with one is logged."""
-        if self._looking is not None and self._looking.done():
-            if (fault := self._looking.exception()) is not None:
-                log.error("experiments could not be looked at: %s", type(fault).__name__, exc_info=fault)
-            self._looking = None
-        if self._looking is None:
-            self._looking = self._side.submit(self.round)
+        self._beside.tend()
 
     def round(self) -> None:
         """Do a round; a store that does not answer is asked again at the next."""
@@ -169,8 +163,8 @@ class ExperimentRounds:
 
 def watch_experiments(store: Store, settings: Settings) -> ExperimentRounds:
     """Watch the experiments of a store; runs are asked for by events to the settings' server."""
-    return ExperimentRounds(
-        ExperimentWatch(
-            store, lambda event: emit(settings.api_url, event, auth=settings.auth), settings.heartbeat_stale_s
-        )
-    )
+
+    def wake(event: ExperimentChanged) -> None:
+        emit(settings.api_url, event, auth=settings.auth)
+
+    return ExperimentRounds(ExperimentWatch(store, wake, settings.heartbeat_stale_s))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from flows.beside import Beside
 from flows.messages import outbox
 from flows.messages.channels import Channel, Letter, NotTakenError, UnsureError, read_channels
 from flows.messages.digest import find_due, is_over, make_digest
@@ -55,22 +55,13 @@ class Messenger:
     _forgot_at: float = float("-inf")
     _digest_due: float = 0.0
     _again_at: dict[tuple[str, str], float] = field(default_factory=dict)
-    _due_at: float = 0.0
-    _looking: concurrent.futures.Future[int] | None = None
 
     def __post_init__(self) -> None:
-        self._side = concurrent.futures.ThreadPoolExecutor(1, "messages")
+        self.beside = Beside("messages", self.look, every_s=EVERY_S, failed="messages could not be sent")
 
     def tend(self, tick: float | None = None) -> None:
         """Begin a look in a thread of its own, if one is due; what goes wrong with one is logged."""
-        tick = time.monotonic() if tick is None else tick
-        if self._looking is not None and self._looking.done():
-            ended, self._looking = self._looking, None
-            if (fault := ended.exception()) is not None:
-                log.error("messages could not be sent: %s", type(fault).__name__, exc_info=fault)
-        if self._looking is None and tick >= self._due_at:
-            self._due_at = tick + EVERY_S
-            self._looking = self._side.submit(self.look)
+        self.beside.tend(tick)
 
     def look(self, now: float | None = None, tick: float | None = None) -> int:
         """Look once and send what there is to send; return how many messages channels took."""

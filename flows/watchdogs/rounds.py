@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import logging
 import time
 import uuid
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+from flows.beside import Beside
 from flows.events import emit, encode_name
 from flows.settings import Settings
 from flows.watchdogs.alert import Alert
@@ -105,11 +105,9 @@ class Watchdogs:
     store: Store
     send: Callable[[AlertEvent], None]
     every_s: float = 60.0
-    _due_at: float = 0.0
-    _looking: concurrent.futures.Future[list[Message]] | None = None
 
     def __post_init__(self) -> None:
-        self._side = concurrent.futures.ThreadPoolExecutor(1, "watchdogs")
+        self.beside = Beside("watchdogs", self.look, every_s=self.every_s, failed="nobody could look for alerts")
 
     @property
     def memory(self) -> Memory:
@@ -122,14 +120,7 @@ class Watchdogs:
         A fault in it that nobody foresaw is logged, and runs are woken all the same; `platestream status` says that
         nobody looked.
         """
-        tick = time.monotonic() if tick is None else tick
-        if self._looking is not None and self._looking.done():
-            ended, self._looking = self._looking, None
-            if (fault := ended.exception()) is not None:
-                log.error("nobody could look for alerts", exc_info=fault)
-        if self._looking is None and tick >= self._due_at:
-            self._due_at = tick + self.every_s
-            self._looking = self._side.submit(self.look)
+        self.beside.tend(tick)
 
     def look(self, now: float | None = None, tick: float | None = None) -> list[Message]:
         """Look once and tell what there is to tell; return it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from concurrent.futures import wait
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -278,12 +279,12 @@ def test_looks_are_made_in_a_thread_of_their_own_each_in_its_time(
 ) -> None:
     watchdogs = dogs(folder_store, lambda event: None, [DISK], monkeypatch)
     watchdogs.tend(0.0)
-    watchdogs._side.submit(lambda: None).result()
+    wait([watchdogs.beside.looking])
     watchdogs.tend(59.0)
-    assert watchdogs._looking is None
+    assert watchdogs.beside.looking is None
     watchdogs.gatherer.gather = lambda now: 1 / 0
     watchdogs.tend(60.0)
-    watchdogs._side.submit(lambda: None).result()
+    wait([watchdogs.beside.looking])
     watchdogs.tend(61.0)  # the watcher goes on, and the log has why nobody looks
     assert "nobody could look for alerts" in caplog.text
     assert "ZeroDivisionError" in caplog.text

@@ -256,12 +256,12 @@ def test_looks_happen_beside_the_watcher_and_a_fault_ends_none_of_them(
     sender = messenger(store, Channel("webhook", posts[0]))
     sender.templates = lambda: 1 / 0  # pyright: ignore[reportAttributeAccessIssue]
     sender.tend(TICK)
-    assert sender._looking is not None
-    assert sender._looking.exception() is not None
+    assert sender.beside.looking is not None
+    assert sender.beside.looking.exception() is not None
     sender.templates = read_templates
     sender.tend(TICK + 60)
-    assert sender._looking is not None
-    assert sender._looking.result() == 1
+    assert sender.beside.looking is not None
+    assert sender.beside.looking.result() == 1
     assert "messages could not be sent: ZeroDivisionError" in caplog.text
 
 
