@@ -106,7 +106,7 @@ def _find_superseded(listed: Listed, keep: int | None) -> list[str]:
         for attempt in range(attempts)
         if number < listed.last(recipe)
     ]
-    for recipe, numbers in listed.numbers.items() if keep is not None else ():
-        for number in numbers[: -max(keep, 1)]:
-            found += [key(listed.experiment, recipe, number) for key in (record_key, told_key)]
+    if keep is not None:
+        superseded = [(recipe, n) for recipe, ns in listed.numbers.items() for n in ns[: -max(keep, 1)]]
+        found += [key(listed.experiment, *place) for place in superseded for key in (record_key, told_key)]
     return [key for key in found if key in listed.sizes]
