@@ -60,7 +60,8 @@ def measure_statistics(feature: str, negcon: Iterable[float | None], poscon: Ite
     ]
     if small:
         return AssayStatistics(feature, None, None, None, *sizes, "; ".join(small), *spread)
-    z_prime, robust, ssmd = _z_prime(negative, positive), _robust_z_prime(negative, positive), _ssmd(negative, positive)
+    z_prime, robust = _z_prime(negative, positive), _robust_z_prime(negative, positive)
+    ssmd = _ssmd(negative, positive)
     reasons = [
         reason
         for value, reason in (
@@ -71,6 +72,17 @@ def measure_statistics(feature: str, negcon: Iterable[float | None], poscon: Ite
         if value is None
     ]
     return AssayStatistics(feature, z_prime, robust, ssmd, *sizes, "; ".join(reasons) or None, *spread)
+
+
+def measure_ssmd(negcon: Iterable[float | None], poscon: Iterable[float | None]) -> float | None:
+    """SSMD of two groups of wells; ``None`` with less than two values in either, or where nothing varies."""
+    negative, positive = _values(negcon), _values(poscon)
+    return _ssmd(negative, positive) if min(len(negative), len(positive)) >= FEWEST_WELLS else None
+
+
+def robust_sd(values: np.ndarray) -> float:
+    """1.4826 x the median absolute deviation of values from their median, shape ``(values,)``, none of them NaN."""
+    return float(MAD_TO_SD * np.median(np.abs(values - np.median(values))))
 
 
 def _values(wells: Iterable[float | None]) -> np.ndarray:
@@ -87,15 +99,11 @@ def _z_prime(negative: np.ndarray, positive: np.ndarray) -> float | None:
 
 
 def _robust_z_prime(negative: np.ndarray, positive: np.ndarray) -> float | None:
-    return _window(_robust_sd(negative) + _robust_sd(positive), np.median(positive) - np.median(negative))
+    return _window(robust_sd(negative) + robust_sd(positive), np.median(positive) - np.median(negative))
 
 
-def _window(spread: np.floating, difference: np.floating) -> float | None:
+def _window(spread: float | np.floating, difference: np.floating) -> float | None:
     return None if difference == 0 else float(1 - 3 * spread / abs(difference))
-
-
-def _robust_sd(values: np.ndarray) -> np.floating:
-    return MAD_TO_SD * np.median(np.abs(values - np.median(values)))
 
 
 def _ssmd(negative: np.ndarray, positive: np.ndarray) -> float | None:

@@ -64,7 +64,7 @@ def measure_activity(
         {
             "map": mean_precisions(precisions, treatments.rows),
             "p": p_values,
-            "q": false_discovery_rates(p_values),
+            "q": false_discovery_rates(p_values, treatments.is_positive),
             "n_replicates": treatments.table["n_replicates"],
             "reason": testable.reasons,
         }

@@ -12,12 +12,13 @@ from scipy.stats import binom
 
 from imaging.analyses.activity import measure_activity
 from imaging.analyses.distances import measure_distances
-from imaging.analyses.effects import CELLS_COUNT, MAD_TO_SD, measure_effects, ssmd, value_of
+from imaging.analyses.effects import CELLS_COUNT, measure_effects, value_of
 from imaging.analyses.exchange import plate_codes, well_order
 from imaging.analyses.profiles import NEGCON, POSCON, Profiles
 from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.treatments import Treatments
 from imaging.analyses.viability import measure_viability
+from imaging.statistics import measure_statistics, robust_sd
 
 MOST_PRETENDED = 200
 """Negative controls are tested as at most so many treatments."""
@@ -54,8 +55,8 @@ def describe_controls(profiles: Profiles, features: Sequence[str]) -> pd.DataFra
     Returns
     -------
     `CONTROL_COLUMNS`: negative controls once per plate and feature, positive controls once per treatment. Those have
-    Z' = 1 - 3 (sd_p + sd_n) / abs(mean_p - mean_n) (Zhang, Chung, Oldenburg, J Biomol Screen 1999), the same of
-    medians and 1.4826 MAD, and SSMD, against the plate's negative controls; NaN with less than two of either.
+    Z', robust Z' and SSMD (`imaging.statistics`) against the plate's negative controls; NaN with less than two of
+    either.
     """
     counts = profiles.wells[CELLS_COUNT].to_numpy(float)
     names: list[str] = list(dict.fromkeys([*features, *([CELLS_COUNT] if np.isfinite(counts).any() else [])]))
@@ -81,26 +82,19 @@ def _describe(values: np.ndarray) -> dict[str, float]:
     values = np.sort(values[np.isfinite(values)])
     if len(values) == 0:
         return {"n_wells": 0}
-    centre = float(np.median(values))
     return {
         "n_wells": len(values),
         "mean": float(values.mean()),
         "sd": float(values.std(ddof=1)) if len(values) > 1 else float("nan"),
-        "median": centre,
-        "mad": float(MAD_TO_SD * np.median(np.abs(values - centre))),
+        "median": float(np.median(values)),
+        "mad": robust_sd(values),
     }
 
 
 def _separate(positive: np.ndarray, negative: np.ndarray) -> dict[str, float]:
-    p, n = _describe(positive), _describe(negative)
-    if min(p["n_wells"], n["n_wells"]) < 2:
-        return {}
-    found = {"ssmd": ssmd(positive, negative)}
-    for name, centre, spread in (("z_prime", "mean", "sd"), ("robust_z_prime", "median", "mad")):
-        window = abs(p[centre] - n[centre])
-        if window > 0:
-            found[name] = 1 - 3 * (p[spread] + n[spread]) / window
-    return found
+    found = measure_statistics("", np.sort(negative), np.sort(positive))
+    figures = {"z_prime": found.z_prime, "robust_z_prime": found.robust_z_prime, "ssmd": found.ssmd}
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def pretend_treatments(
@@ -137,7 +131,11 @@ def pretend_treatments(
             if len(rows) < MOST_PRETENDED:
                 rows.append(np.concatenate([of_plate[p][number * k : (number + 1) * k] for p, k in layout]))
     table = pd.DataFrame(
-        {"n_replicates": [len(r) for r in rows], "treatment": [f"negcon {i}" for i in range(len(rows))]}
+        {
+            "treatment": [f"negcon {i}" for i in range(len(rows))],
+            "control": NEGCON,
+            "n_replicates": [len(r) for r in rows],
+        }
     )
     return Treatments(table, tuple(rows))
 

@@ -51,7 +51,7 @@ def measure_distances(
         {
             "distance": np.array(distances, float),
             "p": p_values,
-            "q": false_discovery_rates(p_values),
+            "q": false_discovery_rates(p_values, treatments.is_positive),
             "reason": testable.reasons,
         }
     )

@@ -161,7 +161,8 @@ def _with_keys(table: pd.DataFrame, treatments: Treatments, keys: tuple[str, ...
     tested = max(table["feature"].nunique(), 1)
     p = table["p"].where(table["n_replicates"].fillna(0) >= least)
     p_any = (p.groupby(table["number"]).min() * tested).clip(upper=1)
-    q = pd.Series(false_discovery_rates(p_any.to_numpy(float)), index=p_any.index)
+    positive = treatments.is_positive[p_any.index.to_numpy(int)]
+    q = pd.Series(false_discovery_rates(p_any.to_numpy(float), positive), index=p_any.index)
     table["q"] = table["number"].map(q)
     said = treatments.table[[*keys, "concentration_unit", "mechanism"]]
     known = said.iloc[table["number"].to_numpy(int)].reset_index(drop=True)

@@ -13,11 +13,10 @@ from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.treatments import Treatments, false_discovery_rates, find_testable, list_treatments
 from imaging.declared import did_you_mean
 from imaging.errors import ConfigurationError
+from imaging.statistics import measure_ssmd, robust_sd
 
 CELLS_COUNT = "cells_count"
 """Name by which the number of cells is a feature like others."""
-MAD_TO_SD = 1.482602218505602
-"""Standard deviation of a normal distribution over its median absolute deviation."""
 
 
 def value_of(profiles: Profiles, feature: str) -> np.ndarray:
@@ -65,7 +64,7 @@ def robust_z(profiles: Profiles, values: np.ndarray, *, reference: np.ndarray | 
         if len(controls) < 2:
             continue
         centre = np.median(controls)
-        spread = MAD_TO_SD * np.median(np.abs(controls - centre))
+        spread = robust_sd(controls)
         if spread > 1e-12 * abs(centre):
             found[rows] = (values[rows] - centre) / spread
     return found
@@ -91,22 +90,9 @@ def centre_on_controls(profiles: Profiles, values: np.ndarray, *, reference: np.
         if len(controls) >= 2:
             centre = np.median(controls)
             found[rows] = values[rows] - centre
-            spreads.append(MAD_TO_SD * float(np.median(np.abs(controls - centre))))
+            spreads.append(robust_sd(controls))
     spreads = [spread for spread in spreads if spread > 0]
     return found / np.median(spreads) if spreads else np.full(len(profiles), np.nan)
-
-
-def ssmd(treated: np.ndarray, controls: np.ndarray) -> float:
-    """Strictly standardised mean difference of two groups of wells (Zhang, Genomics 2007, equation 3).
-
-    The difference of means over the root of the sum of variances; NaN with less than two wells in either, or where
-    nothing varies.
-    """
-    treated, controls = treated[np.isfinite(treated)], controls[np.isfinite(controls)]
-    if min(len(treated), len(controls)) < 2:
-        return float("nan")
-    variance = treated.var(ddof=1) + controls.var(ddof=1)
-    return float((treated.mean() - controls.mean()) / np.sqrt(variance)) if variance > 0 else float("nan")
 
 
 def measure_effects(
@@ -148,7 +134,7 @@ def measure_effects(
         return pd.DataFrame(columns=["number", "feature", "z", "ssmd", "p", "reason", "p_any", "q"])
     found = pd.concat(frames, ignore_index=True)
     p_any = (found.groupby("number")["p"].min() * len(frames)).clip(upper=1).reindex(range(len(treatments)))
-    q = pd.Series(false_discovery_rates(p_any.to_numpy(float)), index=p_any.index)
+    q = pd.Series(false_discovery_rates(p_any.to_numpy(float), treatments.is_positive), index=p_any.index)
     found["p_any"], found["q"] = found["number"].map(p_any), found["number"].map(q)
     return found
 
@@ -192,7 +178,8 @@ def _one_feature(
 
 
 def _ssmd_of(pool: Pool, z: np.ndarray) -> float:
-    return ssmd(z[pool.rows[pool.treated[0]]], z[pool.rows[pool.controls]])
+    found = measure_ssmd(z[pool.rows[pool.controls]], z[pool.rows[pool.treated[0]]])
+    return np.nan if found is None else found
 
 
 def median_of(values: np.ndarray) -> float:

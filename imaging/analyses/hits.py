@@ -190,7 +190,9 @@ def _effect(wells: _Wells) -> _Judged:
     """Of each treatment the feature that is told from chance and large enough, or else the least chance one."""
     criteria = wells.criteria
     found = measure_effects(wells.raw, criteria, treatments=wells.treatments)
-    limit = found.loc[found["q"] <= criteria.rate, "p_any"].max() / len(criteria.features)
+    positive = wells.treatments.is_positive[found["number"].to_numpy(int)]
+    reached = found["p_any"].where(found["q"] <= criteria.rate).groupby(positive).transform("max")
+    limit = reached / len(criteria.features)
     is_large = (found["z"].abs() >= criteria.effect) & (found["ssmd"].abs() >= criteria.ssmd)
     found["is_met"] = is_large & (found["p"] <= limit)
     found["size"] = found["z"].abs()

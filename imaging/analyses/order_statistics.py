@@ -10,9 +10,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from imaging.analyses.groups import feature_blocks
+from imaging.statistics import MAD_TO_SD
 
-MAD_SCALE = 1.4826
-"""Makes the median absolute deviation of normal values their standard deviation; the digits that pycytominer has."""
 _ROUNDING = 64 * np.finfo(float).eps
 _NOTHING = 1e-100  # so that what is divided by it, and its square, stay finite
 
@@ -26,8 +25,8 @@ def column_medians(values: np.ndarray) -> np.ndarray:
 
 
 def column_mads(values: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Median absolute deviation of each column from its centre, times `MAD_SCALE`; shape ``(columns,)``."""
-    return MAD_SCALE * column_medians(np.abs(values - centers))
+    """Median absolute deviation of each column from its centre, times 1.4826; shape ``(columns,)``."""
+    return MAD_TO_SD * column_medians(np.abs(values - centers))
 
 
 def _sorted_medians(ascending: np.ndarray) -> np.ndarray:

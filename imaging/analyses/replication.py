@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from imaging.analyses.exchange import ExchangeTest, Pool, Statistic, exchange_all, plate_codes, thin, well_order
 from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import HitCriteria
-from imaging.analyses.treatments import Treatments, false_discovery_rates, list_treatments
+from imaging.analyses.treatments import Treatments, false_discovery_rates, list_treatments, why_too_few
 from kernels.exchange import median_pairs
 
 MOST_WELLS = 256
@@ -69,11 +69,12 @@ def percent_replicating(
     values
         Shape ``(profiles, features)``; features that a profile lacks count as its mean.
     labels
-        Whole numbers, shape ``(profiles,)``; equal for replicates, -1 for profiles that take no part.
+        Whole numbers, shape ``(profiles,)``; equal for replicates, -1 for profiles that take no part. Nor do those
+        without any value.
     quantile
         Of the correlations of pairs that are no replicates.
     """
-    takes_part = labels >= 0
+    takes_part = (labels >= 0) & np.isfinite(values).any(axis=1)
     labels, unit = labels[takes_part], _standardized(values[takes_part], correlation)
     null = _unlike(unit, labels)
     limit = float(np.quantile(null, quantile)) if len(null) else float("nan")
@@ -140,36 +141,38 @@ def measure_replication(profiles: Profiles, hits: HitCriteria, *, treatments: Tr
     """
     treatments = list_treatments(profiles) if treatments is None else treatments
     unit = _standardized(profiles.values)
-    pools, reasons = _gather(profiles, treatments, hits.least_replicates)
+    has_value = np.isfinite(profiles.values).any(axis=1)
+    groups = [rows[has_value[rows]] for rows in treatments.rows]
+    pools, reasons = _gather(profiles, treatments, groups, hits.least_replicates)
     p_values = exchange_all(
         pools, ExchangeTest("replication", unit, _median_of), count=hits.permutations, seed=hits.seed, fdr=hits.rate
     )
     return pd.DataFrame(
         {
-            "correlation": [_median_correlation(unit[rows]) for rows in treatments.rows],
+            "correlation": [_median_correlation(unit[rows]) for rows in groups],
             "p": p_values,
-            "q": false_discovery_rates(p_values),
+            "q": false_discovery_rates(p_values, treatments.is_positive),
             "reason": reasons,
         }
     )
 
 
-def _gather(profiles: Profiles, treatments: Treatments, least: int) -> tuple[list[Pool | None], list[str]]:
-    """Pools of each treatment's wells and those of the others on its plates."""
+def _gather(
+    profiles: Profiles, treatments: Treatments, groups: list[np.ndarray], least: int
+) -> tuple[list[Pool | None], list[str]]:
+    """Pools of each treatment's wells that have values (``groups``) and those of the others on its plates."""
     plates = plate_codes(profiles)
-    everyone = np.concatenate(treatments.rows) if treatments.rows else np.array([], np.intp)
+    everyone = np.concatenate(groups) if groups else np.array([], np.intp)
     everyone = everyone[np.argsort(well_order(profiles)[everyone])]
     of_plate = {p: everyone[plates[everyone] == p] for p in np.unique(plates[everyone])}
     pools: list[Pool | None] = []
     reasons = []
-    for rows in treatments.rows:
+    for all_wells, rows in zip(treatments.rows, groups, strict=True):
         own = {p: rows[plates[rows] == p] for p in np.unique(plates[rows])}
-        most = max(MOST_WELLS // len(own), 1)
+        most = MOST_WELLS // max(len(own), 1) or 1
         parts = [(thin(of_plate[p][~np.isin(of_plate[p], rows)], most), own[p]) for p in own]
-        reason = ""
-        if len(rows) < least:
-            reason = f"{len(rows)} replicate{'s' * (len(rows) > 1)}, a decision needs {least}"
-        elif not any(len(others) for others, _ in parts):
+        reason = why_too_few(len(all_wells), len(rows), least)
+        if not reason and not any(len(others) for others, _ in parts):
             reason = "no other treatments on its plates"
         reasons.append(reason)
         shapes = tuple((len(others) + len(wells), len(wells)) for others, wells in parts)

@@ -199,9 +199,8 @@ def replicate_correlations(profiles: Profiles) -> np.ndarray:
     with the mean group size of unequal groups, shape ``(features,)``. It is what the correlation of pairs of replicates
     estimates, without numbering them. NaN where no treatment has replicates, or nothing varies.
     """
-    groups = (
-        [rows for _, rows in profiles.groups(("treatment", "concentration")) if len(rows) > 1] if len(profiles) else []
-    )
+    named = profiles.groups(("treatment", "concentration")) if len(profiles) else []
+    groups = [rows for (treatment, _), rows in named if treatment and len(rows) > 1]
     if len(groups) < 2:
         return np.full(len(profiles.features), np.nan)
     values = profiles.values[np.concatenate(groups)]

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from imaging.analyses.exchange import Pool, gather_pools, plate_codes, well_order
-from imaging.analyses.profiles import EMPTY, NEGCON, Profiles
+from imaging.analyses.profiles import EMPTY, NEGCON, POSCON, Profiles
 
 BY = ("treatment", "concentration")
 _TEXTS = ("concentration_unit", "control", "mechanism")
@@ -34,6 +34,14 @@ class Treatments:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def is_positive(self) -> np.ndarray:
+        """Which are positive controls, shape ``(treatments,)``, bool: a family of their own.
+
+        They are expected to be told from chance: among the treatments each would let another share of chance pass.
+        """
+        return (self.table["control"] == POSCON).to_numpy()
 
 
 def list_treatments(profiles: Profiles, by: Sequence[str] = BY) -> Treatments:
@@ -99,11 +107,18 @@ def find_testable(
     return Testable(tuple(pools), tuple(reasons))
 
 
-def _why_not(wells: int, with_value: int, pool: Pool, least: int) -> str:
+def why_too_few(wells: int, with_value: int, least: int) -> str:
+    """Why a treatment's wells, and those of them that have a value, are too few for a decision; else ``""``."""
     if wells < least:
         return f"{wells} replicate{'s' * (wells > 1)}, a decision needs {least}"
     if with_value < least:
         return f"only {with_value} of its {wells} wells have a value, a decision needs {least}"
+    return ""
+
+
+def _why_not(wells: int, with_value: int, pool: Pool, least: int) -> str:
+    if too_few := why_too_few(wells, with_value, least):
+        return too_few
     tested = pool.treated.shape[1]
     if tested == 0:
         return "no negative controls on its plates"
@@ -112,20 +127,23 @@ def _why_not(wells: int, with_value: int, pool: Pool, least: int) -> str:
     return ""
 
 
-def false_discovery_rates(p_values: np.ndarray) -> np.ndarray:
+def false_discovery_rates(p_values: np.ndarray, families: np.ndarray) -> np.ndarray:
     """Adjust p-values so that of those at most r a share of r is expected to be false.
 
     Parameters
     ----------
     p_values
         One per treatment, NaN where there is none.
+    families
+        Of each the family that it is adjusted in, shape of ``p_values``: `Treatments.is_positive`.
 
     Returns
     -------
     Shape of ``p_values``; NaN where there is no p-value (Benjamini and Hochberg, J R Stat Soc B 1995).
     """
     adjusted = np.full(len(p_values), np.nan)
-    has = np.isfinite(p_values)
-    if has.any():
-        adjusted[has] = false_discovery_control(p_values[has], method="bh")
+    for family in np.unique(families):
+        has = np.isfinite(p_values) & (families == family)
+        if has.any():
+            adjusted[has] = false_discovery_control(p_values[has], method="bh")
     return adjusted

@@ -3,12 +3,12 @@
     y = mean + sum over factors of (effect of the well's level) + residual
 
 Effects of a factor are random with one variance, its component; a plate counts within its batch. Components are
-estimated by MINQUE with equal prior weights (Rao 1971, J Multivar Anal 1:445; SAS calls it MIVQUE, Goodnight 1978):
-with V = I + sum of Z Z' over the factors and P = V^-1 - V^-1 1 (1'V^-1 1)^-1 1'V^-1, the forms y'P Z_i Z_i' P y equal
-their expectations, sum over j of tr(P V_i P V_j) s_j. It is the first step of REML's scoring from equal components
-(Hocking and Kutner 1975), unbiased for any design, and the analysis of variance where the design is balanced. The
-design is factorised once for all features; the factor with most levels, mostly the treatment, is absorbed (Henderson's
-mixed model equations), so that treatments may be thousands.
+estimated by MINQUE with equal prior weights of all components (Rao 1971, J Multivar Anal 1:257; it is not SAS's
+MIVQUE0, whose prior weights but the residual's are 0): with V = I + sum of Z Z' over the factors and P = V^-1 -
+V^-1 1 (1'V^-1 1)^-1 1'V^-1, the forms y'P Z_i Z_i' P y equal their expectations, sum over j of tr(P V_i P V_j) s_j. It
+is the first step of REML's scoring from equal components (Hocking and Kutner 1975), unbiased for any design, and the
+analysis of variance where the design is balanced. The design is factorised once for all features; the factor with most
+levels, mostly the treatment, is absorbed (Henderson's mixed model equations), so that treatments may be thousands.
 
 A negative estimate is set to 0, which the column ``reason`` says; shares are of the sum of what is left.
 """

@@ -57,7 +57,7 @@ def measure_viability(
             "z": [median_of(z[rows]) for rows in treatments.rows],
             "cells_count": [median_of(counts[rows]) for rows in treatments.rows],
             "p": p_values,
-            "q": false_discovery_rates(p_values),
+            "q": false_discovery_rates(p_values, treatments.is_positive),
             "reason": testable.reasons,
         }
     )

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from imaging.statistics import measure_statistics
+from imaging.statistics import measure_ssmd, measure_statistics
 
 
 def test_statistics_are_those_worked_out_by_hand():
@@ -64,3 +64,9 @@ def test_equal_means_or_medians_give_no_z_prime_but_say_why():
     same = measure_statistics("f", [1, 2, 3], [1, 2, 9])
     assert same.robust_z_prime is None
     assert same.reason == "the controls have the same median"
+
+
+def test_ssmd_of_two_groups_by_hand():
+    assert measure_ssmd([0.0, 2, math.nan], [4.0, 6]) == pytest.approx(4 / math.sqrt(2 + 2))
+    assert measure_ssmd([0.0, 2], [4.0]) is None
+    assert measure_ssmd([1.0, 1], [4.0, 4]) is None

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import genpareto
 from scipy.stats import t as student
 
 from imaging.statistics import MAD_TO_SD
@@ -64,6 +65,31 @@ def limit_for(limit: float, *, tests: int, n: int) -> float:
     """
     freedom = max(EFFICIENCY * n, 1.0)
     return max(limit, float(student.isf(ALPHA / (2 * max(tests, 1)), freedom)))
+
+
+_FEW_BEYOND = 10
+_TAIL = 250
+
+
+def chance_of(seen: float, drawn: np.ndarray) -> float:
+    """The chance of a value as great, by values drawn where there is nothing, shape ``(draws,)``.
+
+    The share of the draws; where fewer than ten reach it, the generalised Pareto distribution of the greatest 250 is
+    continued (Knijnenburg et al. 2009, Bioinformatics 25:i161), so that many tests need no more draws than a few. A
+    tail that would end somewhere is taken for an exponential one, which is careful.
+    """
+    beyond = int((drawn >= seen).sum())
+    if beyond >= _FEW_BEYOND or len(drawn) <= 4 * _TAIL:
+        return (1 + beyond) / (1 + len(drawn))
+    start, *greatest = np.sort(drawn)[-_TAIL - 1 :]
+    above = np.array(greatest) - start
+    if not above.any():
+        return (1 + beyond) / (1 + len(drawn))
+    above = above[above > 0]
+    shape, _, scale = genpareto.fit(above, floc=0)
+    if shape < 0:
+        shape, scale = 0.0, above.mean()
+    return float(len(above) / len(drawn) * genpareto.sf(seen - start, shape, scale=scale))
 
 
 def limit_of_plates(limit: float, *, tests: int, n: int) -> float:

@@ -28,7 +28,7 @@ import numpy as np
 
 from imaging.analyses.failures.finding import Failure, say_z
 from imaging.analyses.failures.layout import Layout
-from imaging.analyses.failures.limits import MEDIAN_TO_SD, find_usual, limit_for
+from imaging.analyses.failures.limits import MEDIAN_TO_SD, chance_of, find_usual, limit_for
 from imaging.analyses.failures.summaries import Summary
 from imaging.analyses.profiles import Profiles
 from imaging.statistics import MAD_TO_SD
@@ -160,7 +160,7 @@ def _lines(grid: np.ndarray, judged: np.ndarray, limit: float, tests: int, summa
         return
     chance = _chance(grid, judged & (wells >= FEWEST_IN_LINE), np.abs(effects[suspects]) * np.sqrt(wells[suspects]))
     for place, p in zip(suspects, chance, strict=True):
-        if p <= max(RARE / tests, 1 / (_SHUFFLES + 1)):
+        if p <= RARE / tests:
             axis, line = (0, int(place)) if place < grid.shape[0] else (1, int(place) - grid.shape[0])
             what = f"row {row_name(line)}" if axis == 0 else f"column {line + 1}"
             said = f"the {wells[place]} wells of {what} are {summary.say(float(effects[place]))} in {summary.words}"
@@ -169,7 +169,7 @@ def _lines(grid: np.ndarray, judged: np.ndarray, limit: float, tests: int, summa
 
 
 def _chance(grid: np.ndarray, judged: np.ndarray, effects: np.ndarray) -> np.ndarray:
-    """Share of random layouts of the same values with some line as unlike the rest, for each effect x sqrt(wells)."""
+    """Chance that random layouts of the same values have a line as unlike the rest, for each effect x sqrt(wells)."""
     known = np.isfinite(grid)
     values = grid[known] - np.median(grid[known])
     rng = np.random.default_rng(0)
@@ -183,7 +183,7 @@ def _chance(grid: np.ndarray, judged: np.ndarray, effects: np.ndarray) -> np.nda
             np.concatenate([known.sum(axis=1), known.sum(axis=0)])
         )
         greatest[begin : begin + count] = np.abs(lines[:, judged]).max(axis=1)
-    return (1 + (greatest[:, None] >= effects).sum(axis=0)) / (_SHUFFLES + 1)
+    return np.array([chance_of(effect, greatest) for effect in effects])
 
 
 def _line_medians(grids: np.ndarray, axis: int) -> np.ndarray:
@@ -230,7 +230,7 @@ def _edge(
     difference = float(np.median(outside)) - usual.median
     error = MEDIAN_TO_SD * usual.sd * np.sqrt(1 / len(outside) + 1 / len(inside))
     z, reach = difference / error, limit_for(limit, tests=tests, n=len(inside))
-    if abs(z) <= reach or _chance_of_edge(outside, inside, difference) > max(RARE / tests, 1 / (_SHUFFLES + 1)):
+    if abs(z) <= reach or _chance_of_edge(outside, inside, difference) > RARE / tests:
         return None, []
     said = f"the {len(outside)} wells at the edge are {summary.say(difference)} in {summary.words}"
     return Failure(
@@ -248,14 +248,15 @@ def _edge(
 
 
 def _chance_of_edge(outside: np.ndarray, inside: np.ndarray, difference: float) -> float:
-    """Share of random layouts of the same values in which the edge is as unlike the inner wells."""
-    values, rng, hits = np.concatenate([outside, inside]), np.random.default_rng(0), 0
+    """Chance that in random layouts of the same values the edge is as unlike the inner wells."""
+    values, rng = np.concatenate([outside, inside]), np.random.default_rng(0)
+    drawn = np.empty(_SHUFFLES)
     for begin in range(0, _SHUFFLES, _AT_ONCE):
         count = min(_AT_ONCE, _SHUFFLES - begin)
         shuffled = rng.permuted(np.broadcast_to(values, (count, len(values))), axis=1)
         apart = np.median(shuffled[:, : len(outside)], axis=1) - np.median(shuffled[:, len(outside) :], axis=1)
-        hits += int((np.abs(apart) >= abs(difference)).sum())
-    return (1 + hits) / (_SHUFFLES + 1)
+        drawn[begin : begin + count] = np.abs(apart)
+    return chance_of(abs(difference), drawn)
 
 
 def _medians(grid: np.ndarray, axis: int) -> np.ndarray:

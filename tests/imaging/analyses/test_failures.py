@@ -7,9 +7,11 @@ import functools
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from imaging.analyses.failures import b_scores, find_failures, mark_excluded, polish_plate
 from imaging.analyses.failures.finding import COLUMNS
+from imaging.analyses.failures.limits import chance_of
 from imaging.analyses.profiles import Profiles, complete_wells
 from imaging.analyses.recipe import Failures, read_analysis_recipe
 from imaging.errors import ConfigurationError
@@ -334,3 +336,14 @@ def test_b_scores_see_a_well_in_a_row_that_is_low_as_a_whole() -> None:
     assert abs(np.nanmedian(scores[3])) < 0.5
     assert np.isnan(scores[0, 0])
     assert np.isnan(b_scores(np.ones((4, 4)))).all()
+
+
+def test_chances_that_no_draw_reaches_are_those_of_the_tail() -> None:
+    drawn = np.random.default_rng(0).exponential(size=20_000)
+    assert chance_of(2.0, drawn) == (1 + (drawn >= 2).sum()) / 20_001
+    for seen in (9.0, 12.0, 15.0):
+        assert np.exp(-seen) / 3 < chance_of(seen, drawn) < 3 * np.exp(-seen)
+    bounded = np.random.default_rng(0).normal(size=20_000)
+    for seen in (4.5, 6.0):
+        assert chance_of(seen, bounded) > norm.sf(seen) / 2  # a light tail is never called rarer than it is
+    assert chance_of(3.0, np.zeros(20_000)) == 1 / 20_001

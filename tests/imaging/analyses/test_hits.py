@@ -5,9 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import false_discovery_control
 
 from imaging.analyses.control_checks import pretend_treatments
 from imaging.analyses.hits import find_hits
+from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import AnalysisRecipe, HitCriteria
 from imaging.analyses.treatments import false_discovery_rates, list_treatments
 from imaging.errors import ConfigurationError
@@ -37,12 +39,27 @@ def test_treatments_that_do_something_are_hits_and_the_criteria_they_meet_are_na
 
 def test_any_criterion_has_its_share_of_the_rate_and_all_have_it_whole():
     either, both = found_in(ACTIVE).hits, found_in(ACTIVE, needed="all").hits
-    rates = false_discovery_rates(either["activity_p"].to_numpy(float))
+    one_family = np.zeros(15, bool)
+    rates = false_discovery_rates(either["activity_p"].to_numpy(float), one_family)
     assert either["activity_q"].tolist() == pytest.approx(np.minimum(2 * rates, 1).tolist())
     assert both["activity_q"].tolist() == pytest.approx(
-        false_discovery_rates(both["activity_p"].to_numpy(float)).tolist()
+        false_discovery_rates(both["activity_p"].to_numpy(float), one_family).tolist()
     )
     assert both["is_hit"].tolist() == [True] * 3 + [False] * 12
+
+
+def test_positive_controls_let_no_more_treatments_pass():
+    """Each would raise the limit of all others, though nobody asks whether it does something."""
+    criteria = {"criteria": ("activity", "distance", "replication", "effect", "viability"), "features": ("f0", "f1")}
+    raw = draw(Screen(treatments=15, active=3, effect=4), 0)
+    declared = raw.wells["control"].mask(raw.wells["treatment"].isin(["t000", "t001"]), "poscon")
+    controlled = Profiles(raw.values, raw.features, raw.wells.assign(control=declared))
+    found = find_hits(normalized(controlled), recipe(**criteria), raw=controlled).hits
+    assert found["is_hit"].tolist() == [True] * 3 + [False] * 12
+    for criterion in ("activity", "distance", "replication"):
+        p = found[f"{criterion}_p"].to_numpy(float)
+        apart = np.concatenate([false_discovery_control(part, method="bh") for part in np.split(p, [2])])
+        assert found[f"{criterion}_q"].tolist() == pytest.approx(np.minimum(5 * apart, 1).tolist())
 
 
 def test_all_criteria_must_be_met_where_all_are_needed():

@@ -33,6 +33,22 @@ def test_more_profiles_than_a_block_are_counted_once():
     assert percent_replicating(values, labels).pairs == 550
 
 
+def test_wells_without_any_value_are_no_replicates():
+    raw = normalized(draw(Screen(treatments=5, replicates=3), 0))
+    lost = np.flatnonzero(raw.wells["treatment"] == "t002")[:2]
+    raw.values[lost] = np.nan
+    found = measure_replication(raw, FEW)
+    assert found["reason"].tolist() == [
+        "only 1 of its 3 wells have a value, a decision needs 2" if i == 2 else "" for i in range(5)
+    ]
+    assert np.isnan(found[["correlation", "p", "q"]].to_numpy()[2]).all()
+    raw.values[np.flatnonzero(raw.wells["treatment"] == "t003")[0]] = np.nan
+    pair = raw.take(raw.wells["treatment"].eq("t003").to_numpy() & np.isfinite(raw.values).any(axis=1))
+    assert measure_replication(raw, FEW)["correlation"][3] == pytest.approx(np.corrcoef(pair.values)[0, 1])
+    labels = raw.wells["treatment"].str[1:].where(raw.wells["control"] == "trt", "-1").astype(int).to_numpy()
+    assert percent_replicating(raw.values, labels).pairs == 3 * 3 + 0 + 1
+
+
 def test_spearman_is_of_ranks():
     values = np.random.default_rng(0).normal(size=(20, 9))
     labels = np.arange(20) // 2

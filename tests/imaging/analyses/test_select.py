@@ -145,6 +145,14 @@ def test_replicates_keep_what_treatments_share() -> None:
     assert "p-values of activity, replication and distance are too small" in made.notes[0]
 
 
+def test_wells_without_a_name_are_no_replicates_of_one_another() -> None:
+    profiles = make_profiles(plates=6, features=5)
+    unnamed = profiles.wells["treatment"].where(np.arange(len(profiles)) % 4 > 0, "")
+    nameless = Profiles(profiles.values, profiles.features, profiles.wells.assign(treatment=unnamed))
+    named = nameless.take((unnamed != "").to_numpy())
+    assert replicate_correlations(nameless).tolist() == replicate_correlations(named).tolist()
+
+
 def test_one_replicate_selects_nothing_by_replicates_and_says_so() -> None:
     made = select_features(make_profiles(plates=1), recipe("replicates"))
     assert len(made.profiles.features) == 5
