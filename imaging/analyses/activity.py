@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from imaging.analyses.average_precision import average_precision, mean_precisions, rank_p_values
+from imaging.analyses.average_precision import Precisions, average_precision, mean_precisions, rank_p_values
 from imaging.analyses.exchange import ExchangeTest, Pool, Statistic, exchange_all
 from imaging.analyses.profiles import NEGCON, Profiles
 from imaging.analyses.recipe import HitCriteria
@@ -44,13 +46,10 @@ def measure_activity(
     """
     treatments = list_treatments(profiles) if treatments is None else treatments
     is_control = profiles.is_control(NEGCON) if reference is None else profiles.is_control(NEGCON) & reference
-    labels = np.full(len(profiles), -1)
-    for number, rows in enumerate(treatments.rows):
-        labels[rows] = number
-    precisions = average_precision(profiles.values, labels, reference=is_control)
+    precisions, own = _find_precisions(profiles.values, treatments.rows, is_control)
     testable = find_testable(profiles, treatments, least_replicates=hits.least_replicates, reference=reference)
     if hits.null == "ranks":
-        p_values = rank_p_values(precisions, treatments.rows, size=hits.permutations, seed=hits.seed)
+        p_values = rank_p_values(precisions, own, size=hits.permutations, seed=hits.seed)
         p_values[[pool is None for pool in testable.pools]] = np.nan
     else:
         p_values = exchange_all(
@@ -62,13 +61,35 @@ def measure_activity(
         )
     return pd.DataFrame(
         {
-            "map": mean_precisions(precisions, treatments.rows),
+            "map": mean_precisions(precisions, own),
             "p": p_values,
             "q": false_discovery_rates(p_values, treatments.is_positive),
             "n_replicates": treatments.table["n_replicates"],
             "reason": testable.reasons,
         }
     )
+
+
+def _find_precisions(
+    values: np.ndarray, groups: Sequence[np.ndarray], is_control: np.ndarray
+) -> tuple[Precisions, Sequence[np.ndarray]]:
+    """Precisions of the wells of groups among negative controls, and where each group's stand.
+
+    Of groups that are negative controls themselves, each is sought among the others.
+    """
+    if not any(is_control[rows].any() for rows in groups):
+        labels = np.full(len(values), -1)
+        for number, rows in enumerate(groups):
+            labels[rows] = number
+        return average_precision(values, labels, reference=is_control), groups
+    controls, found = np.flatnonzero(is_control), []
+    for rows in groups:
+        others = np.setdiff1d(controls, rows)
+        is_other = np.arange(len(rows) + len(others)) >= len(rows)
+        one = average_precision(values[np.concatenate([rows, others])], -1 * is_other, reference=is_other)
+        found.append([part[: len(rows)] for part in one])
+    places = np.split(np.arange(sum(map(len, groups))), np.cumsum([len(rows) for rows in groups])[:-1])
+    return Precisions(*(np.concatenate(parts) for parts in zip(*found, strict=True))), places
 
 
 def precision_of(pool: Pool, values: np.ndarray) -> Statistic:

@@ -278,3 +278,16 @@ def judged(doses: pd.DataFrame) -> list[tuple[str, bool]]:
     wells.treatments = SimpleNamespace(table=table)
     figures, _ = module._dose_response(wells)
     return list(zip(figures["feature"], figures["met"], strict=True))
+
+
+def test_controls_are_tested_as_treatments_also_by_ranks_and_plates_that_differ_are_said_to_matter():
+    alike = draw(Screen(treatments=40, controls=32, plate=0), 0)
+    quiet = find_hits(alike, recipe(criteria=("activity",), null="ranks"), raw=alike)
+    assert quiet.checks.loc[0, "tested"] == 30
+    assert quiet.notes == ()
+    shifted = draw(Screen(treatments=40, controls=32, plate=6), 0)
+    number = shifted.wells["treatment"].str[1:].where(shifted.wells["control"] == "trt", "0").astype(int) // 4
+    here = shifted.wells["plate"] + " " + number.astype(str)  # four wells of one plate are replicates
+    within = Profiles(shifted.values, shifted.features, shifted.wells.assign(treatment=here))
+    loud = find_hits(within, recipe(criteria=("activity",), null="ranks"), raw=within)
+    assert any(note.startswith("activity: of 28 groups of negative controls ") for note in loud.notes), loud.notes
