@@ -25,6 +25,7 @@ from typing import Any
 from imaging.atlas import PictureLayout
 from imaging.live_atlas import LIVE_PICTURE
 from imaging.page_parts import LINKS, STYLE, assign_script, encode_links, join_scripts, page_source
+from imaging.platemaps.plate_map import is_linear_unit
 from imaging.store import Store
 from imaging.wells import parse_well
 
@@ -350,6 +351,7 @@ def _well(well: PageWell, channels: Mapping[str, int], image_metrics: list[str])
         "treatment": well.treatment,
         "concentration": _number(well.concentration),
         "unit": well.unit,
+        "is_linear": is_linear_unit(well.unit or ""),
         "control": well.control,
         "state": well.state,
         "verdict": well.verdict,

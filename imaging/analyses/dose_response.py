@@ -16,6 +16,7 @@ from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.sigmoid import PARAMETERS, Doses, fit_sigmoid, shapes_of
 from imaging.analyses.treatments import BY, Treatments, false_discovery_rates, list_treatments
+from imaging.platemaps.plate_map import is_linear_unit
 
 LEAST_DOSES = 5
 """Different doses that a fit needs: one more than the curve has parameters."""
@@ -37,7 +38,6 @@ COLUMNS = (
     "reason",
 )
 """What `fit_dose_responses` finds of each series, beside what tells it from others."""
-_AS_IT_IS = ("index", "rank", "dose index")
 
 
 def fit_dose_responses(
@@ -84,7 +84,7 @@ def fit_dose_responses(
         one: dict[str, object] = {"reason": "no negative controls on its plates"}
         if series.y is not None:
             one = _fit(_axis(series.concentration, series.unit), series.y, plates[series.rows], hits)
-        is_log = not is_own_axis(series.unit)
+        is_log = not is_linear_unit(series.unit)
         found.append({"number": series.number, "feature": series.feature} | _back(one, is_log=is_log))
     table = pd.DataFrame(found, columns=["number", *(name for name in COLUMNS if name != "q")])
     return _with_keys(table, treatments, keys, hits.least_replicates)
@@ -169,14 +169,9 @@ def _with_keys(table: pd.DataFrame, treatments: Treatments, keys: tuple[str, ...
     return pd.concat([known, table[list(COLUMNS)]], axis=1)
 
 
-def is_own_axis(unit: str) -> bool:
-    """Whether concentrations in a unit are on an axis of their own already, as an index or a logarithm is."""
-    return unit.casefold() in _AS_IT_IS or unit.casefold().startswith("log")
-
-
 def _axis(concentration: np.ndarray, unit: str) -> np.ndarray:
     """Logarithms of concentrations, NaN where there is none; those of an index or a logarithm as they are."""
-    if is_own_axis(unit):
+    if is_linear_unit(unit):
         return concentration
     is_positive = np.isfinite(concentration) & (concentration > 0)
     return np.where(is_positive, np.log10(np.where(is_positive, concentration, 1.0)), np.nan)

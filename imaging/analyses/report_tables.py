@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from imaging.analyses.control_charts import centre_and_spread
-from imaging.analyses.dose_response import is_own_axis
 from imaging.analyses.profile_map import ProfileMap
 from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.report import ExperimentReport, ReportCount, plain
+from imaging.platemaps.plate_map import is_linear_unit
 
 Frame = Any
 """A pandas frame; its own types do not tell a frame's row, column and part from each other."""
@@ -168,7 +168,7 @@ def doses_of(doses: Frame, hits: Frame, dose_points: Frame) -> pd.DataFrame:
         points = fits.merge(dose_points[["treatment", "feature", "concentration"]], on=["treatment", "feature"])
     else:
         points = fits.merge(hits[["treatment", "concentration"]].drop_duplicates(), on="treatment")
-    points["is_linear"] = [is_own_axis(str(unit)) for unit in points.get("unit", [""] * len(points))]
+    points["is_linear"] = [is_linear_unit(str(unit)) for unit in points.get("unit", [""] * len(points))]
     if len(dose_points):
         keys = ["treatment", "feature", "concentration"]
         return points.merge(dose_points[[*keys, "value"]], on=keys, how="left")

@@ -7,7 +7,7 @@ const CHART = { width: 860, height: 250, left: 62, right: 12, top: 12, bottom: 4
 function dosedTreatments(wells) {
   const doses = new Map();
   for (const well of wells) {
-    if (!well.treatment || !isNumber(well.concentration) || well.concentration <= 0) continue;
+    if (!well.treatment || !hasPlace(well)) continue;
     const key = JSON.stringify([well.treatment, well.unit ?? ""]);
     doses.set(key, (doses.get(key) ?? new Set()).add(well.concentration));
   }
@@ -17,13 +17,15 @@ function dosedTreatments(wells) {
     .map(([key]) => key);
 }
 
+/** Whether a well's concentration has a place on the axis: of 0 there is no logarithm. */
+const hasPlace = (well) => isNumber(well.concentration) && (well.is_linear || well.concentration > 0);
+
 const treatmentKey = (well) => JSON.stringify([well.treatment, well.unit ?? ""]);
 
 /** Draw the chart into its box; a click on a point opens the well. */
 function drawChart(box, page, metric, key, current, open) {
   const { wells } = page;
-  const isDosed = (well) =>
-    key !== null && treatmentKey(well) === key && isNumber(well.concentration) && well.concentration > 0;
+  const isDosed = (well) => key !== null && treatmentKey(well) === key && hasPlace(well);
   const bands = [
     ["negcon", "negative", "left"],
     ["poscon", "positive", "right"],
@@ -54,8 +56,10 @@ function drawChart(box, page, metric, key, current, open) {
     (a, b) => a - b,
   );
   const byDose = key !== null && doses.length > 1;
-  const [first, last] = byDose ? [Math.log10(doses[0]), Math.log10(doses[doses.length - 1])] : [0, 1];
-  const doseX = (dose) => start + 26 + ((Math.log10(dose) - first) / (last - first)) * (end - start - 52);
+  const dosed = byDose ? wells[points.find((point) => point.band === "dose").index] : null;
+  const placeOf = (dose) => (dosed.is_linear ? dose : Math.log10(dose));
+  const [first, last] = byDose ? [placeOf(doses[0]), placeOf(doses[doses.length - 1])] : [0, 1];
+  const doseX = (dose) => start + 26 + ((placeOf(dose) - first) / (last - first)) * (end - start - 52);
   const spread = (index, size) => (((index * 7919) % 101) / 100 - 0.5) * size; // the same jitter on each drawing
   const x = (point) => {
     if (point.band === "negcon") return left + side / 2 + spread(point.index, side * 0.5);
@@ -102,7 +106,7 @@ function drawChart(box, page, metric, key, current, open) {
         }),
       );
   }
-  if (byDose) drawDoses(svg, points, doses, doseX, y, wells[points.find((p) => p.band === "dose").index].unit);
+  if (byDose) drawDoses(svg, points, doses, doseX, y, dosed);
   else
     svg.append(
       draw(
@@ -131,7 +135,7 @@ function drawChart(box, page, metric, key, current, open) {
   fill(box, svg);
 }
 
-function drawDoses(svg, points, doses, doseX, y, unit) {
+function drawDoses(svg, points, doses, doseX, y, { unit, is_linear: isLinear }) {
   const { width, height, bottom } = CHART;
   const line = doses.map((dose) => {
     const middle = median(
@@ -155,7 +159,7 @@ function drawDoses(svg, points, doses, doseX, y, unit) {
     draw(
       "text",
       { class: "label", x: width / 2, y: height - 6, "text-anchor": "middle" },
-      `concentration${unit ? ` (${unit})` : ""}, logarithmic`,
+      isLinear ? unit : `concentration${unit ? ` (${unit})` : ""}, logarithmic`,
     ),
   );
 }

@@ -9,6 +9,12 @@ from imaging.names import hash_of
 
 Control = Literal["negcon", "poscon", "empty", "trt"]
 CONTROLS: tuple[Control, ...] = ("negcon", "poscon", "empty", "trt")
+_NUMBERS_OF_DOSES = ("index", "rank", "dose index")
+
+
+def is_linear_unit(unit: str) -> bool:
+    """Whether concentrations in a unit stand on an axis as they are, for they are numbers of doses or logarithms."""
+    return unit.casefold() in _NUMBERS_OF_DOSES or unit.casefold().startswith("log")
 
 
 @dataclass(frozen=True, slots=True)

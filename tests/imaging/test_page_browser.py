@@ -285,6 +285,27 @@ def test_the_chart_shows_the_doses_of_a_treatment_between_its_controls(visit: Ca
     assert page.locator("#panel h2").inner_text() == "B02"
 
 
+def test_numbers_of_doses_and_logarithms_stand_on_the_axis_as_they_are(
+    visit: Callable[..., Page], tmp_path: Path
+) -> None:
+    for unit, doses in (("index", (0, 1, 2, 9)), ("log10(M)", (-9, -8, -7, 0))):
+        wells = tuple(
+            PageWell(f"B{2 + place:02d}", "wortmannin", dose, unit, values={"n": place})
+            for place, dose in enumerate(doses)
+        )
+        data = PageData("e", "p", "r", "x", "complete", 8, 12, metrics=(PageMetric("n", "n"),), wells=wells)
+        write_page(open_store(str(tmp_path)), unit, data, {})
+        page = visit("", tmp_path / unit)
+        found = page.eval_on_selector_all("#chart circle", "points => points.map(p => Number(p.getAttribute('cx')))")
+        first, last = min(found), max(found)
+        places = [(x - first) / (last - first) for x in sorted(found)]
+        expected = [(dose - doses[0]) / (doses[-1] - doses[0]) for dose in doses]
+        assert places == pytest.approx(expected, abs=0.02)  # points are scattered by 5 pixels
+        words = page.eval_on_selector_all("#chart text", "texts => texts.map(text => text.textContent)")
+        assert unit in words
+        assert not any("logarithmic" in word for word in words)
+
+
 def test_finding_a_treatment_fades_the_other_wells(visit: Callable[..., Page]) -> None:
     page = visit()
     page.fill("#find", "wortmannin 10")
