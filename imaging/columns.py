@@ -36,11 +36,20 @@ def column_of(values: Any, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
 
 
 def read_time(value: str | float | datetime | None) -> datetime | None:
-    """Read a time given as ISO 8601 text (UTC unless it says otherwise), Unix seconds or a datetime."""
+    """Read a time given as ISO 8601 text (UTC unless it says otherwise), Unix seconds or a datetime.
+
+    Raises
+    ------
+    ValueError
+        If it is no time.
+    """
     if value is None:
         return None
     if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC)
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (OverflowError, OSError) as error:
+            raise ValueError(f"{value!r} seconds are no time") from error
     if not isinstance(value, str | datetime):
         raise ValueError(f"{value!r} is no time")
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value

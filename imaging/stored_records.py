@@ -13,13 +13,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from imaging.errors import StoredDataError
+from imaging.shared_columns import IMAGE_METRICS
 from imaging.store import Store
 
 Shape = Any
 """``str``, ``int``, ``float``, ``bool``, ``dict``, ``list``, ``[shape]`` or ``{name: shape}``."""
 
 OBJECT = {"key": str}
-IMAGE = {"channel": str, "modified": float, "height": int, "width": int, "size_bytes?": int, "name?": str}
+IMAGE = {
+    "channel": str,
+    "modified": float,
+    "height": int,
+    "width": int,
+    "digest": str,
+    "size_bytes?": int,
+    "name?": str,
+}
+METRICS: Shape = {"channel": str} | {f"{column.name}?": float for column in IMAGE_METRICS}
 PROVENANCE: Shape = {
     "started_at?": str,
     "seconds?": float,
@@ -37,8 +47,8 @@ SITE: Shape = {
     "images": [IMAGE],
     "missing": [str],
     "duplicates": [{"name": str, "channel": str, "same_bytes": bool}],
-    "image_metrics": [{"channel": str}],
-    "counts": {},
+    "image_metrics": [METRICS],
+    "counts": {"Nuclei?": int, "Cells?": int},
     "part?": OBJECT,
     "image_part?": OBJECT,
     "zarr?": {"group": str, "objects": [OBJECT]},

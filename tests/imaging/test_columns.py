@@ -48,3 +48,9 @@ def test_times_are_utc_whatever_they_are_written_as(value):
     assert read is not None
     assert read.utcoffset() == moment.utcoffset()
     assert column_of([value, None], arrow_schema(SITE_RUNS).field("started_at").type).to_pylist() == [moment, None]
+
+
+@pytest.mark.parametrize("value", [1e18, -1e18, 1e300, ["2026"], "yesterday"])
+def test_what_is_no_time_is_said(value):
+    with pytest.raises(ValueError, match="time|isoformat"):
+        read_time(value)

@@ -94,6 +94,7 @@ def test_data_hold_everything_the_page_shows() -> None:
         "treatment": "x",
         "concentration": 1.5,
         "unit": "µM",
+        "is_linear": False,
         "control": "negcon",
         "state": "done",
         "verdict": "fail",

@@ -129,6 +129,24 @@ def test_what_is_wrong_with_a_record_is_said(
         read_publication(job, 1)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda record: record["images"][0].update(digest=["x"]), "images[0].digest is not a text"),
+        (lambda record: record["images"][0].pop("digest"), "images[0] lacks digest"),
+        (lambda record: record["counts"].update(Nuclei={"key": "x"}), "counts.Nuclei is not a whole number"),
+        (
+            lambda record: record["image_metrics"][0].update(FocusScore="1"),
+            "image_metrics[0].FocusScore is not a number",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_site_is_said(change: Callable[[dict[str, Any]], Any], words: str) -> None:
+    record = json.loads(to_json(screen.manifest("A01", 1)))
+    change(record)
+    assert find_fault(record, SITE) == words
+
+
 def test_records_of_other_versions_may_say_more_or_leave_out_what_is_new() -> None:
     record = screen.manifest("A01", 1) | {"later": [1]}
     assert find_fault(record, SITE) == ""
