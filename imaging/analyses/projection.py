@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from imaging.analyses.analysis_records import AnalysisRecord, analyses_folder, list_numbers, read_analysis
 from imaging.analyses.board import board_of_records
 from imaging.analyses.board_page import board_page
@@ -20,14 +22,19 @@ def project_experiment(store: Store, experiment: str) -> None:
     ConfigurationError
         If analysis.yaml is at fault.
     """
-    numbers = list_numbers(store, experiment)
+    seen = None
+    while (found := (list_numbers(store, experiment), counting_recipe(store, experiment))) != seen:
+        seen = found  # whoever recorded more meanwhile may have written its pages first
+        _write_pages(store, experiment, *found)
+
+
+def _write_pages(store: Store, experiment: str, numbers: Mapping[str, Sequence[int]], counting: str) -> None:
     declared = [recipe.id for recipe in read_declared_recipes(store, experiment).all]
     current = [
         read_analysis(store, experiment, recipe, numbers[recipe][-1]) for recipe in declared if recipe in numbers
     ]
     board = board_of_records(store, current)
     store.write(board_key(experiment), board_page(experiment, board).encode())
-    counting = counting_recipe(store, experiment)
     for record in current:
         if record.recipe == counting:
             write_experiment_page(store, record, board)

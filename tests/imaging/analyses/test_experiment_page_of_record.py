@@ -11,6 +11,8 @@ from flows.messages.analyses import tell_analysis
 from flows.messages.message import read_message
 from imaging.analyses.analysis_damage import mend_analyses, verify_analyses
 from imaging.analyses.analysis_records import AnalysisRecord, told_key
+from imaging.analyses.board import Board
+from imaging.analyses.experiment_page import write_experiment_page
 from imaging.analyses.numbered import decide
 from imaging.analyses.page import plate_page_link
 from imaging.analyses.projection import board_key, page_of, project_experiment
@@ -102,6 +104,25 @@ def test_the_page_follows_the_recipe_that_is_declared(screen: FolderStore) -> No
     assert analyse(screen) == first
     project_experiment(screen, EXPERIMENT)
     assert shown(screen)["recipe"] == first.recipe
+
+
+def test_pages_are_written_again_where_somebody_recorded_more_meanwhile(
+    screen: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two who write at once, the one that read the older records may come last."""
+    analyse(screen)
+    newer: list[AnalysisRecord] = []
+
+    def write(store: Store, record: AnalysisRecord, board: Board) -> None:
+        if not newer:
+            publish(store, "P3")
+            newer.append(analyse(store))
+            project_experiment(store, EXPERIMENT)
+        write_experiment_page(store, record, board)
+
+    monkeypatch.setattr("imaging.analyses.projection.write_experiment_page", write)
+    project_experiment(screen, EXPERIMENT)
+    assert shown(screen)["analysis"] == newer[0].run
 
 
 def test_people_are_told_of_an_analysis_once(screen: FolderStore) -> None:
