@@ -24,14 +24,13 @@ def main(names: list[str]) -> None:
 
 def as_lines(rows: Iterable[Any]) -> Iterable[Iterable[Any]]:
     """Rows of a table, the heading first."""
-    has_heading = False
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number == 0:
+            head = list(row)
+            yield from (head, ["---"] * len(head))
         if isinstance(row, Mapping):
-            if not has_heading:
-                yield from (list(row), ["---"] * len(row))
-                has_heading = True
             yield list(row.values())
-        else:
+        elif number > 0:
             yield row
 
 
