@@ -141,7 +141,7 @@ def measure_replication(profiles: Profiles, hits: HitCriteria, *, treatments: Tr
     """
     treatments = list_treatments(profiles) if treatments is None else treatments
     unit = _standardized(profiles.values)
-    has_value = np.isfinite(profiles.values).any(axis=1)
+    has_value = np.asarray(np.isfinite(profiles.values).any(axis=1))
     groups = [rows[has_value[rows]] for rows in treatments.rows]
     pools, reasons = _gather(profiles, treatments, groups, hits.least_replicates)
     p_values = exchange_all(
