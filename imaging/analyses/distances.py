@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from imaging.analyses.exchange import ExchangeTest, Pool, Statistic, exchange_all, one_thread
+from imaging.analyses.exchange import ExchangeTest, Pool, Statistic, each_pool, exchange_all
 from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.treatments import Treatments, false_discovery_rates, find_testable, list_treatments
@@ -45,11 +45,10 @@ def measure_distances(
         seed=hits.seed,
         fdr=hits.rate,
     )
-    with one_thread():
-        distances = [np.nan if pool is None else measure_distance(pool, profiles.values) for pool in testable.pools]
+    distances = each_pool(lambda pool: measure_distance(pool, profiles.values), testable.pools)
     return pd.DataFrame(
         {
-            "distance": np.array(distances, float),
+            "distance": distances,
             "p": p_values,
             "q": false_discovery_rates(p_values, treatments.is_positive),
             "reason": testable.reasons,

@@ -11,13 +11,15 @@ all its wells.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -34,6 +36,7 @@ ENOUGH = 100
 FEW = 10
 """Draws at least as extreme as the treatment up to which its p-value is hardly known."""
 MOST_DRAWS = 1_000_000
+_MOST_THREADS = 16
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Groups of rows of a pool, shape ``(groups, wells)`` int32, in; one number each, the greater the more extreme, out."""
@@ -131,14 +134,20 @@ class Pool:
 
 
 def _standardize(wells: np.ndarray) -> np.ndarray:
-    missing = ~np.isfinite(wells)
-    known = np.maximum((~missing).sum(axis=0), 1)
-    filled = np.where(missing, 0.0, wells)
-    centred = np.where(missing, 0.0, filled - filled.sum(axis=0) / known)
+    has_value = np.isfinite(wells)
+    is_whole = bool(has_value.all())
+    known = np.maximum(has_value.sum(axis=0), 1)
+    filled = wells if is_whole else np.where(has_value, wells, 0.0)
+    centred = filled - filled.sum(axis=0) / known
+    if not is_whole:
+        centred[~has_value] = 0.0
     deviation = np.sqrt((centred**2).sum(axis=0) / known)
-    size = np.abs(filled).max(axis=0, initial=0)
+    size = np.maximum(filled.max(axis=0, initial=0), -filled.min(axis=0, initial=0))
     is_flat = deviation <= 1e-9 * size  # rounding of equal values is no spread
-    return np.where(is_flat, 0.0, centred / np.where(is_flat, 1.0, deviation))
+    centred /= np.where(is_flat, 1.0, deviation)
+    if is_flat.any():
+        centred[:, is_flat] = 0.0
+    return centred
 
 
 def gather_pools(
@@ -223,7 +232,7 @@ def draw_groups(plates: tuple[tuple[int, int], ...], count: int, seed: int, step
     return _all_groups(plates) if count_arrangements(plates) <= count else _draw_groups(plates, count, seed, step)
 
 
-@functools.lru_cache(maxsize=1_024)
+@lru_cache(maxsize=1_024)
 def _draw_groups(plates: tuple[tuple[int, int], ...], count: int, seed: int, step: int) -> np.ndarray:
     random = np.random.default_rng([seed, step, *itertools.chain(*plates)])
     begins = [0, *itertools.accumulate(n for n, _ in plates)]
@@ -313,18 +322,24 @@ def exchange_all(pools: Sequence[Pool | None], test: ExchangeTest, *, count: int
     -------
     P-values, shape ``(treatments,)``; NaN where nothing was tested.
     """
-    p_values = np.full(len(pools), np.nan)
-    with one_thread():
-        for number, pool in enumerate(pools):
-            if pool is not None:
-                p_values[number] = _test(pool, test, count=count, seed=seed)
-        _refine(p_values, pools, test, count=count, seed=seed, fdr=fdr)
+    known = _remembered.get()
+    p_values = each_pool(partial(_test, test, known, count, seed), pools)
+    _refine(p_values, pools, partial(_test, test, known), count=count, seed=seed, fdr=fdr)
     return p_values
 
 
-def _test(pool: Pool, test: ExchangeTest, *, count: int, seed: int) -> float:
+def each_pool(measure: Callable[[Pool], float], pools: Sequence[Pool | None]) -> np.ndarray:
+    """Measure pools on all cores, shape ``(pools,)``; NaN where there is none.
+
+    Linear algebra takes one thread each: matrices of a pool are small, and threads that wait for one another cost more.
+    """
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as threads:
+        found = threads.map(lambda pool: np.nan if pool is None else measure(pool), pools)
+        return np.fromiter(found, float, len(pools))
+
+
+def _test(test: ExchangeTest, known: MutableMapping[str, float] | None, count: int, seed: int, pool: Pool) -> float:
     """The p-value of a pool, remembered or drawn."""
-    known = _remembered.get()
     name = "" if known is None else test.identify(pool, count=count, seed=seed)
     if known is not None and name in known:
         return known[name]
@@ -334,15 +349,10 @@ def _test(pool: Pool, test: ExchangeTest, *, count: int, seed: int) -> float:
     return found
 
 
-def one_thread() -> threadpool_limits:
-    """Linear algebra on one thread: matrices of a pool are small, and threads that wait for one another cost more."""
-    return threadpool_limits(1, "blas")
-
-
 def _refine(
     p_values: np.ndarray,
     pools: Sequence[Pool | None],
-    test: ExchangeTest,
+    test: Callable[[int, int, Pool], float],
     *,
     count: int,
     seed: int,
@@ -352,7 +362,5 @@ def _refine(
     lone = sum(p_values[i] <= 1 / count for i in least)  # those that no draw reached
     tests = int(np.isfinite(p_values).sum())
     most = min(10 * tests / (fdr * max(lone, 1)), MOST_DRAWS)
-    for number in least if most > count else ():
-        pool = pools[number]
-        if pool is not None:
-            p_values[number] = _test(pool, test, count=int(most), seed=seed)
+    if most > count:
+        p_values[least] = each_pool(partial(test, int(most), seed), [pools[number] for number in least])

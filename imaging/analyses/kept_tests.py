@@ -57,7 +57,7 @@ def keeping_tests(store: Store, experiment: str, recipe: str) -> Iterator[None]:
     with remembering(p_values):
         yield
     if len(p_values.used) != before or len(p_values) != before:
-        body = json.dumps(p_values.used).encode()
+        body = json.dumps(p_values.used, sort_keys=True).encode()
         with contextlib.suppress(PlateError):  # the next analysis draws them again
             store.write(key, f"{zlib.crc32(body):08x}\n".encode() + body)
 

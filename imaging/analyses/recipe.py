@@ -16,7 +16,7 @@ from imaging.errors import ConfigurationError
 from imaging.names import check_name, hash_of
 from imaging.plain_yaml import read_plain_yaml
 
-ANALYSIS_NUMBERS_VERSION = 1
+ANALYSIS_NUMBERS_VERSION = 2
 """Raised by one whenever the same profiles and the same recipe give other values than before."""
 
 Group = Literal["plate", "batch", "experiment"]
