@@ -361,6 +361,8 @@ def _refine(
     least = [i for i, p in enumerate(p_values) if p <= FEW / count]
     lone = sum(p_values[i] <= 1 / count for i in least)  # those that no draw reached
     tests = int(np.isfinite(p_values).sum())
-    most = min(10 * tests / (fdr * max(lone, 1)), MOST_DRAWS)
-    if most > count:
-        p_values[least] = each_pool(partial(test, int(most), seed), [pools[number] for number in least])
+    wanted = 10 * tests / (fdr * max(lone, 1))
+    if wanted > count:
+        # A power of two, so that one more treatment does not draw all of them anew.
+        most = min(1 << math.ceil(math.log2(wanted)), MOST_DRAWS)
+        p_values[least] = each_pool(partial(test, most, seed), [pools[number] for number in least])

@@ -269,8 +269,9 @@ def _mechanisms(profiles: Profiles, treatments: Treatments) -> pd.DataFrame:
     first = profiles.wells.iloc[[rows[0] for rows in treatments.rows]].reset_index(drop=True)
     first = first.assign(mechanism=treatments.table["mechanism"], concentration=np.arange(len(treatments), dtype=float))
     near = find_nearest_mechanisms(Profiles(centres, profiles.features, first), most=1)
-    for _, one in near.iterrows():
-        empty.loc[int(one["concentration"]), columns] = [one["mechanism"], one["similarity"], one["n_treatments"]]
+    places = near["concentration"].astype(int).to_numpy()
+    found = near[["mechanism", "similarity", "n_treatments"]].set_axis(columns, axis=1).set_axis(places, axis=0)
+    empty.loc[places] = found
     return empty
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +11,7 @@ from imaging.analyses.average_precision import unit_rows
 from imaging.analyses.profiles import EMPTY, NEGCON, Profiles
 
 COLUMNS = ("treatment", "concentration", "rank", "mechanism", "similarity", "n_treatments")
+_BLOCK = 512
 
 
 def find_nearest_mechanisms(consensus: Profiles, *, most: int = 3) -> pd.DataFrame:
@@ -31,15 +34,34 @@ def find_nearest_mechanisms(consensus: Profiles, *, most: int = 3) -> pd.DataFra
     is_treated = ~wells["control"].isin((NEGCON, EMPTY)).to_numpy() & (wells["treatment"] != "").to_numpy()
     is_known = is_treated & (wells["mechanism"] != "").to_numpy()
     unit = unit_rows(consensus.values)
+    treatment = wells["treatment"].to_numpy(object)
     known = np.flatnonzero(is_known)
-    pairs = wells.iloc[known][["treatment", "mechanism"]].reset_index(drop=True)
+    pairs = wells.iloc[known].groupby(["mechanism", "treatment"], sort=True).indices
+    if not pairs:
+        return pd.DataFrame(columns=list(COLUMNS))
+    order, begins = known[np.concatenate(list(pairs.values()))], _begins(map(len, pairs.values()))
+    names = np.array([name for _, name in pairs], object)
+    mechanisms, sizes = np.unique([mechanism for mechanism, _ in pairs], return_counts=True)
     found = []
-    for row in np.flatnonzero(is_treated):
-        own = wells["treatment"].iloc[row]
-        near = pairs.assign(similarity=unit[known] @ unit[row])[(pairs["treatment"] != own).to_numpy()]
-        best = near.groupby(["mechanism", "treatment"])["similarity"].max()
-        scores = best.groupby("mechanism").agg(["mean", "size"]).reset_index()
-        scores = scores.sort_values(["mean", "mechanism"], ascending=[False, True]).head(most)
-        for rank, (mechanism, similarity, size) in enumerate(scores.itertuples(index=False), start=1):
-            found.append((own, wells["concentration"].iloc[row], rank, mechanism, float(similarity), int(size)))
+    rows = np.flatnonzero(is_treated)
+    for begin in range(0, len(rows), _BLOCK):
+        block = rows[begin : begin + _BLOCK]
+        best = np.maximum.reduceat(unit[block] @ unit[order].T, begins, axis=1)
+        is_other = names != treatment[block][:, None]
+        counts = np.add.reduceat(is_other, _begins(sizes), axis=1, dtype=int)
+        sums = np.add.reduceat(np.where(is_other, best, 0.0), _begins(sizes), axis=1)
+        means = np.where(counts > 0, sums / np.maximum(counts, 1), -np.inf)
+        # Rounded, so that which of two equal mechanisms comes first depends on their names and not on the last bit.
+        nearest = np.argsort(-np.round(means, 12), axis=1, kind="stable")[:, :most]
+        for row, places, mean, count in zip(block, nearest, means, counts, strict=True):
+            found += [
+                (treatment[row], wells["concentration"].iat[row], rank, mechanisms[place], mean[place], count[place])
+                for rank, place in enumerate(places, start=1)
+                if count[place]
+            ]
     return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def _begins(sizes: Iterable[int]) -> np.ndarray:
+    """Where each of successive parts begins."""
+    return np.cumsum([0, *sizes])[:-1]

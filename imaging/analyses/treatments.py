@@ -49,13 +49,14 @@ def list_treatments(profiles: Profiles, by: Sequence[str] = BY) -> Treatments:
     wells = profiles.wells
     takes_part = ~wells["control"].isin((NEGCON, EMPTY)).to_numpy() & (wells["treatment"] != "").to_numpy()
     order, plates = well_order(profiles), plate_codes(profiles)
+    texts_of = {name: wells[name].to_numpy(object) for name in _TEXTS}
     found, rows = [], []
     for key, positions in profiles.groups(tuple(by)):
         own = positions[takes_part[positions]]
         if len(own) == 0:
             continue
         own = own[np.argsort(order[own], kind="stable")]
-        texts = {name: _only(wells[name].iloc[own]) for name in _TEXTS if name not in by}
+        texts = {name: _only(texts_of[name][own]) for name in _TEXTS if name not in by}
         counts = {"n_replicates": len(own), "n_plates": len(np.unique(plates[own]))}
         found.append(dict(zip(by, key, strict=True)) | texts | counts)
         rows.append(own)
@@ -63,9 +64,9 @@ def list_treatments(profiles: Profiles, by: Sequence[str] = BY) -> Treatments:
     return Treatments(pd.DataFrame(found, columns=columns), tuple(rows))
 
 
-def _only(texts: pd.Series) -> str:
-    different = [text for text in pd.unique(texts) if text]
-    return different[0] if len(different) == 1 else ""
+def _only(texts: np.ndarray) -> str:
+    different = set(texts) - {""}
+    return different.pop() if len(different) == 1 else ""
 
 
 @dataclass(frozen=True, eq=False)
