@@ -13,6 +13,7 @@ from flows.printed_rows import Format, open_console, plain, print_rows, printabl
 from imaging.sentences import counted
 
 if TYPE_CHECKING:
+    from flows.settings import Settings
     from imaging.analyses.analysis import Analysis
     from imaging.analyses.board import Board
     from imaging.analyses.recipe import AnalysisRecipe
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from imaging.store import Store
 
 _FOREIGN = "Profiles made elsewhere"
+_NAMED = 5
 
 
 def analyse(
@@ -72,20 +74,27 @@ def exclude(
 ) -> None:
     """Leave a well or a plate out of the experiment's analyses, as a person's decision; with --keep, take it in.
 
-    A decision stands until somebody decides again about the same well or plate. The experiment is analysed anew.
+    A decision stands until somebody decides again about the same well or plate. Services that run analyse the
+    experiment anew; platestream analyse does so at once.
     """
     from flows.cli_decide import current_user
+    from flows.settings import Settings
     from imaging.analyses.numbered import decide
     from imaging.names import check_name
 
-    root = _open(store)
+    settings = Settings(store=store) if store else Settings()
+    root = open_existing(settings)
     check_name("experiment", experiment)
     check_name("plate", plate)
-    _refuse_unknown(root, experiment, plate)
+    _refuse_unknown(root, experiment, plate, well)
     said = decide(root, experiment, plate, well, excluded=not keep, by=by or current_user(), because=because)
     what = f"{said.well} of {plate}" if said.well else plate
     does = "takes no part" if said.excluded else "takes part, whatever the rules say"
     typer.echo(f"{what} {does} in analyses of {experiment}, decided by {said.by}: {said.because}")
+    if _wake(settings, experiment, f"{said.by} decided about {what}"):
+        typer.echo("a run is asked for, which analyses the experiment anew")
+    else:
+        typer.echo(f"it counts from the next analysis on; platestream analyse {experiment} makes it now")
 
 
 COMMANDS = (analyse, exclude)
@@ -106,7 +115,22 @@ def _refuse_annotations(annotations: list[Path] | None) -> None:
         )
 
 
-def _refuse_unknown(store: Store, experiment: str, plate: str) -> None:
+def _wake(settings: Settings, experiment: str, reason: str) -> bool:
+    """Ask for a run of process-experiment, where a server answers."""
+    from flows.events import ExperimentChanged, emit
+    from flows.server import is_healthy
+    from imaging.errors import MissingPartError
+
+    if not is_healthy(settings.api_url):
+        return False
+    try:
+        emit(settings.api_url, ExperimentChanged(experiment=experiment, reason=reason), auth=settings.auth)
+    except MissingPartError:
+        return False
+    return True
+
+
+def _refuse_unknown(store: Store, experiment: str, plate: str, well: str) -> None:
     from imaging.declared import did_you_mean
     from imaging.errors import ConfigurationError
     from imaging.names import plate_folders
@@ -115,6 +139,31 @@ def _refuse_unknown(store: Store, experiment: str, plate: str) -> None:
     if plate not in there:
         hint = did_you_mean(plate, there) if there else "the experiment has no plate with results"
         raise ConfigurationError(f"there is no plate {plate!r}; {hint}", experiment=experiment)
+    wells = _published_wells(store, experiment, plate) if well else frozenset()
+    if wells and _spelled(well) not in wells:
+        said = f"the plate has no well {well!r}; it has {len(wells)}, from {min(wells)} to {max(wells)}"
+        raise ConfigurationError(said, experiment=experiment, plate=plate)
+
+
+def _published_wells(store: Store, experiment: str, plate: str) -> frozenset[str]:
+    """Wells of the plate's publication; none where there is no publication yet."""
+    from imaging import open_results
+    from imaging.errors import PlateError
+
+    try:
+        found = open_results(store).wells(experiment, plate=plate, columns=["well"]).to_arrow()
+    except PlateError:
+        return frozenset()
+    return frozenset(found["well"].to_pylist())
+
+
+def _spelled(well: str) -> str:
+    from imaging.wells import parse_well
+
+    try:
+        return str(parse_well(well))
+    except ValueError:  # it is refused with the reason where it is recorded
+        return well
 
 
 def _read_recipes(files: list[Path]) -> list[AnalysisRecipe]:
@@ -233,7 +282,8 @@ def _print(board: Board, *, as_json: bool) -> None:
     for row in board.rows:
         for what in ("gained", "lost"):
             if names := row.get(f"{what}_examples"):
-                typer.echo(printable(f"{row['recipe']} {what}: {', '.join(names)}"))
+                more = f" and {len(names) - _NAMED} more (--json names all)" if len(names) > _NAMED else ""
+                typer.echo(printable(f"{row['recipe']} {what}: {', '.join(names[:_NAMED])}{more}"))
         if row.get("reason"):
             typer.echo(printable(f"{row['recipe']}: {row['reason']}"), err=True)
     said: dict[str, list[str]] = {}

@@ -25,7 +25,7 @@ from imaging.names import check_name
 from imaging.sentences import counted
 from imaging.store import Store
 
-FIRST_S, LONGEST_S = 60.0, 3600.0
+FIRST_S, LONGEST_S = 60.0, 600.0
 """Seconds between two looks at an experiment: the first, and the most while nothing changes."""
 SOON_S = 5.0
 """Seconds from a sign that an experiment has changed to the look at it: others of a burst come with it."""

@@ -21,10 +21,13 @@ from imaging.analyses.analysis_records import (
 )
 from imaging.analyses.board import board_of_records
 from imaging.analyses.effects import CELLS_COUNT
+from imaging.analyses.failures.decided import RULE as DECISION
 from imaging.columns import read_time
 from imaging.errors import StoredDataError
 from imaging.store import Store
 
+_NAMED = 5
+"""Hits gained and lost that a message names."""
 _OF_FAILURE = ("plate", "level", "well", "site", "row", "column", "rule", "feature", "evidence")
 
 
@@ -107,7 +110,7 @@ def _facts(store: Store, record: AnalysisRecord, before: AnalysisRecord | None, 
     }
     if before and record.status == ANALYSED_STATUS:
         row = board_of_records(store, [before, record]).rows[-1]
-        facts |= {"gained": row["gained_examples"], "lost": row["lost_examples"]}
+        facts |= {what: row[f"{what}_examples"][:_NAMED] for what in ("gained", "lost")}
     return {name: value for name, value in facts.items() if value is not None}
 
 
@@ -123,7 +126,8 @@ def _z_prime(store: Store, record: AnalysisRecord) -> float | None:
 def _failures(store: Store, record: AnalysisRecord) -> dict[tuple[Any, ...], str]:
     """Evidence of each process failure by its place and rule."""
     rows = _rows(store, record, "process_failures", _OF_FAILURE)
-    return {tuple(row[name] for name in _OF_FAILURE[:-1]): _sentence(row) for row in rows}
+    found = [row for row in rows if row["rule"] != DECISION]  # what people decided is no news to them
+    return {tuple(row[name] for name in _OF_FAILURE[:-1]): _sentence(row) for row in found}
 
 
 def _sentence(row: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from imaging.analyses.annotate import find_unfilled, find_unheld
 from imaging.analyses.consensus import make_consensus
 from imaging.analyses.correct import correct
 from imaging.analyses.failures import find_failures
@@ -131,9 +132,11 @@ def analyse(
     experiment = str(profiles.wells["experiment"].iloc[0]) if len(profiles) else ""
     failures = find_failures(profiles, recipe.failures, sites=sites, images=images, decisions=decisions)
     part = choose_wells(profiles, recipe, failures)
+    absent = find_unfilled(profiles.wells, recipe.annotate) + find_unheld(profiles.wells, recipe.annotate)
     del profiles
-    check_participation(part, recipe, experiment=experiment)
+    check_participation(part, recipe, experiment=experiment, because=absent)
     normalized, notes, seen = _normalize(part.profiles, recipe.normalize, normalize_plate)
+    _check_normalized(part.profiles, normalized, recipe.normalize)
     selected = select_features(normalized, recipe.select)
     _check_features(selected.profiles, normalized)
     del normalized
@@ -160,7 +163,9 @@ def analyse(
         doses=hits.doses,
         dose_points=hits.dose_points,
         scores=scores,
-        notes=tuple(dict.fromkeys([*part.notes, *notes, *selected.notes, *corrected.notes, *hits.notes, *said])),
+        notes=tuple(
+            dict.fromkeys([*absent, *part.notes, *notes, *selected.notes, *corrected.notes, *hits.notes, *said])
+        ),
         details={
             "dropped": [
                 {"feature": item.feature, "operation": item.operation, "reason": item.reason}
@@ -238,6 +243,16 @@ def _reference(profiles: Profiles, details: Sequence[dict[str, Any]]) -> np.ndar
     for each in fitted:
         reference = reference & ~each
     return reference
+
+
+def _check_normalized(raw: Profiles, normalized: Profiles, recipe: Normalize) -> None:
+    if np.isfinite(raw.values).any() and not np.isfinite(normalized.values).any():
+        measure = "the negative controls" if recipe.to == "negcon" else "the wells"
+        raise ConfigurationError(
+            f"no feature can be normalised, for {measure} of no {recipe.by} differ in any; look at the values, or take "
+            "`normalize: {method: none}`",
+            experiment=normalized.wells["experiment"].iloc[0],
+        )
 
 
 def _check_features(selected: Profiles, normalized: Profiles) -> None:

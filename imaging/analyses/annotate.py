@@ -56,6 +56,47 @@ def rename_columns(frame: pd.DataFrame, annotate: Annotate) -> pd.DataFrame:
     return frame.drop(columns=hidden).rename(columns=taken)
 
 
+def find_unfilled(wells: pd.DataFrame, annotate: Annotate) -> tuple[str, ...]:
+    """Columns that the recipe itself names and no well has, a sentence each; ``wells`` as of `rename_columns`."""
+    found = []
+    for noun in NAMED:
+        if noun not in annotate.model_fields_set or not getattr(annotate, noun):
+            continue
+        given = wells.get(noun)
+        if given is None or not (given.notna() & (given.astype(str) != "")).any():
+            wanted = " or ".join(getattr(annotate, noun))
+            hint = did_you_mean(getattr(annotate, noun)[0], map(str, wells.columns[:40]))
+            found.append(f"no well has a value of {wanted}, which annotate.{noun} of the recipe names; {hint}")
+    return tuple(found)
+
+
+def find_unheld(wells: pd.DataFrame, annotate: Annotate) -> tuple[str, ...]:
+    """Controls that the recipe names and no well holds, a sentence for each kind."""
+    treatments = [str(name) for name in wells["treatment"].unique() if name]
+    there = {name.casefold() for name in treatments}
+    return tuple(
+        f"no well holds {' or '.join(named)}, which annotate.{noun} of the recipe names; "
+        f"{did_you_mean(named[0], treatments[:200])}"
+        for noun in ("negative_controls", "positive_controls")
+        if (named := getattr(annotate, noun)) and there and not there & {name.casefold() for name in named}
+    )
+
+
+def check_place(frame: pd.DataFrame, annotate: Annotate, *, experiment: str, place: str) -> None:
+    """Refuse rows that nobody can place, for a column with their plate or well is not there; as `describe_wells`."""
+    lacking = [noun for noun in ("plate", "well") if noun not in frame]
+    if lacking:
+        raise ConfigurationError(
+            f"{place} has no column {' and no column '.join(lacking)}; name it under annotate in the recipe",
+            tuple(
+                f"annotate.{noun} names {', '.join(getattr(annotate, noun))}: "
+                f"{did_you_mean(getattr(annotate, noun)[0], map(str, frame.columns[:40]))}"
+                for noun in lacking
+            ),
+            experiment=experiment,
+        )
+
+
 def describe_wells(
     frame: pd.DataFrame, annotate: Annotate, *, experiment: str, place: str = "the table"
 ) -> pd.DataFrame:
@@ -81,17 +122,7 @@ def describe_wells(
     ConfigurationError
         If a row has no plate or no well, or a well or a control is none.
     """
-    lacking = [noun for noun in ("plate", "well") if noun not in frame]
-    if lacking:
-        raise ConfigurationError(
-            f"{place} has no column {' and no column '.join(lacking)}; name it under annotate in the recipe",
-            tuple(
-                f"annotate.{noun} is {', '.join(getattr(annotate, noun))}: "
-                f"{did_you_mean(getattr(annotate, noun)[0], map(str, frame.columns[:40]))}"
-                for noun in lacking
-            ),
-            experiment=experiment,
-        )
+    check_place(frame, annotate, experiment=experiment, place=place)
     wells = complete_wells(frame.assign(experiment=frame.get("experiment", experiment)))
     if wells.empty:
         raise ConfigurationError(f"{place} has no rows", experiment=experiment)
@@ -101,7 +132,25 @@ def describe_wells(
     wells.loc[wells["batch"] == "", "batch"] = experiment
     wells["time_point"] = wells["time_point"].fillna(1.0)
     _mark_controls(wells, annotate, place, experiment)
+    _refuse_odd_doses(frame, wells, place, experiment)
     return wells
+
+
+def _refuse_odd_doses(frame: pd.DataFrame, wells: pd.DataFrame, place: str, experiment: str) -> None:
+    """Refuse a concentration that is no number; a control may have a word for it."""
+    if "concentration" not in frame or pd.api.types.is_numeric_dtype(frame["concentration"]):
+        return
+    given = frame["concentration"].reset_index(drop=True)
+    is_word = given.notna() & (given.astype(str).str.strip() != "") & wells["concentration"].isna()
+    odd = np.flatnonzero(is_word & (wells["control"] == TREATED))
+    if len(odd):
+        row = wells.iloc[int(odd[0])]
+        raise ConfigurationError(
+            f"{place} gives {row['well']} of {row['plate']} the concentration {str(given[odd[0]])!r}, which is no "
+            "number; give one, or leave it empty",
+            experiment=experiment,
+            plate=row["plate"],
+        )
 
 
 def _place_wells(wells: pd.DataFrame, place: str, experiment: str) -> None:

@@ -18,8 +18,6 @@ from imaging.analysis_tables import HITS, SCORES
 from imaging.store import Store
 from imaging.table_schema import INTEGER, TEXT, TEXTS, Column, Table, table_of
 
-EXAMPLES = 5
-"""Gained and lost hits that are named."""
 LEADERBOARD = Table(
     "leaderboard",
     "One row per analysis recipe.",
@@ -28,8 +26,8 @@ LEADERBOARD = Table(
         *SCORES,
         Column("gained", INTEGER, "", "hits that the first recipe does not have"),
         Column("lost", INTEGER, "", "hits that only the first recipe has"),
-        Column("gained_examples", TEXTS, "", "some of them"),
-        Column("lost_examples", TEXTS, "", "some of them"),
+        Column("gained_examples", TEXTS, "", "which they are: treatment and concentration"),
+        Column("lost_examples", TEXTS, "", "which they are"),
         Column("reason", TEXT, "", "why there is no analysis; NULL where there is one"),
     ),
 )
@@ -102,4 +100,4 @@ def _dose(row: Mapping[str, Any]) -> str:
 
 
 def _named(hits: Sequence[tuple[str, str]]) -> list[str]:
-    return [" ".join(part for part in hit if part) for hit in hits[:EXAMPLES]]
+    return [" ".join(part for part in hit if part) for hit in hits]

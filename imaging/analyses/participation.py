@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from imaging.analyses.failures import mark_excluded
+from imaging.analyses.failures.decided import RULE as DECISION
 from imaging.analyses.profiles import EMPTY, NEGCON, Profiles
 from imaging.analyses.recipe import AnalysisRecipe
 from imaging.errors import ConfigurationError
@@ -20,11 +21,15 @@ LEAST_CONTROLS = 3
 
 @dataclass(frozen=True, eq=False)
 class Participation:
-    """Wells that take part, wells and plates left out by reason, and failures, plates without controls among them."""
+    """Wells that take part, wells and plates left out by reason, and failures, plates without controls among them.
+
+    ``controls`` are the negative controls that take part, or would if their plates had enough of them.
+    """
 
     profiles: Profiles
     left_out: dict[str, tuple[int, int]]
     failures: pd.DataFrame
+    controls: int
 
     @property
     def notes(self) -> list[str]:
@@ -62,15 +67,17 @@ def choose_wells(profiles: Profiles, recipe: AnalysisRecipe, failures: pd.DataFr
     leave_out("quality verdict", ((verdict != "") & ~verdict.isin(recipe.filter.verdicts)).to_numpy())
     leave_out("too few cells", (wells["cells_count"] < recipe.filter.least_cells).to_numpy())
     if recipe.filter.failures == "exclude":
+        leave_out("decided so", mark_excluded(profiles, failures[failures["rule"] == DECISION]))
         leave_out("process failure", mark_excluded(profiles, failures))
     leave_out("no values", np.asarray(np.isnan(profiles.values).all(axis=1)))
+    controls = int((profiles.is_control(NEGCON) & takes_part).sum())
     if recipe.normalize.needs_controls_of("plate"):
         lacking = _without_controls(profiles, takes_part)
         leave_out(
             "too few negative controls on the plate", wells["plate"].isin([plate for plate, _ in lacking]).to_numpy()
         )
         failures = _with_lacking(failures, wells, lacking)
-    return Participation(profiles.take(takes_part), left_out, failures)
+    return Participation(profiles.take(takes_part), left_out, failures, controls)
 
 
 def _other_time_points(wells: pd.DataFrame, asked: int | None) -> np.ndarray:
@@ -119,8 +126,10 @@ def _with_lacking(failures: pd.DataFrame, wells: pd.DataFrame, lacking: Sequence
     return added if failures.empty else pd.concat([failures.astype(object), added.astype(object)], ignore_index=True)
 
 
-def check_participation(part: Participation, recipe: AnalysisRecipe, *, experiment: str) -> None:
-    """Refuse an experiment of which nothing can be said.
+def check_participation(
+    part: Participation, recipe: AnalysisRecipe, *, experiment: str, because: Sequence[str] = ()
+) -> None:
+    """Refuse an experiment of which nothing can be said; ``because`` says what may be why.
 
     Raises
     ------
@@ -129,16 +138,25 @@ def check_participation(part: Participation, recipe: AnalysisRecipe, *, experime
     """
     is_lacking = "too few negative controls on the plate" in part.left_out
     if not len(part.profiles) and not is_lacking:
-        reasons = ", ".join(sorted(part.left_out)) or "the plates have none"
+        reasons = ", ".join(f"{name}: {counted(wells, 'well')}" for name, (wells, _) in sorted(part.left_out.items()))
         raise ConfigurationError(
-            f"no well is left to analyse ({reasons}); see filter in the recipe and the plates' quality",
+            f"no well is left to analyse ({reasons or 'the plates have none'}); see filter in the recipe, the plates' "
+            "quality and what people excluded",
+            tuple(because),
+            experiment=experiment,
+        )
+    if is_lacking and not len(part.profiles) and part.controls:
+        raise ConfigurationError(
+            f"each plate has fewer than {LEAST_CONTROLS} negative controls that take part, and the recipe normalises "
+            "each to its own; `normalize: {to: all}` takes all its wells as the measure, `{by: batch}` the controls of "
+            "several plates",
+            tuple(because),
             experiment=experiment,
         )
     if not len(part.profiles) or (recipe.needs_controls and not part.profiles.is_control(NEGCON).any()):
         raise ConfigurationError(
-            "the experiment has no negative controls to compare with"
-            + (f", or fewer than {LEAST_CONTROLS} on each plate" if is_lacking else "")
-            + "; say which wells are negcon in the plate map, or which treatments under annotate.negative_controls in "
-            "the analysis recipe",
+            "the experiment has no negative controls to compare with; say which wells are negcon in the plate map, or "
+            "which treatments under annotate.negative_controls in the analysis recipe",
+            tuple(because),
             experiment=experiment,
         )

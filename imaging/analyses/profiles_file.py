@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imaging.analyses.annotate import NAMED, describe_wells, rename_columns
+from imaging.analyses.annotate import NAMED, check_place, describe_wells, find_unfilled, rename_columns
 from imaging.analyses.plate_reader import is_plate_reader, read_plate_reader
 from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import Annotate
 from imaging.declared import did_you_mean
 from imaging.errors import ConfigurationError, MissingPartError
+from imaging.sentences import counted
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".txt", ".gz")
 KEYS = (("plate", "well"), ("treatment", "concentration"), ("treatment",), ("plate",))
@@ -28,6 +29,9 @@ _NO_FEATURES = frozenset(
     {"imagenumber", "objectnumber", "tablenumber", "site", "row", "column", "col", "field", "replicate", "time_point"}
 )
 """Numbers that are none of a well's looks, in lower case."""
+_FEW_WORDS = 0.1
+"""Share of a column's values that are words up to which the others say that it is meant to be numbers."""
+_SHOWN = 12
 
 
 def read_profiles(
@@ -68,11 +72,15 @@ def read_profiles(
     renamed = rename_columns(frame, annotate)
     if "plate" not in renamed and "well" not in renamed and is_plate_reader(path):
         return _read_reader(path, annotate, experiment, annotations)
+    check_place(renamed, annotate, experiment=experiment, place=path.name)
     features = _features(frame, renamed, annotate, path)
     wells = renamed.drop(columns=list(features))
     wells, notes = join_annotations(wells, annotate, annotations)
+    places = " and ".join(table.name for table in (path, *annotations))
+    if unfilled := find_unfilled(wells, annotate):
+        raise ConfigurationError(f"{places}: {unfilled[0]}", unfilled[1:], experiment=experiment)
     wells = describe_wells(wells, annotate, experiment=experiment, place=path.name)
-    values = renamed[list(features)].to_numpy(dtype=float, na_value=np.nan)
+    values = renamed[list(features)].apply(pd.to_numeric).to_numpy(dtype=float, na_value=np.nan)
     return Profiles(*_finite(values, features, notes), wells), tuple(notes)
 
 
@@ -93,8 +101,8 @@ def join_annotations(
         if keys is None:
             raise ConfigurationError(
                 f"{path.name} has no columns by which its rows belong to wells: plate and well, treatment and "
-                f"concentration, treatment, or plate; it has {', '.join(map(str, table.columns[:12]))}; name "
-                "them under annotate in the recipe",
+                f"concentration, treatment, or plate; it has {_list_names(read_table(path).columns)}; name them under "
+                "annotate in the recipe",
             )
         more = [name for name in table.columns if name in NAMED and name not in wells]
         kept: Any = table[[*keys, *more]].drop_duplicates()
@@ -104,7 +112,9 @@ def join_annotations(
         twice = kept[kept.duplicated(subset=list(keys))]
         if len(twice):
             shown = ", ".join(f"{key} {twice.iloc[0][key]}" for key in keys)
-            raise ConfigurationError(f"{path.name} says two things of {shown}; a row of it must be the only one of its")
+            raise ConfigurationError(
+                f"{path.name} says two things of {shown}; it must have one row for each {' and '.join(keys)}"
+            )
         joined = wells.merge(kept, on=list(keys), how="left", indicator="_joined")
         unmatched = int((joined["_joined"] == "left_only").sum())
         if unmatched:
@@ -138,7 +148,13 @@ def read_table(path: Path) -> pd.DataFrame:
         if ending in ("tsv", "txt"):
             return pd.read_csv(path, sep="\t", low_memory=False)
         return pd.read_csv(path, low_memory=False)
-    except (ValueError, OSError, EOFError, UnicodeDecodeError, pd.errors.ParserError) as error:
+    except pd.errors.EmptyDataError as error:
+        raise ConfigurationError(f"{path} is empty; give CSV, TSV or Parquet") from error
+    except pd.errors.ParserError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read as a table: its lines differ in their number of cells"
+        ) from error
+    except (ValueError, OSError, EOFError, UnicodeDecodeError) as error:
         said = str(error).splitlines()[0]
         raise ConfigurationError(f"{path} cannot be read as a table ({said}); give CSV, TSV or Parquet") from error
 
@@ -159,18 +175,20 @@ def _read_reader(
 def _features(frame: pd.DataFrame, renamed: pd.DataFrame, annotate: Annotate, path: Path) -> tuple[str, ...]:
     """Columns that are features, in the order of the file."""
     if annotate.features:
+        _refuse_words(renamed, annotate, path)
         missing = [name for name in annotate.features if name not in renamed]
         if missing:
             near = did_you_mean(missing[0], map(str, frame.columns[:200]))
             raise ConfigurationError(f"{path.name} has no feature {missing[0]}, which annotate.features names; {near}")
         return annotate.features
     left_out = {*NAMED, *annotate.metadata, "experiment", "time_point"}
-    numbers = renamed.select_dtypes("number").columns
-    found = tuple(
+    may_be = [
         name
-        for name in numbers
+        for name in renamed
         if name not in left_out and not name.lower().startswith(_METADATA) and name.lower() not in _NO_FEATURES
-    )
+    ]
+    _refuse_words(renamed[may_be], annotate, path)
+    found = tuple(renamed[may_be].select_dtypes("number").columns)
     if not found:
         raise ConfigurationError(
             f"{path.name} has no column of numbers that is a feature; name them under annotate.features in the recipe"
@@ -178,10 +196,33 @@ def _features(frame: pd.DataFrame, renamed: pd.DataFrame, annotate: Annotate, pa
     return found
 
 
+def _refuse_words(frame: pd.DataFrame, annotate: Annotate, path: Path) -> None:
+    """Refuse a word in a column that the recipe calls a feature, or whose other values are numbers."""
+    for name in frame.select_dtypes(exclude="number").columns:
+        if annotate.features and name not in annotate.features:
+            continue
+        given: Any = frame[name]
+        is_given = given.notna() & (given.astype(str).str.strip() != "")
+        is_word = np.asarray(is_given & pd.to_numeric(given, errors="coerce").isna())
+        if is_word.any() and (annotate.features or is_word.sum() <= _FEW_WORDS * is_given.sum()):
+            row = int(np.flatnonzero(is_word)[0])
+            raise ConfigurationError(
+                f"{path.name} has {str(given.iloc[row])!r} in column {name}, row {row + 1} of the data, where other "
+                "values are numbers; mend it, or name the column under annotate.metadata in the recipe"
+            )
+
+
+def _list_names(names: Any) -> str:
+    shown = ", ".join(map(str, names[:_SHOWN]))
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+
+
 def _finite(values: np.ndarray, features: tuple[str, ...], notes: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     infinite = np.isinf(values)
     if infinite.any():
         named = [name for name, there in zip(features, np.asarray(infinite.any(axis=0)), strict=True) if there]
-        notes.append(f"{int(infinite.sum())} infinite values count as missing, in {', '.join(named[:3])}")
+        count = int(infinite.sum())
+        counts = "counts" if count == 1 else "count"
+        notes.append(f"{counted(count, 'infinite value')} {counts} as missing, in {_list_names(named)}")
         values = np.where(infinite, np.nan, values)
     return np.ascontiguousarray(values), features

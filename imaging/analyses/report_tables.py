@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from imaging.analyses.control_charts import centre_and_spread
+from imaging.analyses.failures.decided import RULE as DECISION
 from imaging.analyses.profile_map import ProfileMap
 from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.report import ExperimentReport, ReportCount, plain
@@ -103,17 +104,18 @@ def report_of(
     plates: Frame = plates_of(tables.plates, tables.controls)
     is_hit = [plain(value) is True for value in hits["is_hit"]] if len(hits) else []
     wrong = sum(verdict in ("warn", "fail") for verdict in plates.get("verdict", ()))
+    found = int((tables.failures["rule"] != DECISION).sum()) if "rule" in tables.failures else len(tables.failures)
     reasons = [f"{wrong} of {len(plates)} plates do not pass"] if wrong else []
     counts = (
         ReportCount("Hits", sum(is_hit), len(hits)),
         ReportCount("Plates", len(plates)),
-        ReportCount("Failures", len(tables.failures)),
+        ReportCount("Failures", found),
     )
     return ExperimentReport(
         experiment,
         analysis,
         recipe,
-        verdict="fail" if is_failed else "warn" if wrong or len(tables.failures) else "pass",
+        verdict="fail" if is_failed else "warn" if wrong or found else "pass",
         reasons=(*reasons, *notes),
         counts=counts,
         explained=profile_map.explained if profile_map else (None, None),

@@ -71,6 +71,8 @@ def select_features(profiles: Profiles, recipe: Select) -> Selected:
     dropped: list[Dropped] = []
     notes: list[str] = []
     for operation in ("empty", *recipe.operations) if len(profiles) else ():
+        if not len(kept):
+            break
         left = profiles.with_values(profiles.values[:, kept], [profiles.features[i] for i in kept])
         reasons, said = _OPERATIONS[operation](left, recipe)
         dropped += [Dropped(left.features[i], operation, reason) for i, reason in sorted(reasons.items())]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -47,19 +48,24 @@ class _Piece:
     groups: tuple[int, ...]
 
 
-def to_dask(frame: PublishedFrame) -> DaskFrame:
-    """Make the Dask frame of published rows; see `PublishedFrame.to_dask`."""
+def dask_frames() -> ModuleType:
+    """Dask's frames, where they are installed."""
     try:
-        import dask.dataframe as dask_frames
+        import dask.dataframe as frames
     except ModuleNotFoundError as error:
         raise MissingPartError(
             f"Dask frames need the package {error.name}, which is not installed: pip install 'dask[dataframe]'"
         ) from error
+    return frames
+
+
+def to_dask(frame: PublishedFrame) -> DaskFrame:
+    """Make the Dask frame of published rows; see `PublishedFrame.to_dask`."""
     meta = as_pandas(frame.schema.empty_table())
     pieces = [piece for source in frame.sources for piece in _pieces(source, frame.schema)]
     if not pieces:
-        return dask_frames.from_pandas(meta, npartitions=1)
-    return dask_frames.from_map(_read_piece, pieces, schema=frame.schema, meta=meta, label=frame.table)
+        return dask_frames().from_pandas(meta, npartitions=1)
+    return dask_frames().from_map(_read_piece, pieces, schema=frame.schema, meta=meta, label=frame.table)
 
 
 def _pieces(source: Source, schema: pa.Schema) -> Iterator[_Piece]:

@@ -22,11 +22,15 @@ from imaging.results.sources import IDENTITY, Source, schema_of
 from imaging.sentences import name_unknown
 from imaging.store import Store, open_store
 from imaging.table_schema import arrow_schema
-from imaging.tables import PUBLISHED, TABLES
+from imaging.tables import ANALYSED, PUBLISHED, TABLES
 
 _READERS = 4
 """Footers that are read at once: that of a plate's cells takes a hundred megabytes."""
 _PUBLISHED = frozenset(table.name for table in PUBLISHED)
+_ANALYSED = frozenset(table.name for table in ANALYSED)
+_OF_EXPERIMENTS = frozenset({"hits", "doses", "dose_points", "feature_variance", "analyses", "analysis_choices"})
+"""Tables whose rows are of no plate."""
+_RECIPES = "SELECT DISTINCT analysis_recipe FROM analyses WHERE experiment = $experiment ORDER BY analysis_recipe"
 
 
 class UnknownTableError(ConfigurationError, AttributeError):
@@ -80,7 +84,8 @@ class Results:
         plate
             A plate, or several; none means all.
         recipe
-            A recipe such as ``v1-3fa9c2d4``, or its name (``v1``).
+            A recipe such as ``v1-3fa9c2d4``, or its name (``v1``). Of an analysis it is the analysis recipe, and the
+            current analysis under it counts; left out, that of the recipe that counts.
         columns
             Columns to read, in this order, after those that say which row it is; ``Nuclei_*`` means all that begin so.
             Left out, all.
@@ -163,6 +168,10 @@ class Results:
         """Rows of a table that is made of records, or of an analysis."""
         from imaging.query import run_query
 
+        if plates and name in _OF_EXPERIMENTS:
+            raise ConfigurationError(f"a row of {name} is of all plates of the experiment; leave plate out")
+        if recipe and name in _ANALYSED and (rows := self._analysed(name, experiment, plates, recipe)) is not None:
+            return HeldFrame(rows.select(_choose(rows.schema, name, columns).names))
         declared = arrow_schema(TABLES[name])
         asked: list[tuple[str, tuple[str, ...]]] = [("experiment", (experiment,))]
         if plates:
@@ -178,7 +187,29 @@ class Results:
             where.append("(recipe = $recipe OR regexp_replace(recipe, '-[^-]*$', '') = $recipe)")
         sql = f'SELECT * FROM "{name}" WHERE {" AND ".join(where)}'  # `name` is one of TABLES
         rows = run_query(self.store, sql, dialect="duckdb", values=bound)
+        if recipe and name in _ANALYSED and not rows.num_rows:
+            known = run_query(self.store, _RECIPES, dialect="duckdb", values={"experiment": experiment})
+            names = known["analysis_recipe"].to_pylist()
+            raise ConfigurationError(name_unknown("recipe", recipe, names), experiment=experiment)
         return HeldFrame(rows.select(_choose(rows.schema, name, columns).names))
+
+    def _analysed(self, name: str, experiment: str, plates: tuple[str, ...], recipe: str) -> pa.Table | None:
+        """Rows of the current analysis under an analysis recipe, whichever counts; ``None`` where none is so called."""
+        from imaging.query import run_query
+
+        known = run_query(self.store, _RECIPES, dialect="duckdb", values={"experiment": experiment})
+        called = [item for item in known["analysis_recipe"].to_pylist() if recipe in (item, item.rpartition("-")[0])]
+        if not called:
+            return None
+        bound: dict[str, Any] = {"experiment": experiment, "recipes": called}
+        where = "experiment = $experiment AND list_contains($recipes, analysis_recipe)"
+        where += " AND analysis IN (SELECT analysis FROM analyses WHERE is_current)"
+        if plates:
+            _check_plates(self.store, experiment, plates)
+            bound["plates"] = list(plates)
+            where += " AND list_contains($plates, plate)"
+        sql = f'SELECT * FROM "{name}_all" WHERE {where}'  # `name` is one of TABLES
+        return run_query(self.store, sql, dialect="duckdb", values=bound)
 
 
 def open_entry(store: str | Path | Store) -> Results:

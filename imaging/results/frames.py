@@ -10,8 +10,11 @@ import pyarrow as pa
 from imaging.errors import MissingPartError
 
 if TYPE_CHECKING:
+    import dask.dataframe as dd
     import pandas as pd
     import polars as pl
+
+    DaskFrame = dd.DataFrame
 
 _LARGEST_SHOWN = 8
 
@@ -74,6 +77,18 @@ class HeldFrame(Frame):
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
         return self._rows.schema
+
+    def to_dask(self) -> DaskFrame:
+        """The rows as a Dask frame of one partition.
+
+        Raises
+        ------
+        MissingPartError
+            If Dask's frames are not installed.
+        """
+        from imaging.results.dask_frames import dask_frames
+
+        return dask_frames().from_pandas(self.to_pandas(), npartitions=1)
 
     def __repr__(self) -> str:
         return f"{count_words(self._rows.num_rows, 'row')}: {list_words(self.columns)}"

@@ -104,7 +104,7 @@ def test_a_recipe_that_fails_stands_beside_the_others_with_its_reason(
     (tmp_path / "f.yaml").write_bytes(QUICK + b"filter: {least_cells: 100000}\n")
     outcome = run("analyse", EXPERIMENT, "--recipes", "a.yaml", "f.yaml", "--store", root.root)
     assert outcome.status == 0
-    assert "no well is left to analyse (too few cells)" in outcome.err
+    assert "no well is left to analyse (too few cells: 192 wells)" in outcome.err
     alone = run("analyse", EXPERIMENT, "--recipes", "f.yaml", "--store", root.root)
     assert (alone.status, alone.out) == (2, "")
     assert alone.err.startswith("error: no well is left to analyse (too few cells)")
@@ -205,7 +205,12 @@ def test_the_status_says_what_experiments_came_to(run: Run, root: FolderStore) -
 
 def test_a_person_leaves_a_well_out_and_takes_it_in_again(run: Run, root: FolderStore) -> None:
     out = run("exclude", EXPERIMENT, "P1", "b2", "--because", "a hair", "--by", "Ada", "--store", root.root).out
-    assert out == "B02 of P1 takes no part in analyses of screen, decided by Ada: a hair\n"
+    assert out.splitlines() == [
+        "B02 of P1 takes no part in analyses of screen, decided by Ada: a hair",
+        "it counts from the next analysis on; platestream analyse screen makes it now",
+    ]
+    outcome = run("exclude", EXPERIMENT, "P1", "Z99", "--because", "so", "--store", root.root)
+    assert (outcome.status, "the plate has no well 'Z99'; it has 96, from A01 to H12" in outcome.err) == (2, True)
     outcome = run("analyse", EXPERIMENT, "--store", root.root, "--json")
     assert json.loads(outcome.out)[0]["wells"] == 191
     out = run(

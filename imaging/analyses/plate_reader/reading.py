@@ -34,7 +34,7 @@ def is_plate_reader(path: Path) -> bool:
         return False
 
 
-def read_plate_reader(path: Path) -> Profiles:
+def read_plate_reader(path: Path | str) -> Profiles:
     """Read what a plate reader measured.
 
     Parameters

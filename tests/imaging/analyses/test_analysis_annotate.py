@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from imaging.analyses.annotate import describe_wells, find_columns, rename_columns
+from imaging.analyses.annotate import describe_wells, find_columns, find_unheld, rename_columns
 from imaging.analyses.profiles_file import read_profiles
 from imaging.analyses.recipe import Annotate, read_analysis_recipe
 from imaging.errors import ConfigurationError, MissingPartError
@@ -89,7 +90,7 @@ def test_features_are_numbers_that_nobody_calls_metadata(tmp_path: Path) -> None
     path.write_text("plate,well,Metadata_pH,ImageNumber,age,Area,Round\nP1,A01,7,1,3,0.5,inf\nP1,A02,7,2,4,,1\n")
     profiles, notes = read_profiles(path, annotate(metadata="age"), experiment="E")
     assert profiles.features == ("Area", "Round")
-    assert notes == ("1 infinite values count as missing, in Round",)
+    assert notes == ("1 infinite value counts as missing, in Round",)
     assert np.array_equal(profiles.values, [[0.5, np.nan], [np.nan, 1.0]], equal_nan=True)
     named, _ = read_profiles(path, annotate(features=["Round"]), experiment="E")
     assert named.features == ("Round",)
@@ -131,3 +132,47 @@ def test_a_plate_reader_s_folder_is_taken_too() -> None:
     assert profiles.values.shape == (2304, 1)
     assert (profiles.wells["experiment"] == "kc").all()
     assert profiles.is_control("negcon").sum() == 6
+
+
+@pytest.mark.parametrize("named", ["", "Area"])
+def test_a_word_among_the_numbers_of_a_feature_is_refused(tmp_path: Path, named: str) -> None:
+    path = tmp_path / "p.csv"
+    rows = [f"P1,B{number:02d},{number}.5,{number},note {number}" for number in range(1, 13)]
+    rows[11] = "P1,B12,1.5,oops,note"
+    path.write_text("\n".join(["plate,well,Round,Area,said", *rows]))
+    words = "p.csv has 'oops' in column Area, row 12 of the data, where other values are numbers"
+    with pytest.raises(ConfigurationError, match=re.escape(words)):
+        read_profiles(path, annotate(**{"features": named} if named else {}), experiment="E")
+    profiles, _ = read_profiles(path, annotate(metadata="Area"), experiment="E")
+    assert profiles.features == ("Round",)
+
+
+def test_a_dose_that_is_no_number_is_refused_of_treated_wells(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    head = "plate,well,treatment,concentration,Area\nP1,A01,DMSO,vehicle,1\nP1,A02,x,1.5,2\n"
+    path.write_text(head + "P1,A03,x,,3\n")
+    profiles, _ = read_profiles(path, annotate(negative_controls="DMSO"), experiment="E")
+    assert profiles.wells["concentration"].isna().tolist() == [True, False, True]
+    path.write_text(head + "P1,A03,x,high,3\n")
+    with pytest.raises(ConfigurationError, match="gives A03 of P1 the concentration 'high', which is no number"):
+        read_profiles(path, annotate(negative_controls="DMSO"), experiment="E")
+
+
+def test_columns_that_the_recipe_names_must_be_there(tmp_path: Path) -> None:
+    path, moa = tmp_path / "p.csv", tmp_path / "moa.csv"
+    path.write_text("plate,well,treatment,Area\nP1,A01,DMSO,1\nP1,A02,x,2\n")
+    moa.write_text("treatment,moa\nx,kinase\n")
+    asked = annotate(treatment="treatment", mechanism="moaa")
+    with pytest.raises(ConfigurationError, match=r"moa.csv: no well has a value of moaa, which annotate.mechanism"):
+        read_profiles(path, asked, experiment="E", annotations=[moa])
+    found, _ = read_profiles(path, annotate(mechanism="moa"), experiment="E", annotations=[moa])
+    assert found.wells["mechanism"].tolist() == ["", "kinase"]
+    with pytest.raises(ConfigurationError, match="has no column well; name it"):  # before a table is joined by less
+        read_profiles(path, annotate(well="Wel"), experiment="E", annotations=[moa])
+
+
+def test_controls_that_no_well_holds_are_named() -> None:
+    wells = pd.DataFrame({"treatment": ["DMSO", "x", ""]})
+    assert find_unheld(wells, annotate(negative_controls="DMSOO", positive_controls=["X", "y"])) == (
+        "no well holds DMSOO, which annotate.negative_controls of the recipe names; did you mean 'DMSO'?",
+    )
