@@ -190,3 +190,10 @@ def test_the_order_of_wells_does_not_matter() -> None:
     profiles = difficult_profiles()
     mixed, _ = shuffle(profiles)
     assert select_features(mixed, STANDARD).dropped == select_features(profiles, STANDARD).dropped
+
+
+def test_nothing_is_computed_of_no_features(capfd: pytest.CaptureFixture[str]) -> None:
+    profiles = make_profiles(plates=1, features=4)
+    with pytest.raises(ConfigurationError, match="no feature is left of 4: empty took 4"):
+        select_features(profiles.with_values(np.full(profiles.values.shape, np.nan)), recipe("missing", "correlation"))
+    assert capfd.readouterr().err == ""  # linear algebra says something of its own about empty matrices
