@@ -184,7 +184,7 @@ def _features(frame: pd.DataFrame, renamed: pd.DataFrame, annotate: Annotate, pa
     left_out = {*NAMED, *annotate.metadata, "experiment", "time_point"}
     may_be = [
         name
-        for name in renamed
+        for name in map(str, renamed.columns)
         if name not in left_out and not name.lower().startswith(_METADATA) and name.lower() not in _NO_FEATURES
     ]
     _refuse_words(renamed[may_be], annotate, path)

@@ -10,11 +10,10 @@ import pyarrow as pa
 from imaging.errors import MissingPartError
 
 if TYPE_CHECKING:
-    import dask.dataframe as dd
     import pandas as pd
     import polars as pl
 
-    DaskFrame = dd.DataFrame
+    from imaging.results.dask_frames import DaskFrame
 
 _LARGEST_SHOWN = 8
 

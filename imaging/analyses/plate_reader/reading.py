@@ -55,6 +55,7 @@ def read_plate_reader(path: Path | str) -> Profiles:
     ConfigurationError
         If a file is missing or at fault: one sentence with the file and the line.
     """
+    path = Path(path)
     if not path.exists():
         raise ConfigurationError(f"{path.name} is not there; give a plate reader's file or a folder with a plate list")
     if path.is_dir():
