@@ -37,7 +37,7 @@ def find_nearest_mechanisms(consensus: Profiles, *, most: int = 3) -> pd.DataFra
     unit = unit_rows(consensus.values)
     treatment = wells["treatment"].to_numpy(object)
     known = np.flatnonzero(is_known)
-    pairs: dict[Any, np.ndarray] = wells.iloc[known].groupby(["mechanism", "treatment"], sort=True).indices
+    pairs: Any = wells.iloc[known].groupby(["mechanism", "treatment"], sort=True).indices
     if not pairs:
         return pd.DataFrame(columns=list(COLUMNS))
     order, begins = known[np.concatenate(list(pairs.values()))], _begins(map(len, pairs.values()))
