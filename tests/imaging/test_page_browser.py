@@ -341,6 +341,13 @@ def test_a_plate_of_1536_wells_has_a_button_for_each(visit: Callable[..., Page],
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_nothing_is_wider_than_a_telephone(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.set_viewport_size({"width": 400, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("document.querySelector('#chart svg').getBoundingClientRect().width") >= 600  # it scrolls
+
+
 def test_a_plate_without_wells_or_metrics_still_opens(visit: Callable[..., Page], tmp_path: Path) -> None:
     write_page(open_store(str(tmp_path)), "p", PageData("e", "p", "r", "x", "imaging", 8, 12), {})
     page = visit("", tmp_path / "p")

@@ -20,7 +20,7 @@ function drawMethods(box, report) {
     make(
       "tr",
       { dataset: { counts: row.counts === true } },
-      make("th", { scope: "row" }, row.method, row.counts === true ? make("span", { class: "badge counts" }, "the recipe's") : null, row.notes ? make("p", { class: "muted small" }, row.notes) : null),
+      make("th", { scope: "row" }, row.method, row.counts === true ? make("span", { class: "badge chosen" }, "the recipe's") : null, row.notes ? make("p", { class: "muted small" }, row.notes) : null),
       measures.map(([name]) => measureCell(row[name], row[name] === best.get(name))),
     ),
   );
@@ -93,7 +93,7 @@ function drawLeaderboard(box, report) {
     make(
       "tr",
       { dataset: { counts: row.counts === true } },
-      make("th", { scope: "row" }, row.recipe, row.counts === true ? make("span", { class: "badge counts" }, "counts") : null),
+      make("th", { scope: "row" }, row.recipe, row.counts === true ? make("span", { class: "badge chosen" }, "counts") : null),
       shown.map(([name, , words]) => cell(isNumber(row[name]) ? words(row[name]) : "–", { class: "number" })),
       cell(named(row.gained)),
       cell(named(row.lost)),
