@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from imaging.analyses.board import LEADERBOARD, Board
 from imaging.sentences import counted
-from imaging.table_schema import INTEGER, NUMBER
+from imaging.table_schema import INTEGER, NUMBER, Column
 
 BEST_HIGH = frozenset({"percent_replicating", "mean_map", "nsc", "nscb", "silhouette_label", "map_label"})
 """Scores of which the highest is the best; of the others the page marks none."""
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
-body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
+body { margin: 2rem auto; max-width: 90rem; padding: 0 1rem; }
 h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
 p { margin: .25rem 0; } .said { opacity: .75; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -22,6 +22,8 @@ th, td { padding: .35rem .75rem; text-align: right; border-bottom: 1px solid rgb
 th { font-weight: 600; text-align: right; vertical-align: bottom; } th:first-child, td:first-child { text-align: left; }
 td.best { font-weight: 700; } td.best::after { content: " \\2605"; } td.reason { text-align: left; }
 ul { margin: .25rem 0; padding-left: 1.25rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: 0; } dt { font-weight: 600; }
+dd { margin: 0; }
 """
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -43,8 +45,14 @@ def board_page(experiment: str, board: Board) -> str:
         "A star marks the best of a column.</p>\n"
         f'<div class="wide"><table>\n<thead><tr><th>recipe</th>{head}</tr></thead>\n'
         f"<tbody>{body}</tbody>\n</table></div>\n"
-        f"{''.join(_examples(row) for row in board.rows)}{_notes(board)}</html>\n"
+        f"{_legend(shown)}{''.join(_examples(row) for row in board.rows)}{_notes(board)}</html>\n"
     )
+
+
+def _legend(shown: Sequence[Column]) -> str:
+    """What each column holds."""
+    items = [f"<dt>{_label(column.name)}</dt><dd>{escape(column.description)}</dd>" for column in shown]
+    return f"<h2>Columns</h2><dl>{''.join(items)}</dl>\n" if items else ""
 
 
 def _row(row: Mapping[str, Any], names: list[str], best: Mapping[str, float | None]) -> str:
