@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from flows.cluster import cluster_service
+from flows.messages.outbox import read_since
 from flows.serve import serve_service
 from flows.server import client_variables, prefect_environment, server_service
 from flows.settings import CHANNELS, MESSAGE_CHANNELS, Settings
@@ -21,6 +22,7 @@ from flows.supervise import Service, Supervisor, interrupt_on_termination
 from flows.watchdogs.channels import check_channels
 from flows.web.service import check_web, web_address, web_service
 from imaging.errors import ConfigurationError
+from imaging.store import open_store
 
 CLUSTER_STATE = "cluster.json"
 """File in the state folder with the process ids of the cluster's workers."""
@@ -76,6 +78,7 @@ def serve(settings: Settings) -> None:
     """Run everything on this machine until the process is stopped; ``platestream serve``."""
     check_web(settings)
     check_channels(settings)
+    note_first_channel(settings)
     logs = settings.state_folder / "logs"
     with interrupt_on_termination(), Supervisor(local_services(settings, logs)) as supervisor:
         supervisor.wait_until_ready()
@@ -90,6 +93,12 @@ def serve(settings: Settings) -> None:
                 is_told = is_told or tell_channels(settings)
         except KeyboardInterrupt:
             return
+
+
+def note_first_channel(settings: Settings) -> None:
+    """Have all be told that is recorded from now on: a plate may be published before the server knows the channels."""
+    if any(getattr(settings, channel) for channel in MESSAGE_CHANNELS):
+        read_since(open_store(settings.store))
 
 
 def tell_channels(settings: Settings) -> bool:

@@ -77,7 +77,7 @@ class Messenger:
         if tick - self._forgot_at >= FORGET_EVERY_S:
             self._forgot_at = tick
             outbox.forget_old(self.store, now)
-        if tick - self._channels_at >= CHANNELS_FOR_S:
+        if tick - self._channels_at >= (CHANNELS_FOR_S if self._channels else EVERY_S):
             self._channels = {each.name: each for each in self.read(self.settings)}
             self._channels_at = tick
         if not self._channels:

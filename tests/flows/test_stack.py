@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from flows import stack
+from flows.messages import outbox
 from flows.settings import Settings
-from flows.stack import serve, tell_channels
+from flows.stack import note_first_channel, serve, tell_channels
 from imaging.errors import ConfigurationError
+from imaging.store import open_store
 from tests.flows.api_standin import api_standin
 
 NOWHERE = "http://127.0.0.1:9/api"
@@ -57,3 +59,13 @@ def test_addresses_that_were_not_taken_are_told_again_until_they_are(
     serve(settings_of(tmp_path))
     assert pauses == [stack.AGAIN_S, stack.AGAIN_S, 3600.0, 3600.0]
     assert not answers
+
+
+def test_messages_count_from_before_anything_runs(tmp_path: Path) -> None:
+    """A plate may be published before the server knows where messages go."""
+    silent = settings_of(tmp_path / "a", store=str(tmp_path / "a"))
+    note_first_channel(silent)
+    assert not open_store(silent.store).exists(outbox.SINCE)
+    told = settings_of(tmp_path / "b", store=str(tmp_path / "b"), message_webhook="https://lab.example/canary")
+    note_first_channel(told)
+    assert open_store(told.store).exists(outbox.SINCE)
