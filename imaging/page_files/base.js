@@ -69,6 +69,12 @@ function ticks(low, high, wanted) {
   return found;
 }
 
+/** A name that may be broken after its underscores, and nowhere else. */
+const breakable = (name) => {
+  const parts = String(name ?? "").match(/[^_]*_+|[^_]+/g) ?? [];
+  return parts.flatMap((part, i) => (i ? [make("wbr"), part] : [part]));
+};
+
 const CONTROL_WORDS = { negcon: "negative control", poscon: "positive control", empty: "empty well" };
 const CONTROL_MARKS = { negcon: "−", poscon: "+", empty: "∅" };
 /** Treatment and concentration of a well as a line of text; empty where there is neither. */

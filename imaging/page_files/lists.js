@@ -85,9 +85,9 @@ function zPrimeBadge(zPrime) {
 /** Metric of a statistic as a button that colours the plate by it, or its name where the page does not show it. */
 function featureLink(row, page, choose) {
   const place = page.metrics.findIndex((metric) => metric.name === row.feature);
-  if (place < 0) return row.feature;
+  if (place < 0) return breakable(row.feature);
   const label = metricTitle(page.metrics[place]);
-  return make("button", { type: "button", class: "link", on: { click: () => choose(place) } }, label);
+  return make("button", { type: "button", class: "link", on: { click: () => choose(place) } }, breakable(label));
 }
 
 function drawStatistics(box, page, choose) {
@@ -145,8 +145,8 @@ function drawFaults(box, page, open) {
         make("td", {}, wellLink(fault.well, page, open)),
         make("td", {}, fault.channel ?? ""),
         make("td", {}, fault.kind),
-        make("td", {}, fault.reason),
-        make("td", {}, make("code", {}, fault.name)),
+        make("td", { class: "words" }, fault.reason),
+        make("td", { class: "words" }, make("code", {}, breakable(fault.name))),
       ),
     );
   fill(box, table(["Well", "Channel", "Kind", "Reason", "File"], rows), more(page.faults.length, "faults"));
@@ -167,7 +167,7 @@ function drawDecisions(box, page, open) {
         make("td", {}, decision.site ? String(decision.site) : ""),
         make("td", {}, decision.channel ?? ""),
         make("td", {}, decision.kind),
-        make("td", {}, decision.reason),
+        make("td", { class: "words" }, decision.reason),
         make("td", {}, decision.by),
       ),
     );

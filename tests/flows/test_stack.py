@@ -63,9 +63,9 @@ def test_addresses_that_were_not_taken_are_told_again_until_they_are(
 
 def test_messages_count_from_before_anything_runs(tmp_path: Path) -> None:
     """A plate may be published before the server knows where messages go."""
-    silent = settings_of(tmp_path / "a", store=str(tmp_path / "a"))
+    silent = settings_of(tmp_path / "a")
     note_first_channel(silent)
     assert not open_store(silent.store).exists(outbox.SINCE)
-    told = settings_of(tmp_path / "b", store=str(tmp_path / "b"), message_webhook="https://lab.example/canary")
+    told = settings_of(tmp_path / "b", message_webhook="https://lab.example/canary")
     note_first_channel(told)
     assert open_store(told.store).exists(outbox.SINCE)

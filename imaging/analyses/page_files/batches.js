@@ -24,7 +24,7 @@ function drawMethods(box, report) {
       measures.map(([name]) => measureCell(row[name], row[name] === best.get(name))),
     ),
   );
-  const heads = measures.map(([, words, better, title]) => make("span", { title }, words, make("span", { class: "muted" }, better === "low" ? " ↓" : " ↑"), make("span", { class: "unseen" }, better === "low" ? " (less is better)" : " (more is better)")));
+  const heads = measures.map(([, words, better, title]) => make("span", { title, class: "of-numbers" }, words, make("span", { class: "muted" }, better === "low" ? " ↓" : " ↑"), make("span", { class: "unseen" }, better === "low" ? " (less is better)" : " (more is better)")));
   fill(box, table(["Method", ...heads], rows), make("p", { class: "muted small" }, "↓ less is better, ↑ more is better; the best of a column is bold."));
 }
 
@@ -62,7 +62,7 @@ function drawVariance(box, report) {
       part.dataset.factor = factor;
       line.append(part);
     }
-    return make("tr", {}, make("th", { scope: "row" }, row.feature || make("em", {}, `mean of ${show(report.n_features)} features`)), make("td", { class: "stack-cell" }, line));
+    return make("tr", {}, make("th", { scope: "row" }, row.feature ? breakable(row.feature) : make("em", {}, `mean of ${show(report.n_features)} features`)), make("td", { class: "stack-cell" }, line));
   };
   const redraw = () =>
     fill(
@@ -74,12 +74,16 @@ function drawVariance(box, report) {
   redraw();
 }
 
+const percent = (share) => `${show(100 * share, 3)} %`;
+const meaningOf = (measure) => MEASURES.find(([name]) => name === measure)[3];
+
+/** Scores of recipes: name, head, how a value is written, what it means. */
 const LEADERS = [
-  ["percent_replicating", "Replicating", (v) => `${show(100 * v, 3)} %`],
-  ["mechanism_recall", "Mechanism found", (v) => `${show(100 * v, 3)} %`],
-  ["map_label", "mAP of treatments", (v) => show(v, 3)],
-  ["silhouette_batch", "Batches apart", (v) => show(v, 3)],
-  ["hits", "Hits", (v) => show(v)],
+  ["percent_replicating", "Percent replicating", percent, "share of treatments whose median replicate correlation is above the 95th percentile of pairs that are no replicates"],
+  ["mechanism_recall", "Mechanism found", percent, "share of treatments whose nearest treatment of another compound has their mechanism"],
+  ["map_label", "mAP of treatments", (v) => show(v, 3), meaningOf("map_label")],
+  ["silhouette_batch", "Batches apart", (v) => show(v, 3), meaningOf("silhouette_batch")],
+  ["hits", "Hits", (v) => show(v), "treatments and concentrations that meet the recipe's criteria"],
 ];
 
 function drawLeaderboard(box, report) {
@@ -99,7 +103,7 @@ function drawLeaderboard(box, report) {
       cell(named(row.lost)),
     ),
   );
-  fill(box, table(["Recipe", ...shown.map(([, words]) => words), "Hits gained", "Hits lost"], rows));
+  fill(box, table(["Recipe", ...shown.map(([, words, , title]) => make("span", { title, class: "of-numbers" }, words)), "Hits gained", "Hits lost"], rows));
 }
 
 function drawPlates(box, report) {

@@ -10,6 +10,7 @@ function readReport(data) {
   report.places = new Map(report.hits.map((row, i) => [keyOf(row), i]));
   report.pages = new Map(report.plates.map((row) => [row.plate, row.page]));
   report.pictures = new Map(data.gallery.map((hit) => [keyOf(hit), hit]));
+  report.positives = positivesOf(report.points);
   report.wells = new Map();
   for (const point of report.points) {
     const key = keyOf(point);

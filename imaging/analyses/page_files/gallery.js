@@ -42,7 +42,7 @@ function drawGallery(box, report, open) {
     return make(
       "li",
       { class: "gallery-hit" },
-      make("p", { class: "gallery-name" }, make("button", { type: "button", class: "link", on: { click: () => open(i) } }, row.treatment), make("span", { class: "muted" }, ` ${doseText(row)}`)),
+      make("p", { class: "gallery-name" }, make("button", { type: "button", class: "link", on: { click: () => open(i) } }, row.treatment), make("span", { class: "muted" }, ` ${doseText(row)}`), positiveBadge(report, row)),
       pictureRow(report, row),
       make("p", { class: "contrast-text muted", title: "camera counts shown black and brightest, the same for all pictures of this plate" }, contrast(hit)),
     );

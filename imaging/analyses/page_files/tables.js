@@ -18,6 +18,30 @@ const keyOf = (row) => JSON.stringify([row.treatment, row.concentration ?? null]
 const doseText = (row) =>
   isNumber(row.concentration) ? `${show(row.concentration)}${row.unit ? ` ${row.unit}` : ""}` : "";
 
+/**
+ * Wells of each treatment and concentration that are positive controls, by its key. Hits have no concentration where all
+ * wells of a treatment are replicates, so that they are counted under the treatment alone too.
+ */
+function positivesOf(points) {
+  const positives = new Map();
+  for (const { treatment, concentration, control } of points) {
+    if (control !== "poscon") continue;
+    const keys = new Set([keyOf({ treatment, concentration }), keyOf({ treatment })]);
+    for (const key of keys) positives.set(key, (positives.get(key) ?? 0) + 1);
+  }
+  return positives;
+}
+
+const isPositive = (report, row) => report.positives.has(keyOf(row));
+
+/** Mark of a treatment that is the positive control. */
+function positiveBadge(report, row) {
+  const count = report.positives.get(keyOf(row));
+  if (!count) return null;
+  const title = `${show(count)} ${count === 1 ? "well" : "wells"} with this treatment ${count === 1 ? "is a positive control" : "are positive controls"}`;
+  return make("span", { class: "badge control", title }, "+ positive control");
+}
+
 /** A link to a page beside this one, or its text where the address leads anywhere else. */
 function pageLink(url, words, hash = "") {
   return url && isSafeLink(url) ? make("a", { href: `${url}${hash}` }, words) : words;

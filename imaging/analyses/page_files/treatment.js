@@ -23,6 +23,7 @@ function drawTreatment(panel, report, i, actions) {
       "p",
       { class: "badges" },
       make("span", { class: "badge hit-badge", dataset: { hit: String(row.is_hit) } }, hitMark(row), row.is_hit === true ? "hit" : row.is_hit === false ? "no hit" : "not decided"),
+      positiveBadge(report, row),
       row.mechanism ? make("span", { class: "badge plain" }, row.mechanism) : null,
     ),
     criteriaList(row, report.criteria),
@@ -31,7 +32,7 @@ function drawTreatment(panel, report, i, actions) {
       "dl",
       { class: "pairs" },
       NUMBERS.filter(([name]) => isNumber(row[name])).flatMap(([name, words, title]) => [
-        make("dt", { title }, words),
+        make("dt", { title: numberTitle(name, title, report.criteria) }, words),
         make("dd", {}, show(row[name], 4)),
       ]),
     ),
@@ -70,14 +71,27 @@ function criteriaList(row, criteria) {
   );
 }
 
+const noHit = (treatments, controls) =>
+  controls ? "No treatment but the positive controls meets the criteria." : treatments ? "No treatment meets the criteria." : "Nothing was analysed yet.";
+
 /** What is open when nothing is: how to go on, and the best hits. */
 function drawFirst(panel, report, open) {
-  const seen = new Set();
-  const isNew = (name) => !seen.has(name) && seen.add(name); // the best dose of a treatment stands for all
-  const best = report.hits
-    .map((row, i) => [row, i])
-    .filter(([row]) => row.is_hit === true && isNew(row.treatment))
-    .slice(0, 12);
+  const hits = report.hits.map((row, i) => [row, i]).filter(([row]) => row.is_hit === true);
+  /** The first dozen; the best dose of a treatment stands for all. */
+  const bestOf = (found) => {
+    const seen = new Set();
+    return found.filter(([{ treatment }]) => !seen.has(treatment) && seen.add(treatment)).slice(0, 12);
+  };
+  const best = bestOf(hits.filter(([row]) => !isPositive(report, row)));
+  const controls = bestOf(hits.filter(([row]) => isPositive(report, row)));
+  const list = (found, name) =>
+    make(
+      "ol",
+      { class: `best ${name}` },
+      found.map(([row, i]) =>
+        make("li", {}, make("button", { type: "button", class: "link", on: { click: () => open(i) } }, row.treatment), ` ${doseText(row)}`, make("span", { class: "muted" }, ` ${row.mechanism ?? ""}`)),
+      ),
+    );
   const signals = report.charts.filter((row) => row.signal).length;
   const failures = report.failures.length;
   fill(
@@ -85,14 +99,9 @@ function drawFirst(panel, report, open) {
     make("h2", {}, "What to look at"),
     best.length
       ? make("h3", {}, "Strongest hits")
-      : make("p", { class: "muted" }, report.hits.length ? "No treatment meets the criteria." : "Nothing was analysed yet."),
-    make(
-      "ol",
-      { class: "best" },
-      best.map(([row, i]) =>
-        make("li", {}, make("button", { type: "button", class: "link", on: { click: () => open(i) } }, row.treatment), ` ${doseText(row)}`, make("span", { class: "muted" }, ` ${row.mechanism ?? ""}`)),
-      ),
-    ),
+      : make("p", { class: "muted" }, noHit(report.hits.length, controls.length)),
+    list(best, "strongest"),
+    controls.length ? [make("h3", {}, "Positive controls that are hits"), list(controls, "positives")] : null,
     make("h3", {}, "Process"),
     make("p", {}, failures ? `${show(failures)} process failures are listed below.` : "No process failure was found."),
     make("p", {}, signals ? `${show(signals)} signals of control wells out of their limits.` : "No control chart gives a signal."),

@@ -19,11 +19,22 @@ const NUMBERS = [
   ["n_replicates", "n", "replicates"],
 ];
 
+const Q_CRITERIA = ["activity", "distance", "effect", "dose_response", "viability"];
+
+/** What the column of numbers means; q is of one criterion, the first in that order that the recipe has. */
+function numberTitle(name, title, criteria) {
+  const criterion = name === "q" ? Q_CRITERIA.find((each) => criteria[each]) : null;
+  return criterion ? `${title} by the criterion ${criterion}: ${criteria[criterion]}` : title;
+}
+
 /** Build the table once. Returns what redraws it and walks along it. */
 function buildTreatments(report, curves, state, open) {
   const { hits } = report;
   const narrow = matchMedia("(max-width: 700px)");
   const shownNumbers = NUMBERS.filter(([name]) => hits.some((row) => isNumber(row[name])));
+  const isDrawn = (curve) => curve && (curve.points.length > 0 || isFitted(curve));
+  const hasCurves = [...curves.values()].some((ofFeature) => hits.some((row) => isDrawn(ofFeature.get(row.treatment))));
+  if (!hasCurves) byId("feature").hidden = true;
   const hasMechanism = hits.some((row) => row.mechanism);
   for (const row of hits) row.find = `${row.treatment} ${doseText(row)} ${row.mechanism ?? ""}`.toLowerCase();
   let found = [];
@@ -87,10 +98,10 @@ function buildTreatments(report, curves, state, open) {
       "tr",
       { dataset: { row: i, hit: String(row.is_hit) }, "aria-current": i === state.row ? "true" : null },
       make("td", { class: "mark" }, hitMark(row)),
-      make("th", { scope: "row" }, name),
+      make("th", { scope: "row" }, name, positiveBadge(report, row)),
       cell(doseText(row), { class: "number" }),
       hasMechanism ? cell(row.mechanism, { class: "mechanism" }) : null,
-      make("td", { class: "spark-cell" }, curve ? drawSpark(curve, report.ranges.get(state.feature), row.concentration) : ""),
+      !hasCurves ? null : make("td", { class: "spark-cell" }, isDrawn(curve) ? drawSpark(curve, report.ranges.get(state.feature), row.concentration) : ""),
       shownNumbers.map(([column]) => cell(show(row[column], 3), { class: "number", dataset: { column } })),
       cell(whyText(row), { class: "why" }),
     );
@@ -118,10 +129,10 @@ function buildTreatments(report, curves, state, open) {
             {},
             head("is_hit", "Hit", "meets the recipe's criteria"),
             head("treatment", "Treatment", ""),
-            head("concentration", "Conc.", "concentration"),
+            head("concentration", "Conc.", "concentration", { class: "number" }),
             hasMechanism ? head("mechanism", "Mechanism", "", { class: "mechanism" }) : null,
-            make("th", { scope: "col", class: "spark-cell" }, "Dose curve"),
-            shownNumbers.map(([name, words, title]) => head(name, words, title, { class: "number", dataset: { column: name } })),
+            hasCurves ? make("th", { scope: "col", class: "spark-cell" }, "Dose curve") : null,
+            shownNumbers.map(([name, words, title]) => head(name, words, numberTitle(name, title, report.criteria), { class: "number", dataset: { column: name } })),
             make("th", { scope: "col", class: "why" }, "Criteria met, or why not"),
           ),
         ),

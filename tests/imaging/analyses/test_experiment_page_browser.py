@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
+from imaging.analyses.board import Entry, compare
+from imaging.analyses.board_page import board_page
 from imaging.analyses.gallery import HitGallery
 from imaging.analyses.page import link_plates, write_report
 from imaging.analyses.report import ExperimentReport, rank_hits
+from imaging.analysis_tables import SCORES
 from imaging.page import write_page
 from imaging.store import open_store
-from tests.imaging.small_experiment import HOSTILE, PLATES, RECIPE, hits, large_report, small_gallery, small_report
+from imaging.table_schema import INTEGER
+from tests.imaging.small_experiment import (
+    HOSTILE,
+    PLATES,
+    RECIPE,
+    hits,
+    large_report,
+    points,
+    small_gallery,
+    small_report,
+)
 from tests.imaging.small_page import empty_page, focused, wait_until
 
 if TYPE_CHECKING:
@@ -201,6 +214,74 @@ def test_methods_variance_recipes_and_failures_are_side_by_side(visit: Callable[
     assert "B11 site 3" in page.inner_text("#failures")
     page.select_option("#failure-level", "row")
     assert "kept by Ada: known and harmless" in page.inner_text("#failures")
+
+
+def test_badges_in_tables_are_as_wide_as_their_words(visit: Callable[..., Page]) -> None:
+    page = visit()
+    for place in ("#methods", "#leaderboard"):
+        badge = page.locator(f"{place} .badge").bounding_box()
+        assert badge
+        assert badge["width"] < 90, place
+        assert badge["height"] < 24, place
+
+
+def test_a_table_without_dose_curves_has_no_column_of_them(visit: Callable[..., Page], tmp_path: Path) -> None:
+    assert "Dose curve" in visit().inner_text("#treatments thead")
+    empty = pd.DataFrame({"treatment": ["PP-2"], "feature": ["f"], "concentration": [1.0], "reason": ["too few doses"]})
+    for number, found in enumerate((pd.DataFrame(), empty)):
+        page = visit("", write(tmp_path / str(number), small_report(doses=found)))
+        assert "Dose curve" not in page.inner_text("#treatments thead")
+        assert page.locator("#treatments .spark-cell").count() == 0
+        assert page.locator("#feature").is_hidden()
+        cells = "rows => [...new Set(rows.map(row => row.children.length))]"
+        assert len(page.eval_on_selector_all("#treatments tr", cells)) == 1
+
+
+def test_positive_controls_are_marked_and_are_no_strongest_hits(visit: Callable[..., Page], tmp_path: Path) -> None:
+    best, second = rank_hits(hits()).drop_duplicates("treatment").iloc[:2].to_dict("records")
+    placed = points()
+    is_best = (placed["treatment"] == best["treatment"]) & (placed["concentration"] == best["concentration"])
+    placed.loc[is_best, "control"] = "poscon"
+    shown = rank_hits(hits())
+    shown = shown[(shown["treatment"] != best["treatment"]) | (shown["concentration"] == best["concentration"])]
+    page = visit("", write(tmp_path, small_report(hits=shown, points=placed), small_gallery()))
+    assert page.locator("#treatments .badge.control").all_inner_texts() == ["+ positive control"]
+    assert best["treatment"] in page.locator("#treatments tr:has(.badge.control)").inner_text()
+    title = page.get_attribute("#treatments .badge.control", "title")
+    assert title == f"{is_best.sum()} wells with this treatment are positive controls"
+    assert page.locator("#panel .strongest button").all_inner_texts()[0] == second["treatment"]
+    assert page.locator("#panel .positives button").all_inner_texts() == [best["treatment"]]
+    assert page.locator("#gallery .badge.control").count() == 1
+    page.click("#panel .positives button")
+    assert "+ positive control" in page.inner_text("#panel .badges")
+
+
+def test_heads_say_of_which_criterion_q_is_and_what_replicates(visit: Callable[..., Page], tmp_path: Path) -> None:
+    page = visit()
+    q = "#treatments th[data-column=q] button"
+    assert "criterion activity: mAP against the negative controls" in (page.get_attribute(q, "title") or "")
+    head = page.locator("#leaderboard th >> text=Percent replicating").get_attribute("title") or ""
+    assert "95th percentile" in head
+    assert "46 %" in page.inner_text("#leaderboard tbody tr >> nth=0")
+    page = visit("", write(tmp_path, small_report(criteria={"viability": "loss of cells", "distance": "far away"})))
+    assert (page.get_attribute(q, "title") or "").endswith("by the criterion distance: far away")
+
+
+def test_the_leaderboard_fits_a_window_and_says_what_its_columns_are(browser: Browser, tmp_path: Path) -> None:
+    scores = {column.name: 9216 if column.kind == INTEGER else 0.123 for column in SCORES}
+    entries = [Entry("standard-3864bbf4", scores), Entry("harmony-0123abcd", scores), Entry("tvn-1", reason="r " * 200)]
+    (tmp_path / "board.html").write_text(board_page("e", compare(entries)))
+    for width in (360, 1280):
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        page.goto((tmp_path / "board.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        is_cut = page.eval_on_selector(".wide", "box => box.scrollWidth > box.clientWidth")
+        assert is_cut == (width == 360)
+        heads = page.locator("thead th").all_inner_texts()[1:]
+        assert page.locator("dt").all_inner_texts() == heads
+        assert "12.3 %" in page.inner_text("tbody tr >> nth=0")
+        assert "95th percentile" in page.inner_text("dl")
+        page.close()
 
 
 def test_plate_and_experiment_lead_to_each_other(visit: Callable[..., Page]) -> None:
