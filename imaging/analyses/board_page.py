@@ -23,9 +23,11 @@ body { margin: 2rem auto; max-width: 90rem; padding: 0 1rem; }
 h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
 p { margin: .25rem 0; } .said { opacity: .75; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-td { white-space: nowrap; } th, td { padding: .35rem .45rem; text-align: right; border-bottom: 1px solid rgb(128 128 128 / 30%); }
+td { white-space: nowrap; }
+th, td { padding: .35rem .45rem; text-align: right; border-bottom: 1px solid rgb(128 128 128 / 30%); }
 th { font-weight: 600; text-align: right; vertical-align: bottom; } th:first-child, td:first-child { text-align: left; }
-td.best { font-weight: 700; } td.best::after { content: " \\2605"; } td.reason { text-align: left; white-space: normal; }
+td.best { font-weight: 700; } td.best::after { content: " \\2605"; }
+td.reason { text-align: left; white-space: normal; }
 ul { margin: .25rem 0; padding-left: 1.25rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: 0; } dt { font-weight: 600; }
 dd { margin: 0; }

@@ -227,7 +227,7 @@ def test_badges_in_tables_are_as_wide_as_their_words(visit: Callable[..., Page])
 
 def test_a_table_without_dose_curves_has_no_column_of_them(visit: Callable[..., Page], tmp_path: Path) -> None:
     assert "Dose curve" in visit().inner_text("#treatments thead")
-    empty = pd.DataFrame({"treatment": ["PP-2"], "feature": ["f"], "concentration": [1.0], "reason": ["too few doses"]})
+    empty = pd.DataFrame({"treatment": ["PP-2"], "feature": ["f"], "concentration": [1.0], "value": [None]})
     for number, found in enumerate((pd.DataFrame(), empty)):
         page = visit("", write(tmp_path / str(number), small_report(doses=found)))
         assert "Dose curve" not in page.inner_text("#treatments thead")
