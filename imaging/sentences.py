@@ -42,3 +42,9 @@ def name_unknown(kind: str, name: str, known: Sequence[str], where: str = "") ->
 def counted(number: int, noun: str) -> str:
     """``1 site``, ``1,200 sites``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def list_words(names: Sequence[str], most: int = 8) -> str:
+    """Names with commas; of many the first, and how many follow."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

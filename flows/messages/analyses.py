@@ -125,8 +125,8 @@ def _z_prime(store: Store, record: AnalysisRecord) -> float | None:
 
 def _failures(store: Store, record: AnalysisRecord) -> dict[tuple[Any, ...], str]:
     """Evidence of each process failure by its place and rule."""
-    rows = _rows(store, record, "process_failures", _OF_FAILURE)
-    found = [row for row in rows if row["rule"] != DECISION]  # what people decided is no news to them
+    rows = _rows(store, record, "process_failures", (*_OF_FAILURE, "excluded"))
+    found = [row for row in rows if row["rule"] != DECISION or row["excluded"]]  # what is kept is no failure
     return {tuple(row[name] for name in _OF_FAILURE[:-1]): _sentence(row) for row in found}
 
 

@@ -138,7 +138,7 @@ def check_participation(
     """
     is_lacking = "too few negative controls on the plate" in part.left_out
     if not len(part.profiles) and not is_lacking:
-        reasons = ", ".join(f"{name}: {counted(wells, 'well')}" for name, (wells, _) in sorted(part.left_out.items()))
+        reasons = ", ".join(sorted(part.left_out))
         raise ConfigurationError(
             f"no well is left to analyse ({reasons or 'the plates have none'}); see filter in the recipe, the plates' "
             "quality and what people excluded",

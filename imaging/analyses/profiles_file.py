@@ -19,7 +19,7 @@ from imaging.analyses.profiles import Profiles
 from imaging.analyses.recipe import Annotate
 from imaging.declared import did_you_mean
 from imaging.errors import ConfigurationError, MissingPartError
-from imaging.sentences import counted
+from imaging.sentences import counted, list_words
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".txt", ".gz")
 KEYS = (("plate", "well"), ("treatment", "concentration"), ("treatment",), ("plate",))
@@ -31,7 +31,6 @@ _NO_FEATURES = frozenset(
 """Numbers that are none of a well's looks, in lower case."""
 _FEW_WORDS = 0.1
 """Share of a column's values that are words up to which the others say that it is meant to be numbers."""
-_SHOWN = 12
 
 
 def read_profiles(
@@ -99,10 +98,11 @@ def join_annotations(
         table = rename_columns(read_table(path), annotate)
         keys = next((keys for keys in KEYS if all(key in table and key in wells for key in keys)), None)
         if keys is None:
+            there = [*map(str, read_table(path).columns)]
             raise ConfigurationError(
                 f"{path.name} has no columns by which its rows belong to wells: plate and well, treatment and "
-                f"concentration, treatment, or plate; it has {_list_names(read_table(path).columns)}; name them under "
-                "annotate in the recipe",
+                f"concentration, treatment, or plate; it has {list_words(there, 12)}; name them under annotate in the "
+                "recipe",
             )
         more = [name for name in table.columns if name in NAMED and name not in wells]
         kept: Any = table[[*keys, *more]].drop_duplicates()
@@ -212,17 +212,12 @@ def _refuse_words(frame: pd.DataFrame, annotate: Annotate, path: Path) -> None:
             )
 
 
-def _list_names(names: Any) -> str:
-    shown = ", ".join(map(str, names[:_SHOWN]))
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
-
-
 def _finite(values: np.ndarray, features: tuple[str, ...], notes: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     infinite = np.isinf(values)
     if infinite.any():
         named = [name for name, there in zip(features, np.asarray(infinite.any(axis=0)), strict=True) if there]
         count = int(infinite.sum())
         counts = "counts" if count == 1 else "count"
-        notes.append(f"{counted(count, 'infinite value')} {counts} as missing, in {_list_names(named)}")
+        notes.append(f"{counted(count, 'infinite value')} {counts} as missing, in {list_words(named)}")
         values = np.where(infinite, np.nan, values)
     return np.ascontiguousarray(values), features

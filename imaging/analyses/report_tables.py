@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from imaging.analyses.control_charts import centre_and_spread
-from imaging.analyses.failures.decided import RULE as DECISION
+from imaging.analyses.failures.decided import count_kept
 from imaging.analyses.profile_map import ProfileMap
 from imaging.analyses.recipe import HitCriteria
 from imaging.analyses.report import ExperimentReport, ReportCount, plain
@@ -104,7 +104,7 @@ def report_of(
     plates: Frame = plates_of(tables.plates, tables.controls)
     is_hit = [plain(value) is True for value in hits["is_hit"]] if len(hits) else []
     wrong = sum(verdict in ("warn", "fail") for verdict in plates.get("verdict", ()))
-    found = int((tables.failures["rule"] != DECISION).sum()) if "rule" in tables.failures else len(tables.failures)
+    found = len(tables.failures) - count_kept(tables.failures)
     reasons = [f"{wrong} of {len(plates)} plates do not pass"] if wrong else []
     counts = (
         ReportCount("Hits", sum(is_hit), len(hits)),

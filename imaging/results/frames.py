@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from imaging.errors import MissingPartError
+from imaging.sentences import list_words
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
     from imaging.results.dask_frames import DaskFrame
-
-_LARGEST_SHOWN = 8
 
 
 class Frame(ABC):
@@ -105,10 +104,3 @@ def as_pandas(rows: pa.Table) -> pd.DataFrame:
 def count_words(count: int, what: str) -> str:
     """``1 row``, ``1,234 rows``."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def list_words(names: list[str]) -> str:
-    """Names with commas; of many the first, and how many follow."""
-    shown = ", ".join(names[:_LARGEST_SHOWN])
-    more = len(names) - _LARGEST_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown

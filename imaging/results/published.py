@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from imaging.cell_statistics import Statistic
-from imaging.results.frames import Frame, HeldFrame, count_words, list_words
+from imaging.results.frames import Frame, HeldFrame, count_words
 from imaging.results.sources import Source
+from imaging.sentences import list_words
 
 if TYPE_CHECKING:
     from imaging.results.dask_frames import DaskFrame

@@ -11,6 +11,7 @@ import pytest
 
 from imaging.query import run_query
 from imaging.store import FolderStore
+from tests.flows.api_standin import api_standin
 from tests.flows.command_line import Outcome, command_line
 from tests.imaging import small_analyses
 from tests.imaging.small_analyses import EXPERIMENT, FEATURES, QUICK, publish, rows_of
@@ -104,7 +105,7 @@ def test_a_recipe_that_fails_stands_beside_the_others_with_its_reason(
     (tmp_path / "f.yaml").write_bytes(QUICK + b"filter: {least_cells: 100000}\n")
     outcome = run("analyse", EXPERIMENT, "--recipes", "a.yaml", "f.yaml", "--store", root.root)
     assert outcome.status == 0
-    assert "no well is left to analyse (too few cells: 192 wells)" in outcome.err
+    assert "no well is left to analyse (too few cells)" in outcome.err
     alone = run("analyse", EXPERIMENT, "--recipes", "f.yaml", "--store", root.root)
     assert (alone.status, alone.out) == (2, "")
     assert alone.err.startswith("error: no well is left to analyse (too few cells)")
@@ -223,6 +224,18 @@ def test_a_person_leaves_a_well_out_and_takes_it_in_again(run: Run, root: Folder
     assert (outcome.status, "there is no plate 'P3'; " in outcome.err) == (2, True)
     outcome = run("exclude", EXPERIMENT, "P1", "--store", root.root)
     assert (outcome.status, "say why, by --because" in outcome.err) == (2, True)
+
+
+def test_a_decision_asks_for_a_run_where_a_server_answers(
+    run: Run, root: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with api_standin() as (address, requests):
+        monkeypatch.setenv("PLATESTREAM_API_URL", address)
+        monkeypatch.setattr("flows.server.is_healthy", lambda url: url == address)
+        out = run("exclude", EXPERIMENT, "P1", "B02", "--because", "a hair", "--store", root.root).out
+    assert out.endswith("a run is asked for, which analyses the experiment anew\n")
+    (event,) = [event for each in requests if each.path.endswith("/events") for event in each.body]
+    assert "B02 of P1" in str(event)
 
 
 def test_four_recipes_on_bbbc021(run: Run, tmp_path: Path) -> None:

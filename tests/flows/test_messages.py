@@ -249,6 +249,19 @@ def test_a_server_that_does_not_say_where_to_send_keeps_messages_waiting(
     assert sender.look(tick=TICK + 1) == 1
 
 
+def test_a_channel_that_is_registered_late_is_seen_at_the_next_look(
+    store: FolderStore, posts: tuple[str, list[Any]]
+) -> None:
+    outbox.read_since(store)
+    outbox.tell(store, note())
+    there: list[Channel] = []
+    sender = messenger(store)
+    sender.read = lambda settings: list(there)
+    assert sender.look(tick=TICK) == 0
+    there.append(Channel("webhook", posts[0]))
+    assert sender.look(tick=TICK + 20) == 1
+
+
 def test_looks_happen_beside_the_watcher_and_a_fault_ends_none_of_them(
     store: FolderStore, posts: tuple[str, list[Any]], caplog: pytest.LogCaptureFixture
 ) -> None:

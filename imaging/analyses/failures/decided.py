@@ -38,6 +38,13 @@ def apply_decisions(
             yield item
 
 
+def count_kept(failures: Any) -> int:
+    """How many rows of a table of failures say that a person keeps something: these are no failures."""
+    if not {"rule", "excluded"} <= set(failures):
+        return 0
+    return int(((failures["rule"] == RULE) & ~failures["excluded"].astype(bool)).sum())
+
+
 def _of_people(decisions: pd.DataFrame | None) -> Iterator[Failure]:
     if decisions is None or decisions.empty or "kind" not in decisions:
         return

@@ -154,6 +154,13 @@ def test_only_failures_that_are_new_are_told_at_once(screen: FolderStore) -> Non
     assert sum("bubble" in text for text in texts) == 1
 
 
+def test_what_somebody_keeps_is_told_as_no_failure(screen: FolderStore) -> None:
+    small_analyses.declare(screen, b"hits: {permutations: 500}\n")
+    decide(screen, EXPERIMENT, "P1", "B05", excluded=False, by="Ada", because="no bubble")
+    tell_analysis(screen, analyse(screen))
+    assert "process-failures" not in told(screen)
+
+
 def test_what_nobody_was_told_of_is_told_with_the_next_analysis(screen: FolderStore) -> None:
     small_analyses.declare(screen, b"hits: {permutations: 500}\n")
     decide(screen, EXPERIMENT, "P1", "B05", excluded=True, by="Ada", because="a bubble")

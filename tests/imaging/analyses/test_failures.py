@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import norm
 
 from imaging.analyses.failures import b_scores, find_failures, mark_excluded, polish_plate
+from imaging.analyses.failures.decided import count_kept
 from imaging.analyses.failures.finding import COLUMNS
 from imaging.analyses.failures.limits import chance_of
 from imaging.analyses.profiles import Profiles, complete_wells
@@ -336,6 +337,14 @@ def test_b_scores_see_a_well_in_a_row_that_is_low_as_a_whole() -> None:
     assert abs(np.nanmedian(scores[3])) < 0.5
     assert np.isnan(scores[0, 0])
     assert np.isnan(b_scores(np.ones((4, 4)))).all()
+
+
+def test_what_a_person_keeps_is_no_failure() -> None:
+    found = pd.DataFrame(
+        [("decision", True), ("decision", False), ("focus", False), ("focus", True)], columns=["rule", "excluded"]
+    )
+    assert count_kept(found) == 1
+    assert count_kept(pd.DataFrame()) == 0
 
 
 def test_chances_that_no_draw_reaches_are_those_of_the_tail() -> None:
